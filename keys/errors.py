@@ -1,0 +1,135 @@
+"""The errors of the strongroom. Messages name files, versions and cures; never key bytes, plaintext or card numbers.
+
+KeysError
+├── SealBroken            a record or wrapped key does not open here; deliberately says no more
+├── PlaintextTooLong      more bytes than one record may hold
+├── KeyUnavailable        the key version exists but may not be used (DISABLED, DESTROYED...), or is unknown
+├── CustodyUnknown        a key URI whose scheme this build does not serve
+├── KeyDirectoryError     something about a file or directory that holds keys
+│   ├── PermissionsTooOpen
+│   ├── KeyFileMissing
+│   ├── KeyFileBroken
+│   ├── KeyFileExists
+│   └── RingBroken
+├── AuthorityError        a certificate that this authority must not issue
+└── SpiffeError           an identity that is not one of ours
+    ├── SpiffeCountWrong
+    ├── SpiffeTooLong
+    ├── SpiffeMalformed
+    └── SpiffeTrustDomainWrong
+"""
+
+from pathlib import Path
+
+
+class KeysError(Exception):
+    """Base of every error this room raises on purpose."""
+
+
+class SealBroken(KeysError):
+    """The bytes do not open for this member, record, revision and field group.
+
+    It never says which check failed, so that nobody can learn by asking. Count it and raise an alarm.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("the sealed bytes do not open")
+
+
+class PlaintextTooLong(KeysError):
+    """One record may not hold that much. Split it, or refuse the input at the door."""
+
+    def __init__(self, size_bytes: int, size_bytes_max: int) -> None:
+        self.size_bytes = size_bytes
+        self.size_bytes_max = size_bytes_max
+        super().__init__(f"plaintext has {size_bytes} bytes, a sealed record holds at most {size_bytes_max}")
+
+
+class KeyUnavailable(KeysError):
+    """The key version is not ENABLED, or the ring does not know it."""
+
+    def __init__(self, purpose: str, version: int, state: str) -> None:
+        self.purpose = purpose
+        self.version = version
+        self.state = state
+        super().__init__(f"{purpose} key version {version} is {state}; only an ENABLED version may be used")
+
+
+class CustodyUnknown(KeysError):
+    """A key URI names a custody this build does not serve."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        super().__init__(f"key URI {uri!r}: unknown custody; this build serves file:NAME")
+
+
+class KeyDirectoryError(KeysError):
+    """Trouble with a file or directory that holds keys; `path` says which one."""
+
+    def __init__(self, path: Path, sentence: str) -> None:
+        self.path = path
+        super().__init__(f"{path}: {sentence}")
+
+
+class PermissionsTooOpen(KeyDirectoryError):
+    """Somebody other than the owner could read or change it. The message holds the command that cures it."""
+
+    def __init__(self, path: Path, mode: int, mode_wanted: int) -> None:
+        self.mode = mode
+        super().__init__(path, f"mode is {mode:04o}, so others can reach keys; run: chmod {mode_wanted:o} {path}")
+
+
+class KeyFileMissing(KeyDirectoryError):
+    """A file or directory the ring or the authority needs is not there."""
+
+    def __init__(self, path: Path, cure: str) -> None:
+        super().__init__(path, f"does not exist; {cure}")
+
+
+class KeyFileBroken(KeyDirectoryError):
+    """The file is there but is not what the ring file or the authority recorded."""
+
+
+class KeyFileExists(KeyDirectoryError):
+    """Making new keys here would overwrite old ones, and what they sealed would be lost. Nothing was changed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "already exists; keys are never overwritten: choose another directory, or move it away")
+
+
+class RingBroken(KeyDirectoryError):
+    """The ring file is not a valid ring; the message names the field."""
+
+
+class AuthorityError(KeysError):
+    """The authority refuses to issue what was asked; the message names the argument and the cure."""
+
+
+class SpiffeError(KeysError):
+    """The identity is not acceptable: answer as to an unknown caller."""
+
+
+class SpiffeCountWrong(SpiffeError):
+    """A certificate must carry exactly one URI."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        super().__init__(f"a certificate must carry exactly one URI name, this one has {count}")
+
+
+class SpiffeTooLong(SpiffeError):
+    """The id is longer than this house accepts."""
+
+    def __init__(self, size_bytes: int, size_bytes_max: int) -> None:
+        super().__init__(f"SPIFFE id has {size_bytes} bytes, at most {size_bytes_max} are accepted")
+
+
+class SpiffeMalformed(SpiffeError):
+    """Bad characters, an empty element, or a path of no known role."""
+
+
+class SpiffeTrustDomainWrong(SpiffeError):
+    """A well-formed id of somebody else's trust domain."""
+
+    def __init__(self, trust_domain: str) -> None:
+        super().__init__(f"SPIFFE id is not of trust domain {trust_domain!r}")

@@ -1,0 +1,131 @@
+"""ring.json: which keys exist, in which versions and states, and where each lives. It holds no key."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+from keys.errors import RingBroken
+
+FORMAT = "coalition-keyring-1"
+NAME = "ring.json"
+VERSION_MAX = 2**32 - 1
+"""Key versions are four bytes in the header of a sealed record."""
+
+Value = TypeVar("Value")
+
+
+class KeyPurpose(StrEnum):
+    """What a key is for; a key serves one purpose only."""
+
+    KEY_ENCRYPTION = "key-encryption"
+    BLIND_INDEX = "blind-index"
+    CARD_TOKEN = "card-token"
+    BATCH_SIGNING = "batch-signing"
+
+
+class KeyState(StrEnum):
+    """ENABLED may be used. DISABLED may come back. DESTROY_SCHEDULED waits for its day. DESTROYED is gone."""
+
+    ENABLED = "ENABLED"
+    DISABLED = "DISABLED"
+    DESTROY_SCHEDULED = "DESTROY_SCHEDULED"
+    DESTROYED = "DESTROYED"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVersion:
+    """One version of a key. `check` is public: it tells a swapped key file; for a signing key it is the public key."""
+
+    purpose: KeyPurpose
+    version: int
+    state: KeyState
+    primary: bool
+    uri: str
+    check: bytes
+    create_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class RingFile:
+    """The content of ring.json: every purpose has exactly one primary version, and it is ENABLED."""
+
+    deployment_id: UUID
+    versions: tuple[KeyVersion, ...]
+
+
+def render(ring: RingFile) -> bytes:
+    """Canonical, readable JSON."""
+    document = {
+        "format": FORMAT,
+        "deployment_id": str(ring.deployment_id),
+        "versions": [
+            {
+                "purpose": version.purpose.value,
+                "version": version.version,
+                "state": version.state.value,
+                "primary": version.primary,
+                "uri": version.uri,
+                "check": version.check.hex(),
+                "create_time": version.create_time.isoformat() if version.create_time else None,
+            }
+            for version in ring.versions
+        ],
+    }
+    return json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
+
+
+def parse(path: Path, content: bytes) -> RingFile:
+    """Read what `render` wrote. Raises RingBroken naming `path` and the field that is wrong."""
+    try:
+        document = json.loads(content)
+    except ValueError as trouble:
+        raise RingBroken(path, "is not JSON; restore it from the backup of the key directory") from trouble
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise RingBroken(path, f"field format must be {FORMAT!r}")
+    try:
+        deployment_id = UUID(_field(path, document, "deployment_id", str))
+        versions = tuple(_version(path, entry) for entry in _field(path, document, "versions", list))
+    except ValueError as trouble:
+        raise RingBroken(path, f"holds a value that is not valid: {trouble}") from trouble
+    _check(path, versions)
+    return RingFile(deployment_id, versions)
+
+
+def _version(path: Path, entry: object) -> KeyVersion:
+    if not isinstance(entry, dict):
+        raise RingBroken(path, "field versions must be a list of objects")
+    create_time = entry.get("create_time")
+    return KeyVersion(
+        purpose=KeyPurpose(_field(path, entry, "purpose", str)),
+        version=_field(path, entry, "version", int),
+        state=KeyState(_field(path, entry, "state", str)),
+        primary=_field(path, entry, "primary", bool),
+        uri=_field(path, entry, "uri", str),
+        check=bytes.fromhex(_field(path, entry, "check", str)),
+        create_time=None if create_time is None else datetime.fromisoformat(create_time),
+    )
+
+
+def _field(path: Path, entry: Mapping[str, object], name: str, kind: type[Value]) -> Value:
+    value = entry.get(name)
+    if not isinstance(value, kind):
+        raise RingBroken(path, f"field {name} must be a {kind.__name__}")
+    return value
+
+
+def _check(path: Path, versions: tuple[KeyVersion, ...]) -> None:
+    if len({(version.purpose, version.version) for version in versions}) != len(versions):
+        raise RingBroken(path, "field versions lists a key version twice")
+    if any(not 1 <= version.version <= VERSION_MAX for version in versions):
+        raise RingBroken(path, f"field version must be from 1 to {VERSION_MAX}")
+    for purpose in KeyPurpose:
+        primaries = [version for version in versions if version.purpose is purpose and version.primary]
+        if len(primaries) != 1:
+            raise RingBroken(path, f"{purpose.value} must have exactly one primary version, it has {len(primaries)}")
+        if primaries[0].state is not KeyState.ENABLED:
+            raise RingBroken(path, f"the primary version of {purpose.value} must be ENABLED")
