@@ -4,6 +4,7 @@ The only room that imports `cryptography`. It imports no other room, opens no co
 files: those live in a directory of the operator's choice.
 """
 
+from keys.authority import CertificateFiles, certificate_files, create_authority, issue
 from keys.envelope import WrappedKey
 from keys.errors import KeysError, KeyUnavailable, PlaintextTooLong, SealBroken, SpiffeError
 from keys.record import MemberCipher
@@ -13,6 +14,7 @@ from keys.signature import verify
 from keys.spiffe import parse_spiffe
 
 __all__ = [
+    "CertificateFiles",
     "KeyPurpose",
     "KeyRing",
     "KeyState",
@@ -24,7 +26,10 @@ __all__ = [
     "SealBroken",
     "SpiffeError",
     "WrappedKey",
+    "certificate_files",
+    "create_authority",
     "create_ring",
+    "issue",
     "parse_spiffe",
     "verify",
 ]

@@ -5,6 +5,7 @@ interfaces under their own schemes.
 """
 
 import hmac
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -67,10 +68,8 @@ class AesKeyWrapper:
     def unwrap(self, wrapped: bytes) -> bytes:
         """The key again. Raises SealBroken when it was wrapped by another key or was changed."""
         key = None
-        try:
+        with suppress(keywrap.InvalidUnwrap, ValueError):
             key = keywrap.aes_key_unwrap_with_padding(self._secret, wrapped)
-        except (keywrap.InvalidUnwrap, ValueError):
-            pass
         # Raised outside the handler: the error must not carry the cause that tells which check failed.
         if key is None:
             raise SealBroken

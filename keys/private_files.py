@@ -25,10 +25,12 @@ def check_directory(directory: Path, cure: str) -> None:
 
 
 def make_directory(directory: Path) -> None:
-    """Make it, and the missing ones above it, for the owner alone; an existing one is checked, never chmod-ed."""
-    # One by one, because `parents=True` would give the ones above the default mode.
-    for missing in reversed([one for one in (directory, *directory.parents) if not one.exists()]):
-        missing.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+    """Make it for the owner alone; an existing one is checked, never chmod-ed.
+
+    Missing ones above it get the usual mode: they may be shared with data of other users.
+    """
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
     check_directory(directory, "")
 
 

@@ -4,8 +4,8 @@
            | salt 32 | commitment 32 | ciphertext length 4 | ciphertext | tag 16          (big endian)
 
 Suite 1: HKDF-SHA512(data key, salt, "CMR1" | suite | field group) gives key 32, nonce 12 and commitment 32, then
-AES-256-GCM. A fresh 256-bit salt makes every key a one-use key, so no bound on random nonces applies. AES-GCM alone does
-not commit to its key; the commitment does, and is compared before anything is decrypted.
+AES-256-GCM. A fresh 256-bit salt makes every key a one-use key, so no bound on random nonces applies. AES-GCM alone
+does not commit to its key; the commitment does, and is compared before anything is decrypted.
 aad = header | deployment_id | table | field group | member_id. All of it is recomputed by the reader and nothing is
 believed because a row says so, so a ciphertext moved to another row, field, member or revision does not open.
 """

@@ -199,7 +199,15 @@ def _version_one(custody: FileCustody, purpose: KeyPurpose, path: Path, create_t
             key = custody.keyed_hash(uri)
         case KeyPurpose.BATCH_SIGNING:
             key = custody.signer(uri)
-    return KeyVersion(purpose, 1, KeyState.ENABLED, True, uri, key.check(), create_time)
+    return KeyVersion(
+        purpose=purpose,
+        version=1,
+        state=KeyState.ENABLED,
+        primary=True,
+        uri=uri,
+        check=key.check(),
+        create_time=create_time,
+    )
 
 
 def _primary(file: RingFile, purpose: KeyPurpose) -> KeyVersion:

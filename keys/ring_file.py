@@ -24,7 +24,7 @@ class KeyPurpose(StrEnum):
 
     KEY_ENCRYPTION = "key-encryption"
     BLIND_INDEX = "blind-index"
-    CARD_TOKEN = "card-token"
+    CARD_TOKEN = "card-token"  # noqa: S105 a purpose, not a password
     BATCH_SIGNING = "batch-signing"
 
 

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 PUBLIC_KEYS_KEPT = 64
 
@@ -23,3 +24,8 @@ def verify(public_key: bytes, signature: bytes, message: bytes) -> bool:
 @lru_cache(maxsize=PUBLIC_KEYS_KEPT)
 def _public_key(public_key: bytes) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(public_key)
+
+
+def public_key_pem(public_key: bytes) -> str:
+    """The same key as PEM SubjectPublicKeyInfo (RFC 8410), as other tools read it."""
+    return _public_key(public_key).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

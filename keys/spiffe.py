@@ -10,12 +10,13 @@ ID_BYTES_MAX = 255
 ROLES = {
     "op": ("op", "<name>"),
     "hq": ("hq", "<participant>"),
+    "ts": ("ts", "<participant or chain>", "<name>"),
     "t": ("t", "<participant>", "<store>", "<terminal>"),
     "aud": ("aud", "<firm>"),
     "mg": ("mg", "<id>"),
     "server": ("server",),
 }
-"""Role (first path element) -> the whole path: operator, participant HQ, terminal, auditor, member gateway, server."""
+"""Role (first path element) -> the whole path: operator, participant HQ, till server, terminal, auditor, member gateway, server."""
 
 # The SPIFFE-ID standard, sections 2.1 and 2.2: no port, user, query, fragment or percent encoding.
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+", re.ASCII)
@@ -42,9 +43,7 @@ def parse_spiffe(uri: str | Sequence[str], trust_domain: str) -> tuple[str, ...]
         raise SpiffeMalformed("the trust domain of a SPIFFE id has only a-z, 0-9, '.', '-' and '_'")
     if domain != trust_domain:
         raise SpiffeTrustDomainWrong(trust_domain)
-    if not all(_ELEMENT.fullmatch(element) and element not in {".", ".."} for element in elements):
-        raise SpiffeMalformed("each path element of a SPIFFE id has only a-z, A-Z, 0-9, '.', '-' and '_', at least one")
-    check_role(elements)
+    check_elements(elements)
     return tuple(elements)
 
 
@@ -53,8 +52,10 @@ def is_trust_domain(text: str) -> bool:
     return _TRUST_DOMAIN.fullmatch(text) is not None
 
 
-def check_role(elements: Sequence[str]) -> None:
-    """Raise SpiffeMalformed unless the path is that of a known role."""
+def check_elements(elements: Sequence[str]) -> None:
+    """Raise SpiffeMalformed unless the path elements are those of a known role; then they are safe file names too."""
+    if not all(_ELEMENT.fullmatch(element) and element not in {".", ".."} for element in elements):
+        raise SpiffeMalformed("each path element of a SPIFFE id has only a-z, A-Z, 0-9, '.', '-' and '_', at least one")
     shape = ROLES.get(elements[0]) if elements else None
     if shape is None:
         known = ", ".join("/" + "/".join(path) for path in ROLES.values())
