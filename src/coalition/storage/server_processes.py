@@ -57,6 +57,14 @@ class ServerProcesses:
                 self._quit(alive)
             time.sleep(POLL_SECONDS)
 
+    def ready(self) -> bool:
+        """Whether the postmaster says that it takes connections: the eighth line of postmaster.pid, as pg_ctl reads."""
+        try:
+            lines = (self.data / "postmaster.pid").read_text().split("\n")
+        except OSError:
+            return False
+        return len(lines) >= 8 and lines[7].strip() == "ready"
+
     def postmaster(self) -> int | None:
         """The process id in postmaster.pid, whether or not it is alive."""
         try:
