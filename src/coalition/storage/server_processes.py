@@ -40,8 +40,7 @@ class ServerProcesses:
             return False
         if command.startswith(f"postgres: {self.cluster_name}: ".encode()):
             return True
-        arguments = command.split(b"\0")
-        return b"-D" in arguments and arguments[arguments.index(b"-D") + 1] == os.fsencode(self.data)
+        return b"\0-D\0" + os.fsencode(self.data) + b"\0" in command
 
     def wait_until_gone(self) -> None:
         """Return when none is left; raises EmbeddedError if a postmaster is still serving after a minute."""
