@@ -1,0 +1,84 @@
+"""The chart of accounts: every account is one integer that says its kind and whose it is.
+
+`account = kind << 48 | first << 24 | second`, where first and second are participant numbers (0 where the kind
+needs none). A wallet's account is `WALLET`: an entry moves at most one wallet, so the entry itself says which.
+Participant accounts have no balance row anywhere; they are sums over the journal (DESIGN section 2).
+"""
+
+from enum import IntEnum
+from typing import Final, NewType
+
+Account = NewType("Account", int)
+
+PARTICIPANT_BITS: Final = 24
+PARTICIPANT_ID_MAX: Final = (1 << PARTICIPANT_BITS) - 1
+
+
+class AccountKind(IntEnum):
+    """What an account holds (SUMS section 2)."""
+
+    WALLET = 1
+    FLOAT = 2
+    BONUS = 3
+    CLEARING = 4
+    DUE = 5
+    BANK = 6
+    COLLATERAL = 7
+    TRANSIT = 8
+
+
+class TransferCode(IntEnum):
+    """Why a transfer was made; claims of a window are reported by it."""
+
+    PRINCIPAL = 1
+    BONUS = 2
+    INTERCHANGE = 3
+    OPERATOR_FEE = 4
+    COMMISSION = 5
+    TOP_UP_CASH = 6
+    SELLER_COMMISSION = 7
+    TOP_UP_LOSS = 8
+    CASH_OUT = 9
+    EXPIRY = 10
+    NETTING = 20
+
+
+class Unit(IntEnum):
+    """What a transfer counts; sums are taken within a unit. MONEY is the scheme's currency in minor units."""
+
+    MONEY = 1
+
+
+def account(kind: AccountKind, first: int = 0, second: int = 0) -> Account:
+    """The account of `kind` that belongs to participants `first` and `second`."""
+    return Account(kind << 48 | first << PARTICIPANT_BITS | second)
+
+
+def kind_of(number: int) -> AccountKind:
+    return AccountKind(number >> 48)
+
+
+def parties_of(number: int) -> tuple[int, int]:
+    """The two participant numbers in an account, 0 where the kind has none."""
+    return number >> PARTICIPANT_BITS & PARTICIPANT_ID_MAX, number & PARTICIPANT_ID_MAX
+
+
+WALLET: Final = account(AccountKind.WALLET)
+BANK: Final = account(AccountKind.BANK)
+
+
+def float_account(custodian: int, issuer: int) -> Account:
+    """Member principal of `issuer`'s lots, held by `custodian`: FLOAT(k, i)."""
+    return account(AccountKind.FLOAT, custodian, issuer)
+
+
+def bonus_account(issuer: int) -> Account:
+    return account(AccountKind.BONUS, issuer)
+
+
+def clearing_account(participant: int) -> Account:
+    return account(AccountKind.CLEARING, participant)
+
+
+def due_account(participant: int) -> Account:
+    return account(AccountKind.DUE, participant)

@@ -1,0 +1,95 @@
+"""The books of one batch: the rows it locked and read, as working copies that later commands of the batch see changed."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from uuid import UUID
+
+from coalition.domain.errors import Refused
+from coalition.domain.kinds import Kind
+from coalition.domain.lots import Allocation, Lot, consumption_order
+from coalition.domain.programme import Programme
+from coalition.domain.reasons import Reason
+
+
+@dataclass(slots=True)
+class Wallet:
+    """A locked wallet with its lots: the open ones, and those that a refund in this batch may reopen."""
+
+    lane: int
+    wallet_id: int
+    balance_minor: int
+    recruiter_id: int
+    state: str
+    lots: dict[int, Lot] = field(default_factory=dict)
+
+    def open_lots(self) -> list[Lot]:
+        return consumption_order(lot for lot in self.lots.values() if lot.face)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card as it stands after its wallet was locked."""
+
+    card_id: int
+    wallet_id: int | None
+    state: str
+    last_four: str
+
+
+@dataclass(slots=True)
+class Original:
+    """An earlier entry that a refund names, with what was returned of it so far."""
+
+    entry_id: int
+    lane: int
+    kind: Kind
+    reason: Reason
+    participant_id: int
+    wallet_id: int | None
+    amount_minor: int
+    agreement_id: int | None
+    agreement_version: int | None
+    last_four: str
+    allocations: list[Allocation] = field(default_factory=list)
+
+    @property
+    def returned(self) -> int:
+        return sum(allocation.returned_face for allocation in self.allocations)
+
+
+@dataclass(slots=True)
+class Books:
+    """Everything a batch decides against. `windows` maps calendar_id to the open window that this commit holds."""
+
+    programme: Programme
+    business_date: date
+    windows: dict[int, int]
+    wallets: dict[int, Wallet] = field(default_factory=dict)
+    cards: dict[bytes, Card] = field(default_factory=dict)
+    originals_by_request: dict[tuple[int, UUID], Original] = field(default_factory=dict)
+    originals_by_entry: dict[int, Original] = field(default_factory=dict)
+
+    def balance_here(self, wallet: Wallet, acquirer_id: int) -> int:
+        """What of the wallet can be spent at `acquirer_id` today, minor units."""
+        acceptance, day = self.programme.acceptance, self.business_date
+        return sum(
+            lot.face - lot.reserved
+            for lot in wallet.lots.values()
+            if lot.face and acceptance(lot.issuer_id, acquirer_id, day) is not None
+        )
+
+    def card_and_wallet(self, token: bytes) -> tuple[Card, Wallet]:
+        """A card that may be used and its wallet. Raises Refused with what stands in the way."""
+        card = self.cards.get(token)
+        if card is None:
+            raise Refused(Reason.CARD_UNKNOWN)
+        if card.state == "REPLACED":
+            raise Refused(Reason.CARD_REPLACED)
+        if card.state == "FROZEN":
+            raise Refused(Reason.CARD_FROZEN)
+        if card.wallet_id is None or card.state != "ACTIVE":
+            raise Refused(Reason.CARD_NOT_LINKED)
+        wallet = self.wallets[card.wallet_id]
+        if wallet.state != "OPEN":
+            raise Refused(Reason.WALLET_CLOSED)
+        return card, wallet

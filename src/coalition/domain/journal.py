@@ -1,0 +1,143 @@
+"""What is written down: transfers, entries, and the answer a client gets for ever."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Final, NamedTuple, Protocol
+from uuid import UUID
+
+from coalition.domain.accounts import Account, TransferCode, Unit
+from coalition.domain.kinds import Kind
+from coalition.domain.reasons import Reason
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Transfer(NamedTuple):
+    """`debit -> credit amount`: it cannot be unbalanced. A claim carries the window it was made in."""
+
+    debit: Account
+    credit: Account
+    amount_minor: int
+    code: TransferCode
+    window_id: int | None = None
+    unit: Unit = Unit.MONEY
+
+
+class AllocationRow(NamedTuple):
+    """A draw of a lot (`original_entry_id` None), or what a refund of that entry put back."""
+
+    lot_id: int
+    place: int
+    face: int
+    principal: int
+    agreement_id: int | None
+    agreement_version: int | None
+    original_entry_id: int | None = None
+
+
+@dataclass(slots=True)
+class Entry:
+    """One row of the journal with its legs. `answer` is the stored reply, canonical bytes."""
+
+    lane: int
+    entry_id: int
+    kind: Kind
+    reason: Reason
+    participant_id: int
+    request_id: UUID
+    body_hash: bytes
+    actor: str
+    amount_minor: int
+    business_date: date
+    answer: bytes
+    store_id: int | None = None
+    terminal_id: int | None = None
+    wallet_id: int | None = None
+    card_id: int | None = None
+    original_entry_id: int | None = None
+    agreement_id: int | None = None
+    agreement_version: int | None = None
+    occurred_time: datetime | None = None
+    sale_reference: str | None = None
+    transfers: Sequence[Transfer] = ()
+    allocations: Sequence[AllocationRow] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What proves a batch: one leaf an entry, their Merkle root, its signature."""
+
+    leaves: list[bytes]
+    root: bytes
+    signature: bytes
+
+
+class Notary(Protocol):
+    """Seals a batch before it is committed (audit room and key ring, put together by bootstrap)."""
+
+    def seal(self, number: int, time: datetime, entries: Sequence[Entry]) -> Seal: ...
+
+
+Sign = Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer to a command. Equal for ever under its request_id, but for `replayed`."""
+
+    reason: Reason
+    entry_id: int
+    post_time: datetime
+    kind: Kind
+    amount_minor: int
+    principal_minor: int = 0
+    bonus_minor: int = 0
+    balance_minor: int = 0
+    balance_here_minor: int = 0
+    last_four: str = ""
+    facts: dict[str, str] = field(default_factory=dict)
+    replayed: bool = False
+
+    def to_answer(self) -> bytes:
+        """The stored form: a JSON array whose order is fixed (fields are only ever appended)."""
+        return json.dumps(
+            [
+                int(self.reason),
+                self.entry_id,
+                round(self.post_time.timestamp() * 1_000_000),
+                int(self.kind),
+                self.amount_minor,
+                self.principal_minor,
+                self.bonus_minor,
+                self.balance_minor,
+                self.balance_here_minor,
+                self.last_four,
+                self.facts,
+            ],
+            separators=(",", ":"),
+        ).encode()
+
+    @classmethod
+    def from_answer(cls, answer: bytes) -> "Outcome":
+        """A stored answer, told again: equal to the first but for `replayed`."""
+        reason, entry_id, micros, kind, amount, principal, bonus, balance, here, last_four, facts = json.loads(answer)
+        return cls(
+            Reason(reason),
+            entry_id,
+            _from_micros(micros),
+            Kind(kind),
+            amount,
+            principal,
+            bonus,
+            balance,
+            here,
+            last_four,
+            facts,
+            replayed=True,
+        )
+
+
+def _from_micros(micros: int) -> datetime:
+    return EPOCH + timedelta(microseconds=micros)

@@ -1,0 +1,32 @@
+"""What an entry of the journal can be. The numbers are stored for ever."""
+
+from enum import IntEnum
+
+
+class Kind(IntEnum):
+    """Operations that move value (below 100) and acts that change who and what the coalition knows (from 100)."""
+
+    TOP_UP = 1
+    PURCHASE = 2
+    REFUND = 3
+    TOP_UP_REVERSAL = 4
+    BONUS_EXPIRY = 5
+    CASH_OUT = 6
+    HOLD = 7
+    CAPTURE = 8
+    NETTING = 20
+
+    PARTICIPANT_CREATED = 101
+    STORE_CREATED = 102
+    TERMINAL_CREATED = 103
+    TERMINAL_STATE_CHANGED = 104
+    AGREEMENT_CREATED = 105
+    AGREEMENT_REVISED = 106
+    PARTICIPANT_STATE_CHANGED = 107
+    MEMBER_ENROLLED = 110
+    CARD_ISSUED = 111
+    CARD_LINKED = 112
+    CARD_FROZEN = 113
+    CARD_UNFROZEN = 114
+    CARD_REPLACED = 115
+    WINDOW_CLOSED = 120

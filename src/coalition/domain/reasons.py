@@ -1,0 +1,202 @@
+"""Every answer the house can give, with the cure a client should apply.
+
+A reason's number is stored in the journal and its name is on the wire (ErrorInfo.reason): both are for ever.
+`cure` is the canonical gRPC status name, chosen by what the caller must do next: send again (UNAVAILABLE), start over
+(ABORTED), change something first (FAILED_PRECONDITION), never (INVALID_ARGUMENT).
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+
+class Reason(IntEnum):
+    """Stored with an operation: ACCEPTED, or why it was declined. 1..99 are stored, 100.. never are."""
+
+    ACCEPTED = 0
+
+    CARD_UNKNOWN = 1
+    CARD_NOT_LINKED = 2
+    CARD_FROZEN = 3
+    CARD_REPLACED = 4
+    WALLET_CLOSED = 5
+    INSUFFICIENT_FUNDS = 6
+    NOT_ACCEPTED_HERE = 7
+    ORIGINAL_UNKNOWN = 8
+    ORIGINAL_NOT_REFUNDABLE = 9
+    ORIGINAL_OF_OTHER_PARTICIPANT = 10
+    REFUND_EXCEEDS_ORIGINAL = 11
+    TERMS_UNKNOWN = 12
+    TERMS_NOT_SOLD_HERE = 13
+    TOP_UP_BELOW_MINIMUM = 14
+    BALANCE_ABOVE_LIMIT = 15
+    WALLET_HAS_HOLDS = 16
+    HOLD_UNKNOWN = 17
+    HOLD_RESOLVED = 18
+    CAPTURE_EXCEEDS_HOLD = 19
+    LOT_NOT_OPEN = 20
+    CURRENCY_OF_WALLET_DIFFERS = 21
+    NO_ACQUIRING_AGREEMENT = 22
+    SUSPENDED = 23
+
+    CARD_ALREADY_LINKED = 40
+    CARD_NUMBER_TAKEN = 41
+    CARD_STATE_CONFLICT = 42
+    MEMBER_UNKNOWN = 43
+    MEMBER_EXISTS = 44
+    PARTICIPANT_UNKNOWN = 45
+    PARTICIPANT_EXISTS = 46
+    STORE_UNKNOWN = 47
+    STORE_EXISTS = 48
+    TERMINAL_EXISTS = 49
+    AGREEMENT_UNKNOWN = 50
+    AGREEMENT_VERSION_CONFLICT = 51
+    AGREEMENT_INVALID = 52
+    WINDOW_UNKNOWN = 53
+    WINDOW_STATE_CONFLICT = 54
+
+    FIELD_INVALID = 100
+    REQUEST_ID_MALFORMED = 101
+    REQUEST_ID_TOO_OLD = 102
+    REQUEST_ID_REUSED = 103
+    AMOUNT_NOT_POSITIVE = 104
+    AMOUNT_TOO_LARGE = 105
+    CURRENCY_UNKNOWN = 106
+    MESSAGE_TOO_LARGE = 107
+    NO_CERTIFICATE = 108
+    IDENTITY_MALFORMED = 109
+    PERMISSION_DENIED = 110
+    TERMINAL_UNKNOWN = 111
+    TERMINAL_SUSPENDED = 112
+    TERMINAL_OF_OTHER_STORE = 113
+    NO_OPEN_WINDOW = 114
+    QUEUE_FULL = 115
+    DEADLINE_PASSED = 116
+    SERVER_DRAINING = 117
+    DATABASE_UNAVAILABLE = 118
+    INTERNAL = 119
+    ENTRY_UNKNOWN = 120
+    PAGE_TOKEN_INVALID = 121
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """How a reason travels: gRPC status name and one sentence that names the cure."""
+
+    status: str
+    sentence: str
+
+
+ADVICE: Final[dict[Reason, Advice]] = {
+    Reason.CARD_UNKNOWN: Advice("NOT_FOUND", "No card has this number; check the number and its last digit."),
+    Reason.CARD_NOT_LINKED: Advice("FAILED_PRECONDITION", "The card belongs to no member yet; link it at the counter."),
+    Reason.CARD_FROZEN: Advice(
+        "FAILED_PRECONDITION", "The card is frozen; the member can have it unfrozen or replaced."
+    ),
+    Reason.CARD_REPLACED: Advice("FAILED_PRECONDITION", "The card was replaced; use the member's new card."),
+    Reason.WALLET_CLOSED: Advice("FAILED_PRECONDITION", "The wallet is closed; enrol the member again."),
+    Reason.INSUFFICIENT_FUNDS: Advice(
+        "FAILED_PRECONDITION", "The balance is too small; top up or pay the rest otherwise."
+    ),
+    Reason.NOT_ACCEPTED_HERE: Advice(
+        "FAILED_PRECONDITION", "The balance would do, but too little of it is accepted by this merchant; pay otherwise."
+    ),
+    Reason.ORIGINAL_UNKNOWN: Advice("NOT_FOUND", "The original operation is not known; check its id."),
+    Reason.ORIGINAL_NOT_REFUNDABLE: Advice(
+        "FAILED_PRECONDITION", "Only an accepted purchase can be refunded; name the purchase itself."
+    ),
+    Reason.ORIGINAL_OF_OTHER_PARTICIPANT: Advice(
+        "PERMISSION_DENIED", "The purchase was made at another participant; refund it there."
+    ),
+    Reason.REFUND_EXCEEDS_ORIGINAL: Advice(
+        "FAILED_PRECONDITION", "Refunds may not exceed the purchase; refund at most what is left."
+    ),
+    Reason.TERMS_UNKNOWN: Advice("FAILED_PRECONDITION", "The issuer sells no stored value under these terms today."),
+    Reason.TERMS_NOT_SOLD_HERE: Advice("FAILED_PRECONDITION", "These terms are not sold by this participant."),
+    Reason.TOP_UP_BELOW_MINIMUM: Advice("FAILED_PRECONDITION", "The amount is below the smallest top-up of the terms."),
+    Reason.BALANCE_ABOVE_LIMIT: Advice(
+        "FAILED_PRECONDITION", "The wallet would pass its highest balance; top up less."
+    ),
+    Reason.WALLET_HAS_HOLDS: Advice("FAILED_PRECONDITION", "Open holds block this; capture or void them first."),
+    Reason.HOLD_UNKNOWN: Advice("NOT_FOUND", "The hold is not known; check its id."),
+    Reason.HOLD_RESOLVED: Advice("FAILED_PRECONDITION", "The hold was already captured, voided or has expired."),
+    Reason.CAPTURE_EXCEEDS_HOLD: Advice(
+        "FAILED_PRECONDITION", "A capture may not exceed its hold; capture at most that."
+    ),
+    Reason.LOT_NOT_OPEN: Advice("FAILED_PRECONDITION", "The lot is no longer open."),
+    Reason.CURRENCY_OF_WALLET_DIFFERS: Advice("FAILED_PRECONDITION", "The wallet holds another currency."),
+    Reason.NO_ACQUIRING_AGREEMENT: Advice(
+        "FAILED_PRECONDITION", "This participant has no acquiring agreement in force today; HQ must add one."
+    ),
+    Reason.SUSPENDED: Advice(
+        "FAILED_PRECONDITION", "The terminal, its store or its participant was suspended; ask HQ."
+    ),
+    Reason.CARD_ALREADY_LINKED: Advice("FAILED_PRECONDITION", "The card is linked to a member already."),
+    Reason.CARD_NUMBER_TAKEN: Advice("ALREADY_EXISTS", "A card with this number was issued already."),
+    Reason.CARD_STATE_CONFLICT: Advice(
+        "FAILED_PRECONDITION", "The card's state does not allow this; read the card first."
+    ),
+    Reason.MEMBER_UNKNOWN: Advice("NOT_FOUND", "No such member; check the id or find the member by phone."),
+    Reason.MEMBER_EXISTS: Advice("ALREADY_EXISTS", "A member with this phone number is enrolled already."),
+    Reason.PARTICIPANT_UNKNOWN: Advice("NOT_FOUND", "No participant has this code."),
+    Reason.PARTICIPANT_EXISTS: Advice("ALREADY_EXISTS", "A participant with this code exists already."),
+    Reason.STORE_UNKNOWN: Advice("NOT_FOUND", "The participant has no store with this code."),
+    Reason.STORE_EXISTS: Advice("ALREADY_EXISTS", "The participant has a store with this code already."),
+    Reason.TERMINAL_EXISTS: Advice("ALREADY_EXISTS", "The store has a terminal with this code already."),
+    Reason.AGREEMENT_UNKNOWN: Advice("NOT_FOUND", "No such agreement."),
+    Reason.AGREEMENT_VERSION_CONFLICT: Advice(
+        "ABORTED", "The agreement has changed since you read it; read it again and start over."
+    ),
+    Reason.AGREEMENT_INVALID: Advice(
+        "INVALID_ARGUMENT", "The agreement's terms are not consistent; see the field named."
+    ),
+    Reason.WINDOW_UNKNOWN: Advice("NOT_FOUND", "No such window."),
+    Reason.WINDOW_STATE_CONFLICT: Advice(
+        "FAILED_PRECONDITION", "The window is in another state; see `settlement status`."
+    ),
+    Reason.FIELD_INVALID: Advice("INVALID_ARGUMENT", "A field is malformed; see the field named."),
+    Reason.REQUEST_ID_MALFORMED: Advice("INVALID_ARGUMENT", "request_id must be a version 7 UUID made by the client."),
+    Reason.REQUEST_ID_TOO_OLD: Advice(
+        "INVALID_ARGUMENT", "request_id was made too long ago or in the future; check the terminal's clock."
+    ),
+    Reason.REQUEST_ID_REUSED: Advice(
+        "ALREADY_EXISTS", "request_id was used for another operation; make a new id for a new operation."
+    ),
+    Reason.AMOUNT_NOT_POSITIVE: Advice("INVALID_ARGUMENT", "amount_minor must be above zero."),
+    Reason.AMOUNT_TOO_LARGE: Advice("INVALID_ARGUMENT", "amount_minor is above the largest amount of one operation."),
+    Reason.CURRENCY_UNKNOWN: Advice("INVALID_ARGUMENT", "currency_code is not the currency of this coalition."),
+    Reason.MESSAGE_TOO_LARGE: Advice("RESOURCE_EXHAUSTED", "The message is too large; send fewer operations at once."),
+    Reason.NO_CERTIFICATE: Advice("UNAUTHENTICATED", "Connect with a client certificate of this coalition."),
+    Reason.IDENTITY_MALFORMED: Advice(
+        "UNAUTHENTICATED", "The certificate's SPIFFE identity is not one of this coalition."
+    ),
+    Reason.PERMISSION_DENIED: Advice("PERMISSION_DENIED", "This identity may not do that."),
+    Reason.TERMINAL_UNKNOWN: Advice("PERMISSION_DENIED", "The terminal is not registered; register it with HQ."),
+    Reason.TERMINAL_SUSPENDED: Advice("PERMISSION_DENIED", "The terminal, its store or its participant is suspended."),
+    Reason.TERMINAL_OF_OTHER_STORE: Advice(
+        "PERMISSION_DENIED", "The named terminal is not one this identity may speak for."
+    ),
+    Reason.NO_OPEN_WINDOW: Advice("UNAVAILABLE", "No settlement window is open; send the same request again."),
+    Reason.QUEUE_FULL: Advice(
+        "RESOURCE_EXHAUSTED", "Too many operations wait; send the same request again a little later."
+    ),
+    Reason.DEADLINE_PASSED: Advice(
+        "DEADLINE_EXCEEDED", "The deadline passed before the operation was taken; send it again."
+    ),
+    Reason.SERVER_DRAINING: Advice("UNAVAILABLE", "The server is stopping; send the same request again."),
+    Reason.DATABASE_UNAVAILABLE: Advice("UNAVAILABLE", "The ledger does not answer; send the same request again."),
+    Reason.INTERNAL: Advice(
+        "INTERNAL", "The service made a mistake; the outcome is learned by sending the request again."
+    ),
+    Reason.ENTRY_UNKNOWN: Advice("NOT_FOUND", "No such entry."),
+    Reason.PAGE_TOKEN_INVALID: Advice(
+        "INVALID_ARGUMENT", "page_token is not one this call gave; start at the first page."
+    ),
+}
+
+FIRST_UNSTORED: Final = 100
+
+
+def is_stored(reason: Reason) -> bool:
+    """Whether an operation that ends so is kept under its request_id (accepted, or a decline)."""
+    return reason < FIRST_UNSTORED

@@ -1,0 +1,68 @@
+"""A top-up: a lot is sold, its bonus granted, and who took the cash owes the custodian (SUMS section 3)."""
+
+from coalition.domain.accounts import WALLET, TransferCode, bonus_account, float_account
+from coalition.domain.agreements import Terms
+from coalition.domain.books import Books
+from coalition.domain.commands import TopUp
+from coalition.domain.decision import Decision
+from coalition.domain.errors import Refused
+from coalition.domain.lots import Lot
+from coalition.domain.postings import Postings
+from coalition.domain.reasons import Reason
+
+
+def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
+    """Sell a lot: `FLOAT -> WALLET` what was paid, `BONUS -> WALLET` the bonus; who took the cash owes the custodian."""
+    programme, day, seller_id = books.programme, books.business_date, command.participant_id
+    card, wallet = books.card_and_wallet(command.token)
+    version = programme.terms_of(command.issuer_id, command.terms_code, day)
+    if version is None or not isinstance(version.content, Terms):
+        raise Refused(Reason.TERMS_UNKNOWN)
+    terms = version.content
+    issuer = programme.participants[command.issuer_id]
+    own = seller_id == command.issuer_id and terms.issuer in terms.sellers
+    if not own and not set(programme.participants[seller_id].parties) & set(terms.sellers):
+        raise Refused(Reason.TERMS_NOT_SOLD_HERE)
+    principal = command.amount_minor
+    if principal < terms.minimum_minor:
+        raise Refused(Reason.TOP_UP_BELOW_MINIMUM, metadata={"minimum_minor": str(terms.minimum_minor)})
+    bonus = terms.bonus_for(principal)
+    face = principal + bonus
+    if terms.balance_limit_minor is not None and wallet.balance_minor + face > terms.balance_limit_minor:
+        raise Refused(Reason.BALANCE_ABOVE_LIMIT, metadata={"balance_limit_minor": str(terms.balance_limit_minor)})
+    custodian_id = programme.custodian(terms, issuer.participant_id)
+    calendar_id = programme.calendar_id(terms.calendar)
+    postings = Postings(books.windows)
+    postings.post(float_account(custodian_id, issuer.participant_id), WALLET, principal, TransferCode.PRINCIPAL)
+    postings.post(bonus_account(issuer.participant_id), WALLET, bonus, TransferCode.BONUS)
+    postings.claim(seller_id, custodian_id, principal, TransferCode.TOP_UP_CASH, calendar_id)
+    commission = terms.seller_commission.half_even(principal)
+    postings.claim(issuer.participant_id, seller_id, commission, TransferCode.SELLER_COMMISSION, calendar_id)
+    lot = Lot(
+        lane=wallet.lane,
+        lot_id=entry_id,
+        wallet_id=wallet.wallet_id,
+        issuer_id=issuer.participant_id,
+        custodian_id=custodian_id,
+        seller_id=seller_id,
+        terms_id=version.agreement_id,
+        terms_version=version.version,
+        bonus_expiry=terms.bonus_expiry(day) if bonus else None,
+        face_sold=face,
+        principal_sold=principal,
+        face=face,
+        principal=principal,
+    )
+    return Decision(
+        wallet=wallet,
+        amount_minor=principal,
+        principal_minor=principal,
+        bonus_minor=bonus,
+        balance_change=face,
+        transfers=postings.transfers(),
+        last_four=card.last_four,
+        card_id=card.card_id,
+        opens=lot,
+        agreement_id=version.agreement_id,
+        agreement_version=version.version,
+    )
