@@ -38,6 +38,7 @@ help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 dev: $(VENV)/.installed ## make .venv with every pinned package (other commands do it when needed)
+	@echo "$(VENV) is ready; \`make\` lists what to do next"
 
 demo: $(VENV)/.installed ## clear and settle a real month of trade, end to end (DEMO_FLAGS="--months 1-12")
 	@$(BIN)/coalition demo $(DEMO_FLAGS)
