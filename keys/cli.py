@@ -97,7 +97,8 @@ def certificate(
         typer.Argument(
             metavar="SPIFFE_URI",
             help="spiffe://TRUST_DOMAIN followed by /op/NAME (operator), /hq/PARTICIPANT, "
-            "/t/PARTICIPANT/STORE/TERMINAL, /ts/CHAIN/NAME (till server), /aud/FIRM (auditor), /mg/ID (member gateway) or /server.",
+            "/t/PARTICIPANT/STORE/TERMINAL, /ts/CHAIN/NAME (till server), /aud/FIRM (auditor), "
+            "/mg/ID (member gateway) or /server.",
         ),
     ],
     days: Annotated[

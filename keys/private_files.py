@@ -2,6 +2,7 @@
 
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from keys.errors import KeyFileBroken, KeyFileExists, KeyFileMissing, PermissionsTooOpen
@@ -30,7 +31,8 @@ def make_directory(directory: Path) -> None:
     Missing ones above it get the usual mode: they may be shared with data of other users.
     """
     directory.parent.mkdir(parents=True, exist_ok=True)
-    directory.mkdir(mode=DIRECTORY_MODE, exist_ok=True)
+    with suppress(FileExistsError):
+        directory.mkdir(mode=DIRECTORY_MODE)
     check_directory(directory, "")
 
 

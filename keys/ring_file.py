@@ -83,7 +83,7 @@ def parse(path: Path, content: bytes) -> RingFile:
     """Read what `render` wrote. Raises RingBroken naming `path` and the field that is wrong."""
     try:
         document = json.loads(content)
-    except ValueError as trouble:
+    except (ValueError, RecursionError) as trouble:
         raise RingBroken(path, "is not JSON; restore it from the backup of the key directory") from trouble
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise RingBroken(path, f"field format must be {FORMAT!r}")
@@ -99,7 +99,7 @@ def parse(path: Path, content: bytes) -> RingFile:
 def _version(path: Path, entry: object) -> KeyVersion:
     if not isinstance(entry, dict):
         raise RingBroken(path, "field versions must be a list of objects")
-    create_time = entry.get("create_time")
+    create_time = None if entry.get("create_time") is None else _field(path, entry, "create_time", str)
     return KeyVersion(
         purpose=KeyPurpose(_field(path, entry, "purpose", str)),
         version=_field(path, entry, "version", int),
@@ -113,7 +113,8 @@ def _version(path: Path, entry: object) -> KeyVersion:
 
 def _field(path: Path, entry: Mapping[str, object], name: str, kind: type[Value]) -> Value:
     value = entry.get(name)
-    if not isinstance(value, kind):
+    # Python counts True as the number 1; a ring file must not.
+    if not isinstance(value, kind) or (kind is not bool and isinstance(value, bool)):
         raise RingBroken(path, f"field {name} must be a {kind.__name__}")
     return value
 

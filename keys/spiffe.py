@@ -16,7 +16,7 @@ ROLES = {
     "mg": ("mg", "<id>"),
     "server": ("server",),
 }
-"""Role (first path element) -> the whole path: operator, participant HQ, till server, terminal, auditor, member gateway, server."""
+"""Role (first path element) -> whole path: operator, participant HQ, till server, terminal, auditor, member gateway."""
 
 # The SPIFFE-ID standard, sections 2.1 and 2.2: no port, user, query, fragment or percent encoding.
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+", re.ASCII)
