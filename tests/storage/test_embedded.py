@@ -174,7 +174,7 @@ def test_restart_after_kill_keeps_committed_rows(make: Make) -> None:
     execute(instance, "CREATE TABLE kept (n int)")
     busy = psycopg.connect(instance.dsn(SUPERUSER), autocommit=True)
     backend = busy.info.backend_pid
-    endless = threading.Thread(target=run_until_killed, args=(busy,))
+    endless = threading.Thread(target=run_until_killed, args=(busy,), daemon=True)
     endless.start()
     execute(instance, "INSERT INTO kept SELECT generate_series(1, 100)")
     pid = instance.pid
