@@ -346,7 +346,7 @@ def test_socket_and_data_are_private_to_the_database_user(make: Make) -> None:
         assert directory.stat().st_uid == DATABASE_UID
     assert mode(instance.log_file) == 0o600
     pid = instance.pid
-    assert os.stat(f"/proc/{pid}").st_uid == DATABASE_UID
+    assert Path(f"/proc/{pid}").stat().st_uid == DATABASE_UID
 
 
 @only_root
@@ -492,7 +492,7 @@ def test_programs_out_of_reach_are_copied_with_their_libraries(
     instance = make()
     instance.start()
 
-    assert os.readlink(f"/proc/{instance.pid}/exe").startswith(f"{place}/state/binaries-")
+    assert str(Path(f"/proc/{instance.pid}/exe").readlink()).startswith(f"{place}/state/binaries-")
     assert mode(hidden) == 0o700
 
 

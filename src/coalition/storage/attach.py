@@ -36,7 +36,7 @@ class AttachInfo:
     databases: tuple[str, ...]
 
     def dsn(self, role: str, database: str | None = None) -> str:
-        """libpq conninfo for `role` over the private socket, by default to the instance's first database."""
+        """Conninfo for libpq as `role` over the private socket, by default to the instance's first database."""
         name = self.databases[0] if database is None else database
         return make_conninfo(host=self.socket_directory, port=self.port, user=role, dbname=name)
 

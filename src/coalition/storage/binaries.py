@@ -75,6 +75,7 @@ def wheel_directory() -> Path | None:
 
 
 def holds_programs(directory: Path) -> bool:
+    """Whether both programs are there and may be run."""
     return all(os.access(directory / program, os.X_OK) for program in ("postgres", "initdb"))
 
 
@@ -110,7 +111,7 @@ def binaries_reachable(directory: Path, uid: int) -> bool:
 def traversable(directory: Path, uid: int) -> bool:
     """Whether `uid`, in its own group and no other, may pass through the directory and all its parents."""
     resolved = directory.resolve()
-    return all(_may_pass(os.stat(step), uid) for step in (resolved, *resolved.parents))
+    return all(_may_pass(step.stat(), uid) for step in (resolved, *resolved.parents))
 
 
 def _may_pass(status: os.stat_result, uid: int) -> bool:

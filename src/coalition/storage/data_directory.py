@@ -18,6 +18,7 @@ from coalition.storage.server_processes import ServerProcesses
 
 # The name that owns the databases and runs the migrations; the server itself connects by lesser roles.
 SUPERUSER = "coalition"
+BUILTIN_LOCALE_MAJOR = 17
 OUTPUT_TAIL_LINES = 20
 
 
@@ -34,8 +35,8 @@ def make_data_directory(home: EmbeddedHome, binaries: Binaries) -> None:
     draft.mkdir(mode=0o700)
     if home.user is not None:
         os.chown(draft, *home.user)
-    # From 17 on the built-in provider sorts the same on every machine, whatever its C library.
-    provider = ["--locale-provider=builtin"] if binaries.major >= 17 else []
+    # From 17 on, the built-in provider sorts the same on every machine, whatever its C library.
+    provider = ["--locale-provider=builtin"] if binaries.major >= BUILTIN_LOCALE_MAJOR else []
     command = [
         str(binaries.directory / "initdb"),
         f"--pgdata={draft}",

@@ -150,7 +150,7 @@ class EmbeddedPostgres:
         return True
 
     def dsn(self, role: str, database: str | None = None) -> str:
-        """libpq conninfo for `role` over the private socket, by default to the instance's first database.
+        """Conninfo for libpq as `role` over the private socket, by default to the instance's first database.
 
         Raises EmbeddedError if the server was never started: only then is it known where it lives.
         """

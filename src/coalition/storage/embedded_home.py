@@ -19,6 +19,7 @@ from pathlib import Path
 from coalition.storage.binaries import open_directory, traversable
 from coalition.storage.embedded_error import EmbeddedError
 
+PRIVATE = 0o700
 PORT = 5432  # only a part of the socket's file name: nothing listens on TCP
 SOCKET_PATH_MAX = 107  # bytes of sockaddr_un.sun_path on Linux, less the closing zero
 STATE_ROOT = Path("/var/lib/coalition")
@@ -60,8 +61,8 @@ def prepare_home(directory: Path, name: str, *, state_root: Path) -> EmbeddedHom
     )
     open_directory(root.parent)
     # Ours and not the database user's, so that it cannot put a symlink where root opens the log.
-    own_directory(root, os.geteuid(), None, 0o711 if user else 0o700)
-    own_directory(home.socket, home.uid, user, 0o700)
+    own_directory(root, os.geteuid(), None, 0o711 if user else PRIVATE)
+    own_directory(home.socket, home.uid, user, PRIVATE)
     if data.exists() and data.stat().st_uid != home.uid:
         raise EmbeddedError(
             f"{data} belongs to uid {data.stat().st_uid}, but PostgreSQL runs as uid {home.uid}: "
@@ -112,20 +113,20 @@ def socket_directory(root: Path, mark: str, user: tuple[int, int] | None) -> Pat
         return inside
     if user is not None and os.access("/run", os.W_OK):
         return Path("/run") / f"coalition-{mark}"
-    return Path("/tmp") / f"coalition-{os.geteuid()}-{mark}"  # shared, so own_directory checks
+    return Path("/tmp") / f"coalition-{os.geteuid()}-{mark}"  # noqa: S108 - own_directory checks whose it is
 
 
 def own_directory(path: Path, uid: int, user: tuple[int, int] | None, mode: int) -> None:
     """Make a directory of exactly this owner and mode, or refuse one that somebody else made first."""
     try:
-        path.mkdir(mode=0o700)
+        path.mkdir(mode=PRIVATE)
     except FileExistsError:
         status = path.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != uid or stat.S_IMODE(status.st_mode) & 0o022:
             raise EmbeddedError(
                 f"{path} must be a directory of uid {uid} that others cannot write: remove it or correct its owner"
             ) from None
-        if mode == 0o700 and stat.S_IMODE(status.st_mode) != mode:
+        if mode == PRIVATE and stat.S_IMODE(status.st_mode) != mode:
             path.chmod(mode)  # our own directory, made private again
         return
     except PermissionError as error:

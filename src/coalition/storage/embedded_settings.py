@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from coalition.storage.embedded_error import EmbeddedError
 
+NAME_LENGTH_MAX = 32  # with our prefix and mark it fits a cluster_name, which has 63 bytes
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 DEFAULTS: Mapping[str, str] = MappingProxyType(
@@ -73,9 +74,9 @@ class EmbeddedSettings:
     extra: Mapping[str, str] = field(default_factory=lambda: NO_SETTINGS)
 
     def __post_init__(self) -> None:
-        if not (self.name.isascii() and self.name.isidentifier() and len(self.name) <= 32):
+        if not (self.name.isascii() and self.name.isidentifier() and len(self.name) <= NAME_LENGTH_MAX):
             raise EmbeddedError(
-                f"name {self.name!r} of an embedded database must be up to 32 letters, digits or underscores"
+                f"name {self.name!r} of an embedded database must be up to {NAME_LENGTH_MAX} letters, digits or underscores"
             )
         taken = sorted(RESERVED & {key.lower() for key in self.extra})
         if taken:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from coalition.storage.embedded_error import EmbeddedError
 
+STATUS_LINE = 7  # of postmaster.pid, counted from zero (pidfile.h)
 POLL_SECONDS = 0.02
 ORPHAN_PATIENCE_SECONDS = 5.0  # an idle backend notices its postmaster's death at once; a busy one gets this long
 VANISH_SECONDS = 60.0  # time for the shutdown checkpoint of a server whose owner was killed
@@ -29,11 +30,13 @@ class ServerProcesses:
 
     def alive(self) -> frozenset[int]:
         """Process ids of postmaster and backends, zombies excluded."""
-        return frozenset(int(entry) for entry in os.listdir("/proc") if entry.isdigit() and self._is_ours(entry))
+        return frozenset(
+            int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit() and self._is_ours(entry.name)
+        )
 
     def _is_ours(self, entry: str) -> bool:
         try:
-            if os.stat(f"/proc/{entry}").st_uid != self.uid:
+            if Path(f"/proc/{entry}").stat().st_uid != self.uid:
                 return False
             command = Path(f"/proc/{entry}/cmdline").read_bytes()
         except OSError:
@@ -62,7 +65,7 @@ class ServerProcesses:
             lines = (self.data / "postmaster.pid").read_text().split("\n")
         except OSError:
             return False
-        return len(lines) >= 8 and lines[7].strip() == "ready"
+        return lines[STATUS_LINE:] != [] and lines[STATUS_LINE].strip() == "ready"
 
     def postmaster(self) -> int | None:
         """The process id in postmaster.pid, whether or not it is alive."""
