@@ -76,7 +76,8 @@ class EmbeddedSettings:
     def __post_init__(self) -> None:
         if not (self.name.isascii() and self.name.isidentifier() and len(self.name) <= NAME_LENGTH_MAX):
             raise EmbeddedError(
-                f"name {self.name!r} of an embedded database must be up to {NAME_LENGTH_MAX} letters, digits or underscores"
+                f"name {self.name!r} of an embedded database must be "
+                f"up to {NAME_LENGTH_MAX} letters, digits or underscores"
             )
         taken = sorted(RESERVED & {key.lower() for key in self.extra})
         if taken:
