@@ -130,7 +130,7 @@ class Position(_message.Message):
     sent_minor: _builtins.int
     """Claims against it, minor units, >= 0."""
     net_position_minor: _builtins.int
-    """received_minor - sent_minor: above 0 it receives, below 0 it pays. All of a window add up to zero."""
+    """received_minor - sent_minor, minor units: above 0 it receives, below 0 it pays. All of a window add up to zero."""
     currency_code: _builtins.str
     """ISO 4217 code of every amount of this position."""
     def __init__(
