@@ -1,0 +1,285 @@
+"""The card desk: a card's life from ISSUED over ACTIVE and FROZEN to REPLACED. Value stays with the wallet throughout.
+
+A number is stored nowhere, only its keyed hash and its last four digits. A number of our own making is derived from the
+request that asked for it, `HMAC(card-token key, participant / request_id / draw)`: sending that request again tells the
+same number although no answer in the journal holds it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Generic, NamedTuple
+from uuid import UUID
+
+from coalition.domain.acts import Act, ActAnswer
+from coalition.domain.cards import last_four, made_number, parse_card_number
+from coalition.domain.errors import LedgerBroken, Refused
+from coalition.domain.members import CardRow, NewCard
+from coalition.domain.reasons import Reason
+from coalition.membership.keyed_act import keyed
+from coalition.membership.random_ids import Random, random_number
+from coalition.membership.store import Answer, Key, Keys, MemberBooks, MemberStore
+
+DRAWS_MAX: Final = 4
+"""Numbers tried for one card. A million issued cards leave one draw in 10**8 taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class CardOfMember:
+    """A card named without its number, as when it was lost: by its member and its id."""
+
+    member_id: UUID
+    card_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class CardAnswer:
+    """What became of a card. `number` is the full one at issue and replacement only, else None."""
+
+    entry_id: int
+    time: datetime
+    replayed: bool
+    card_id: int
+    last_four: str
+    state: str
+    number: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CardView:
+    """A card as counter staff may see it; `issuer` a participant code, `member_id` None until it is linked."""
+
+    card_id: int
+    last_four: str
+    state: str
+    issuer: str
+    member_id: UUID | None
+    replaced_by: int | None
+
+
+class _Held(NamedTuple):
+    """A linked card with its wallet, both locked until the act commits."""
+
+    card: CardRow
+    wallet_id: int
+    is_wallet_open: bool
+
+
+class CardDesk(Generic[Key]):
+    """Callable from any thread. Every act locks the wallet first, as a desk does before it looks at a card."""
+
+    def __init__(self, store: MemberStore, keys: Keys[Key], clock: Callable[[], datetime], random: Random) -> None:
+        self._store = store
+        self._keys = keys
+        self._clock = clock
+        self._random = random
+
+    def issue(self, act: Act, issuer: str, number: str | None) -> CardAnswer:
+        """A new card of participant `issuer`, ISSUED: it pays nothing until it is linked.
+
+        Without `number` the house makes one of 16 digits. PARTICIPANT_UNKNOWN, SUSPENDED, CARD_NUMBER_TAKEN;
+        FIELD_INVALID.
+        """
+        given = parse_card_number(number) if number is not None else None
+        card_id, create_time = random_number(self._random), self._clock()
+
+        def apply(books: MemberBooks) -> Answer:
+            participant = books.participant(issuer)
+            if participant is None:
+                raise Refused(Reason.PARTICIPANT_UNKNOWN, "issuer", {"participant": issuer})
+            if not participant.is_active:
+                raise Refused(Reason.SUSPENDED, "issuer", {"participant": issuer})
+            return self._add(books, act, given, card_id, "ISSUED", issuer, None, create_time)
+
+        return self._numbered(act, self._store.perform(self._keyed(act), apply), given)
+
+    def link(self, act: Act, number: str, member_id: UUID) -> CardAnswer:
+        """Give an ISSUED card to a member: from now on it pays from the member's wallet.
+
+        MEMBER_UNKNOWN, WALLET_CLOSED, CARD_UNKNOWN, CARD_ALREADY_LINKED; FIELD_INVALID.
+        """
+        token = self._token(number, "card_number")
+
+        def apply(books: MemberBooks) -> Answer:
+            wallet_id = _wallet_of(books, member_id)
+            if not books.lock_wallet(wallet_id):
+                raise Refused(Reason.WALLET_CLOSED, "member_id")
+            pointer = books.lock_credential(token)
+            if pointer is None:
+                raise Refused(Reason.CARD_UNKNOWN, "card_number")
+            if pointer.wallet_id is not None:
+                raise Refused(Reason.CARD_ALREADY_LINKED, "card_number")
+            card = _found(books.lock_card(pointer.lane, pointer.card_id))
+            books.link_card(token, card, wallet_id)
+            return _told(card, "ACTIVE")
+
+        return _answer(self._store.perform(self._keyed(act), apply))
+
+    def freeze(self, act: Act, card: str | CardOfMember) -> CardAnswer:
+        """Stop an ACTIVE card; once this is answered no purchase with it is accepted any more.
+
+        `card` is its number, or the member and card id where it was lost. CARD_UNKNOWN, CARD_NOT_LINKED,
+        CARD_REPLACED, CARD_STATE_CONFLICT; FIELD_INVALID.
+        """
+        return self._change(act, card, before="ACTIVE", after="FROZEN")
+
+    def unfreeze(self, act: Act, card: str | CardOfMember) -> CardAnswer:
+        """Let a FROZEN card pay again. Reasons as for `freeze`."""
+        return self._change(act, card, before="FROZEN", after="ACTIVE")
+
+    def replace(self, act: Act, card: str | CardOfMember, new_number: str | None) -> CardAnswer:
+        """Retire a linked card for ever and give its wallet a new ACTIVE one; the answer is about the new card.
+
+        `new_number` may be that of an ISSUED card from stock; without it the house makes a number. CARD_UNKNOWN,
+        CARD_NOT_LINKED, CARD_REPLACED, CARD_NUMBER_TAKEN, CARD_ALREADY_LINKED, WALLET_CLOSED; FIELD_INVALID.
+        """
+        given = parse_card_number(new_number, "new_card_number") if new_number is not None else None
+        find = self._finder(card)
+        card_id, create_time = random_number(self._random), self._clock()
+
+        def apply(books: MemberBooks) -> Answer:
+            held = find(books)
+            old = held.card
+            if old.state == "REPLACED":
+                raise Refused(Reason.CARD_REPLACED, "card_number", _facts(old))
+            if not held.is_wallet_open:
+                raise Refused(Reason.WALLET_CLOSED, "card_number", _facts(old))
+            answer = self._from_stock(books, given, held.wallet_id) or self._add(
+                books, act, given, card_id, "ACTIVE", old.issuer, held.wallet_id, create_time
+            )
+            books.set_card_state(old, "REPLACED", int(str(answer["card_id"])))
+            return {**answer, "replaced_card_id": old.card_id}
+
+        return self._numbered(act, self._store.perform(self._keyed(act), apply), given)
+
+    def get(self, number: str) -> CardView:
+        """A card by its number. CARD_UNKNOWN; FIELD_INVALID."""
+        card = self._store.card(self._token(number, "card_number"))
+        if card is None:
+            raise Refused(Reason.CARD_UNKNOWN, "card_number")
+        member = self._store.member_of_wallet(card.wallet_id) if card.wallet_id is not None else None
+        member_id = member.member_id if member else None
+        return CardView(card.card_id, card.last_four, card.state, card.issuer, member_id, card.replaced_by)
+
+    def _change(self, act: Act, card: str | CardOfMember, *, before: str, after: str) -> CardAnswer:
+        find = self._finder(card)
+
+        def apply(books: MemberBooks) -> Answer:
+            found = find(books).card
+            if found.state == "REPLACED":
+                raise Refused(Reason.CARD_REPLACED, "card_number", _facts(found))
+            if found.state != before:
+                raise Refused(Reason.CARD_STATE_CONFLICT, "card_number", {**_facts(found), "expected": before})
+            books.set_card_state(found, after)
+            return _told(found, after)
+
+        return _answer(self._store.perform(self._keyed(act), apply))
+
+    def _finder(self, card: str | CardOfMember) -> "Callable[[MemberBooks], _Held]":
+        """How to reach a linked card in a transaction: its wallet locked, then itself."""
+        if isinstance(card, CardOfMember):
+            return lambda books: _of_member(books, card)
+        token = self._token(card, "card_number")
+        return lambda books: _of_token(books, token)
+
+    def _from_stock(self, books: MemberBooks, number: str | None, wallet_id: int) -> Answer | None:
+        """Link the card that has this number already; None where the number is new."""
+        token = self._keys.card_token(number) if number is not None else None
+        pointer = books.lock_credential(token) if token is not None else None
+        if token is None or pointer is None:
+            return None
+        if pointer.wallet_id is not None:
+            raise Refused(Reason.CARD_ALREADY_LINKED, "new_card_number")
+        stock = _found(books.lock_card(pointer.lane, pointer.card_id))
+        books.link_card(token, stock, wallet_id)
+        return _told(stock, "ACTIVE")
+
+    def _add(
+        self,
+        books: MemberBooks,
+        act: Act,
+        given: str | None,
+        card_id: int,
+        state: str,
+        issuer: str,
+        wallet_id: int | None,
+        create_time: datetime,
+    ) -> Answer:
+        """Write a new card; `draw` in the answer says which number of our own it got."""
+        for draw in range(DRAWS_MAX if given is None else 1):
+            number = self._made(act, draw) if given is None else given
+            token, digits = self._keys.card_token(number), last_four(number)
+            card = NewCard(card_id, token, digits, state, issuer, wallet_id, create_time)
+            if books.add_card(card):
+                answer: Answer = {"card_id": card_id, "last_four": digits, "state": state}
+                return answer | ({"draw": draw} if given is None else {})
+        raise Refused(Reason.CARD_NUMBER_TAKEN, "card_number" if wallet_id is None else "new_card_number")
+
+    def _made(self, act: Act, draw: int) -> str:
+        return made_number(self._keys.member_token("card-number", f"{act.participant_id}/{act.request_id}/{draw}"))
+
+    def _numbered(self, act: Act, answer: ActAnswer, given: str | None) -> CardAnswer:
+        """The answer with the full number, derived again, not read; without it once the card-token key was rotated."""
+        number = given if given is not None else self._made(act, int(str(answer.answer["draw"])))
+        digits = str(answer.answer["last_four"])
+        return _answer(answer, number if last_four(number) == digits else None)
+
+    def _token(self, number: str, field_name: str) -> bytes:
+        return self._keys.card_token(parse_card_number(number, field_name))
+
+    def _keyed(self, act: Act) -> Act:
+        return keyed(act, self._keys)
+
+
+def _of_token(books: MemberBooks, token: bytes) -> _Held:
+    pointer = books.pointer(token)
+    if pointer is None:
+        raise Refused(Reason.CARD_UNKNOWN, "card_number")
+    if pointer.wallet_id is None:
+        raise Refused(Reason.CARD_NOT_LINKED, "card_number")
+    # A linked card never moves: what the pointer says is still so once the wallet is locked.
+    is_open = books.lock_wallet(pointer.wallet_id)
+    return _Held(_found(books.lock_card(pointer.lane, pointer.card_id)), pointer.wallet_id, is_open)
+
+
+def _of_member(books: MemberBooks, reference: CardOfMember) -> _Held:
+    wallet_id = _wallet_of(books, reference.member_id)
+    is_open = books.lock_wallet(wallet_id)
+    card = books.lock_card_of_wallet(wallet_id, reference.card_id)
+    if card is None:
+        raise Refused(Reason.CARD_UNKNOWN, "card_id", {"card_id": str(reference.card_id)})
+    return _Held(card, wallet_id, is_open)
+
+
+def _wallet_of(books: MemberBooks, member_id: UUID) -> int:
+    wallet_id = books.wallet_of_member(member_id)
+    if wallet_id is None:
+        raise Refused(Reason.MEMBER_UNKNOWN, "member_id", {"member_id": str(member_id)})
+    return wallet_id
+
+
+def _found(card: CardRow | None) -> CardRow:
+    if card is None:
+        raise LedgerBroken("a credential points to a card that is not there")
+    return card
+
+
+def _facts(card: CardRow) -> dict[str, str]:
+    return {"card_id": str(card.card_id), "last_four": card.last_four, "state": card.state}
+
+
+def _told(card: CardRow, state: str) -> Answer:
+    return {"card_id": card.card_id, "last_four": card.last_four, "state": state}
+
+
+def _answer(answer: ActAnswer, number: str | None = None) -> CardAnswer:
+    told = answer.answer
+    return CardAnswer(
+        answer.entry_id,
+        answer.time,
+        answer.replayed,
+        card_id=int(str(told["card_id"])),
+        last_four=str(told["last_four"]),
+        state=str(told["state"]),
+        number=number,
+    )

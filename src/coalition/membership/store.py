@@ -1,0 +1,111 @@
+"""What reception asks of its cellar, of the key database and of the strongroom. Typed here, made elsewhere.
+
+`Key` is whatever the strongroom calls a wrapped data key: reception only carries it from the one to the other.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol, TypeAlias, TypeVar
+from uuid import UUID
+
+from coalition.domain.acts import JSON, Act, ActAnswer
+from coalition.domain.members import CardPointer, CardRow, MemberRow, NewCard, NewMember, SealedRecord
+from coalition.domain.programme import Participant
+
+Answer: TypeAlias = dict[str, JSON]
+Key = TypeVar("Key")
+
+
+class Cipher(Protocol):
+    """Seals and opens one member's records."""
+
+    def seal(self, field_group: str, record_id: UUID, revision: int, plaintext: bytes) -> bytes: ...
+
+    def open(self, field_group: str, record_id: UUID, revision: int, sealed: bytes) -> bytes: ...
+
+
+class Keys(Protocol[Key]):
+    """The part of the key ring that reception uses."""
+
+    def new_member_key(self, member_id: UUID) -> Key: ...
+
+    def sealer(self, member_id: UUID, wrapped: Key) -> Cipher: ...
+
+    def blind_index(self, field: str, normalized: str, bits: int = 16) -> int: ...
+
+    def card_token(self, number: str) -> bytes: ...
+
+    def member_token(self, kind: str, value: str) -> bytes: ...
+
+
+class MemberKeys(Protocol[Key]):
+    """Wrapped member keys, in an instance of their own with backups of its own."""
+
+    def put(self, member_id: UUID, key: Key, create_time: datetime) -> None: ...
+
+    def get(self, member_ids: Sequence[UUID]) -> Mapping[UUID, Key]:
+        """The keys that exist; a member without one was erased."""
+
+    def delete(self, member_id: UUID) -> None: ...
+
+
+class MemberBooks(Protocol):
+    """Members and cards inside one act's transaction.
+
+    Lock order for all: the wallet, then the credential, then the card. A desk locks the wallet before it reads a card,
+    so what is decided here under the wallet's lock is known to every purchase after it.
+    """
+
+    def participant(self, code: str) -> Participant | None: ...
+
+    def lock_index(self, field: str, value: int) -> None:
+        """Let no other act look up or add members under this blind index until this one commits."""
+
+    def indexed_records(self, field: str, value: int, field_group: str, limit: int) -> list[SealedRecord]:
+        """The latest record of each member under a blind index, `limit` at most."""
+
+    def add_member(self, member: NewMember) -> None:
+        """The member, its sealed records, its blind index and its empty wallet."""
+
+    def wallet_of_member(self, member_id: UUID) -> int | None:
+        """None where there is no such member, or it was erased."""
+
+    def lock_wallet(self, wallet_id: int) -> bool:
+        """Whether the wallet, locked now, is open."""
+
+    def pointer(self, token: bytes) -> CardPointer | None: ...
+
+    def lock_credential(self, token: bytes) -> CardPointer | None: ...
+
+    def lock_card(self, lane: int, card_id: int) -> CardRow | None: ...
+
+    def lock_card_of_wallet(self, wallet_id: int, card_id: int) -> CardRow | None:
+        """None where the card is unknown or another wallet's."""
+
+    def add_card(self, card: NewCard) -> bool:
+        """False, and nothing written, where a card has this token."""
+
+    def link_card(self, token: bytes, card: CardRow, wallet_id: int) -> None:
+        """Move the card into the wallet's lane, make it ACTIVE there and let its credential point to it."""
+
+    def set_card_state(self, card: CardRow, state: str, replaced_by: int | None = None) -> None: ...
+
+
+class MemberStore(Protocol):
+    """Performs acts exactly once, and reads."""
+
+    def perform(self, act: Act, apply: Callable[[MemberBooks], Answer]) -> ActAnswer:
+        """Run `apply` in a transaction of its own, or tell the stored answer again. Raises Refused."""
+
+    def member(self, member_id: UUID) -> MemberRow | None: ...
+
+    def member_of_wallet(self, wallet_id: int) -> MemberRow | None: ...
+
+    def records(self, member_id: UUID, field_groups: Iterable[str]) -> list[SealedRecord]:
+        """The latest record of each group that the member has."""
+
+    def indexed_records(self, field: str, value: int, field_group: str, limit: int) -> list[SealedRecord]: ...
+
+    def card(self, token: bytes) -> CardRow | None: ...
+
+    def cards_of_wallet(self, wallet_id: int, limit: int) -> list[CardRow]: ...

@@ -1,0 +1,103 @@
+"""The rules between agreements: who may be named, which dates may follow which, what may not overlap. Pure.
+
+The form of one agreement's content is judged before, by `domain.agreements.parse_content`.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+
+from coalition.domain.agreements import RECRUITER, Acceptance, Acquiring, Content, Terms, Version
+from coalition.domain.errors import Refused
+from coalition.domain.reasons import Reason
+
+
+def check_period(effective_from: date, effective_until: date | None) -> None:
+    """`effective_until` is the first day on which the version no longer holds."""
+    if effective_until is not None and effective_until <= effective_from:
+        raise invalid("effective_until", "a day after effective_from")
+
+
+def check_names(content: Content, parties: frozenset[str], calendars: frozenset[str]) -> None:
+    """Every party, sponsor, recipient and calendar that the content names exists."""
+    for field, name, may_be_chain in _names(content):
+        if name not in parties or (not may_be_chain and name.startswith("chain:")):
+            wish = "a participant's code" + (", or chain: and the chain code of one" if may_be_chain else "")
+            raise invalid(f"content.{field}", wish)
+    if content.calendar not in calendars:
+        raise invalid("content.calendar", " or ".join(sorted(calendars)))
+
+
+def check_alone(
+    code: str, content: Content, effective_from: date, effective_until: date | None, others: Iterable[Version]
+) -> None:
+    """No other agreement answers the same question on the same day.
+
+    An issuer may sell under several terms at a time (a top-up names one); what an acquirer accepts or pays must be one.
+    """
+    if isinstance(content, Terms):
+        return
+    for other in others:
+        is_rival = other.code != code and parties_of(other.content) == parties_of(content)
+        if is_rival and _overlap(effective_from, effective_until, other.effective_from, other.effective_until):
+            raise Refused(
+                Reason.AGREEMENT_INVALID,
+                "effective_from",
+                {"expected": "days on which no other agreement of these parties holds", "overlaps": other.code},
+            )
+
+
+def check_succession(latest: Version, expected_version: int, content: Content, effective_from: date) -> None:
+    """A new version follows the one its author read, in number and in time, between the same parties.
+
+    Other parties would leave the old version in force for the old ones: that is another agreement.
+    """
+    if expected_version != latest.version:
+        raise Refused(Reason.AGREEMENT_VERSION_CONFLICT, "expected_version", {"latest_version": str(latest.version)})
+    if parties_of(content) != parties_of(latest.content):
+        field = "issuer" if isinstance(content, Terms | Acceptance) else "acquirer"
+        if isinstance(content, Acceptance) and content.issuer == parties_of(latest.content)[0]:
+            field = "acquirer"
+        raise invalid(f"content.{field}", "the same parties as before; make another agreement for others")
+    if effective_from < latest.effective_from:
+        raise invalid(
+            "effective_from", f"{latest.effective_from.isoformat()} or later, where the latest version begins"
+        )
+
+
+def parties_of(content: Content) -> tuple[str, ...]:
+    """Whose question the agreement answers."""
+    match content:
+        case Terms():
+            return (content.issuer,)
+        case Acceptance():
+            return (content.issuer, content.acquirer)
+        case Acquiring():
+            return (content.acquirer,)
+
+
+def invalid(field: str, expected: str) -> Refused:
+    """The complaint about one field of an agreement, with what is expected there."""
+    return Refused(Reason.AGREEMENT_INVALID, field, {"expected": expected})
+
+
+def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
+    """Each name in the content as (field, name, whether it may be a chain)."""
+    match content:
+        case Terms():
+            yield "issuer", content.issuer, True
+            for index, seller in enumerate(content.sellers):
+                yield f"sellers[{index}]", seller, True
+            if content.sponsor is not None:
+                yield "sponsor", content.sponsor, False
+        case Acceptance():
+            yield "issuer", content.issuer, True
+            yield "acquirer", content.acquirer, True
+        case Acquiring():
+            yield "acquirer", content.acquirer, True
+            if content.commission_to != RECRUITER:
+                yield "commission_to", content.commission_to, False
+
+
+def _overlap(left_from: date, left_until: date | None, right_from: date, right_until: date | None) -> bool:
+    """Whether two periods, each without its last day, share a day; None never ends."""
+    return left_from < (right_until or date.max) and right_from < (left_until or date.max)

@@ -1,0 +1,84 @@
+"""What HQ's office asks of its cellar. The doors are typed here, the SQL is in storage."""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Protocol, TypeAlias
+
+from coalition.domain.acts import JSON, Act, ActAnswer
+from coalition.domain.agreements import Version
+from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
+from coalition.domain.programme import Participant, Store, Terminal
+
+Answer: TypeAlias = dict[str, JSON]
+
+
+class ProgrammeBooks(Protocol):
+    """The programme inside one act's transaction, which no other act of HQ's shares.
+
+    Each `add_` answers False, and writes nothing, where the code is taken.
+    """
+
+    def participant(self, code: str) -> Participant | None: ...
+
+    def add_participant(
+        self, code: str, display_name: str, role: str, chain_code: str | None, create_time: datetime
+    ) -> bool: ...
+
+    def set_participant_state(self, participant_id: int, state: str) -> None: ...
+
+    def store(self, participant_id: int, code: str) -> Store | None: ...
+
+    def add_store(self, participant_id: int, code: str, display_name: str, create_time: datetime) -> bool: ...
+
+    def terminal(self, store_id: int, code: str) -> Terminal | None: ...
+
+    def add_terminal(self, store_id: int, code: str, create_time: datetime) -> bool: ...
+
+    def set_terminal_state(self, terminal_id: int, state: str) -> None: ...
+
+    def parties(self) -> frozenset[str]:
+        """Every name an agreement may use: participant codes, and `chain:<code>` for each chain with participants."""
+
+    def calendars(self) -> frozenset[str]: ...
+
+    def versions(self, kind: str) -> list[Version]:
+        """Every version of every agreement of `kind`, by agreement and version."""
+
+    def agreement(self, code: str) -> list[Version]:
+        """Every version of one agreement, oldest first; empty where there is none."""
+
+    def add_agreement(self, code: str, kind: str, create_time: datetime) -> int:
+        """The new agreement's number; the caller has made sure that the code is free."""
+
+    def add_version(
+        self,
+        agreement_id: int,
+        version: int,
+        effective_from: date,
+        effective_until: date | None,
+        content: Answer,
+        create_time: datetime,
+    ) -> None: ...
+
+
+class ProgrammeStore(Protocol):
+    """Performs acts exactly once and lists what they made. Lists are ordered by code and begin after `after`."""
+
+    def perform(self, act: Act, apply: Callable[[ProgrammeBooks], Answer]) -> ActAnswer:
+        """Run `apply` in a transaction of its own, or tell the stored answer again. Raises Refused."""
+
+    def list_participants(self, after: str | None, limit: int) -> list[ParticipantRecord]: ...
+
+    def list_stores(self, participant: str, after: str | None, limit: int) -> list[StoreRecord] | None:
+        """None where there is no such participant."""
+
+    def list_terminals(
+        self, participant: str, store: str, after: str | None, limit: int
+    ) -> list[TerminalRecord] | None:
+        """None where there is no such store."""
+
+    def list_agreements(self, kind: str | None, after: str | None, limit: int) -> list[AgreementRecord]:
+        """The latest version of each agreement."""
+
+    def list_agreement_versions(self, code: str) -> list[AgreementRecord]:
+        """Every version of one agreement, oldest first."""

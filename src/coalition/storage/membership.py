@@ -1,0 +1,219 @@
+"""Reception in SQL: the writes of one act inside its transaction, and the reads. Sees sealed bytes only.
+
+Implements the protocols of coalition.membership.store and decides nothing. Rows of a wallet lie in lane
+`wallet_id % lane_count`; a card that is not linked yet lies in the lane of its own id and moves when it is.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+from uuid import UUID
+
+from psycopg.rows import tuple_row
+
+from coalition.domain.acts import JSON, Act, ActAnswer
+from coalition.domain.errors import LedgerBroken
+from coalition.domain.ids import lane_of_wallet
+from coalition.domain.members import CardPointer, CardRow, MemberRow, NewCard, NewMember, SealedRecord
+from coalition.domain.programme import Participant
+from coalition.storage.acts import Acts
+from coalition.storage.connect import Connection
+from coalition.storage.lease import Cursor, Lease, leased_cursor
+
+MEMBER: Final = """
+SELECT m.member_id, m.wallet_id, m.state, p.code, m.create_time
+FROM members m JOIN participants p ON p.participant_id = m.recruiter_id
+"""
+CARD: Final = """
+SELECT c.lane, c.card_id, c.wallet_id, c.last_four, c.state, c.replaced_by, p.code
+FROM cards c JOIN participants p ON p.participant_id = c.issuer_id
+"""
+LATEST_RECORDS: Final = """
+SELECT DISTINCT ON (r.member_id, r.field_group) r.member_id, r.field_group, r.revision, r.record_id, r.sealed
+FROM member_records r
+"""
+# Two integers, so that it shares no key with the advisory locks of the journal (one bigint each).
+LOCK_INDEX: Final = "SELECT pg_advisory_xact_lock(hashtext('member_indexes.' || %s), %s)"
+
+
+class MemberStore:
+    """Callable from any thread: each call leases a connection for itself."""
+
+    def __init__(self, lease: Lease, acts: Acts, lane_count: int) -> None:
+        self._lease = lease
+        self._acts = acts
+        self._lane_count = lane_count
+
+    def perform(self, act: Act, apply: "Callable[[MemberBooks], dict[str, JSON]]") -> ActAnswer:
+        """See Acts.perform; `apply` gets the books of the transaction."""
+
+        def work(connection: Connection) -> dict[str, JSON]:
+            with connection.cursor(row_factory=tuple_row) as cursor:
+                return apply(MemberBooks(cursor, self._lane_count))
+
+        with self._lease() as connection:
+            return self._acts.perform(connection, act, work)
+
+    def member(self, member_id: UUID) -> MemberRow | None:
+        row = self._one(f"{MEMBER} WHERE m.member_id = %s", (member_id,))
+        return MemberRow(*row) if row else None
+
+    def member_of_wallet(self, wallet_id: int) -> MemberRow | None:
+        row = self._one(f"{MEMBER} WHERE m.wallet_id = %s", (wallet_id,))
+        return MemberRow(*row) if row else None
+
+    def records(self, member_id: UUID, field_groups: Iterable[str]) -> list[SealedRecord]:
+        with leased_cursor(self._lease) as cursor:
+            rows = cursor.execute(
+                f"{LATEST_RECORDS} WHERE r.member_id = %s AND r.field_group = ANY(%s)"
+                " ORDER BY r.member_id, r.field_group, r.revision DESC",
+                (member_id, list(field_groups)),
+            ).fetchall()
+        return [SealedRecord(*row) for row in rows]
+
+    def indexed_records(self, field: str, value: int, field_group: str, limit: int) -> list[SealedRecord]:
+        with leased_cursor(self._lease) as cursor:
+            return _indexed_records(cursor, field, value, field_group, limit)
+
+    def card(self, token: bytes) -> CardRow | None:
+        # Both by primary key, in one snapshot: a card that is being linked is seen either before or after.
+        row = self._one(
+            f"{CARD} WHERE (c.lane, c.card_id) = (SELECT lane, card_id FROM credentials WHERE token = %s)", (token,)
+        )
+        return CardRow(*row) if row else None
+
+    def cards_of_wallet(self, wallet_id: int, limit: int) -> list[CardRow]:
+        with leased_cursor(self._lease) as cursor:
+            rows = cursor.execute(
+                f"{CARD} WHERE c.lane = %s AND c.wallet_id = %s ORDER BY c.card_id LIMIT %s",
+                (lane_of_wallet(wallet_id, self._lane_count), wallet_id, limit),
+            ).fetchall()
+        return [CardRow(*row) for row in rows]
+
+    def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
+        with leased_cursor(self._lease) as cursor:
+            return cursor.execute(statement, parameters).fetchone()
+
+
+class MemberBooks:
+    """Members and cards inside one act's transaction. READ COMMITTED: each statement sees what a lock waited for."""
+
+    def __init__(self, cursor: Cursor, lane_count: int) -> None:
+        self._cursor = cursor
+        self._lane_count = lane_count
+
+    def participant(self, code: str) -> Participant | None:
+        row = self._one(
+            "SELECT participant_id, code, display_name, role, chain_code, state = 'ACTIVE' FROM participants"
+            " WHERE code = %s",
+            (code,),
+        )
+        return Participant(*row) if row else None
+
+    def lock_index(self, field: str, value: int) -> None:
+        """Serialise the acts that look at one blind index; held to the end of the transaction."""
+        self._cursor.execute(LOCK_INDEX, (field, value))
+
+    def indexed_records(self, field: str, value: int, field_group: str, limit: int) -> list[SealedRecord]:
+        return _indexed_records(self._cursor, field, value, field_group, limit)
+
+    def add_member(self, member: NewMember) -> None:
+        """The wallet, the member, its sealed records and its blind index."""
+        lane = lane_of_wallet(member.wallet_id, self._lane_count)
+        self._cursor.execute(
+            "INSERT INTO wallets (lane, wallet_id, recruiter_id) VALUES (%s, %s, %s)",
+            (lane, member.wallet_id, member.recruiter_id),
+        )
+        self._cursor.execute(
+            "INSERT INTO members (member_id, lane, wallet_id, recruiter_id, create_time) VALUES (%s, %s, %s, %s, %s)",
+            (member.member_id, lane, member.wallet_id, member.recruiter_id, member.create_time),
+        )
+        self._cursor.executemany(
+            "INSERT INTO member_records (member_id, field_group, revision, record_id, sealed, create_time)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            [
+                (each.member_id, each.field_group, each.revision, each.record_id, each.sealed, member.create_time)
+                for each in member.records
+            ],
+        )
+        self._cursor.execute(
+            "INSERT INTO member_indexes (field, value, member_id) VALUES ('phone', %s, %s)",
+            (member.phone_index, member.member_id),
+        )
+
+    def wallet_of_member(self, member_id: UUID) -> int | None:
+        row = self._one("SELECT wallet_id FROM members WHERE member_id = %s AND state <> 'ERASED'", (member_id,))
+        return None if row is None else int(row[0])
+
+    def lock_wallet(self, wallet_id: int) -> bool:
+        """Whether the wallet is open. Waits for the desk's batch that holds it. Raises LedgerBroken: no such wallet."""
+        row = self._one(
+            "SELECT state = 'OPEN' FROM wallets WHERE lane = %s AND wallet_id = %s FOR UPDATE",
+            (lane_of_wallet(wallet_id, self._lane_count), wallet_id),
+        )
+        if row is None:
+            raise LedgerBroken(f"wallet {wallet_id} is not in its lane")
+        return bool(row[0])
+
+    def pointer(self, token: bytes) -> CardPointer | None:
+        row = self._one("SELECT lane, card_id, wallet_id FROM credentials WHERE token = %s", (token,))
+        return CardPointer(*row) if row else None
+
+    def lock_credential(self, token: bytes) -> CardPointer | None:
+        row = self._one("SELECT lane, card_id, wallet_id FROM credentials WHERE token = %s FOR UPDATE", (token,))
+        return CardPointer(*row) if row else None
+
+    def lock_card(self, lane: int, card_id: int) -> CardRow | None:
+        row = self._one(f"{CARD} WHERE c.lane = %s AND c.card_id = %s FOR UPDATE OF c", (lane, card_id))
+        return CardRow(*row) if row else None
+
+    def lock_card_of_wallet(self, wallet_id: int, card_id: int) -> CardRow | None:
+        card = self.lock_card(lane_of_wallet(wallet_id, self._lane_count), card_id)
+        return card if card is not None and card.wallet_id == wallet_id else None
+
+    def add_card(self, card: NewCard) -> bool:
+        """The credential first: where its token is taken nothing is written."""
+        lane = lane_of_wallet(card.card_id if card.wallet_id is None else card.wallet_id, self._lane_count)
+        self._cursor.execute(
+            "INSERT INTO credentials (token, lane, wallet_id, card_id, create_time) VALUES (%s, %s, %s, %s, %s)"
+            " ON CONFLICT (token) DO NOTHING",
+            (card.token, lane, card.wallet_id, card.card_id, card.create_time),
+        )
+        if self._cursor.rowcount == 0:
+            return False
+        self._cursor.execute(
+            "INSERT INTO cards (lane, card_id, wallet_id, last_four, state, issuer_id)"
+            " SELECT %s, %s, %s, %s, %s, participant_id FROM participants WHERE code = %s",
+            (lane, card.card_id, card.wallet_id, card.last_four, card.state, card.issuer),
+        )
+        return True
+
+    def link_card(self, token: bytes, card: CardRow, wallet_id: int) -> None:
+        """Move the card into the wallet's lane, ACTIVE, and let its credential follow."""
+        lane = lane_of_wallet(wallet_id, self._lane_count)
+        self._cursor.execute(
+            "UPDATE cards SET lane = %s, wallet_id = %s, state = 'ACTIVE' WHERE lane = %s AND card_id = %s",
+            (lane, wallet_id, card.lane, card.card_id),
+        )
+        self._cursor.execute(
+            "UPDATE credentials SET lane = %s, wallet_id = %s WHERE token = %s", (lane, wallet_id, token)
+        )
+
+    def set_card_state(self, card: CardRow, state: str, replaced_by: int | None = None) -> None:
+        """`replaced_by` is the new card's number, given with REPLACED."""
+        self._cursor.execute(
+            "UPDATE cards SET state = %s, replaced_by = %s WHERE lane = %s AND card_id = %s",
+            (state, replaced_by, card.lane, card.card_id),
+        )
+
+    def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
+        return self._cursor.execute(statement, parameters).fetchone()
+
+
+def _indexed_records(cursor: Cursor, field: str, value: int, field_group: str, limit: int) -> list[SealedRecord]:
+    rows = cursor.execute(
+        f"{LATEST_RECORDS} JOIN member_indexes i USING (member_id)"
+        " WHERE i.field = %s AND i.value = %s AND r.field_group = %s"
+        " ORDER BY r.member_id, r.field_group, r.revision DESC LIMIT %s",
+        (field, value, field_group, limit),
+    ).fetchall()
+    return [SealedRecord(*row) for row in rows]

@@ -1,0 +1,216 @@
+"""HQ's office in SQL: the writes of one act inside its transaction, and the lists. Decides nothing.
+
+Implements the protocols of coalition.programme.store. Each act first raises the programme's epoch: the row is locked
+until the act commits, so acts of HQ run one after the other and a rule that looks across rows (no two agreements for
+the same question) holds.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, Final
+
+from psycopg.rows import tuple_row
+from psycopg.types.json import Jsonb
+
+from coalition.domain.acts import JSON, Act, ActAnswer
+from coalition.domain.agreements import Version, parse_content
+from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
+from coalition.domain.errors import LedgerBroken
+from coalition.domain.programme import Participant, Store, Terminal
+from coalition.storage.acts import Acts
+from coalition.storage.connect import Connection
+from coalition.storage.lease import Cursor, Lease, leased_cursor
+
+RAISE_EPOCH: Final = "UPDATE config_epoch SET epoch = epoch + 1"
+VERSIONS: Final = """
+SELECT a.agreement_id, v.version, a.code, a.kind, v.effective_from, v.effective_until, v.content
+FROM agreements a JOIN agreement_versions v USING (agreement_id)
+"""
+RECORDS: Final = """
+SELECT a.code, a.kind, v.version, v.effective_from, v.effective_until, v.content, v.create_time
+FROM agreements a JOIN agreement_versions v USING (agreement_id)
+"""
+
+
+class ProgrammeStore:
+    """Callable from any thread: each call leases a connection for itself."""
+
+    def __init__(self, lease: Lease, acts: Acts) -> None:
+        self._lease = lease
+        self._acts = acts
+
+    def perform(self, act: Act, apply: "Callable[[ProgrammeBooks], dict[str, JSON]]") -> ActAnswer:
+        """See Acts.perform; `apply` gets the books of the transaction."""
+
+        def work(connection: Connection) -> dict[str, JSON]:
+            with connection.cursor(row_factory=tuple_row) as cursor:
+                cursor.execute(RAISE_EPOCH)
+                return apply(ProgrammeBooks(cursor))
+
+        with self._lease() as connection:
+            return self._acts.perform(connection, act, work)
+
+    def list_participants(self, after: str | None, limit: int) -> list[ParticipantRecord]:
+        rows = self._rows(
+            "SELECT code, display_name, role, chain_code, state, create_time FROM participants"
+            " WHERE code > %s ORDER BY code LIMIT %s",
+            (after or "", limit),
+        )
+        return [ParticipantRecord(*row) for row in rows]
+
+    def list_stores(self, participant: str, after: str | None, limit: int) -> list[StoreRecord] | None:
+        rows = self._rows(
+            "SELECT p.code, s.code, s.display_name, s.state, s.create_time"
+            " FROM stores s JOIN participants p USING (participant_id)"
+            " WHERE p.code = %s AND s.code > %s ORDER BY s.code LIMIT %s",
+            (participant, after or "", limit),
+        )
+        if not rows and not self._rows("SELECT 1 FROM participants WHERE code = %s", (participant,)):
+            return None
+        return [StoreRecord(*row) for row in rows]
+
+    def list_terminals(
+        self, participant: str, store: str, after: str | None, limit: int
+    ) -> list[TerminalRecord] | None:
+        rows = self._rows(
+            "SELECT p.code, s.code, t.code, t.state, t.create_time FROM terminals t JOIN stores s USING (store_id)"
+            " JOIN participants p USING (participant_id)"
+            " WHERE p.code = %s AND s.code = %s AND t.code > %s ORDER BY t.code LIMIT %s",
+            (participant, store, after or "", limit),
+        )
+        if not rows and not self._rows(
+            "SELECT 1 FROM stores s JOIN participants p USING (participant_id) WHERE p.code = %s AND s.code = %s",
+            (participant, store),
+        ):
+            return None
+        return [TerminalRecord(*row) for row in rows]
+
+    def list_agreements(self, kind: str | None, after: str | None, limit: int) -> list[AgreementRecord]:
+        rows = self._rows(
+            f"{RECORDS} WHERE v.version = (SELECT max(version) FROM agreement_versions"
+            " WHERE agreement_id = a.agreement_id) AND a.code > %s AND (%s::text IS NULL OR a.kind = %s)"
+            " ORDER BY a.code LIMIT %s",
+            (after or "", kind, kind, limit),
+        )
+        return [AgreementRecord(*row) for row in rows]
+
+    def list_agreement_versions(self, code: str) -> list[AgreementRecord]:
+        return [AgreementRecord(*row) for row in self._rows(f"{RECORDS} WHERE a.code = %s ORDER BY v.version", (code,))]
+
+    def _rows(self, statement: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        with leased_cursor(self._lease) as cursor:
+            return cursor.execute(statement, parameters).fetchall()
+
+
+class ProgrammeBooks:
+    """The programme inside one act's transaction. No other act of HQ runs meanwhile."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+
+    def participant(self, code: str) -> Participant | None:
+        row = self._one(
+            "SELECT participant_id, code, display_name, role, chain_code, state = 'ACTIVE' FROM participants"
+            " WHERE code = %s",
+            (code,),
+        )
+        return Participant(*row) if row else None
+
+    def add_participant(
+        self, code: str, display_name: str, role: str, chain_code: str | None, create_time: datetime
+    ) -> bool:
+        return self._wrote(
+            "INSERT INTO participants (code, display_name, role, chain_code, create_time)"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (code) DO NOTHING",
+            (code, display_name, role, chain_code, create_time),
+        )
+
+    def set_participant_state(self, participant_id: int, state: str) -> None:
+        self._wrote("UPDATE participants SET state = %s WHERE participant_id = %s", (state, participant_id))
+
+    def store(self, participant_id: int, code: str) -> Store | None:
+        row = self._one(
+            "SELECT store_id, participant_id, code, display_name, state = 'ACTIVE' FROM stores"
+            " WHERE participant_id = %s AND code = %s",
+            (participant_id, code),
+        )
+        return Store(*row) if row else None
+
+    def add_store(self, participant_id: int, code: str, display_name: str, create_time: datetime) -> bool:
+        return self._wrote(
+            "INSERT INTO stores (participant_id, code, display_name, create_time) VALUES (%s, %s, %s, %s)"
+            " ON CONFLICT (participant_id, code) DO NOTHING",
+            (participant_id, code, display_name, create_time),
+        )
+
+    def terminal(self, store_id: int, code: str) -> Terminal | None:
+        row = self._one(
+            "SELECT terminal_id, store_id, code, state = 'ACTIVE' FROM terminals WHERE store_id = %s AND code = %s",
+            (store_id, code),
+        )
+        return Terminal(*row) if row else None
+
+    def add_terminal(self, store_id: int, code: str, create_time: datetime) -> bool:
+        return self._wrote(
+            "INSERT INTO terminals (store_id, code, create_time) VALUES (%s, %s, %s)"
+            " ON CONFLICT (store_id, code) DO NOTHING",
+            (store_id, code, create_time),
+        )
+
+    def set_terminal_state(self, terminal_id: int, state: str) -> None:
+        self._wrote("UPDATE terminals SET state = %s WHERE terminal_id = %s", (state, terminal_id))
+
+    def parties(self) -> frozenset[str]:
+        """Participant codes, and `chain:<code>` for each chain with participants."""
+        rows = self._cursor.execute(
+            "SELECT code FROM participants UNION SELECT 'chain:' || chain_code FROM participants"
+            " WHERE chain_code IS NOT NULL"
+        ).fetchall()
+        return frozenset(row[0] for row in rows)
+
+    def calendars(self) -> frozenset[str]:
+        return frozenset(row[0] for row in self._cursor.execute("SELECT code FROM calendars").fetchall())
+
+    def versions(self, kind: str) -> list[Version]:
+        return self._versions("WHERE a.kind = %s ORDER BY a.agreement_id, v.version", kind)
+
+    def agreement(self, code: str) -> list[Version]:
+        return self._versions("WHERE a.code = %s ORDER BY v.version", code)
+
+    def add_agreement(self, code: str, kind: str, create_time: datetime) -> int:
+        """The new agreement's number. Raises LedgerBroken when the code is taken after all."""
+        row = self._one(
+            "INSERT INTO agreements (code, kind, create_time) VALUES (%s, %s, %s) RETURNING agreement_id",
+            (code, kind, create_time),
+        )
+        if row is None:
+            raise LedgerBroken(f"agreement {code} was not written")
+        return int(row[0])
+
+    def add_version(
+        self,
+        agreement_id: int,
+        version: int,
+        effective_from: date,
+        effective_until: date | None,
+        content: dict[str, JSON],
+        create_time: datetime,
+    ) -> None:
+        self._wrote(
+            "INSERT INTO agreement_versions (agreement_id, version, effective_from, effective_until, content,"
+            " create_time) VALUES (%s, %s, %s, %s, %s, %s)",
+            (agreement_id, version, effective_from, effective_until, Jsonb(content), create_time),
+        )
+
+    def _versions(self, condition: str, value: str) -> list[Version]:
+        rows = self._cursor.execute(f"{VERSIONS} {condition}", (value,)).fetchall()
+        return [
+            Version(agreement_id, version, code, kind, begin, until, parse_content(kind, content))
+            for agreement_id, version, code, kind, begin, until, content in rows
+        ]
+
+    def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
+        return self._cursor.execute(statement, parameters).fetchone()
+
+    def _wrote(self, statement: str, parameters: tuple[object, ...]) -> bool:
+        return self._cursor.execute(statement, parameters).rowcount == 1
