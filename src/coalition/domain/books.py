@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
+from coalition.domain.commands import FollowUp
 from coalition.domain.errors import Refused
 from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot, consumption_order
@@ -57,6 +59,27 @@ class Original:
         return sum(allocation.returned_face for allocation in self.allocations)
 
 
+class Reservation(NamedTuple):
+    """What a hold keeps aside of one lot."""
+
+    lot: Lot
+    face: int
+
+
+@dataclass(slots=True)
+class HeldValue:
+    """An earlier hold with its reservations, in the order they were made."""
+
+    entry_id: int
+    participant_id: int
+    wallet: Wallet
+    amount_minor: int
+    last_four: str
+    card_id: int | None
+    reservations: list[Reservation]
+    is_open: bool = True
+
+
 @dataclass(slots=True)
 class Books:
     """Everything a batch decides against. `windows` maps calendar_id to the open window that this commit holds."""
@@ -68,6 +91,7 @@ class Books:
     cards: dict[bytes, Card] = field(default_factory=dict)
     originals_by_request: dict[tuple[int, UUID], Original] = field(default_factory=dict)
     originals_by_entry: dict[int, Original] = field(default_factory=dict)
+    holds: dict[int, HeldValue] = field(default_factory=dict)
 
     def balance_here(self, wallet: Wallet, acquirer_id: int) -> int:
         """What of the wallet can be spent at `acquirer_id` today, minor units."""
@@ -93,3 +117,11 @@ class Books:
         if wallet.state != "OPEN":
             raise Refused(Reason.WALLET_CLOSED)
         return card, wallet
+
+    def original_of(self, command: FollowUp) -> Original | None:
+        """The entry a refund or reversal names, if it was found."""
+        if command.original_entry_id is not None:
+            return self.originals_by_entry.get(command.original_entry_id)
+        if command.original_request_id is not None:
+            return self.originals_by_request.get((command.participant_id, command.original_request_id))
+        return None

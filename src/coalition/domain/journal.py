@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
@@ -118,6 +118,10 @@ class Outcome:
             ],
             separators=(",", ":"),
         ).encode()
+
+    def again(self) -> "Outcome":
+        """The same answer, told a second time."""
+        return replace(self, replayed=True)
 
     @classmethod
     def from_answer(cls, answer: bytes) -> "Outcome":

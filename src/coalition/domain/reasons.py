@@ -54,6 +54,7 @@ class Reason(IntEnum):
     AGREEMENT_INVALID = 52
     WINDOW_UNKNOWN = 53
     WINDOW_STATE_CONFLICT = 54
+    AGREEMENT_EXISTS = 55
 
     FIELD_INVALID = 100
     REQUEST_ID_MALFORMED = 101
@@ -150,6 +151,7 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.AGREEMENT_INVALID: Advice(
         "INVALID_ARGUMENT", "The agreement's terms are not consistent; see the field named."
     ),
+    Reason.AGREEMENT_EXISTS: Advice("ALREADY_EXISTS", "An agreement with this code exists already; revise that one."),
     Reason.WINDOW_UNKNOWN: Advice("NOT_FOUND", "No such window."),
     Reason.WINDOW_STATE_CONFLICT: Advice(
         "FAILED_PRECONDITION", "The window is in another state; see `settlement status`."

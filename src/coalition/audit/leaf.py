@@ -1,0 +1,61 @@
+"""What a journal entry looks like to an auditor: fixed bytes whose hash is its leaf.
+
+leaf_data, 142 bytes, big endian: version 1 | type 1 | time_us 8 | entity 16 | revision 4 | payload_sha256 32 |
+actor_sha256 32 | request_id 16 | body_sha256 32 (the format of the house's reliability notes, 5.6). The payload is the
+canonical form of the entry with all its legs; no personal data is in it.
+"""
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+from coalition.audit.merkle import leaf_hash
+from coalition.domain.journal import EPOCH, Entry
+
+VERSION: Final = 1
+TYPE_JOURNAL: Final = 1
+_LEAF: Final = struct.Struct(">BBq16sI32s32s16s32s")
+
+
+def payload(entry: Entry) -> bytes:
+    """The entry's own bytes: its answer, then one line a transfer, then one line an allocation."""
+    lines = [
+        f"{entry.entry_id} {entry.kind} {entry.reason} {entry.participant_id} {entry.wallet_id or 0} "
+        f"{entry.amount_minor} {entry.original_entry_id or 0} {entry.business_date}"
+    ]
+    lines += [
+        f"T {debit} {credit} {amount} {code} {window or 0} {unit}"
+        for debit, credit, amount, code, window, unit in entry.transfers
+    ]
+    lines += [f"A {row.lot_id} {row.place} {row.face} {row.principal}" for row in entry.allocations]
+    return entry.answer + b"\n" + "\n".join(lines).encode()
+
+
+@lru_cache(maxsize=4096)
+def _actor_hash(actor: str) -> bytes:
+    return hashlib.sha256(actor.encode()).digest()
+
+
+def leaves(time: datetime, entries: Sequence[Entry]) -> list[bytes]:
+    """The leaf hash of every entry of a batch, in the batch's order."""
+    delta = time - EPOCH
+    time_us = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    return [
+        leaf_hash(
+            _LEAF.pack(
+                VERSION,
+                TYPE_JOURNAL,
+                time_us,
+                (entry.wallet_id or 0).to_bytes(16, "big"),
+                0,
+                hashlib.sha256(payload(entry)).digest(),
+                _actor_hash(entry.actor),
+                entry.request_id.bytes,
+                entry.body_hash,
+            )
+        )
+        for entry in entries
+    ]

@@ -1,0 +1,34 @@
+"""The Merkle tree of RFC 6962 section 2.1: leaf hashes, node hashes, the root of a list.
+
+A leaf is SHA-256(0x00 || data), a node SHA-256(0x01 || left || right); a list of n leaves splits at the largest power of two
+below n. No database, no key.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+
+
+def leaf_hash(data: bytes) -> bytes:
+    return hashlib.sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def root_hash(leaves: Sequence[bytes]) -> bytes:
+    """The root over leaf hashes; the hash of nothing for an empty list.
+
+    Pairing neighbours level by level, an odd last node rising unchanged, gives the same tree as the RFC's recursion.
+    """
+    level = list(leaves)
+    if not level:
+        return EMPTY_ROOT
+    while len(level) > 1:
+        paired = [node_hash(level[index], level[index + 1]) for index in range(0, len(level) - 1, 2)]
+        if len(level) % 2:
+            paired.append(level[-1])
+        level = paired
+    return level[0]

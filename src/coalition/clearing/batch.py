@@ -1,0 +1,164 @@
+"""One batch: every command decided in arrival order against the books, then written together.
+
+A command whose request_id is stored gets the stored answer; two of one request_id in a batch are answered in memory; a
+decline is an entry too. Nothing here does I/O but through the store that is handed in.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from coalition.clearing.store import Store
+from coalition.domain.books import Wallet
+from coalition.domain.commands import Command, Purchase, Refund, TopUp
+from coalition.domain.decide import decide
+from coalition.domain.errors import LedgerBroken, Refused
+from coalition.domain.ids import entry_id, lane_of_request
+from coalition.domain.journal import Entry, Outcome
+from coalition.domain.prefetch import Prefetched, Stored
+from coalition.domain.reasons import Reason, is_stored
+
+Key = tuple[int, UUID]
+Answer = Outcome | Refused
+
+
+def run_batch(store: Store, commands: Sequence[Command]) -> list[Answer]:
+    """Decide and write `commands` in one transaction; the answers, in the same order, once it is committed.
+
+    Raises Contention and StoreUnavailable (nothing is answered yet, run the same commands again), NoOpenWindow and our
+    own bugs (halve the batch).
+    """
+    first: dict[Key, Command] = {}
+    for command in commands:
+        first.setdefault((command.participant_id, command.request_id), command)
+    with store.batch() as batch:
+        prefetched = batch.prefetch(list(first.values()))
+        answers: dict[Key, Answer] = {}
+        entries: list[Entry] = []
+        touched: dict[int, Wallet] = {}
+        for key, command in first.items():
+            known = prefetched.stored.get(key)
+            if known is not None:
+                answers[key] = _stored_answer(command, known)
+                continue
+            entry, outcome = _decided(command, prefetched, len(entries), touched)
+            entries.append(entry)
+            answers[key] = outcome
+        batch.write(prefetched, entries, list(touched.values()))
+    return [_answer(command, first, answers) for command in commands]
+
+
+def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict[int, Wallet]) -> tuple[Entry, Outcome]:
+    """Decide one command, apply it to the books, and make its journal entry."""
+    books = prefetched.books
+    lane = _lane(command, prefetched)
+    entry = entry_id(prefetched.number, place, lane)
+    try:
+        decision = decide(command, books, entry)
+    except Refused as refused:
+        return _declined(command, refused, prefetched, entry, lane)
+    decision.apply(books, command, entry)
+    wallet = decision.wallet
+    touched[wallet.wallet_id] = wallet
+    outcome = Outcome(
+        Reason.ACCEPTED,
+        entry,
+        prefetched.time,
+        command.kind,
+        decision.amount_minor,
+        decision.principal_minor,
+        decision.bonus_minor,
+        wallet.balance_minor,
+        books.balance_here(wallet, command.participant_id),
+        decision.last_four,
+    )
+    if wallet.lane != lane:
+        raise LedgerBroken(f"entry {entry} is numbered for lane {lane}, its wallet lies in lane {wallet.lane}")
+    return (
+        Entry(
+            lane=lane,
+            entry_id=entry,
+            kind=command.kind,
+            reason=Reason.ACCEPTED,
+            participant_id=command.participant_id,
+            request_id=command.request_id,
+            body_hash=command.body_hash,
+            actor=command.actor,
+            amount_minor=decision.amount_minor,
+            business_date=books.business_date,
+            answer=outcome.to_answer(),
+            store_id=command.store_id,
+            terminal_id=command.terminal_id,
+            wallet_id=wallet.wallet_id,
+            card_id=decision.card_id,
+            original_entry_id=decision.original.entry_id if decision.original else None,
+            agreement_id=decision.agreement_id,
+            agreement_version=decision.agreement_version,
+            occurred_time=command.occurred_time,
+            sale_reference=command.sale_reference,
+            transfers=decision.transfers,
+            allocations=decision.allocations,
+        ),
+        outcome,
+    )
+
+
+def _declined(
+    command: Command, refused: Refused, prefetched: Prefetched, entry: int, lane: int
+) -> tuple[Entry, Outcome]:
+    if not is_stored(refused.reason):
+        raise LedgerBroken(f"{refused.reason.name} was decided by a rule, but it is never stored")
+    outcome = Outcome(
+        refused.reason, entry, prefetched.time, command.kind, command.amount_minor, facts=refused.metadata
+    )
+    return (
+        Entry(
+            lane=lane,
+            entry_id=entry,
+            kind=command.kind,
+            reason=refused.reason,
+            participant_id=command.participant_id,
+            request_id=command.request_id,
+            body_hash=command.body_hash,
+            actor=command.actor,
+            amount_minor=command.amount_minor,
+            business_date=prefetched.books.business_date,
+            answer=outcome.to_answer(),
+            store_id=command.store_id,
+            terminal_id=command.terminal_id,
+            occurred_time=command.occurred_time,
+            sale_reference=command.sale_reference,
+        ),
+        outcome,
+    )
+
+
+def _lane(command: Command, prefetched: Prefetched) -> int:
+    """The lane of the wallet concerned; of the request where no wallet is known."""
+    books = prefetched.books
+    wallet_id: int | None = None
+    if isinstance(command, Purchase | TopUp):
+        card = books.cards.get(command.token)
+        wallet_id = card.wallet_id if card else None
+    elif isinstance(command, Refund):
+        original = books.original_of(command)
+        wallet_id = original.wallet_id if original else None
+    if wallet_id is not None:
+        return books.wallets[wallet_id].lane
+    return lane_of_request(command.request_id, books.programme.scheme.lane_count)
+
+
+def _stored_answer(command: Command, known: Stored) -> Answer:
+    if known.body_hash != command.body_hash or known.outcome is None:
+        return Refused(Reason.REQUEST_ID_REUSED, field="request_id")
+    return known.outcome
+
+
+def _answer(command: Command, first: dict[Key, Command], answers: dict[Key, Answer]) -> Answer:
+    """The answer of `command`, which may be a second one of the same request_id in this batch."""
+    key = (command.participant_id, command.request_id)
+    leader, answer = first[key], answers[key]
+    if command is leader or isinstance(answer, Refused):
+        return answer
+    if leader.body_hash != command.body_hash:
+        return Refused(Reason.REQUEST_ID_REUSED, field="request_id")
+    return answer.again()

@@ -1,0 +1,26 @@
+"""What the desk needs of a store: one transaction a batch, in three steps. The cellar implements it."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from coalition.domain.books import Wallet
+from coalition.domain.commands import Command
+from coalition.domain.journal import Entry
+from coalition.domain.prefetch import Prefetched
+
+
+class Batch(Protocol):
+    """An open transaction. `prefetch` locks and reads, `write` writes everything; leaving the context commits."""
+
+    def prefetch(self, commands: Sequence[Command]) -> Prefetched: ...
+
+    def write(self, prefetched: Prefetched, entries: Sequence[Entry], touched: Sequence[Wallet]) -> None: ...
+
+
+class Store(Protocol):
+    """Opens batches. Raises Contention (run it again) and StoreUnavailable (the outcome is unknown: run it again too)."""
+
+    def batch(self) -> AbstractContextManager[Batch]: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,117 @@
+"""Acts, exactly once: claim the request, do the work, write its entry, commit; or tell the stored answer again."""
+
+import json
+from collections.abc import Callable
+from datetime import date, datetime
+from typing import Any, Final
+
+import psycopg
+
+from coalition.domain.acts import JSON, Act, ActAnswer, canonical
+from coalition.domain.errors import Contention, Refused
+from coalition.domain.ids import entry_id, lane_of_request
+from coalition.domain.journal import Entry, Notary, Transfer
+from coalition.domain.reasons import Reason, is_stored
+from coalition.storage.connect import Connection, translated
+from coalition.storage.journal import CLAIM, STORED, claim_parameters, take_number, write_batch
+
+ATTEMPTS: Final = 5
+
+Apply = Callable[[Connection], dict[str, JSON]]
+
+
+class Acts:
+    """Performs acts on one ledger. `business_date` turns a time into the coalition's date."""
+
+    def __init__(self, lane_count: int, business_date: Callable[[datetime], date], notary: Notary) -> None:
+        self._lane_count = lane_count
+        self._business_date = business_date
+        self._notary = notary
+
+    def perform(
+        self, connection: Connection, act: Act, apply: Apply, *, transfers: Callable[[], list[Transfer]] | None = None
+    ) -> ActAnswer:
+        """Do `apply` once in one transaction with its claim and its journal entry.
+
+        `apply` works on the connection and returns the answer to store; a Refused it raises is undone and, if its reason is
+        of the stored kind, kept as the answer for ever. `transfers`, asked after `apply`, are the entry's legs. Raises
+        Refused (also when replaying a decline), Contention after several tries, StoreUnavailable.
+        """
+        for _ in range(ATTEMPTS):
+            try:
+                with connection.transaction(), connection.cursor() as cursor:
+                    answer = self._once(connection, cursor, act, apply, transfers)
+                break
+            except psycopg.Error as error:
+                problem = translated(error)
+                if not isinstance(problem, Contention):
+                    raise problem from error
+        else:
+            raise Contention(f"{act.kind.name} met {ATTEMPTS} rivals in a row; send it again")
+        return _told(act, answer)
+
+    def _once(
+        self,
+        connection: Connection,
+        cursor: "psycopg.Cursor[Any]",
+        act: Act,
+        apply: Apply,
+        transfers: Callable[[], list[Transfer]] | None,
+    ) -> "tuple[ActAnswer, Refused | None]":
+        parameters = claim_parameters([act], self._lane_count)
+        cursor.execute(CLAIM, parameters)
+        if cursor.rowcount == 0:
+            return self._stored(cursor, act, parameters)
+        refusal: Refused | None = None
+        try:
+            with connection.transaction():
+                stored: dict[str, JSON] = apply(connection)
+        except Refused as refused:
+            if not is_stored(refused.reason):
+                raise
+            refusal = refused
+            stored = {"field": refused.field, "metadata": dict(refused.metadata), "reason": int(refused.reason)}
+        number, time = take_number(cursor)
+        lane = lane_of_request(act.request_id, self._lane_count)
+        entry = Entry(
+            lane=lane,
+            entry_id=entry_id(number, 0, lane),
+            kind=act.kind,
+            reason=refusal.reason if refusal else Reason.ACCEPTED,
+            participant_id=act.participant_id,
+            request_id=act.request_id,
+            body_hash=act.body_hash,
+            actor=act.actor,
+            amount_minor=0,
+            business_date=self._business_date(time),
+            answer=canonical({"answer": stored, "time": time.isoformat()}),
+            transfers=transfers() if transfers and refusal is None else (),
+        )
+        write_batch(cursor, number, time, [entry], self._notary.seal(number, time, [entry]))
+        return ActAnswer(entry.entry_id, time, replayed=False, answer=stored), refusal
+
+    def _stored(
+        self, cursor: "psycopg.Cursor[Any]", act: Act, parameters: tuple[str, str, str, str]
+    ) -> "tuple[ActAnswer, Refused | None]":
+        cursor.execute(STORED, parameters[:3])
+        row = cursor.fetchone()
+        if row is None:
+            raise Contention("a rival's claim is not visible yet; send it again")
+        _, _, body_hash, entry, kind, answer = row
+        if body_hash != act.body_hash or kind != act.kind:
+            raise Refused(Reason.REQUEST_ID_REUSED, field="request_id")
+        told = json.loads(answer)
+        stored = told["answer"]
+        refusal = None
+        if "reason" in stored and "metadata" in stored:
+            refusal = Refused(Reason(stored["reason"]), stored["field"], stored["metadata"])
+        return ActAnswer(entry, datetime.fromisoformat(told["time"]), replayed=True, answer=stored), refusal
+
+
+def _told(act: Act, answer: tuple[ActAnswer, Refused | None]) -> ActAnswer:
+    result, refusal = answer
+    if refusal is not None:
+        refusal.metadata.setdefault("replayed", str(result.replayed).lower())
+        refusal.metadata.setdefault("entry_id", str(result.entry_id))
+        raise refusal
+    return result

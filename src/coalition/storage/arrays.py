@@ -1,0 +1,47 @@
+"""Columns on their way to PostgreSQL as array literals.
+
+A batch goes to the database as one array a column, unnested there. Building the literal with `str.join` costs about a tenth
+of adapting every element on its own, which at 50,000 values a batch is most of the client's share.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+
+
+def numbers(values: Iterable[int | None]) -> str:
+    """For smallint[], integer[] and bigint[]; None becomes NULL."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+def whole_numbers(values: Iterable[int]) -> str:
+    """As `numbers`, for columns that never hold NULL."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def byte_strings(values: Iterable[bytes]) -> str:
+    """For bytea[]."""
+    return "{" + ",".join(['"\\\\x' + value.hex() + '"' for value in values]) + "}"
+
+
+def texts(values: Iterable[str | None]) -> str:
+    """For text[]; quotes and backslashes are escaped, None becomes NULL."""
+    return (
+        "{"
+        + ",".join(
+            [
+                "NULL" if value is None else '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+                for value in values
+            ]
+        )
+        + "}"
+    )
+
+
+def plain_texts(values: Iterable[object]) -> str:
+    """For uuid[] and other types whose text form needs no quoting; None becomes NULL."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+def moments(values: Iterable[datetime | date | None]) -> str:
+    """For timestamptz[] and date[]; None becomes NULL."""
+    return "{" + ",".join(["NULL" if value is None else '"' + value.isoformat() + '"' for value in values]) + "}"
