@@ -9,26 +9,27 @@ from coalition.domain.errors import Refused
 from coalition.domain.reasons import Reason
 
 NUMBER_DIGITS_MIN: Final = 12
-NUMBER_DIGITS_MAX: Final = 19
+NUMBER_DIGITS_MAX: Final = 22
 
 MADE_PREFIX: Final = "9"
 """ISO/IEC 7812: the first digit 9 is left to national use, so a made number is never one of a bank's."""
 MADE_BODY_DIGITS: Final = 14
 """With prefix and check digit a made number has 16 digits: 10**14 numbers for each prefix."""
 
+EXPECTED: Final = f"{NUMBER_DIGITS_MIN} to {NUMBER_DIGITS_MAX} digits, the last their check digit"
 SEPARATORS: Final = str.maketrans("", "", " -")
 
 
 def parse_card_number(text: str, field: str = "card_number") -> str:
     """The digits of a number as people type it, with blanks or hyphens between groups.
 
-    Raises Refused(FIELD_INVALID) naming `field`, without the number, unless it has 12 to 19 digits that end in their
+    Raises Refused(FIELD_INVALID) naming `field`, without the number, unless it has 12 to 22 digits that end in their
     check digit.
     """
     digits = text.translate(SEPARATORS)
     well_formed = digits.isascii() and digits.isdigit() and NUMBER_DIGITS_MIN <= len(digits) <= NUMBER_DIGITS_MAX
     if not well_formed or check_digit(digits[:-1]) != digits[-1]:
-        raise Refused(Reason.FIELD_INVALID, field, {"expected": "12 to 19 digits, the last their check digit"})
+        raise Refused(Reason.FIELD_INVALID, field, {"expected": EXPECTED})
     return digits
 
 

@@ -33,28 +33,27 @@ class CardOfMember:
 
 
 @dataclass(frozen=True, slots=True)
-class CardAnswer:
-    """What became of a card. `number` is the full one at issue and replacement only, else None."""
-
-    entry_id: int
-    time: datetime
-    replayed: bool
-    card_id: int
-    last_four: str
-    state: str
-    number: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class CardView:
-    """A card as counter staff may see it; `issuer` a participant code, `member_id` None until it is linked."""
+    """A card as counter staff may see it; `issuer` a participant code, wallet and member None until it is linked."""
 
     card_id: int
     last_four: str
     state: str
     issuer: str
+    wallet_id: int | None
     member_id: UUID | None
-    replaced_by: int | None
+    replaced_by: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CardAnswer:
+    """What an act made of a card, then. `number` is the full one at issue and replacement only, else None."""
+
+    entry_id: int
+    time: datetime
+    replayed: bool
+    card: CardView
+    number: str | None = field(default=None, repr=False)
 
 
 class _Held(NamedTuple):
@@ -111,9 +110,9 @@ class CardDesk(Generic[Key]):
                 raise Refused(Reason.CARD_ALREADY_LINKED, "card_number")
             card = _found(books.lock_card(pointer.lane, pointer.card_id))
             books.link_card(token, card, wallet_id)
-            return _told(card, "ACTIVE")
+            return _told(card, "ACTIVE", wallet_id)
 
-        return _answer(self._store.perform(self._keyed(act), apply))
+        return self._answer(self._store.perform(self._keyed(act), apply))
 
     def freeze(self, act: Act, card: str | CardOfMember) -> CardAnswer:
         """Stop an ACTIVE card; once this is answered no purchase with it is accepted any more.
@@ -157,9 +156,10 @@ class CardDesk(Generic[Key]):
         card = self._store.card(self._token(number, "card_number"))
         if card is None:
             raise Refused(Reason.CARD_UNKNOWN, "card_number")
-        member = self._store.member_of_wallet(card.wallet_id) if card.wallet_id is not None else None
-        member_id = member.member_id if member else None
-        return CardView(card.card_id, card.last_four, card.state, card.issuer, member_id, card.replaced_by)
+        member_id = self._member_of(card.wallet_id)
+        return CardView(
+            card.card_id, card.last_four, card.state, card.issuer, card.wallet_id, member_id, card.replaced_by
+        )
 
     def _change(self, act: Act, card: str | CardOfMember, *, before: str, after: str) -> CardAnswer:
         find = self._finder(card)
@@ -171,9 +171,9 @@ class CardDesk(Generic[Key]):
             if found.state != before:
                 raise Refused(Reason.CARD_STATE_CONFLICT, "card_number", {**_facts(found), "expected": before})
             books.set_card_state(found, after)
-            return _told(found, after)
+            return _told(found, after, found.wallet_id)
 
-        return _answer(self._store.perform(self._keyed(act), apply))
+        return self._answer(self._store.perform(self._keyed(act), apply))
 
     def _finder(self, card: str | CardOfMember) -> "Callable[[MemberBooks], _Held]":
         """How to reach a linked card in a transaction: its wallet locked, then itself."""
@@ -192,7 +192,7 @@ class CardDesk(Generic[Key]):
             raise Refused(Reason.CARD_ALREADY_LINKED, "new_card_number")
         stock = _found(books.lock_card(pointer.lane, pointer.card_id))
         books.link_card(token, stock, wallet_id)
-        return _told(stock, "ACTIVE")
+        return _told(stock, "ACTIVE", wallet_id)
 
     def _add(
         self,
@@ -211,7 +211,13 @@ class CardDesk(Generic[Key]):
             token, digits = self._keys.card_token(number), last_four(number)
             card = NewCard(card_id, token, digits, state, issuer, wallet_id, create_time)
             if books.add_card(card):
-                answer: Answer = {"card_id": card_id, "last_four": digits, "state": state}
+                answer: Answer = {
+                    "card_id": card_id,
+                    "issuer": issuer,
+                    "last_four": digits,
+                    "state": state,
+                    "wallet_id": wallet_id,
+                }
                 return answer | ({"draw": draw} if given is None else {})
         raise Refused(Reason.CARD_NUMBER_TAKEN, "card_number" if wallet_id is None else "new_card_number")
 
@@ -222,7 +228,26 @@ class CardDesk(Generic[Key]):
         """The answer with the full number, derived again, not read; without it once the card-token key was rotated."""
         number = given if given is not None else self._made(act, int(str(answer.answer["draw"])))
         digits = str(answer.answer["last_four"])
-        return _answer(answer, number if last_four(number) == digits else None)
+        return self._answer(answer, number if last_four(number) == digits else None)
+
+    def _answer(self, answer: ActAnswer, number: str | None = None) -> CardAnswer:
+        told = answer.answer
+        wallet_id = told["wallet_id"]
+        wallet = wallet_id if isinstance(wallet_id, int) else None
+        card = CardView(
+            card_id=int(str(told["card_id"])),
+            last_four=str(told["last_four"]),
+            state=str(told["state"]),
+            issuer=str(told["issuer"]),
+            wallet_id=wallet,
+            member_id=self._member_of(wallet),
+        )
+        return CardAnswer(answer.entry_id, answer.time, answer.replayed, card, number)
+
+    def _member_of(self, wallet_id: int | None) -> UUID | None:
+        """Asked anew each time: the journal never says whose a wallet is."""
+        member = self._store.member_of_wallet(wallet_id) if wallet_id is not None else None
+        return member.member_id if member else None
 
     def _token(self, number: str, field_name: str) -> bytes:
         return self._keys.card_token(parse_card_number(number, field_name))
@@ -268,18 +293,11 @@ def _facts(card: CardRow) -> dict[str, str]:
     return {"card_id": str(card.card_id), "last_four": card.last_four, "state": card.state}
 
 
-def _told(card: CardRow, state: str) -> Answer:
-    return {"card_id": card.card_id, "last_four": card.last_four, "state": state}
-
-
-def _answer(answer: ActAnswer, number: str | None = None) -> CardAnswer:
-    told = answer.answer
-    return CardAnswer(
-        answer.entry_id,
-        answer.time,
-        answer.replayed,
-        card_id=int(str(told["card_id"])),
-        last_four=str(told["last_four"]),
-        state=str(told["state"]),
-        number=number,
-    )
+def _told(card: CardRow, state: str, wallet_id: int | None) -> Answer:
+    return {
+        "card_id": card.card_id,
+        "issuer": card.issuer,
+        "last_four": card.last_four,
+        "state": state,
+        "wallet_id": wallet_id,
+    }

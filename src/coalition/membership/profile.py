@@ -15,7 +15,7 @@ from coalition.domain.members import CONTACT, IDENTITY, CardRow
 from coalition.domain.phones import mask_name, mask_phone, normalize_phone
 from coalition.domain.reasons import Reason
 
-NAME_CHARACTERS_MAX: Final = 100
+NAME_CHARACTERS_MAX: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ class Purpose(StrEnum):
     """Why somebody looks at a member. A closed list: free text would end up holding names."""
 
     COUNTER_SERVICE = "COUNTER_SERVICE"
-    CARD_SERVICE = "CARD_SERVICE"
-    DISPUTE = "DISPUTE"
     MEMBER_REQUEST = "MEMBER_REQUEST"
+    DISPUTE = "DISPUTE"
+    FRAUD_CHECK = "FRAUD_CHECK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,7 @@ class MemberView:
     """What counter staff may see: enough to tell two members apart, too little to write down. `recruiter` is a code."""
 
     member_id: UUID
+    wallet_id: int
     masked_name: str = field(repr=False)
     masked_phone: str = field(repr=False)
     state: str

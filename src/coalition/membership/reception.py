@@ -208,4 +208,4 @@ class Reception(Generic[Key]):
         name, phone = masked(self._open(records, row.member_id))
         cards = tuple(self._store.cards_of_wallet(row.wallet_id, CARDS_SHOWN_MAX))
         log.info("member_disclosed", actor=actor, member_id=str(row.member_id), purpose=purpose.value)
-        return MemberView(row.member_id, name, phone, row.state, row.recruiter, row.create_time, cards)
+        return MemberView(row.member_id, row.wallet_id, name, phone, row.state, row.recruiter, row.create_time, cards)

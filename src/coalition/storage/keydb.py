@@ -31,7 +31,7 @@ Key = TypeVar("Key", bound=Wrapped)
 
 
 class KeyDatabase(Generic[Key]):
-    """Callable from any thread. Each statement commits by itself; StoreUnavailable where the instance does not answer."""
+    """Callable from any thread. Each statement commits by itself; StoreUnavailable where the instance is silent."""
 
     def __init__(self, lease: Lease, make: Callable[[UUID, int, bytes, bytes], Key]) -> None:
         """`lease` is of the keydb instance; `make` builds a key from dek_id, kek_version, wrapped and check."""

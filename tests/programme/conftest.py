@@ -1,0 +1,27 @@
+"""A server for this folder's tests; every test has databases of its own."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from coalition.storage.embedded import EmbeddedPostgres
+from tests.offices import House, empty_house, running_postgres
+
+
+@pytest.fixture(scope="package")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    # Not below pytest's own directory: that is 0700, and PostgreSQL gives up root's rights.
+    directory = Path(tempfile.mkdtemp(prefix="coalition-test-"))
+    directory.chmod(0o755)
+    with running_postgres(directory) as server:
+        yield server
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def house(postgres: EmbeddedPostgres) -> Iterator[House]:
+    with empty_house(postgres) as laid:
+        yield laid
