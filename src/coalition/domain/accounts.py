@@ -6,6 +6,7 @@ Participant accounts have no balance row anywhere; they are sums over the journa
 """
 
 from enum import IntEnum
+from functools import cache
 from typing import Final, NewType
 
 Account = NewType("Account", int)
@@ -29,6 +30,9 @@ class AccountKind(IntEnum):
 
 class TransferCode(IntEnum):
     """Why a transfer was made; claims of a window are reported by it."""
+
+    # Enum hashes its name in Python; postings are added up by code, a dozen times a purchase.
+    __hash__ = int.__hash__
 
     PRINCIPAL = 1
     BONUS = 2
@@ -55,6 +59,7 @@ def account(kind: AccountKind, first: int = 0, second: int = 0) -> Account:
 
 
 def kind_of(number: int) -> AccountKind:
+    """What the account holds."""
     return AccountKind(number >> 48)
 
 
@@ -63,22 +68,30 @@ def parties_of(number: int) -> tuple[int, int]:
     return number >> PARTICIPANT_BITS & PARTICIPANT_ID_MAX, number & PARTICIPANT_ID_MAX
 
 
+# Participant accounts are asked for a dozen times a purchase, so each is built once; there are as many as participants.
 WALLET: Final = account(AccountKind.WALLET)
 BANK: Final = account(AccountKind.BANK)
 
 
+@cache
 def float_account(custodian: int, issuer: int) -> Account:
     """Member principal of `issuer`'s lots, held by `custodian`: FLOAT(k, i)."""
     return account(AccountKind.FLOAT, custodian, issuer)
 
 
+@cache
 def bonus_account(issuer: int) -> Account:
+    """Bonus that `issuer` has granted and still owes: BONUS(i)."""
     return account(AccountKind.BONUS, issuer)
 
 
+@cache
 def clearing_account(participant: int) -> Account:
+    """Claims on and of a participant within a window: CLEARING(p)."""
     return account(AccountKind.CLEARING, participant)
 
 
+@cache
 def due_account(participant: int) -> Account:
+    """What a participant owes or is owed once a window is netted: DUE(p)."""
     return account(AccountKind.DUE, participant)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from coalition.domain.kinds import Kind
 
-JSON: TypeAlias = "str | int | bool | None | list[JSON] | dict[str, JSON]"
+JSON: TypeAlias = "str | int | bool | list[JSON] | dict[str, JSON] | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class ActAnswer:
     answer: dict[str, JSON]
 
 
-def canonical(value: JSON | Mapping[str, JSON]) -> bytes:
+def canonical(value: "JSON | Mapping[str, JSON]") -> bytes:
     """The one byte form of a JSON value: sorted keys, no spaces, UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 

@@ -1,9 +1,12 @@
-"""Agreements: what an issuer sells, what an acquirer accepts, what it pays for it. Versioned, effective-dated, never edited.
+"""Agreements: what an issuer sells, what an acquirer accepts, what it pays for it.
 
-Content arrives as JSON (the form that is stored); `parse_content` turns it into one of the three frozen types here or says
-which field is wrong. A party is a participant code or `chain:<code>`, every participant of that chain.
+They are versioned, effective-dated and never edited. Content arrives as JSON (the form that is stored); `parse_content`
+turns it into one of the three frozen types here or says which field is wrong. A party is a participant code or
+`chain:<code>`, every participant of that chain.
 """
 
+import re
+from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -16,7 +19,15 @@ from coalition.domain.reasons import Reason
 KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING")
 CUSTODIES: Final = ("ISSUER_HELD", "OPERATOR_HELD")
 BASES: Final = ("GROSS", "PRINCIPAL")
+LOSS_BEARERS: Final = ("SELLER", "ISSUER")
 RECRUITER: Final = "RECRUITER"
+CODE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+CHAIN_PREFIX: Final = "chain:"
+# Bounds that keep a slip of the pen out of every later sum: no amount passes 10**15 fen, no bonus ten times what was
+# paid, no bonus outlives a century (nor the last year a date can hold).
+MINOR_MAX: Final = 10**15
+BONUS_RATE_MAX: Final = 10
+BONUS_MONTHS_MAX: Final = 1200
 ZERO: Final = Rate(0, 1)
 WHOLE: Final = Rate(1, 1)
 
@@ -31,7 +42,7 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a lot is sold under."""
+    """What a lot is sold under. `top_up_loss` says who bears what was spent of a top-up whose money bounced."""
 
     issuer: str
     custody: str
@@ -43,6 +54,7 @@ class Terms:
     sponsor_share: Rate
     seller_commission: Rate
     balance_limit_minor: int | None
+    top_up_loss: str
     calendar: str
 
     def bonus_for(self, principal_minor: int) -> int:
@@ -55,18 +67,13 @@ class Terms:
         if self.bonus_months is None:
             return None
         months = business_date.year * 12 + business_date.month - 1 + self.bonus_months
-        year, month = divmod(months, 12)
-        for day in range(business_date.day, business_date.day - 4, -1):
-            try:
-                return date(year, month + 1, day)
-            except ValueError:
-                continue
-        raise AssertionError("a month has at least 28 days")
+        year, month = months // 12, months % 12 + 1
+        return date(year, month, min(business_date.day, monthrange(year, month)[1]))
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """Whether and how an acquirer takes an issuer's lots: who bears the bonus, and the interchange it pays the issuer."""
+    """Whether and how an acquirer takes an issuer's lots: who bears the bonus, what interchange it pays the issuer."""
 
     issuer: str
     acquirer: str
@@ -113,34 +120,57 @@ class Version:
 class _Fields:
     """Reads typed fields out of foreign JSON; every complaint names the field."""
 
-    def __init__(self, content: Mapping[str, Any]) -> None:
+    def __init__(self, content: Mapping[str, Any], path: str = "content") -> None:
         self._content = dict(content)
+        self._path = path
 
     def bad(self, name: str, wish: str) -> Refused:
-        return Refused(Reason.AGREEMENT_INVALID, field=f"content.{name}", metadata={"expected": wish})
+        return Refused(Reason.AGREEMENT_INVALID, field=f"{self._path}.{name}", metadata={"expected": wish})
 
-    def text(self, name: str, default: str | None = None, among: tuple[str, ...] = ()) -> str:
-        value = self._content.pop(name, default)
-        if not isinstance(value, str) or not value or (among and value not in among):
-            raise self.bad(name, " or ".join(among) if among else "a non-empty text")
+    def choice(self, name: str, among: tuple[str, ...]) -> str:
+        """One of `among`, whose first is what an absent field means."""
+        value = self._content.pop(name, among[0])
+        if not isinstance(value, str) or value not in among:
+            raise self.bad(name, " or ".join(among))
         return value
 
-    def rate(self, name: str, default: str, *, whole_at_most: bool = True) -> Rate:
+    def code(self, name: str, default: str | None = None, *, also: str | None = None) -> str:
+        value = self._content.pop(name, default)
+        if not isinstance(value, str) or not (value == also or CODE.fullmatch(value)):
+            raise self.bad(name, "a code such as store-12" + (f" or {also}" if also else ""))
+        return value
+
+    def optional_code(self, name: str) -> str | None:
+        return self.code(name) if self._content.get(name) is not None else self._content.pop(name, None)
+
+    def party(self, name: str) -> str:
+        value = self._content.pop(name, None)
+        if not _is_party(value):
+            raise self.bad(name, "a participant code or chain:<code>")
+        return str(value)
+
+    def parties(self, name: str, default: list[str]) -> tuple[str, ...]:
+        values = self._content.pop(name, default)
+        if not isinstance(values, list) or not values or not all(_is_party(value) for value in values):
+            raise self.bad(name, "a list of participant codes or chain:<code>")
+        return tuple(values)
+
+    def rate(self, name: str, default: str, most: int = 1) -> Rate:
         value = self._content.pop(name, default)
         try:
             rate = Rate.parse(value) if isinstance(value, str) else None
         except ValueError:
             rate = None
-        if rate is None or (whole_at_most and rate.numerator > rate.denominator):
-            raise self.bad(name, 'a fraction such as "6/1000" from 0 to 1')
+        if rate is None or rate.numerator > rate.denominator * most:
+            raise self.bad(name, f'a fraction such as "6/1000" from 0 to {most}')
         return rate
 
-    def whole(self, name: str, default: int | None, least: int) -> int | None:
+    def whole(self, name: str, default: int | None, most: int = MINOR_MAX) -> int | None:
         value = self._content.pop(name, default)
         if value is None:
-            return None
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise self.bad(name, f"a whole number of at least {least}")
+            return default
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
+            raise self.bad(name, f"a whole number from 1 to {most}")
         return value
 
     def flag(self, name: str, default: bool) -> bool:  # noqa: FBT001  (a default value, not a switch)
@@ -149,28 +179,20 @@ class _Fields:
             raise self.bad(name, "true or false")
         return value
 
-    def optional_text(self, name: str) -> str | None:
-        return self.text(name) if self._content.get(name) is not None else self._content.pop(name, None)
-
-    def texts(self, name: str, default: list[str]) -> tuple[str, ...]:
-        values = self._content.pop(name, default)
-        if not isinstance(values, list) or not values or not all(isinstance(value, str) and value for value in values):
-            raise self.bad(name, "a list of parties")
-        return tuple(values)
-
     def tiers(self, name: str) -> tuple[Tier, ...]:
         rows = self._content.pop(name, [])
         if not isinstance(rows, list):
             raise self.bad(name, "a list of tiers")
         tiers: list[Tier] = []
         for index, row in enumerate(rows):
+            place = f"{name}[{index}]"
             if not isinstance(row, Mapping):
-                raise self.bad(f"{name}[{index}]", "a tier with from_minor and bonus")
-            fields = _Fields(row)
-            from_minor = fields.whole("from_minor", None, 1)
+                raise self.bad(place, "a tier with from_minor and bonus")
+            fields = _Fields(row, f"{self._path}.{place}")
+            from_minor = fields.whole("from_minor", None)
             if from_minor is None or (tiers and from_minor <= tiers[-1].from_minor):
-                raise self.bad(f"{name}[{index}].from_minor", "amounts in rising order")
-            tiers.append(Tier(from_minor, fields.rate("bonus", "0", whole_at_most=False)))
+                raise fields.bad("from_minor", "amounts in rising order")
+            tiers.append(Tier(from_minor, fields.rate("bonus", "0", BONUS_RATE_MAX)))
             fields.finish()
         return tuple(tiers)
 
@@ -179,49 +201,60 @@ class _Fields:
             raise self.bad(name, "no such field")
 
 
+def _is_party(value: object) -> bool:
+    return isinstance(value, str) and CODE.fullmatch(value.removeprefix(CHAIN_PREFIX)) is not None
+
+
 def parse_content(kind: str, content: Mapping[str, Any]) -> Content:
     """The typed content of an agreement of `kind`. Raises Refused(AGREEMENT_INVALID) naming the first wrong field."""
     fields = _Fields(content)
     parsed: Content
-    if kind == "TERMS":
-        issuer = fields.text("issuer")
-        parsed = Terms(
-            issuer=issuer,
-            custody=fields.text("custody", "ISSUER_HELD", among=CUSTODIES),
-            sellers=fields.texts("sellers", [issuer]),
-            tiers=fields.tiers("tiers"),
-            minimum_minor=fields.whole("minimum_minor", 1, 1) or 1,
-            bonus_months=fields.whole("bonus_months", None, 1),
-            sponsor=fields.optional_text("sponsor"),
-            sponsor_share=fields.rate("sponsor_share", "0"),
-            seller_commission=fields.rate("seller_commission", "0"),
-            balance_limit_minor=fields.whole("balance_limit_minor", None, 1),
-            calendar=fields.text("calendar", "monthly"),
-        )
-        if parsed.sponsor_share != ZERO and parsed.sponsor is None:
-            raise fields.bad("sponsor", "a sponsor, because sponsor_share is not 0")
-    elif kind == "ACCEPTANCE":
-        parsed = Acceptance(
-            issuer=fields.text("issuer"),
-            acquirer=fields.text("acquirer"),
-            accepted=fields.flag("accepted", default=True),
-            issuer_bonus_share=fields.rate("issuer_bonus_share", "1"),
-            interchange=fields.rate("interchange", "0"),
-            interchange_base=fields.text("interchange_base", "GROSS", among=BASES),
-            fees_return=fields.flag("fees_return", default=True),
-            calendar=fields.text("calendar", "monthly"),
-        )
-    elif kind == "ACQUIRING":
-        parsed = Acquiring(
-            acquirer=fields.text("acquirer"),
-            operator_fee=fields.rate("operator_fee", "0"),
-            commission=fields.rate("commission", "0"),
-            commission_to=fields.text("commission_to", RECRUITER),
-            fee_base=fields.text("fee_base", "GROSS", among=BASES),
-            fees_return=fields.flag("fees_return", default=True),
-            calendar=fields.text("calendar", "monthly"),
-        )
-    else:
-        raise Refused(Reason.AGREEMENT_INVALID, field="kind", metadata={"expected": " or ".join(KINDS)})
+    match kind:
+        case "TERMS":
+            parsed = _terms(fields)
+        case "ACCEPTANCE":
+            parsed = Acceptance(
+                issuer=fields.party("issuer"),
+                acquirer=fields.party("acquirer"),
+                accepted=fields.flag("accepted", default=True),
+                issuer_bonus_share=fields.rate("issuer_bonus_share", "1"),
+                interchange=fields.rate("interchange", "0"),
+                interchange_base=fields.choice("interchange_base", BASES),
+                fees_return=fields.flag("fees_return", default=True),
+                calendar=fields.code("calendar", "monthly"),
+            )
+        case "ACQUIRING":
+            parsed = Acquiring(
+                acquirer=fields.party("acquirer"),
+                operator_fee=fields.rate("operator_fee", "0"),
+                commission=fields.rate("commission", "0"),
+                commission_to=fields.code("commission_to", RECRUITER, also=RECRUITER),
+                fee_base=fields.choice("fee_base", BASES),
+                fees_return=fields.flag("fees_return", default=True),
+                calendar=fields.code("calendar", "monthly"),
+            )
+        case _:
+            raise Refused(Reason.AGREEMENT_INVALID, field="kind", metadata={"expected": " or ".join(KINDS)})
     fields.finish()
     return parsed
+
+
+def _terms(fields: _Fields) -> Terms:
+    issuer = fields.party("issuer")
+    terms = Terms(
+        issuer=issuer,
+        custody=fields.choice("custody", CUSTODIES),
+        sellers=fields.parties("sellers", [issuer]),
+        tiers=fields.tiers("tiers"),
+        minimum_minor=fields.whole("minimum_minor", 1) or 1,
+        bonus_months=fields.whole("bonus_months", None, BONUS_MONTHS_MAX),
+        sponsor=fields.optional_code("sponsor"),
+        sponsor_share=fields.rate("sponsor_share", "0"),
+        seller_commission=fields.rate("seller_commission", "0"),
+        balance_limit_minor=fields.whole("balance_limit_minor", None),
+        top_up_loss=fields.choice("top_up_loss", LOSS_BEARERS),
+        calendar=fields.code("calendar", "monthly"),
+    )
+    if terms.sponsor_share != ZERO and terms.sponsor is None:
+        raise fields.bad("sponsor", "a sponsor, because sponsor_share is not 0")
+    return terms

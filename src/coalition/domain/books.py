@@ -1,4 +1,4 @@
-"""The books of one batch: the rows it locked and read, as working copies that later commands of the batch see changed."""
+"""The books of one batch: the rows it locked and read, as working copies that its later commands see changed."""
 
 from dataclasses import dataclass, field
 from datetime import date

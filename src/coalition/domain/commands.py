@@ -1,7 +1,7 @@
 """Commands: what a terminal asks of the desk, already checked for form, frozen.
 
-A command names its card by `token`, the keyed hash of the card number; the number itself never reaches the desk. Amounts are
-minor units of the scheme's currency.
+A command names its card by `token`, the keyed hash of the card number; the number itself never reaches the desk.
+Amounts are minor units of the scheme's currency.
 """
 
 import hashlib
@@ -14,11 +14,14 @@ from coalition.domain.kinds import Kind
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What every operation carries: who asks (`participant_id` and its terminal; `actor` is the certificate's path)."""
+    """What every operation carries: who asks (`participant_id` and its terminal; `actor` is the certificate's path).
+
+    Store and terminal are None where no till asks: headquarters, or a job of the house.
+    """
 
     participant_id: int
-    store_id: int
-    terminal_id: int
+    store_id: int | None
+    terminal_id: int | None
     actor: str
     request_id: UUID
     amount_minor: int
@@ -46,7 +49,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopUp(Command):
-    """Sell a lot of `issuer_id` to the card's wallet; `amount_minor` is the principal paid to the asking participant."""
+    """Sell a lot of `issuer_id` to the card's wallet; `amount_minor` is what was paid to the asking participant."""
 
     token: bytes
     issuer_id: int
@@ -71,13 +74,78 @@ class Purchase(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refund(Command):
-    """Give back `amount_minor` of an earlier purchase, named by its request_id or its entry_id (exactly one)."""
+class FollowUp(Command):
+    """About an earlier operation of this participant, named by its request_id or its entry_id (exactly one)."""
 
     original_request_id: UUID | None = None
     original_entry_id: int | None = None
 
-    kind = Kind.REFUND
-
     def _particulars(self) -> bytes:
         return f"{self.original_request_id or ''}|{self.original_entry_id or ''}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refund(FollowUp):
+    """Give back `amount_minor` of an earlier purchase or capture."""
+
+    kind = Kind.REFUND
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUpReversal(FollowUp):
+    """The money of an earlier top-up bounced: take what is left of its lot. The books know how much that is."""
+
+    amount_minor: int = 0
+
+    kind = Kind.TOP_UP_REVERSAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BonusExpiry(Command):
+    """Take the bonus of a lot whose last day is over. The books know how much that is."""
+
+    wallet_id: int
+    lot_id: int
+    amount_minor: int = 0
+
+    kind = Kind.BONUS_EXPIRY
+
+    def _particulars(self) -> bytes:
+        return f"{self.wallet_id}|{self.lot_id}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CashOut(Command):
+    """The asking participant pays the member the principal of all lots. The books know how much that is."""
+
+    token: bytes
+    amount_minor: int = 0
+
+    kind = Kind.CASH_OUT
+
+    def _particulars(self) -> bytes:
+        return self.token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(Command):
+    """Reserve `amount_minor` of the card's wallet for a later capture by the asking participant."""
+
+    token: bytes
+
+    kind = Kind.HOLD
+
+    def _particulars(self) -> bytes:
+        return self.token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture(Command):
+    """Spend `amount_minor` of what an earlier hold of this participant reserved, and release the rest."""
+
+    hold_entry_id: int
+
+    kind = Kind.CAPTURE
+
+    def _particulars(self) -> bytes:
+        return str(self.hold_entry_id).encode()

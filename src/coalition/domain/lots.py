@@ -58,26 +58,31 @@ def principal_of_spend(lot: Lot, amount: int) -> int:
     A floor over all that was ever spent of the lot, not over what remains: every slicing stays within one minor unit of
     the exact ratio and cannot be farmed.
     """
+    principal, principal_sold = lot.principal, lot.principal_sold
     spent = lot.face_sold - lot.face + amount
-    exact = spent * lot.principal_sold // lot.face_sold - (lot.principal_sold - lot.principal)
-    return min(max(exact, amount - (lot.face - lot.principal), 0), amount, lot.principal)
+    exact = spent * principal_sold // lot.face_sold - principal_sold + principal
+    return min(max(exact, amount - lot.face + principal, 0), amount, principal)
 
 
 def consumption_order(lots: Iterable[Lot]) -> list[Lot]:
     """Soonest bonus expiry first (never last), then oldest."""
-    return sorted(lots, key=lambda lot: (lot.bonus_expiry or date.max, lot.lot_id))
+    return sorted(lots, key=_precedence)
+
+
+def _precedence(lot: Lot) -> tuple[date, int]:
+    return lot.bonus_expiry or date.max, lot.lot_id
 
 
 def draw(lots: Iterable[Lot], amount: int) -> list[Draw]:
     """Take `amount` from `lots` in their given order; what the lots cannot give is missing from the sum."""
     draws = []
     for lot in lots:
-        if amount == 0:
-            break
-        face = min(amount, lot.spendable)
+        face = min(amount, lot.face - lot.reserved)
         if face:
             draws.append(Draw(lot, face, principal_of_spend(lot, face)))
             amount -= face
+            if not amount:
+                break
     return draws
 
 
@@ -103,7 +108,7 @@ class Return(NamedTuple):
 
 
 def give_back(allocations: Iterable[Allocation], amount: int) -> list[Return]:
-    """Return `amount` to the original lots, last allocation first; any slicing of a full refund is the exact inverse."""
+    """Return `amount` to the original lots, last allocation first; a full refund in any slices is the exact inverse."""
     returns = []
     for allocation in reversed(list(allocations)):
         face = min(amount, allocation.face - allocation.returned_face)

@@ -5,11 +5,13 @@ agreement is in force between whom today) are remembered, so they cost a diction
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
 
-from coalition.domain.agreements import Acceptance, Acquiring, Terms, Version
+from coalition.domain.accounts import PARTICIPANT_BITS
+from coalition.domain.agreements import CHAIN_PREFIX, Acceptance, Acquiring, Terms, Version
+from coalition.domain.bearing import Bearing, bearing
 from coalition.domain.errors import LedgerBroken
 
 
@@ -30,6 +32,8 @@ class Scheme:
 
 @dataclass(frozen=True, slots=True)
 class Participant:
+    """A chain store, chain or alliance merchant; one is the operator, one the custody pool."""
+
     participant_id: int
     code: str
     display_name: str
@@ -40,11 +44,13 @@ class Participant:
     @property
     def parties(self) -> tuple[str, ...]:
         """The names an agreement may call it by, most specific first."""
-        return (self.code,) if self.chain_code is None else (self.code, f"chain:{self.chain_code}")
+        return (self.code,) if self.chain_code is None else (self.code, f"{CHAIN_PREFIX}{self.chain_code}")
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
+    """A physical shop of a participant."""
+
     store_id: int
     participant_id: int
     code: str
@@ -54,21 +60,36 @@ class Store:
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
+    """A till of a store."""
+
     terminal_id: int
     store_id: int
     code: str
     is_active: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class AcceptanceInForce:
-    """What holds between an issuer and an acquirer on a day; `version` is None on-us, where nothing is owed."""
+    """What holds between an issuer and an acquirer on a day; `version` is None on-us, where nothing is owed.
+
+    One object for each version: it is compared and hashed by identity.
+    """
 
     version: Version | None
     content: Acceptance | None
 
 
 ON_US = AcceptanceInForce(None, None)
+
+
+@dataclass(slots=True)
+class _Remembered:
+    """Look-ups answered for one business date; a new date starts anew, so that memory stays flat for months."""
+
+    day: date
+    acceptance: dict[int, AcceptanceInForce | None] = field(default_factory=dict)
+    acquiring: dict[int, Version | None] = field(default_factory=dict)
+    terms: dict[tuple[int, str | None], Version | None] = field(default_factory=dict)
 
 
 class Programme:
@@ -94,30 +115,35 @@ class Programme:
         self.terminals = {terminal.terminal_id: terminal for terminal in terminals}
         self.terminal_by_code = {(terminal.store_id, terminal.code): terminal for terminal in self.terminals.values()}
         self.versions = {(version.agreement_id, version.version): version for version in versions}
-        self._by_key: dict[tuple[str, ...], list[Version]] = {}
-        for version in sorted(self.versions.values(), key=lambda each: (each.version, each.agreement_id)):
-            self._by_key.setdefault(_key_of(version), []).append(version)
-        self._acceptance: dict[tuple[int, int, date], AcceptanceInForce | None] = {}
-        self._acquiring: dict[tuple[int, date], Version | None] = {}
-        self._may_operate: dict[tuple[int, int], bool] = {}
+        self._agreements: dict[int, list[Version]] = {}
+        for version in sorted(self.versions.values(), key=lambda each: each.version, reverse=True):
+            self._agreements.setdefault(version.agreement_id, []).append(version)
+        self._by_key: dict[tuple[str, ...], list[int]] = {}
+        for agreement_id, newest_first in sorted(self._agreements.items(), reverse=True):
+            for key in {_key_of(version) for version in newest_first}:
+                self._by_key.setdefault(key, []).append(agreement_id)
+        self._held = {
+            (version.agreement_id, version.version): AcceptanceInForce(version, version.content)
+            for version in self.versions.values()
+            if isinstance(version.content, Acceptance)
+        }
+        self._may_operate: dict[tuple[int, int | None], bool] = {}
+        self._bearings: dict[tuple[int, int, AcceptanceInForce], Bearing] = {}
+        self._remembered = _Remembered(date.min)
 
-    def may_operate(self, participant_id: int, terminal_id: int) -> bool:
-        """Whether the terminal, its store and its participant are all active and belong together."""
+    def may_operate(self, participant_id: int, terminal_id: int | None) -> bool:
+        """Whether the participant is active, and the terminal (if one asks) and its store are, and belong to it."""
         key = (participant_id, terminal_id)
         if key not in self._may_operate:
-            terminal = self.terminals.get(terminal_id)
-            store = self.stores.get(terminal.store_id) if terminal else None
             participant = self.participants.get(participant_id)
-            self._may_operate[key] = bool(
-                terminal
-                and terminal.is_active
-                and store
-                and store.is_active
-                and store.participant_id == participant_id
-                and participant
-                and participant.is_active
-            )
+            active = participant is not None and participant.is_active
+            self._may_operate[key] = active and (terminal_id is None or self._stands_at(participant_id, terminal_id))
         return self._may_operate[key]
+
+    def _stands_at(self, participant_id: int, terminal_id: int) -> bool:
+        terminal = self.terminals.get(terminal_id)
+        store = self.stores.get(terminal.store_id) if terminal and terminal.is_active else None
+        return store is not None and store.is_active and store.participant_id == participant_id
 
     def version(self, agreement_id: int, version: int) -> Version:
         """A version that an entry was made under. Raises LedgerBroken when it is not there: versions never go away."""
@@ -126,39 +152,61 @@ class Programme:
         except KeyError:
             raise LedgerBroken(f"agreement {agreement_id} has lost its version {version}") from None
 
+    def terms_sold(self, terms_id: int, terms_version: int) -> Terms:
+        """The terms a lot was sold under."""
+        content = self.version(terms_id, terms_version).content
+        if not isinstance(content, Terms):
+            raise LedgerBroken(f"agreement {terms_id} is not terms, yet a lot was sold under it")
+        return content
+
+    def held_then(self, agreement_id: int | None, version: int | None) -> AcceptanceInForce:
+        """The acceptance a draw was made under, whatever is in force today; None, None on-us."""
+        if agreement_id is None or version is None:
+            return ON_US
+        try:
+            return self._held[agreement_id, version]
+        except KeyError:
+            raise LedgerBroken(f"no version {version} of acceptance agreement {agreement_id} is known") from None
+
+    def bearing(self, terms_id: int, terms_version: int, held: AcceptanceInForce) -> Bearing:
+        """Who bears the bonus of a lot sold under these terms and taken under `held`."""
+        # `held` itself is the key's third part: there is one for each version, and it is hashed by identity.
+        key = (terms_id, terms_version, held)
+        found = self._bearings.get(key)
+        if found is None:
+            terms = self.terms_sold(terms_id, terms_version)
+            calendar_id = self.calendar_id(held.content.calendar if held.content else terms.calendar)
+            sponsor_id = self.participant_by_code[terms.sponsor].participant_id if terms.sponsor else 0
+            found = self._bearings[key] = bearing(terms, held.content, calendar_id, sponsor_id)
+        return found
+
     def acceptance(self, issuer_id: int, acquirer_id: int, day: date) -> AcceptanceInForce | None:
         """What lets `acquirer` take lots of `issuer` on `day`; None where nothing does."""
-        key = (issuer_id, acquirer_id, day)
-        if key not in self._acceptance:
-            self._acceptance[key] = self._find_acceptance(issuer_id, acquirer_id, day)
-        return self._acceptance[key]
+        memory = self._on(day).acceptance
+        key = issuer_id << PARTICIPANT_BITS | acquirer_id
+        try:
+            return memory[key]
+        except KeyError:
+            found = memory[key] = self._find_acceptance(issuer_id, acquirer_id, day)
+            return found
 
     def acquiring(self, acquirer_id: int, day: date) -> Version | None:
         """The acquiring agreement of a participant on `day`; its own before its chain's."""
-        key = (acquirer_id, day)
-        if key not in self._acquiring:
-            self._acquiring[key] = next(
-                (
-                    version
-                    for party in self.participants[acquirer_id].parties
-                    if (version := self._in_force(("ACQUIRING", party), day))
-                ),
-                None,
-            )
-        return self._acquiring[key]
+        memory = self._on(day).acquiring
+        try:
+            return memory[acquirer_id]
+        except KeyError:
+            parties = self.participants[acquirer_id].parties
+            found = memory[acquirer_id] = self._first([("ACQUIRING", party) for party in parties], day)
+            return found
 
     def terms_of(self, issuer_id: int, terms_code: str | None, day: date) -> Version | None:
         """The terms the issuer sells under on `day`: those named, or the only ones; None where there is no such one."""
-        found = []
-        for party in self.participants[issuer_id].parties:
-            versions = self._by_key.get(("TERMS", party), [])
-            for agreement_id in sorted({version.agreement_id for version in versions}):
-                current = _latest([version for version in versions if version.agreement_id == agreement_id], day)
-                if current and (terms_code is None or current.code == terms_code):
-                    found.append(current)
-            if found:
-                break
-        return found[0] if len(found) == 1 else None
+        memory = self._on(day).terms
+        key = (issuer_id, terms_code)
+        if key not in memory:
+            memory[key] = self._find_terms(issuer_id, terms_code, day)
+        return memory[key]
 
     def calendar_id(self, code: str) -> int:
         """Raises LedgerBroken for a calendar that is not laid: agreements are checked for it when they are made."""
@@ -170,23 +218,40 @@ class Programme:
     def custodian(self, terms: Terms, issuer_id: int) -> int:
         return self.scheme.custody_id if terms.custody == "OPERATOR_HELD" else issuer_id
 
+    def _on(self, day: date) -> _Remembered:
+        memory = self._remembered
+        if memory.day != day:
+            memory = self._remembered = _Remembered(day)
+        return memory
+
     def _find_acceptance(self, issuer_id: int, acquirer_id: int, day: date) -> AcceptanceInForce | None:
         if issuer_id == acquirer_id:
             return ON_US
-        for issuer in self.participants[issuer_id].parties:
-            for acquirer in self.participants[acquirer_id].parties:
-                version = self._in_force(("ACCEPTANCE", issuer, acquirer), day)
-                if version is not None and isinstance(version.content, Acceptance):
-                    return AcceptanceInForce(version, version.content) if version.content.accepted else None
+        issuers, acquirers = self.participants[issuer_id].parties, self.participants[acquirer_id].parties
+        version = self._first([("ACCEPTANCE", issuer, acquirer) for issuer in issuers for acquirer in acquirers], day)
+        if version is None or not isinstance(version.content, Acceptance) or not version.content.accepted:
+            return None
+        return self._held[version.agreement_id, version.version]
+
+    def _find_terms(self, issuer_id: int, terms_code: str | None, day: date) -> Version | None:
+        for party in self.participants[issuer_id].parties:
+            versions = self._in_force(("TERMS", party), day)
+            found = [version for version in versions if terms_code is None or version.code == terms_code]
+            if found:
+                return found[0] if len(found) == 1 else None
         return None
 
-    def _in_force(self, key: tuple[str, ...], day: date) -> Version | None:
-        return _latest(self._by_key.get(key, []), day)
+    def _first(self, keys: Iterable[tuple[str, ...]], day: date) -> Version | None:
+        """The version in force under the first of `keys` that has one; of rival agreements, the youngest."""
+        return next((version for key in keys for version in self._in_force(key, day)), None)
 
-
-def _latest(versions: list[Version], day: date) -> Version | None:
-    """Of versions in rising order, the last that is in force."""
-    return next((version for version in reversed(versions) if version.in_force(day)), None)
+    def _in_force(self, key: tuple[str, ...], day: date) -> list[Version]:
+        """Of each agreement between these parties, its highest version in force, unless that names other parties."""
+        newest = [
+            next((version for version in self._agreements[agreement_id] if version.in_force(day)), None)
+            for agreement_id in self._by_key.get(key, [])
+        ]
+        return [version for version in newest if version is not None and _key_of(version) == key]
 
 
 def _key_of(version: Version) -> tuple[str, ...]:

@@ -1,96 +1,104 @@
 """A purchase: draw from the lots accepted here; custodians, bonus bearers and fees follow (SUMS section 3)."""
 
 from coalition.domain.accounts import TransferCode
-from coalition.domain.agreements import Acquiring
-from coalition.domain.books import Books
+from coalition.domain.agreements import Acquiring, Version
+from coalition.domain.books import Books, Wallet
 from coalition.domain.commands import Purchase
 from coalition.domain.decision import Decision
 from coalition.domain.errors import Refused
 from coalition.domain.journal import AllocationRow
 from coalition.domain.lots import Draw, draw
-from coalition.domain.postings import (
-    Portion,
-    Postings,
-    add_to_portion,
-    claims_of_draw,
-    entry_fees,
-    post_entry_fees,
-)
-from coalition.domain.programme import AcceptanceInForce, Programme
+from coalition.domain.postings import Portion, PortionKey, Postings, add_to_portion, claims_of_draw, entry_fees
+from coalition.domain.programme import AcceptanceInForce
 from coalition.domain.reasons import Reason
+
+Accepted = dict[int, AcceptanceInForce]
 
 
 def decide_purchase(command: Purchase, books: Books) -> Decision:
     """Draw the amount from the lots accepted here, oldest expiry first; custodians and bearers owe the acquirer."""
-    programme, day, acquirer_id = books.programme, books.business_date, command.participant_id
     card, wallet = books.card_and_wallet(command.token)
-    acquiring = programme.acquiring(acquirer_id, day)
-    if acquiring is None or not isinstance(acquiring.content, Acquiring):
+    acquiring = acquiring_in_force(books, command.participant_id)
+    draws, accepted = draw_here(books, wallet, command.participant_id, command.amount_minor)
+    decision = spend(books, wallet, command.participant_id, acquiring, draws, accepted)
+    decision.last_four = card.last_four
+    decision.card_id = card.card_id
+    return decision
+
+
+def acquiring_in_force(books: Books, acquirer_id: int) -> Version:
+    """The agreement that says what the acquirer pays. Raises Refused(NO_ACQUIRING_AGREEMENT)."""
+    acquiring = books.programme.acquiring(acquirer_id, books.business_date)
+    if acquiring is None:
         raise Refused(Reason.NO_ACQUIRING_AGREEMENT)
-    accepted: dict[int, AcceptanceInForce] = {}
+    return acquiring
+
+
+def draw_here(books: Books, wallet: Wallet, acquirer_id: int, amount: int) -> tuple[list[Draw], Accepted]:
+    """The draws of `amount` from what is accepted here, and under what. Raises Refused where that is too little."""
+    acceptance, day = books.programme.acceptance, books.business_date
+    accepted: Accepted = {}
+    lots = []
     for lot in wallet.open_lots():
-        held = programme.acceptance(lot.issuer_id, acquirer_id, day)
+        held = acceptance(lot.issuer_id, acquirer_id, day)
         if held is not None:
             accepted[lot.lot_id] = held
-    draws = draw([wallet.lots[lot_id] for lot_id in accepted], command.amount_minor)
-    if sum(part.face for part in draws) < command.amount_minor:
+            lots.append(lot)
+    draws = draw(lots, amount)
+    drawn = 0
+    for part in draws:
+        drawn += part.face
+    if drawn < amount:
         spendable = sum(lot.spendable for lot in wallet.lots.values())
-        enough = spendable >= command.amount_minor
         raise Refused(
-            Reason.NOT_ACCEPTED_HERE if enough else Reason.INSUFFICIENT_FUNDS,
+            Reason.NOT_ACCEPTED_HERE if spendable >= amount else Reason.INSUFFICIENT_FUNDS,
             metadata={
                 "balance_minor": str(wallet.balance_minor),
                 "balance_here_minor": str(books.balance_here(wallet, acquirer_id)),
             },
         )
+    return draws, accepted
+
+
+def spend(
+    books: Books, wallet: Wallet, acquirer_id: int, acquiring: Version, draws: list[Draw], accepted: Accepted
+) -> Decision:
+    """Value leaves the wallet; custodians and bearers owe the acquirer, the acquirer owes interchange and fees."""
+    programme, content = books.programme, acquiring.content
     postings = Postings(books.windows)
-    post_purchase(postings, programme, draws, accepted, acquirer_id)
-    principal = sum(part.principal for part in draws)
-    fees = entry_fees(programme, acquiring.content, wallet.recruiter_id, command.amount_minor, principal)
-    calendar_id = programme.calendar_id(acquiring.content.calendar)
-    post_entry_fees(postings, programme, fees, acquirer_id, calendar_id, refund=False)
-    return Decision(
-        wallet=wallet,
-        amount_minor=command.amount_minor,
-        principal_minor=principal,
-        bonus_minor=command.amount_minor - principal,
-        balance_change=-command.amount_minor,
-        transfers=postings.transfers(),
-        last_four=card.last_four,
-        card_id=card.card_id,
-        changes=[(part.lot, -part.face, -part.principal) for part in draws],
-        allocations=[_allocation(place, part, accepted) for place, part in enumerate(draws)],
-        agreement_id=acquiring.agreement_id,
-        agreement_version=acquiring.version,
-    )
-
-
-def post_purchase(
-    postings: Postings,
-    programme: Programme,
-    draws: list[Draw],
-    accepted: dict[int, AcceptanceInForce],
-    acquirer_id: int,
-) -> None:
-    """The legs of a purchase but for the entry's fees: value leaves the wallet, claims and interchange arise."""
-    portions: dict[tuple[int, int], Portion] = {}
-    for part in draws:
-        lot, bonus, held = part.lot, part.face - part.principal, accepted[part.lot.lot_id]
-        postings.spend(lot, part.principal, bonus)
-        claims_of_draw(postings, programme, lot, held, acquirer_id, part.principal, bonus)
-        add_to_portion(portions, held, lot.issuer_id, part.face, part.principal)
+    portions: dict[PortionKey, Portion] = {}
+    allocations, changes = [], []
+    amount = principal_sum = 0
+    for place, (lot, face, principal) in enumerate(draws):
+        held, bonus = accepted[lot.lot_id], face - principal
+        postings.spend(lot, principal, bonus)
+        claims_of_draw(postings, programme, lot, held, acquirer_id, principal, bonus)
+        add_to_portion(portions, held, lot.issuer_id, face, principal)
+        version = held.version
+        under = (version.agreement_id, version.version) if version else (None, None)
+        allocations.append(AllocationRow(lot.lot_id, place, face, principal, *under))
+        changes.append((lot, -face, -principal))
+        amount += face
+        principal_sum += principal
     for portion in portions.values():
         calendar_id = programme.calendar_id(portion.content.calendar)
         postings.claim(acquirer_id, portion.issuer_id, portion.fee(), TransferCode.INTERCHANGE, calendar_id)
-
-
-def _allocation(place: int, part: Draw, accepted: dict[int, AcceptanceInForce]) -> AllocationRow:
-    version = accepted[part.lot.lot_id].version
-    return AllocationRow(
-        part.lot.lot_id,
-        place,
-        part.face,
-        part.principal,
-        version.agreement_id if version else None,
-        version.version if version else None,
+    if isinstance(content, Acquiring):
+        calendar_id = programme.calendar_id(content.calendar)
+        fees = entry_fees(programme, content, wallet.recruiter_id, amount, principal_sum)
+        operator_id = programme.scheme.operator_id
+        postings.claim(acquirer_id, operator_id, fees.operator_fee, TransferCode.OPERATOR_FEE, calendar_id)
+        postings.claim(acquirer_id, fees.payee_id, fees.commission, TransferCode.COMMISSION, calendar_id)
+    return Decision(
+        wallet=wallet,
+        amount_minor=amount,
+        principal_minor=principal_sum,
+        bonus_minor=amount - principal_sum,
+        balance_change=-amount,
+        transfers=postings.transfers(),
+        last_four="",
+        changes=changes,
+        allocations=allocations,
+        agreement_id=acquiring.agreement_id,
+        agreement_version=acquiring.version,
     )

@@ -1,8 +1,12 @@
 """Exact rates and the two roundings of the house: half-even for fees, cumulative floor for shares."""
 
+import re
 from dataclasses import dataclass
-from itertools import pairwise
 from math import gcd
+from typing import Final
+
+# 18 digits fit the int64 of the wire.
+_RATE: Final = re.compile(r"([0-9]{1,18})(?:/([0-9]{1,18}))?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +27,10 @@ class Rate:
     @classmethod
     def parse(cls, text: str) -> "Rate":
         """From "6/1000" or "1". Raises ValueError for anything else."""
-        numerator, _, denominator = text.partition("/")
-        if not numerator.isascii() or not numerator.isdigit() or not (denominator or "1").isdigit():
+        found = _RATE.fullmatch(text)
+        if found is None:
             raise ValueError(f"{text!r} is not a rate; write it as a whole number or a fraction such as 6/1000")
-        return cls.of(int(numerator), int(denominator or "1"))
+        return cls.of(int(found[1]), int(found[2] or 1))
 
     def __str__(self) -> str:
         return str(self.numerator) if self.denominator == 1 else f"{self.numerator}/{self.denominator}"
@@ -50,16 +54,6 @@ class Rate:
         return amount * self.numerator // self.denominator
 
 
-def cumulative_shares(amount: int, weights: tuple[int, ...], whole: int) -> list[int]:
-    """Split `amount` by `weights` that add up to `whole`: each takes the cumulative floor, the last the rest."""
-    marks, weight = [0], 0
-    for part in weights[:-1]:
-        weight += part
-        marks.append(amount * weight // whole)
-    marks.append(amount)
-    return [after - before for before, after in pairwise(marks)]
-
-
 def returned(total: int, before: int, after: int, whole: int) -> int:
-    """What comes back of `total` when the returned part of `whole` grows from `before` to `after` (cumulative floor)."""
+    """What comes back of `total` when the part returned of `whole` grows from `before` to `after`: cumulative floor."""
     return after * total // whole - before * total // whole

@@ -121,7 +121,7 @@ def _return_interchange(
 def _return_entry_fees(
     postings: Postings, programme: Programme, wallet: Wallet, original: Original, amount: int
 ) -> None:
-    """The operator's fee and the commission come back in proportion, if the agreement stored on the purchase says so."""
+    """The operator's fee and the commission come back in proportion, if the purchase's agreement says so."""
     if original.agreement_id is None or original.agreement_version is None:
         raise LedgerBroken(f"purchase {original.entry_id} names no acquiring agreement")
     content = programme.version(original.agreement_id, original.agreement_version).content

@@ -12,7 +12,7 @@ from coalition.domain.reasons import Reason
 
 
 def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
-    """Sell a lot: `FLOAT -> WALLET` what was paid, `BONUS -> WALLET` the bonus; who took the cash owes the custodian."""
+    """Sell a lot: `FLOAT -> WALLET` what was paid, `BONUS -> WALLET` the bonus; the cash taker owes the custodian."""
     programme, day, seller_id = books.programme, books.business_date, command.participant_id
     card, wallet = books.card_and_wallet(command.token)
     version = programme.terms_of(command.issuer_id, command.terms_code, day)
@@ -20,8 +20,9 @@ def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
         raise Refused(Reason.TERMS_UNKNOWN)
     terms = version.content
     issuer = programme.participants[command.issuer_id]
-    own = seller_id == command.issuer_id and terms.issuer in terms.sellers
-    if not own and not set(programme.participants[seller_id].parties) & set(terms.sellers):
+    if not issuer.is_active:
+        raise Refused(Reason.SUSPENDED)
+    if not any(party in terms.sellers for party in programme.participants[seller_id].parties):
         raise Refused(Reason.TERMS_NOT_SOLD_HERE)
     principal = command.amount_minor
     if principal < terms.minimum_minor:

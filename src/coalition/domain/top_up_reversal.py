@@ -1,0 +1,71 @@
+"""A top-up whose money bounced: what is left of its lot is taken, somebody bears what was spent (SUMS section 3)."""
+
+from coalition.domain.accounts import TransferCode
+from coalition.domain.agreements import Terms
+from coalition.domain.books import Books
+from coalition.domain.commands import TopUpReversal
+from coalition.domain.decision import Decision
+from coalition.domain.errors import Refused
+from coalition.domain.journal import AllocationRow
+from coalition.domain.kinds import Kind
+from coalition.domain.lots import Lot, principal_of_spend
+from coalition.domain.postings import Postings
+from coalition.domain.programme import Programme
+from coalition.domain.reasons import Reason
+
+
+def decide_top_up_reversal(command: TopUpReversal, books: Books) -> Decision:
+    """Take what is left of the lot and give the cash taker its principal; never declined for what was spent.
+
+    What a hold has promised to a merchant stays until it is captured or released; released, it is taken then.
+    """
+    original = books.original_of(command)
+    if original is None:
+        raise Refused(Reason.ORIGINAL_UNKNOWN)
+    if original.kind is not Kind.TOP_UP or original.reason is not Reason.ACCEPTED or original.wallet_id is None:
+        raise Refused(Reason.ORIGINAL_NOT_REFUNDABLE)
+    if original.participant_id != command.participant_id:
+        raise Refused(Reason.ORIGINAL_OF_OTHER_PARTICIPANT)
+    wallet = books.wallets[original.wallet_id]
+    # A lot has the id of the entry that opened it.
+    lot = wallet.lots[original.entry_id]
+    if lot.is_reversed:
+        raise Refused(Reason.LOT_NOT_OPEN)
+    terms = books.programme.terms_sold(lot.terms_id, lot.terms_version)
+    calendar_id = books.programme.calendar_id(terms.calendar)
+    face = lot.spendable
+    principal = principal_of_spend(lot, face)
+    postings = Postings(books.windows)
+    postings.spend(lot, principal, face - principal)
+    postings.claim(lot.custodian_id, lot.seller_id, principal, TransferCode.TOP_UP_CASH, calendar_id)
+    if terms.top_up_loss == "ISSUER":
+        loss = lot.principal_sold - principal
+        postings.claim(lot.issuer_id, lot.seller_id, loss, TransferCode.TOP_UP_LOSS, calendar_id)
+    return Decision(
+        wallet=wallet,
+        amount_minor=principal,
+        principal_minor=principal,
+        bonus_minor=face - principal,
+        balance_change=-face,
+        transfers=postings.transfers(),
+        last_four=original.last_four,
+        changes=[(lot, -face, -principal)],
+        reverses=lot,
+        allocations=[AllocationRow(lot.lot_id, 0, face, principal, None, None, original.entry_id)] if face else [],
+        original=original,
+        agreement_id=lot.terms_id,
+        agreement_version=lot.terms_version,
+    )
+
+
+def take_reversed(postings: Postings, programme: Programme, lot: Lot, face: int, principal: int) -> None:
+    """Value that comes back to a reversed lot is taken at once, and its cash passed on to who bore the loss."""
+    terms = programme.terms_sold(lot.terms_id, lot.terms_version)
+    calendar_id = programme.calendar_id(terms.calendar)
+    postings.spend(lot, principal, face - principal)
+    postings.claim(lot.custodian_id, loss_bearer(terms, lot), principal, TransferCode.TOP_UP_CASH, calendar_id)
+
+
+def loss_bearer(terms: Terms, lot: Lot) -> int:
+    """Who bears what was spent of a reversed lot: who took the payment, unless the terms say the issuer."""
+    return lot.issuer_id if terms.top_up_loss == "ISSUER" else lot.seller_id

@@ -1,0 +1,247 @@
+"""A house in memory: a programme made of agreement contents, books, and every operation as one call.
+
+After each operation the promises that must hold at every commit are checked (`House.check`). Participants are single
+letters; legs are rendered the way the rules write them: `WALLET->FLOAT(A) 25000`, `A=>C 5000` for a claim.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+from coalition.domain.accounts import AccountKind, TransferCode, kind_of, parties_of
+from coalition.domain.agreements import Version, parse_content
+from coalition.domain.books import Books, Card, Wallet
+from coalition.domain.commands import (
+    BonusExpiry,
+    Capture,
+    CashOut,
+    Command,
+    Hold,
+    Purchase,
+    Refund,
+    TopUp,
+    TopUpReversal,
+)
+from coalition.domain.decide import decide
+from coalition.domain.decision import Decision
+from coalition.domain.ids import entry_id
+from coalition.domain.journal import Transfer
+from coalition.domain.programme import Participant, Programme, Scheme, Store, Terminal
+
+LANE = 5
+ROLES = {"h": "OPERATOR", "t": "CUSTODY"}
+
+
+@dataclass
+class Done:
+    """An accepted operation: its entry, what was decided, and its legs as sorted text lines."""
+
+    entry_id: int
+    request_id: UUID
+    command: Command
+    decision: Decision
+    legs: list[str]
+
+
+def lines(text: str) -> list[str]:
+    """Legs written one a line, or several parted by commas, sorted as `Done.legs` are."""
+    return sorted(part.strip() for line in text.splitlines() for part in line.split(", ") if part.strip())
+
+
+class House:
+    """See the module. `chains` maps a letter to its chain code."""
+
+    def __init__(
+        self, letters: str = "abcds", chains: dict[str, str] | None = None, calendars: Iterable[str] = ("monthly",)
+    ) -> None:
+        self.day = date(2026, 1, 10)
+        self.participants = {
+            code: Participant(number, code, code.upper(), ROLES.get(code, "STORE"), (chains or {}).get(code), True)
+            for number, code in enumerate("ht" + letters, start=1)
+        }
+        self.letter = {each.participant_id: code.upper() for code, each in self.participants.items()}
+        self.calendars = {code: number for number, code in enumerate(calendars, start=1)}
+        self.versions: list[Version] = []
+        self.journal: list[Done] = []
+        self.window = 1
+        self.books = Books(self._programme(), self.day, dict.fromkeys(self.calendars.values(), self.window))
+        self.member("w")
+
+    def member(self, name: str, recruiter: str = "a", state: str = "OPEN", card_state: str = "ACTIVE") -> None:
+        """Enrol `name` with an empty wallet and a card whose token is the name."""
+        number = len(self.books.wallets) + 1
+        self.books.wallets[number] = Wallet(LANE, number, 0, self.participants[recruiter].participant_id, state)
+        self.books.cards[name.encode()] = Card(number, number, card_state, "0017")
+
+    def agree(self, code: str, kind: str, since: str = "2026-01-01", until: str | None = None, **content: Any) -> None:
+        """Put an agreement into force, or its next version when `code` is known."""
+        known = [version for version in self.versions if version.code == code]
+        agreement_id = known[0].agreement_id if known else len({version.code for version in self.versions}) + 1
+        self.versions.append(
+            Version(
+                agreement_id,
+                len(known) + 1,
+                code,
+                kind,
+                date.fromisoformat(since),
+                date.fromisoformat(until) if until else None,
+                parse_content(kind, content),
+            )
+        )
+        self.books.programme = self._programme()
+
+    def terms(self, issuer: str, bonus: str = "1/5", **content: Any) -> None:
+        """Terms of `issuer` whose every lot gets `bonus` of what was paid."""
+        tiers = [{"from_minor": 1, "bonus": bonus}]
+        self.agree(f"terms-{issuer}", "TERMS", issuer=issuer, tiers=tiers, **content)
+
+    def accept(self, issuer: str, acquirer: str, **content: Any) -> None:
+        self.agree(f"accept-{issuer}-{acquirer}", "ACCEPTANCE", issuer=issuer, acquirer=acquirer, **content)
+
+    def acquire(self, acquirer: str, **content: Any) -> None:
+        self.agree(f"acquire-{acquirer}", "ACQUIRING", acquirer=acquirer, **content)
+
+    def next_window(self) -> None:
+        self.window += 1
+        self.books.windows = dict.fromkeys(self.calendars.values(), self.window)
+
+    def on(self, day: date) -> None:
+        self.day = self.books.business_date = day
+
+    def later(self, days: int) -> None:
+        self.on(self.day + timedelta(days=days))
+
+    def top_up(
+        self, at: str, amount: int, issuer: str | None = None, terms: str | None = None, card: str = "w"
+    ) -> Done:
+        issuer_id = self.participants[issuer or at].participant_id
+        return self._run(
+            TopUp(**self._asks(at), amount_minor=amount, token=card.encode(), issuer_id=issuer_id, terms_code=terms)
+        )
+
+    def purchase(self, at: str, amount: int, card: str = "w") -> Done:
+        return self._run(Purchase(**self._asks(at), amount_minor=amount, token=card.encode()))
+
+    def refund(self, at: str, amount: int, of: Done) -> Done:
+        return self._run(Refund(**self._asks(at), amount_minor=amount, original_request_id=of.request_id))
+
+    def reverse_top_up(self, at: str, of: Done) -> Done:
+        return self._run(TopUpReversal(**self._asks(at), original_entry_id=of.entry_id))
+
+    def expire(self, of: Done) -> Done:
+        """Expire the bonus of the lot that a top-up opened."""
+        return self._run(
+            BonusExpiry(
+                **(self._asks("h") | {"store_id": None, "terminal_id": None}),
+                wallet_id=of.decision.wallet.wallet_id,
+                lot_id=of.entry_id,
+            )
+        )
+
+    def cash_out(self, at: str, card: str = "w") -> Done:
+        return self._run(CashOut(**self._asks(at), token=card.encode()))
+
+    def hold(self, at: str, amount: int, card: str = "w") -> Done:
+        return self._run(Hold(**self._asks(at), amount_minor=amount, token=card.encode()))
+
+    def capture(self, at: str, amount: int, of: Done) -> Done:
+        return self._run(Capture(**self._asks(at), amount_minor=amount, hold_entry_id=of.entry_id))
+
+    def wallet(self, card: str = "w") -> Wallet:
+        return self.books.wallets[self.books.cards[card.encode()].card_id]
+
+    def here(self, at: str, card: str = "w") -> int:
+        return self.books.balance_here(self.wallet(card), self.participants[at].participant_id)
+
+    def nets(self, window: int | None = None) -> dict[str, int]:
+        """Net position of each participant that has one, in a window or (None) over all of them."""
+        nets: Counter[str] = Counter()
+        for leg in self.transfers():
+            if leg.window_id is not None and window in {None, leg.window_id}:
+                nets[self.letter[parties_of(leg.debit)[0]]] -= leg.amount_minor
+                nets[self.letter[parties_of(leg.credit)[0]]] += leg.amount_minor
+        return {letter: net for letter, net in sorted(nets.items()) if net}
+
+    def accounts(self) -> dict[str, int]:
+        """What stands on each wallet (owed to the member), FLOAT and BONUS account (owed by the issuer); not zeros."""
+        sums: Counter[str] = Counter()
+        for leg in self.transfers():
+            for number, sign in ((leg.debit, 1), (leg.credit, -1)):
+                if kind_of(number) in {AccountKind.FLOAT, AccountKind.BONUS}:
+                    sums[self.account(number)] += sign * leg.amount_minor
+                elif kind_of(number) is AccountKind.WALLET:
+                    sums["WALLET"] -= sign * leg.amount_minor
+        return {name: amount for name, amount in sorted(sums.items()) if amount}
+
+    def transfers(self) -> Iterable[Transfer]:
+        return (leg for done in self.journal for leg in done.decision.transfers)
+
+    def account(self, number: int) -> str:
+        """`FLOAT(A)` is short for `FLOAT(A,A)`."""
+        parties = [self.letter[party] for party in dict.fromkeys(parties_of(number)) if party]
+        return kind_of(number).name + (f"({','.join(parties)})" if parties else "")
+
+    def leg(self, leg: Transfer) -> str:
+        if leg.window_id is not None:
+            debtor, creditor = (self.letter[parties_of(number)[0]] for number in (leg.debit, leg.credit))
+            return f"{debtor}=>{creditor} {leg.amount_minor}"
+        return f"{self.account(leg.debit)}->{self.account(leg.credit)} {leg.amount_minor}"
+
+    def check(self) -> None:
+        """The promises that hold at every commit; each failure says which."""
+        owed: Counter[str] = Counter()
+        for wallet in self.books.wallets.values():
+            for lot in wallet.lots.values():
+                assert 0 <= lot.principal <= lot.principal_sold, "a lot's principal lies between 0 and what was sold"
+                assert 0 <= lot.bonus <= lot.face_sold - lot.principal_sold, "and so does its bonus"
+                assert 0 <= lot.reserved <= lot.face, "no more is reserved than there is"
+                issuer, custodian = self.letter[lot.issuer_id], self.letter[lot.custodian_id]
+                owed["FLOAT(" + ",".join(dict.fromkeys((custodian, issuer))) + ")"] += lot.principal
+                owed[f"BONUS({issuer})"] += lot.bonus
+                owed["WALLET"] += lot.face
+            assert sum(lot.face for lot in wallet.lots.values()) == wallet.balance_minor, "a wallet is its lots' sum"
+        assert {name: amount for name, amount in owed.items() if amount} == self.accounts(), (
+            "lots are the journal's fold"
+        )
+        for window in range(1, self.window + 1):
+            assert 0 == sum(self.nets(window).values()), "a window's positions add up to zero"
+
+    def _run(self, command: Command) -> Done:
+        entry = entry_id(len(self.journal) + 1, 0, LANE)
+        decision = decide(command, self.books, entry)
+        for leg in decision.transfers:
+            assert leg.amount_minor > 0
+            assert leg.debit != leg.credit
+            assert (leg.window_id is None) == (kind_of(leg.debit) is not AccountKind.CLEARING)
+            assert kind_of(leg.debit) is kind_of(leg.credit) or AccountKind.CLEARING not in map(kind_of, leg[:2])
+            assert isinstance(leg.code, TransferCode)
+        decision.apply(self.books, command, entry)
+        done = Done(entry, command.request_id, command, decision, sorted(map(self.leg, decision.transfers)))
+        self.journal.append(done)
+        self.check()
+        return done
+
+    def _asks(self, at: str) -> dict[str, Any]:
+        number = self.participants[at].participant_id
+        return {
+            "participant_id": number,
+            "store_id": number,
+            "terminal_id": number,
+            "actor": f"/t/{at}/1/1",
+            "request_id": UUID(int=len(self.journal) + 1 << 64 | 1),
+        }
+
+    def _programme(self) -> Programme:
+        everyone = self.participants.values()
+        return Programme(
+            epoch=len(self.versions),
+            scheme=Scheme(UUID(int=1), "test", "coalition.example", "Asia/Shanghai", "CNY", 64, 10**9, 1, 2),
+            participants=everyone,
+            stores=[Store(each.participant_id, each.participant_id, "1", "1", True) for each in everyone],
+            terminals=[Terminal(each.participant_id, each.participant_id, "1", True) for each in everyone],
+            calendars=self.calendars,
+            versions=self.versions,
+        )
