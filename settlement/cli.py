@@ -1,0 +1,282 @@
+# ruff: noqa: FBT001, FBT002 - typer takes a command's flags as boolean parameters
+"""The commands of the month, thin: read options, call the room, print, choose the exit code.
+
+Exit codes are a contract with timers and scripts: 0 done, 2 nothing to do, 1 a human is needed (wrong usage too).
+Never prints a connection string: it may hold a password.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from coalition.domain.errors import CoalitionError
+from coalition.domain.journal import Notary
+from coalition.followers.positions import PositionsFollower
+from coalition.storage import positions as folded
+from coalition.storage import settlement as store
+from coalition.storage.connect import Connection, connect
+from settlement import closing, netting, report
+from settlement.errors import NothingToDo
+from settlement.multilateral import major
+from settlement.status import Status
+from settlement.status import status as read_status
+
+DONE: Final = 0
+HUMAN_NEEDED: Final = 1
+NOTHING_TO_DO: Final = 2
+STATE_COLOURS: Final = {"OPEN": "green", "CLOSED": "yellow", "NETTED": "cyan", "SETTLED": "blue"}
+
+app = typer.Typer(
+    name="settlement",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+    help="""The month of the coalition: close a window, net it, report it.
+
+    A month takes three commands, in this order:
+
+      python -m settlement close 2017-01     nothing enters January any more, February is open
+
+      python -m settlement net 2017-01       one position for each participant, checked and posted
+
+      python -m settlement report 2017-01 --out january
+
+    Each may be run again: what is done stays done, and exit code 2 says so. Exit codes: 0 done, 2 nothing to do, 1 a
+    human is needed.""",
+)
+
+Calendar = Annotated[str, typer.Option(help="Code of the settlement calendar.")]
+Label = Annotated[str, typer.Argument(help="Label of the window, such as 2017-01.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a sentence.")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url", help="PostgreSQL of the ledger; without it, the one that is configured.", show_default=False
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a command works with, open for as long as it runs."""
+
+    connection: Connection
+    follower: PositionsFollower
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    try:
+        app(args=arguments, prog_name="python -m settlement")
+    except NothingToDo as nothing:
+        return finish(NOTHING_TO_DO, str(nothing))
+    except CoalitionError as error:
+        return finish(HUMAN_NEEDED, str(error))
+    except SystemExit as ended:
+        # The parser ends with 2 on wrong usage; here 2 means that there was nothing to do.
+        return HUMAN_NEEDED if ended.code else DONE
+    return DONE
+
+
+def finish(code: int, sentence: str) -> int:
+    """Say on stderr why there is nothing on stdout."""
+    typer.echo(sentence, err=True)
+    return code
+
+
+@contextmanager
+def job(database_url: str | None) -> Iterator[Job]:
+    """Open the ledger as the settlement role, with the database's own clock."""
+    if database_url is None:
+        from coalition.bootstrap import settlement_dsn  # noqa: PLC0415 - only without --database-url
+
+        database_url = settlement_dsn()
+    dsn = database_url
+
+    def open_connection() -> Connection:
+        return connect(dsn, "settlement")
+
+    with folded.available(), open_connection() as connection:
+        yield Job(connection, PositionsFollower(open_connection, lambda: store.now(connection), time.sleep))
+
+
+def notary() -> Notary:
+    """Who seals the netting's batch."""
+    from coalition.bootstrap import settlement_notary  # noqa: PLC0415 - opens the key ring, for this command only
+
+    return settlement_notary()
+
+
+@app.command()
+def close(
+    label: Annotated[
+        str | None,
+        typer.Argument(help="Label of the window to close; without it, the open one if its period is over."),
+    ] = None,
+    calendar: Calendar = "monthly",
+    next_label: Annotated[
+        str | None, typer.Option(help="Label of the window that opens; by default the next period.")
+    ] = None,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Close a window and open the next: takes milliseconds, while the tills go on."""
+    with job(database_url) as work, told(as_json):
+        closed = closing.close(
+            work.connection,
+            calendar,
+            label=label,
+            following=next_label,
+            clock=lambda: store.now(work.connection),
+            sleep=time.sleep,
+        )
+        say(
+            as_json,
+            {
+                "calendar": closed.calendar,
+                "label": closed.label,
+                "next_label": closed.next_label,
+                "close_time": report.timestamp(closed.close_time),
+                "cut_number": closed.cut_number,
+            },
+            f"{closed.label} is closed at batch {closed.cut_number}; {closed.next_label} is open. "
+            f"Next: python -m settlement net {closed.label}",
+        )
+
+
+@app.command()
+def net(label: Label, calendar: Calendar = "monthly", as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+    """Net a closed window: check every claim against the journal, store and post one position for each participant."""
+    with job(database_url) as work, told(as_json):
+        done = netting.net(work.connection, work.follower, calendar, label, notary=notary())
+        say(
+            as_json,
+            {
+                "calendar": done.calendar,
+                "label": done.label,
+                "participants": done.participants,
+                "gross_minor": done.gross_minor,
+                "net_minor": done.net_minor,
+                "saving_percent": done.saving_percent,
+                "netting_entry_id": done.netting_entry_id,
+            },
+            f"{done.label} is netted for {done.participants} participants: "
+            f"gross {major(done.gross_minor, grouped=True)}, "
+            f"net {major(done.net_minor, grouped=True)}, {done.saving_percent} % saved; positions sum to zero. "
+            f"Next: python -m settlement report {done.label} --out {done.label}",
+        )
+
+
+@app.command(name="report")
+def report_command(
+    label: Label,
+    out: Annotated[Path, typer.Option(help="Directory to write; an earlier report there is replaced.")],
+    calendar: Calendar = "monthly",
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Write the report of a netted window: positions, bilateral claims, every participant's lines, and a picture."""
+    with job(database_url) as work, told(as_json):
+        written = report.write(work.connection, calendar, label, out)
+        say(
+            as_json,
+            {"directory": str(written.directory), "files": written.files, "manifest_sha256": written.manifest_sha256},
+            f"{written.files} files in {written.directory}; begin with {written.directory / 'report.svg'}\n"
+            f"manifest sha256 {written.manifest_sha256}",
+        )
+
+
+@app.command(name="status")
+def status_command(
+    calendar: Annotated[str | None, typer.Option(help="Only this calendar.", show_default=False)] = None,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Show where the windows stand."""
+    with job(database_url) as work:
+        current = read_status(work.connection, work.follower, calendar)
+    if as_json:
+        typer.echo(json.dumps(status_facts(current), sort_keys=True))
+        return
+    console = Console()
+    console.print(status_table(current))
+    console.print(
+        f"positions follow the journal with a lag of {current.lag.batches} batches, {current.lag.seconds:.1f} s",
+        highlight=False,
+    )
+
+
+@contextmanager
+def told(as_json: bool) -> Iterator[None]:
+    """With --json, a command that has nothing to do still prints how things stand."""
+    try:
+        yield
+    except NothingToDo as nothing:
+        if as_json:
+            typer.echo(json.dumps(nothing.facts, sort_keys=True))
+        raise
+
+
+def say(as_json: bool, facts: dict[str, str | int], sentence: str) -> None:
+    """Print the outcome for a program or for a person."""
+    typer.echo(json.dumps(facts, sort_keys=True) if as_json else sentence)
+
+
+def status_facts(current: Status) -> dict[str, object]:
+    """The same as the table, for programs."""
+    return {
+        "lag_batches": current.lag.batches,
+        "lag_seconds": round(current.lag.seconds, 3),
+        "windows": [
+            {
+                "calendar": row.window.calendar,
+                "label": row.window.label,
+                "state": row.window.state,
+                "claims": row.claims,
+                "gross_minor": row.gross_minor,
+                "net_minor": row.net_minor,
+                "saving_percent": row.saving_percent,
+                "cut_number": row.window.cut_number,
+            }
+            for row in current.windows
+        ],
+    }
+
+
+def status_table(current: Status) -> Table:
+    """One row per window."""
+    table = Table(title=f"{current.scheme.display_name}: settlement windows, {current.scheme.currency_code}")
+    for heading in ("calendar", "window", "state"):
+        table.add_column(heading)
+    for heading in ("claims", "gross", "net", "saved %"):
+        table.add_column(heading, justify="right")
+    table.add_column("closed")
+    table.add_column("netted")
+    for row in current.windows:
+        colour = STATE_COLOURS.get(row.window.state, "white")
+        table.add_row(
+            row.window.calendar,
+            row.window.label,
+            f"[{colour}]{row.window.state}[/]",
+            f"{row.claims:,}",
+            major(row.gross_minor, grouped=True),
+            major(row.net_minor, grouped=True),
+            row.saving_percent,
+            minute(row.window.close_time),
+            minute(row.window.net_time),
+        )
+    return table
+
+
+def minute(moment: datetime | None) -> str:
+    """A time as a table shows it; empty if it has not come."""
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"

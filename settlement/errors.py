@@ -1,0 +1,40 @@
+"""What a settlement command can end with, besides being done.
+
+SettlementError
+|- NothingToDo     it was done before, or its time has not come: exit code 2
+`- NeedsHuman      something must be decided or repaired first: exit code 1
+   `- BooksDiffer  two ways to the same figures disagree; `differences` says where
+"""
+
+from collections.abc import Sequence
+
+from coalition.domain.errors import CoalitionError
+
+DIFFERENCES_SHOWN = 20
+
+
+class SettlementError(CoalitionError):
+    """The root of the errors of this room."""
+
+
+class NothingToDo(SettlementError):
+    """The command changed nothing because nothing was left to change; `facts` says how things stand."""
+
+    def __init__(self, sentence: str, facts: dict[str, str | int | None] | None = None) -> None:
+        super().__init__(sentence)
+        self.facts = facts or {}
+
+
+class NeedsHuman(SettlementError):
+    """The command changed nothing; the sentence says what to do first."""
+
+
+class BooksDiffer(NeedsHuman):
+    """Sums that must be equal are not; nothing was written."""
+
+    def __init__(self, what: str, differences: Sequence[str]) -> None:
+        shown = [f"  {difference}" for difference in differences[:DIFFERENCES_SHOWN]]
+        if len(differences) > len(shown):
+            shown.append(f"  and {len(differences) - len(shown)} more")
+        super().__init__("\n".join([f"{what}: {len(differences)} differences", *shown]))
+        self.differences = tuple(differences)

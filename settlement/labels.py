@@ -1,0 +1,42 @@
+"""Names of windows: which period a label means, and which label comes next. Pure; dates are business dates."""
+
+import re
+from datetime import date, timedelta
+
+MONTH = re.compile(r"(\d{4})-(\d{2})")
+WEEK = re.compile(r"(\d{4})-W(\d{2})")
+
+
+def period_end(cadence: str, label: str) -> date | None:
+    """The first day after the period `label` names; None if the cadence is MANUAL or the label is not of its form."""
+    try:
+        if cadence == "MONTHLY" and (month := MONTH.fullmatch(label)):
+            return first_of_next_month(date(int(month[1]), int(month[2]), 1))
+        if cadence == "WEEKLY" and (week := WEEK.fullmatch(label)):
+            return date.fromisocalendar(int(week[1]), int(week[2]), 1) + timedelta(days=7)
+        if cadence == "DAILY":
+            return date.fromisoformat(label) + timedelta(days=1)
+    except ValueError:
+        return None
+    return None
+
+
+def next_label(cadence: str, label: str) -> str | None:
+    """2017-01 is followed by 2017-02, 2017-W05 by 2017-W06, 2017-01-31 by 2017-02-01; None where `period_end` is."""
+    start = period_end(cadence, label)
+    return None if start is None else label_of(cadence, start)
+
+
+def label_of(cadence: str, day: date) -> str:
+    """The label of the period that holds `day`."""
+    if cadence == "MONTHLY":
+        return f"{day.year:04}-{day.month:02}"
+    if cadence == "WEEKLY":
+        year, week, _ = day.isocalendar()
+        return f"{year:04}-W{week:02}"
+    return day.isoformat()
+
+
+def first_of_next_month(day: date) -> date:
+    """The first day of the month after the month of `day`."""
+    return date(day.year + day.month // 12, day.month % 12 + 1, 1)

@@ -1,0 +1,160 @@
+"""Netting a closed window: every participant's one position, checked against the journal, stored and posted.
+
+Two roads lead to the figures, the follower's fold and a sum straight over the journal; unless they agree to the minor
+unit nothing is written. Never changes a claim, and a second run changes nothing.
+"""
+
+from dataclasses import dataclass
+
+from coalition.domain.accounts import AccountKind, TransferCode, Unit, kind_of, parties_of
+from coalition.domain.errors import LedgerBroken
+from coalition.domain.journal import Notary
+from coalition.followers.positions import PositionsFollower
+from coalition.storage import positions as folded
+from coalition.storage import settlement as store
+from coalition.storage.connect import Connection
+from coalition.storage.positions import Claim, Party, Position
+from settlement import multilateral
+from settlement.errors import BooksDiffer, NeedsHuman, NothingToDo
+
+
+@dataclass(frozen=True, slots=True)
+class Netted:
+    """A window that was just netted; amounts in minor units of the scheme's currency."""
+
+    calendar: str
+    label: str
+    participants: int
+    gross_minor: int
+    net_minor: int
+    saving_percent: str
+    netting_entry_id: int
+
+
+def net(
+    connection: Connection,
+    follower: PositionsFollower,
+    calendar: str,
+    label: str,
+    *,
+    notary: Notary,
+) -> Netted:
+    """Net the window and post its NETTING entry. Needs an autocommit connection.
+
+    Folds what the follower has not folded yet. Raises NothingToDo if it is netted already, NeedsHuman if it is still
+    open, unknown, or an older window of the calendar waits, BooksDiffer if the figures do not agree.
+    """
+    window = window_to_net(store.windows(connection, calendar), calendar, label)
+    cut_number = cut_of(window)
+    follower.catch_up(cut_number)
+    parties = folded.parties(connection)
+    claims = folded.bilateral(connection, window.window_id)
+    verify_claims(claims, store.account_pairs(connection, window.window_id), cut_number)
+    positions = verified_positions(claims, parties)
+    scheme = store.scheme(connection)
+    with connection.transaction():
+        window = store.lock_window(connection, window.window_id)
+        if window.state != "CLOSED":
+            raise already(window)
+        if folded.bilateral(connection, window.window_id) != claims or folded.parties(connection) != parties:
+            raise NeedsHuman(f"the fold or the participants changed while {label} was being checked: run it again")
+        store.store_net_positions(connection, window.window_id, positions)
+        entry = store.post_netting(connection, window, positions, known=scheme, notary=notary)
+    gross_minor, net_minor = multilateral.gross(claims), multilateral.paid(positions)
+    return Netted(
+        calendar,
+        label,
+        len(parties),
+        gross_minor,
+        net_minor,
+        multilateral.saving_percent(gross_minor, net_minor),
+        entry.entry_id,
+    )
+
+
+def window_to_net(windows: list[store.Window], calendar: str, label: str) -> store.Window:
+    """The named window if it is the oldest closed one of its calendar."""
+    for window in windows:
+        if window.label == label:
+            if window.state == "OPEN":
+                raise NeedsHuman(f"window {label} of calendar {calendar} is still open: close it first")
+            if window.state != "CLOSED":
+                raise already(window)
+            return window
+        if window.state == "CLOSED":
+            raise NeedsHuman(f"window {window.label} of calendar {calendar} is older and closed: net it first")
+    raise NeedsHuman(f"calendar {calendar} has no window {label}: see `python -m settlement status`")
+
+
+def cut_of(window: store.Window) -> int:
+    """The last journal number that can lie in a closed window."""
+    if window.cut_number is None:
+        raise LedgerBroken(f"window {window.label} is {window.state} without a cut")
+    return window.cut_number
+
+
+def already(window: store.Window) -> NothingToDo:
+    """What a second run raises: how the window stands."""
+    return NothingToDo(
+        f"window {window.label} of calendar {window.calendar} is already {window.state}",
+        {
+            "calendar": window.calendar,
+            "label": window.label,
+            "state": window.state,
+            "netting_entry_id": window.netting_entry_id,
+        },
+    )
+
+
+def verify_claims(claims: list[Claim], pairs: list[store.AccountPair], cut_number: int) -> None:
+    """Hold the fold against the journal itself: same keys, same amounts, same counts, nothing behind the cut."""
+    differences = []
+    journal = {}
+    for pair in pairs:
+        where = f"{account_text(pair.debit)} -> {account_text(pair.credit)} {code_text(pair.code)}"
+        if kind_of(pair.debit) != AccountKind.CLEARING or kind_of(pair.credit) != AccountKind.CLEARING:
+            differences.append(f"{where}: {pair.amount_minor} is in the window but is no claim")
+            continue
+        if pair.last_number > cut_number:
+            differences.append(f"{where}: batch {pair.last_number} entered after the cut at {cut_number}")
+        key = (parties_of(pair.debit)[0], parties_of(pair.credit)[0], pair.code, pair.unit)
+        journal[key] = (pair.amount_minor, pair.transfer_count)
+    fold = {
+        (claim.debtor_id, claim.creditor_id, claim.code, claim.unit): (claim.amount_minor, claim.transfer_count)
+        for claim in claims
+    }
+    for key in sorted(fold.keys() | journal.keys()):
+        if fold.get(key) != journal.get(key):
+            debtor, creditor, code, unit = key
+            differences.append(
+                f"{debtor} owes {creditor} {code_text(code)} in unit {unit}: (amount, transfers) is "
+                f"{fold.get(key, (0, 0))} in the fold, {journal.get(key, (0, 0))} in the journal"
+            )
+    if differences:
+        raise BooksDiffer("claims of the window do not agree with the journal", differences)
+
+
+def verified_positions(claims: list[Claim], parties: list[Party]) -> list[Position]:
+    """Every participant's position; each unit sums to zero or nothing is returned."""
+    try:
+        positions = multilateral.net(claims, (party.participant_id for party in parties))
+    except ValueError as error:
+        raise BooksDiffer("claims of the window name strangers", [str(error)]) from error
+    wrong = multilateral.imbalance(positions)
+    if wrong:
+        raise BooksDiffer(
+            "net positions do not sum to zero",
+            [f"{Unit(unit).name}: {total}" for unit, total in sorted(wrong.items())],
+        )
+    return positions
+
+
+def account_text(account: int) -> str:
+    """An account as people write it, with participant numbers: CLEARING(4)."""
+    first, second = parties_of(account)
+    return f"{kind_of(account).name}({first}{f',{second}' if second else ''})"
+
+
+def code_text(code: int) -> str:
+    """A transfer code's name; a number that has none is shown as it is."""
+    return TransferCode(code).name if code in set(TransferCode) else f"code {code}"

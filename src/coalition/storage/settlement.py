@@ -1,0 +1,315 @@
+"""The SQL of the month: windows, their cut, the claims checked against the journal, net positions, claim lines.
+
+Every function that writes runs in the caller's transaction, so that an act or a job can wrap it. Touches no wallet, and
+adds to the journal only through `post_netting`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid5
+from zoneinfo import ZoneInfo
+
+from psycopg import errors
+
+from coalition.domain.accounts import TransferCode, Unit, clearing_account, due_account
+from coalition.domain.acts import JSON, Act, body_hash, canonical
+from coalition.domain.errors import Contention, LedgerBroken
+from coalition.domain.ids import NUMBER_SHIFT, entry_id, lane_of_request
+from coalition.domain.journal import Entry, Notary, Transfer
+from coalition.domain.kinds import Kind
+from coalition.domain.reasons import Reason
+from coalition.storage.connect import Connection
+from coalition.storage.frontier import LAST_NUMBER
+from coalition.storage.journal import CLAIM, HOLD_JOURNAL, TAKE_NUMBER, claim_parameters, write_batch
+from coalition.storage.positions import Position
+
+# While the close waits for the table, every later batch waits behind it: give up before a till does, and ask again.
+LOCK_PATIENCE: Final = "5s"
+WHOLE_JOURNAL_PATIENCE: Final = "1h"  # about ten million transfers a second are read, on two cores
+ACTOR: Final = "/op/settlement"
+
+WINDOWS = """
+SELECT w.window_id, w.calendar_id, c.code, c.cadence, w.label, w.state, w.open_time, w.close_time, w.cut_number,
+       w.net_time, w.netting_entry_id
+FROM windows w JOIN calendars c USING (calendar_id)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One settlement window of a calendar; what has not happened yet is None."""
+
+    window_id: int
+    calendar_id: int
+    calendar: str
+    cadence: str
+    label: str
+    state: str
+    open_time: datetime
+    close_time: datetime | None
+    cut_number: int | None
+    net_time: datetime | None
+    netting_entry_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """What settlement needs to know of the coalition."""
+
+    deployment_id: UUID
+    display_name: str
+    zone: str
+    currency_code: str
+    lane_count: int
+    operator_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPair:
+    """All transfers of a window between two accounts with one code and unit, straight from the journal."""
+
+    debit: int
+    credit: int
+    code: int
+    unit: int
+    amount_minor: int
+    transfer_count: int
+    first_number: int
+    last_number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimLine:
+    """One claim as it was posted; times are UTC, `occurred_time` is the terminal's and may be missing."""
+
+    entry_id: int
+    occurred_time: datetime | None
+    post_time: datetime
+    kind: int
+    debtor_id: int
+    creditor_id: int
+    code: int
+    unit: int
+    amount_minor: int
+
+
+def scheme(connection: Connection) -> Scheme:
+    """The coalition of this database; LedgerBroken if it was never made."""
+    row = connection.execute(
+        "SELECT deployment_id, display_name, zone, currency_code, lane_count, operator_id FROM scheme"
+    ).fetchone()
+    if row is None:
+        raise LedgerBroken(
+            "table scheme has no row: make the coalition first, with `coalition serve` or `coalition demo`"
+        )
+    return Scheme(*row)
+
+
+def now(connection: Connection) -> datetime:
+    """The database's clock, which also stamps the batches."""
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    if row is None:
+        raise LedgerBroken("the database told no time")
+    moment: datetime = row[0]
+    return moment
+
+
+def calendars(connection: Connection) -> dict[str, str]:
+    """Cadence of every calendar by its code."""
+    return dict(connection.execute("SELECT code, cadence FROM calendars ORDER BY code").fetchall())
+
+
+def windows(connection: Connection, calendar: str | None = None) -> list[Window]:
+    """The windows of one calendar or of all, oldest first within each."""
+    rows = connection.execute(
+        WINDOWS + " WHERE %(calendar)s::text IS NULL OR c.code = %(calendar)s ORDER BY c.code, w.window_id",
+        {"calendar": calendar},
+    )
+    return [Window(*row) for row in rows]
+
+
+def lock_windows(connection: Connection) -> None:
+    """Let every batch that shares an open window commit, and hold the next ones back until this transaction ends.
+
+    A table lock, because a waiting FOR UPDATE starves behind overlapping FOR SHARE holders (DESIGN section 4).
+    Raises Contention if a writer does not commit in time; nothing was changed, the same close may be tried again.
+    """
+    try:
+        connection.execute(f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}'")
+        connection.execute("LOCK TABLE windows IN EXCLUSIVE MODE")
+    except errors.LockNotAvailable as error:
+        raise Contention(
+            f"a transaction has held the open windows for more than {LOCK_PATIENCE}; if this repeats, find it in "
+            "pg_stat_activity and end it"
+        ) from error
+
+
+def close_window(connection: Connection, window_id: int, time: datetime) -> int:
+    """Close an open window at the last journal number taken: the cut. The caller holds `lock_windows`."""
+    row = connection.execute(
+        f"UPDATE windows SET state = 'CLOSED', close_time = %s, cut_number = ({LAST_NUMBER}) "
+        "WHERE window_id = %s AND state = 'OPEN' RETURNING cut_number",
+        (time, window_id),
+    ).fetchone()
+    if row is None:
+        raise LedgerBroken(f"window {window_id} is not open although the windows are locked")
+    return int(row[0])
+
+
+def open_window(connection: Connection, calendar_id: int, label: str, time: datetime) -> None:
+    """Open the next window, and let every desk notice: terminals find it in their next batch."""
+    connection.execute(
+        "INSERT INTO windows (calendar_id, label, open_time) VALUES (%s, %s, %s)", (calendar_id, label, time)
+    )
+    connection.execute("UPDATE config_epoch SET epoch = epoch + 1")
+
+
+def lock_window(connection: Connection, window_id: int) -> Window:
+    """The window's row, locked until this transaction ends: one netting at a time."""
+    row = connection.execute(WINDOWS + " WHERE w.window_id = %s FOR UPDATE OF w", (window_id,)).fetchone()
+    if row is None:
+        raise LedgerBroken(f"window {window_id} disappeared")
+    return Window(*row)
+
+
+def account_pairs(connection: Connection, window_id: int) -> list[AccountPair]:
+    """Every transfer tagged with the window except netting's own, summed from the whole journal without the fold.
+
+    Reads all of `transfers` on purpose: a claim that lies outside the window's own numbers must be found too.
+    """
+    with connection.transaction():
+        connection.execute(f"SET LOCAL statement_timeout = '{WHOLE_JOURNAL_PATIENCE}'")
+        rows = connection.execute(
+            f"""
+            SELECT debit, credit, code, unit, sum(amount_minor)::bigint, count(*),
+                   min(entry_id) >> {NUMBER_SHIFT}, max(entry_id) >> {NUMBER_SHIFT}
+            FROM transfers WHERE window_id = %s AND code <> %s
+            GROUP BY debit, credit, code, unit ORDER BY debit, credit, code, unit
+            """,
+            (window_id, TransferCode.NETTING),
+        ).fetchall()
+    return [AccountPair(*row) for row in rows]
+
+
+def net_positions(connection: Connection, window_id: int) -> list[Position]:
+    """What netting stored for a window, by unit and participant number; empty before."""
+    rows = connection.execute(
+        "SELECT participant_id, unit, received_minor, sent_minor FROM net_positions WHERE window_id = %s "
+        "ORDER BY unit, participant_id",
+        (window_id,),
+    )
+    return [Position(*row) for row in rows]
+
+
+def store_net_positions(connection: Connection, window_id: int, positions: Sequence[Position]) -> None:
+    """Keep the figures for ever, one row per participant and unit."""
+    connection.execute(
+        """
+        INSERT INTO net_positions (window_id, participant_id, unit, received_minor, sent_minor, net_position_minor)
+        SELECT %s, participant_id, unit, received, sent, received - sent
+        FROM unnest(%s::integer[], %s::smallint[], %s::bigint[], %s::bigint[])
+             AS given (participant_id, unit, received, sent)
+        """,
+        (
+            window_id,
+            [position.participant_id for position in positions],
+            [position.unit for position in positions],
+            [position.received_minor for position in positions],
+            [position.sent_minor for position in positions],
+        ),
+    )
+
+
+def post_netting(
+    connection: Connection, window: Window, positions: Sequence[Position], *, known: Scheme, notary: Notary
+) -> Entry:
+    """Post the window's one NETTING entry, a batch of its own: afterwards its CLEARING accounts stand at zero.
+
+    Debtor: DUE(p)->CLEARING(p); creditor: CLEARING(p)->DUE(p) (SUMS section 4). An empty month posts an entry without
+    transfers. Its request_id follows from the window, so that a second one collides. Marks the window NETTED.
+    """
+    body: dict[str, JSON] = {
+        "calendar": window.calendar,
+        "label": window.label,
+        "positions": [[position.participant_id, position.unit, position.net_minor] for position in positions],
+    }
+    request_id = uuid5(known.deployment_id, f"netting/{window.window_id}/{window.netting_entry_id or 0}")
+    lane = lane_of_request(request_id, known.lane_count)
+    act = Act(Kind.NETTING, known.operator_id, request_id, body_hash(Kind.NETTING, body), ACTOR)
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, claim_parameters([act], known.lane_count))
+        if cursor.rowcount == 0:
+            raise LedgerBroken(f"window {window.label} is CLOSED although its netting {request_id} is in the journal")
+        cursor.execute(HOLD_JOURNAL)
+        cursor.execute(TAKE_NUMBER)
+        taken: tuple[int, datetime] | None = cursor.fetchone()
+        if taken is None:
+            raise LedgerBroken("sequence journal_number gave no number")
+        number, time = taken
+        moved = sum(max(position.net_minor, 0) for position in positions if position.unit == Unit.MONEY)
+        entry = Entry(
+            lane=lane,
+            entry_id=entry_id(number, 0, lane),
+            kind=act.kind,
+            reason=Reason.ACCEPTED,
+            participant_id=act.participant_id,
+            request_id=request_id,
+            body_hash=act.body_hash,
+            actor=act.actor,
+            amount_minor=moved,
+            business_date=time.astimezone(ZoneInfo(known.zone)).date(),
+            answer=canonical({"answer": body, "time": time.isoformat()}),
+            transfers=netting_transfers(positions, window.window_id),
+        )
+        write_batch(cursor, number, time, [entry], notary.seal(number, time, [entry]))
+        cursor.execute(
+            "UPDATE windows SET state = 'NETTED', net_time = %s, netting_entry_id = %s WHERE window_id = %s",
+            (time, entry.entry_id, window.window_id),
+        )
+    return entry
+
+
+def netting_transfers(positions: Sequence[Position], window_id: int) -> list[Transfer]:
+    """One transfer for each participant that pays or receives."""
+    transfers = []
+    for position in positions:
+        clearing, due = clearing_account(position.participant_id), due_account(position.participant_id)
+        debit, credit = (clearing, due) if position.net_minor > 0 else (due, clearing)
+        if position.net_minor:
+            amount, unit = abs(position.net_minor), Unit(position.unit)
+            transfers.append(Transfer(debit, credit, amount, TransferCode.NETTING, window_id, unit))
+    return transfers
+
+
+def claim_lines(
+    connection: Connection, window_id: int, after: int, up_to: int, *, lanes: int, numbers_max: int
+) -> Iterator[list[ClaimLine]]:
+    """The claims of a window in journal order, for `after < number <= up_to`, one list per range of numbers.
+
+    Short statements over immutable rows: no snapshot is held between two ranges.
+    """
+    for start in range(after, up_to, numbers_max):
+        end = min(up_to, start + numbers_max)
+        rows = connection.execute(
+            f"""
+            SELECT t.entry_id, e.occurred_time, b.time, e.kind, (t.debit >> 24 & 16777215)::integer,
+                   (t.credit >> 24 & 16777215)::integer, t.code, t.unit, t.amount_minor
+            FROM transfers t
+            JOIN entries e ON e.lane = t.lane AND e.entry_id = t.entry_id
+                          AND e.entry_id >= %(first)s AND e.entry_id < %(end)s
+            JOIN batches b ON b.number = t.entry_id >> {NUMBER_SHIFT}
+            WHERE t.lane = ANY (%(lanes)s) AND t.entry_id >= %(first)s AND t.entry_id < %(end)s
+              AND t.window_id = %(window)s AND t.code <> %(netting)s
+            ORDER BY t.entry_id, t.leg
+            """,
+            {
+                "lanes": list(range(lanes)),
+                "first": start + 1 << NUMBER_SHIFT,
+                "end": end + 1 << NUMBER_SHIFT,
+                "window": window_id,
+                "netting": TransferCode.NETTING,
+            },
+        )
+        yield [ClaimLine(*row) for row in rows]

@@ -1,0 +1,36 @@
+"""Which label comes next, and when a period is over."""
+
+from datetime import date
+
+import pytest
+
+from settlement.labels import label_of, next_label, period_end
+
+
+@pytest.mark.parametrize(
+    ("cadence", "label", "following"),
+    [
+        ("MONTHLY", "2017-01", "2017-02"),
+        ("MONTHLY", "2017-12", "2018-01"),
+        ("DAILY", "2016-02-28", "2016-02-29"),
+        ("DAILY", "2017-12-31", "2018-01-01"),
+        ("WEEKLY", "2020-W53", "2021-W01"),
+        ("WEEKLY", "2017-W05", "2017-W06"),
+        ("MONTHLY", "2017-13", None),
+        ("MONTHLY", "spring", None),
+        ("WEEKLY", "2021-W53", None),
+        ("MANUAL", "2017-01", None),
+    ],
+)
+def test_the_next_label_follows_from_the_cadence(cadence, label, following):
+    assert next_label(cadence, label) == following
+
+
+def test_a_period_ends_on_the_first_day_after_it():
+    assert period_end("MONTHLY", "2017-01") == date(2017, 2, 1)
+    assert period_end("WEEKLY", "2017-W01") == date(2017, 1, 9)
+
+
+def test_a_day_lies_in_the_period_whose_label_it_gets():
+    assert label_of("WEEKLY", date(2021, 1, 3)) == "2020-W53"
+    assert label_of("MONTHLY", date(2017, 1, 31)) == "2017-01"
