@@ -297,7 +297,7 @@ GRANT INSERT ON {JOURNAL_TABLES} TO coalition_app, coalition_settlement;
 GRANT USAGE ON SEQUENCE journal_number TO coalition_app, coalition_settlement;
 GRANT INSERT, UPDATE ON participants, stores, terminals, calendars TO coalition_app;
 GRANT INSERT ON agreements, agreement_versions, scheme, windows TO coalition_app;
-GRANT UPDATE (epoch) ON config_epoch TO coalition_app;
+GRANT UPDATE (epoch) ON config_epoch TO coalition_app, coalition_settlement;
 GRANT UPDATE (lock_only) ON windows TO coalition_app;
 GRANT INSERT, UPDATE ON wallets, cards, lots TO coalition_app;
 GRANT INSERT, UPDATE ON members, credentials TO coalition_app;
