@@ -1,0 +1,118 @@
+"""Who may call what: one table, deny by default. A server does not start when an RPC is missing from it.
+
+Says which roles may call an RPC at all; on whose objects is each servicer's check (`Caller.speaks_for`), and it comes
+before any look whether the object exists.
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from google.protobuf.descriptor import ServiceDescriptor
+
+from coalition.domain.errors import CoalitionError, Refused
+from coalition.domain.reasons import Reason
+from coalition.server.identity import Role
+from coalition.v1 import audit_pb2, member_pb2, portal_pb2, programme_pb2, settlement_pb2, terminal_pb2
+
+Roles = frozenset[Role]
+
+TILLS: Final = frozenset({Role.TERMINAL, Role.TILL_SERVER})
+OPERATOR: Final = frozenset({Role.OPERATOR})
+HEADQUARTERS: Final = frozenset({Role.OPERATOR, Role.PARTICIPANT_HQ})
+COUNTER: Final = TILLS | HEADQUARTERS
+AUDITORS: Final = frozenset({Role.AUDITOR, Role.OPERATOR})
+GATEWAYS: Final = frozenset({Role.MEMBER_GATEWAY})
+EVERYONE: Final = frozenset(Role)
+
+RULES: Final[Mapping[str, Roles]] = MappingProxyType(
+    {
+        "/coalition.v1.TerminalService/TopUp": TILLS,
+        "/coalition.v1.TerminalService/Purchase": TILLS,
+        "/coalition.v1.TerminalService/Refund": TILLS,
+        "/coalition.v1.TerminalService/GetBalance": TILLS,
+        "/coalition.v1.TerminalService/ListEntries": TILLS,
+        "/coalition.v1.TerminalService/SubmitBatch": TILLS,
+        "/coalition.v1.TerminalService/Stream": TILLS,
+        "/coalition.v1.ProgrammeService/CreateParticipant": OPERATOR,
+        "/coalition.v1.ProgrammeService/SetParticipantState": OPERATOR,
+        "/coalition.v1.ProgrammeService/ListParticipants": HEADQUARTERS,
+        "/coalition.v1.ProgrammeService/CreateStore": HEADQUARTERS,
+        "/coalition.v1.ProgrammeService/ListStores": HEADQUARTERS,
+        "/coalition.v1.ProgrammeService/CreateTerminal": HEADQUARTERS,
+        "/coalition.v1.ProgrammeService/SetTerminalState": HEADQUARTERS,
+        "/coalition.v1.ProgrammeService/ListTerminals": HEADQUARTERS,
+        "/coalition.v1.ProgrammeService/CreateAgreement": OPERATOR,
+        "/coalition.v1.ProgrammeService/ReviseAgreement": OPERATOR,
+        "/coalition.v1.ProgrammeService/GetAgreement": HEADQUARTERS,
+        "/coalition.v1.ProgrammeService/ListAgreements": HEADQUARTERS,
+        "/coalition.v1.MemberService/EnrolMember": COUNTER,
+        "/coalition.v1.MemberService/FindMember": COUNTER,
+        "/coalition.v1.MemberService/GetMember": COUNTER,
+        "/coalition.v1.MemberService/IssueCard": COUNTER,
+        "/coalition.v1.MemberService/LinkCard": COUNTER,
+        "/coalition.v1.MemberService/FreezeCard": COUNTER,
+        "/coalition.v1.MemberService/UnfreezeCard": COUNTER,
+        "/coalition.v1.MemberService/ReplaceCard": COUNTER,
+        "/coalition.v1.MemberService/GetCard": COUNTER,
+        "/coalition.v1.SettlementService/ListWindows": HEADQUARTERS,
+        "/coalition.v1.SettlementService/ListPositions": HEADQUARTERS,
+        "/coalition.v1.SettlementService/CloseWindow": OPERATOR,
+        "/coalition.v1.SettlementService/NetWindow": OPERATOR,
+        "/coalition.v1.SettlementService/ListNetPositions": HEADQUARTERS,
+        "/coalition.v1.SettlementService/ListClaims": HEADQUARTERS,
+        "/coalition.v1.AuditService/ListBatches": AUDITORS,
+        "/coalition.v1.AuditService/ListJournal": AUDITORS,
+        "/coalition.v1.PortalService/GetWallet": GATEWAYS,
+        "/coalition.v1.PortalService/ListWalletEntries": GATEWAYS,
+        "/grpc.health.v1.Health/Check": EVERYONE,
+        "/grpc.health.v1.Health/List": EVERYONE,
+        "/grpc.health.v1.Health/Watch": EVERYONE,
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": EVERYONE,
+    }
+)
+OURS: Final = "/coalition.v1."
+
+ALL_SERVICES: Final[Mapping[str, ServiceDescriptor]] = MappingProxyType(
+    {
+        service.full_name: service
+        for file in (audit_pb2, member_pb2, portal_pb2, programme_pb2, settlement_pb2, terminal_pb2)
+        for service in file.DESCRIPTOR.services_by_name.values()
+    }
+)
+
+
+class RulesIncomplete(CoalitionError):
+    """RPCs without a permission rule, or rules without an RPC; the server does not start."""
+
+    def __init__(self, without_rule: list[str], without_rpc: list[str]) -> None:
+        super().__init__(
+            "coalition/server/permissions.py: "
+            + (f"add a rule for {', '.join(without_rule)}; " if without_rule else "")
+            + (f"remove the rule of {', '.join(without_rpc)}, no such RPC" if without_rpc else "")
+        )
+
+
+def check_permission(method: str, role: Role, rules: Mapping[str, Roles] = RULES) -> None:
+    """Raise Refused(PERMISSION_DENIED) unless the table lets the role call the method."""
+    if role not in rules.get(method, ()):
+        raise Refused(Reason.PERMISSION_DENIED)
+
+
+def method_names(service: ServiceDescriptor) -> list[str]:
+    """The full names of a service's RPCs as they travel."""
+    return [f"/{service.full_name}/{method.name}" for method in service.methods]
+
+
+def check_complete(
+    services: Iterable[ServiceDescriptor],
+    rules: Mapping[str, Roles] = RULES,
+    known: Iterable[ServiceDescriptor] = tuple(ALL_SERVICES.values()),
+) -> None:
+    """Raise RulesIncomplete unless every RPC of `services` has a rule and every rule of ours an RPC in `known`."""
+    served = {name for service in services for name in method_names(service)}
+    exist = {name for service in known for name in method_names(service)} | served
+    without_rule = sorted(name for name in served if not rules.get(name))
+    without_rpc = sorted(name for name in rules if name.startswith(OURS) and name not in exist)
+    if without_rule or without_rpc:
+        raise RulesIncomplete(without_rule, without_rpc)

@@ -1,0 +1,54 @@
+"""Request ids: version 7 UUIDs whose time must be near ours, unless the request is one we have answered already."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+from uuid import UUID
+
+from coalition.domain.errors import Refused
+from coalition.domain.reasons import Reason
+
+AGE_MAX_MILLISECONDS: Final = 35 * 24 * 3600 * 1000
+"""A till that was offline for a month, and some days of grace, may still deliver what it noted down."""
+AHEAD_MAX_MILLISECONDS: Final = 5 * 60 * 1000
+VERSION: Final = 7
+
+
+class KnownRequests(Protocol):
+    """Asks the ledger whether a request was answered. Blocks."""
+
+    def is_known(self, participant_id: int, request_id: UUID) -> bool: ...
+
+
+class RequestIds:
+    """`now_ms` answers milliseconds since 1970."""
+
+    def __init__(self, known: KnownRequests, now_ms: Callable[[], int]) -> None:
+        self._known = known
+        self._now_ms = now_ms
+
+    def is_fresh(self, request_id: UUID) -> bool:
+        """Whether the id was made at most 35 days ago and at most 5 minutes ahead."""
+        age = self._now_ms() - (request_id.int >> 80)
+        return -AHEAD_MAX_MILLISECONDS <= age <= AGE_MAX_MILLISECONDS
+
+    async def check(self, participant_id: int, request_id: UUID) -> None:
+        """Raise Refused(REQUEST_ID_TOO_OLD) for an id out of time, unless its answer is stored and must be told again.
+
+        Nobody can store an operation under such an id, so the look-up cannot be overtaken by one that does.
+        """
+        if not self.is_fresh(request_id) and not await asyncio.to_thread(
+            self._known.is_known, participant_id, request_id
+        ):
+            raise Refused(Reason.REQUEST_ID_TOO_OLD, "request_id")
+
+
+def parse_request_id(text: str, field: str = "request_id") -> UUID:
+    """The UUID of a field. Raises Refused(REQUEST_ID_MALFORMED) unless it is one of version 7."""
+    try:
+        parsed = UUID(text)
+    except ValueError:
+        raise Refused(Reason.REQUEST_ID_MALFORMED, field) from None
+    if parsed.version != VERSION:
+        raise Refused(Reason.REQUEST_ID_MALFORMED, field)
+    return parsed

@@ -1,0 +1,43 @@
+"""Is a message well formed: the field rules written in the protos, and its size. Knows nothing of what exists."""
+
+from typing import Final
+
+import protovalidate
+from google.protobuf.message import Message
+
+from coalition.domain.errors import Refused
+from coalition.domain.reasons import Reason
+from coalition.server.status import FieldsInvalid
+
+UNARY_BYTES_MAX: Final = 64 * 1024
+BATCH_BYTES_MAX: Final = 1024 * 1024
+VIOLATIONS_MAX: Final = 16  # told to the client; a message with more has a client with more to do than read
+
+# Fields whose violation has a reason of its own; every other one is FIELD_INVALID.
+FIELD_REASONS: Final = {"request_id": Reason.REQUEST_ID_MALFORMED, "currency_code": Reason.CURRENCY_UNKNOWN}
+
+_validator: Final = protovalidate.Validator()
+
+
+def check_message(message: Message, *, bytes_max: int = UNARY_BYTES_MAX) -> None:
+    """Raise Refused(MESSAGE_TOO_LARGE), or FieldsInvalid with every violated field, unless the message is well formed.
+
+    Never quotes a value. 5 us for a well-formed operation.
+    """
+    if message.ByteSize() > bytes_max:
+        raise Refused(Reason.MESSAGE_TOO_LARGE, metadata={"bytes_max": str(bytes_max)})
+    violations = _validator.collect_violations(message)
+    if violations:
+        found = [_told(violation) for violation in violations[:VIOLATIONS_MAX]]
+        raise FieldsInvalid(found[0][0], [(field, sentence) for _, field, sentence in found])
+
+
+def _told(violation: protovalidate.Violation) -> tuple[Reason, str, str]:
+    """Reason, field path and sentence of a violation."""
+    proto = violation.proto
+    field = ".".join(element.field_name for element in proto.field.elements)
+    if field == "amount_minor":
+        value = violation.field_value
+        below = isinstance(value, int) and value <= 0
+        return Reason.AMOUNT_NOT_POSITIVE if below else Reason.AMOUNT_TOO_LARGE, field, proto.message
+    return FIELD_REASONS.get(field, Reason.FIELD_INVALID), field, proto.message
