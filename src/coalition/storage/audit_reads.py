@@ -1,0 +1,147 @@
+"""The journal read in bulk and in order, for auditors and exports. Reads only what is decided, changes nothing.
+
+A page costs three short statements whatever its size: which batches hold it, their entries, their transfers. Nothing
+above the frontier is told, so that a batch that commits late is never passed over by a reader who walks the pages.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+from coalition.domain.ids import LANE_BITS, NUMBER_SHIFT, number_of, place_of
+from coalition.domain.journal_records import BatchRecord, JournalRecord, TransferRecord
+from coalition.storage.frontier import frontier
+from coalition.storage.lease import Cursor, Lease, leased_cursor
+from coalition.storage.names import Names
+
+BATCHES: Final = """
+SELECT number, time, count, root, signature FROM batches WHERE number >= %s AND number <= %s ORDER BY number LIMIT %s
+"""
+# Every lane is named, so that the primary key (lane, entry_id) finds the range; entry_id order is journal order.
+ENTRIES: Final = """
+SELECT entry_id, kind, reason, participant_id, store_id, terminal_id, request_id::text, wallet_id, card_id,
+    amount_minor, original_entry_id, agreement_id, agreement_version, business_date, occurred_time, actor,
+    coalesce(sale_reference, ''), answer, leaf
+FROM entries WHERE lane = ANY (%s) AND entry_id > %s AND entry_id < %s ORDER BY entry_id
+"""
+TRANSFERS: Final = """
+SELECT entry_id, leg, debit, credit, amount_minor, code, unit, window_id
+FROM transfers WHERE lane = ANY (%s) AND entry_id > %s AND entry_id < %s ORDER BY entry_id, leg
+"""
+
+
+class _Range(NamedTuple):
+    """Entries `after < entry_id < end`, and when their batches were written."""
+
+    after: int
+    end: int
+    times: dict[int, datetime]
+
+
+class AuditReads:
+    """Callable from any thread. `sleep` takes seconds and is used only while writers near the end finish."""
+
+    def __init__(self, lease: Lease, lane_count: int, sleep: Callable[[float], None]) -> None:
+        self._lease = lease
+        self._lanes = list(range(lane_count))
+        self._sleep = sleep
+        self._names = Names()
+        self._decided = 0
+
+    def batches(self, first: int, last: int | None, limit: int) -> list[BatchRecord]:
+        """The batches from number `first` to `last` (None: to the newest), `limit` at most. Raises FrontierStalled."""
+        with leased_cursor(self._lease) as cursor:
+            return self._batches(cursor, first, self._up_to(cursor, first, last, limit), limit)
+
+    def entries(self, after: int, last: int | None, limit: int) -> list[JournalRecord]:
+        """The entries behind `after` in batches up to `last` (None: to the newest), `limit` at most, in order.
+
+        `after` is an entry_id, or a bound such as `number << NUMBER_SHIFT` minus 1. Raises FrontierStalled.
+        """
+        with leased_cursor(self._lease) as cursor:
+            first = number_of(after + 1)
+            asked = self._range(cursor, after, self._up_to(cursor, first, last, limit), limit)
+            if asked is None:
+                return []
+            bounds = (self._lanes, asked.after, asked.end)
+            entries = cursor.execute(ENTRIES, bounds).fetchall()
+            legs = self._legs(cursor, cursor.execute(TRANSFERS, bounds).fetchall())
+            return [self._record(cursor, row, asked.times, legs) for row in entries]
+
+    def _up_to(self, cursor: Cursor, first: int, last: int | None, limit: int) -> int:
+        """The highest number that may be told; asks for the frontier only near the end of what is known of it."""
+        if first + limit > self._decided and (last is None or last > self._decided):
+            self._decided = max(self._decided, frontier(cursor.connection, sleep=self._sleep))
+        return self._decided if last is None else min(last, self._decided)
+
+    def _batches(self, cursor: Cursor, first: int, up_to: int, limit: int) -> list[BatchRecord]:
+        return [BatchRecord(*row) for row in cursor.execute(BATCHES, (first, up_to, limit)).fetchall()]
+
+    def _range(self, cursor: Cursor, after: int, up_to: int, limit: int) -> _Range | None:
+        """Where the next `limit` entries end: places in a batch have no gaps, so its count tells."""
+        wanted, times, end = limit, {}, after
+        for batch in self._batches(cursor, number_of(after + 1), up_to, limit + 1):
+            begun = place_of(after) + 1 if batch.number == number_of(after) else 0
+            taken = min(wanted, batch.count - begun)
+            if taken <= 0:
+                continue
+            times[batch.number] = batch.time
+            end = (batch.number << NUMBER_SHIFT) + (begun + taken << LANE_BITS)
+            wanted -= taken
+            if wanted == 0:
+                break
+        return _Range(after, end, times) if times else None
+
+    def _legs(self, cursor: Cursor, rows: list[tuple[Any, ...]]) -> dict[int, list[TransferRecord]]:
+        account, of = self._names.account, self._names.of
+        return {
+            entry: [
+                TransferRecord(
+                    leg,
+                    account(cursor, debit),
+                    account(cursor, credit),
+                    amount,
+                    code,
+                    unit,
+                    of(cursor, "window", window),
+                )
+                for _, leg, debit, credit, amount, code, unit, window in legs
+            ]
+            for entry, legs in groupby(rows, key=itemgetter(0))
+        }
+
+    def _record(
+        self,
+        cursor: Cursor,
+        row: tuple[Any, ...],
+        times: dict[int, datetime],
+        legs: dict[int, list[TransferRecord]],
+    ) -> JournalRecord:
+        entry, kind, reason, participant, store, terminal, request, wallet, card, amount, original, *rest = row
+        agreement, version, business_date, occurred_time, actor, sale_reference, answer, leaf = rest
+        of = self._names.of
+        return JournalRecord(
+            entry,
+            kind,
+            reason,
+            of(cursor, "participant", participant),
+            of(cursor, "store", store),
+            of(cursor, "terminal", terminal),
+            request,
+            wallet,
+            card,
+            amount,
+            original,
+            of(cursor, "agreement", agreement),
+            version,
+            business_date,
+            times[number_of(entry)],
+            occurred_time,
+            actor,
+            sale_reference,
+            answer,
+            leaf,
+            legs.get(entry, ()),
+        )

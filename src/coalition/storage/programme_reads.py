@@ -1,0 +1,149 @@
+"""The programme in pages and one by one: participants, stores, terminals, agreements. Reads only.
+
+`within`, where given, is the set of participant codes whose rows may be told; None tells every row. Lists go by the
+codes of a row's place (participant, store, terminal) and begin behind `after`.
+"""
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
+from coalition.storage.lease import Lease, leased_cursor
+from coalition.storage.programme_store import RECORDS
+
+PARTICIPANTS: Final = "SELECT p.code, p.display_name, p.role, p.chain_code, p.state, p.create_time FROM participants p"
+STORES: Final = """
+SELECT p.code, s.code, s.display_name, s.state, s.create_time FROM stores s JOIN participants p USING (participant_id)
+"""
+TERMINALS: Final = """
+SELECT p.code, s.code, t.code, t.state, t.create_time
+FROM terminals t JOIN stores s USING (store_id) JOIN participants p USING (participant_id)
+"""
+OWN: Final = "(%(within)s::text[] IS NULL OR p.code = ANY (%(within)s))"
+# An agreement concerns whom it names, by code or by chain.
+CONCERNS: Final = """
+(%(parties)s::text[] IS NULL
+    OR v.content ->> 'issuer' = ANY (%(parties)s) OR v.content ->> 'acquirer' = ANY (%(parties)s)
+    OR v.content ->> 'sponsor' = ANY (%(parties)s) OR v.content ->> 'commission_to' = ANY (%(parties)s)
+    OR v.content -> 'sellers' ?| %(parties)s)
+"""
+LATEST: Final = "v.version = (SELECT max(version) FROM agreement_versions WHERE agreement_id = a.agreement_id)"
+
+
+class ProgrammeReads:
+    """Callable from any thread: each call leases a connection for itself."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+
+    def participant(self, code: str) -> ParticipantRecord | None:
+        rows = self._rows(f"{PARTICIPANTS} WHERE p.code = %(code)s", code=code)
+        return ParticipantRecord(*rows[0]) if rows else None
+
+    def store(self, participant: str, code: str) -> StoreRecord | None:
+        rows = self._rows(
+            f"{STORES} WHERE (p.code, s.code) = (%(participant)s, %(code)s)", participant=participant, code=code
+        )
+        return StoreRecord(*rows[0]) if rows else None
+
+    def terminal(self, participant: str, store: str, code: str) -> TerminalRecord | None:
+        rows = self._rows(
+            f"{TERMINALS} WHERE (p.code, s.code, t.code) = (%(participant)s, %(store)s, %(code)s)",
+            participant=participant,
+            store=store,
+            code=code,
+        )
+        return TerminalRecord(*rows[0]) if rows else None
+
+    def chain(self, code: str) -> frozenset[str]:
+        """The codes of the participants of a chain; empty where there is no such chain."""
+        rows = self._rows("SELECT p.code FROM participants p WHERE p.chain_code = %(code)s", code=code)
+        return frozenset(row[0] for row in rows)
+
+    def parties(self, codes: Collection[str]) -> frozenset[str]:
+        """The names an agreement may call these participants by: their codes, and `chain:<code>` of their chains."""
+        rows = self._rows(
+            "SELECT DISTINCT 'chain:' || p.chain_code FROM participants p"
+            " WHERE p.code = ANY (%(codes)s) AND p.chain_code IS NOT NULL",
+            codes=list(codes),
+        )
+        return frozenset(codes) | {row[0] for row in rows}
+
+    def list_participants(
+        self, after: str | None, limit: int, within: Collection[str] | None
+    ) -> list[ParticipantRecord]:
+        rows = self._rows(
+            f"{PARTICIPANTS} WHERE p.code > %(after)s AND {OWN} ORDER BY p.code LIMIT %(limit)s",
+            after=after or "",
+            limit=limit,
+            within=_array(within),
+        )
+        return [ParticipantRecord(*row) for row in rows]
+
+    def list_stores(
+        self, participant: str | None, after: tuple[str, str] | None, limit: int, within: Collection[str] | None
+    ) -> list[StoreRecord]:
+        behind_participant, behind_store = after or ("", "")
+        rows = self._rows(
+            f"{STORES} WHERE (p.code, s.code) > (%(behind_participant)s, %(behind_store)s) AND {OWN}"
+            " AND (%(participant)s::text IS NULL OR p.code = %(participant)s) ORDER BY p.code, s.code LIMIT %(limit)s",
+            behind_participant=behind_participant,
+            behind_store=behind_store,
+            participant=participant,
+            limit=limit,
+            within=_array(within),
+        )
+        return [StoreRecord(*row) for row in rows]
+
+    def list_terminals(
+        self,
+        participant: str | None,
+        store: str | None,
+        after: tuple[str, str, str] | None,
+        limit: int,
+        within: Collection[str] | None,
+    ) -> list[TerminalRecord]:
+        behind_participant, behind_store, behind_terminal = after or ("", "", "")
+        rows = self._rows(
+            f"{TERMINALS} WHERE {OWN} AND (%(participant)s::text IS NULL OR p.code = %(participant)s)"
+            " AND (%(store)s::text IS NULL OR s.code = %(store)s) AND (p.code, s.code, t.code) >"
+            " (%(behind_participant)s, %(behind_store)s, %(behind_terminal)s)"
+            " ORDER BY p.code, s.code, t.code LIMIT %(limit)s",
+            behind_participant=behind_participant,
+            behind_store=behind_store,
+            behind_terminal=behind_terminal,
+            participant=participant,
+            store=store,
+            limit=limit,
+            within=_array(within),
+        )
+        return [TerminalRecord(*row) for row in rows]
+
+    def list_agreements(self, after: str | None, limit: int, parties: Collection[str] | None) -> list[AgreementRecord]:
+        """The latest version of each agreement, or only of those that name one of `parties`."""
+        rows = self._rows(
+            f"{RECORDS} WHERE {LATEST} AND a.code > %(after)s AND {CONCERNS} ORDER BY a.code LIMIT %(limit)s",
+            after=after or "",
+            limit=limit,
+            parties=_array(parties),
+        )
+        return [AgreementRecord(*row) for row in rows]
+
+    def agreement(self, code: str, version: int | None, parties: Collection[str] | None) -> AgreementRecord | None:
+        """One version, by default the latest; None where there is none, or it names none of `parties`."""
+        rows = self._rows(
+            f"{RECORDS} WHERE a.code = %(code)s AND (%(version)s::int IS NULL OR v.version = %(version)s)"
+            f" AND {CONCERNS} ORDER BY v.version DESC LIMIT 1",
+            code=code,
+            version=version,
+            parties=_array(parties),
+        )
+        return AgreementRecord(*rows[0]) if rows else None
+
+    def _rows(self, statement: str, **parameters: object) -> list[tuple[Any, ...]]:
+        with leased_cursor(self._lease) as cursor:
+            return cursor.execute(statement, parameters).fetchall()
+
+
+def _array(codes: Collection[str] | None) -> list[str] | None:
+    return None if codes is None else sorted(codes)
