@@ -15,7 +15,10 @@ from coalition.domain.reasons import Reason
 
 @dataclass(slots=True)
 class Wallet:
-    """A locked wallet with its lots: the open ones, and those that a refund in this batch may reopen."""
+    """A locked wallet with its lots: the open ones, and those that a refund in this batch may reopen.
+
+    `moved` are the lots that this batch has changed and the store must write.
+    """
 
     lane: int
     wallet_id: int
@@ -23,6 +26,7 @@ class Wallet:
     recruiter_id: int
     state: str
     lots: dict[int, Lot] = field(default_factory=dict)
+    moved: set[int] = field(default_factory=set)
 
     def open_lots(self) -> list[Lot]:
         return consumption_order(lot for lot in self.lots.values() if lot.face)

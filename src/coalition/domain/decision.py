@@ -44,8 +44,10 @@ class Decision:
         for lot, face, principal in self.changes:
             lot.face += face
             lot.principal += principal
+            wallet.moved.add(lot.lot_id)
         if self.reverses is not None:
             self.reverses.is_reversed = True
+            wallet.moved.add(self.reverses.lot_id)
         if command.kind is Kind.REFUND and self.original is not None:
             _count_returns(self.original, self.allocations)
         elif command.kind is Kind.HOLD or command.kind is Kind.CAPTURE:

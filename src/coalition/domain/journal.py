@@ -102,21 +102,12 @@ class Outcome:
 
     def to_answer(self) -> bytes:
         """The stored form: a JSON array whose order is fixed (fields are only ever appended)."""
-        return json.dumps(
-            [
-                int(self.reason),
-                self.entry_id,
-                round(self.post_time.timestamp() * 1_000_000),
-                int(self.kind),
-                self.amount_minor,
-                self.principal_minor,
-                self.bonus_minor,
-                self.balance_minor,
-                self.balance_here_minor,
-                self.last_four,
-                self.facts,
-            ],
-            separators=(",", ":"),
+        delta = self.post_time - EPOCH
+        micros = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+        facts = json.dumps(self.facts, sort_keys=True, separators=(",", ":")) if self.facts else "{}"
+        return (
+            f"[{self.reason:d},{self.entry_id},{micros},{self.kind:d},{self.amount_minor},{self.principal_minor},"
+            f'{self.bonus_minor},{self.balance_minor},{self.balance_here_minor},"{self.last_four}",{facts}]'
         ).encode()
 
     def again(self) -> "Outcome":

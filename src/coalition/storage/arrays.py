@@ -14,7 +14,7 @@ def numbers(values: Iterable[int | None]) -> str:
 
 
 def whole_numbers(values: Iterable[int]) -> str:
-    """As `numbers`, for columns that never hold NULL."""
+    """As `numbers`, for columns that never hold NULL. Enum members are written as their number."""
     return "{" + ",".join(map(str, values)) + "}"
 
 

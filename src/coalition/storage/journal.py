@@ -43,6 +43,22 @@ INSERT INTO transfers (lane, entry_id, leg, debit, credit, amount_minor, code, u
 SELECT * FROM unnest(%s::smallint[], %s::bigint[], %s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[],
     %s::smallint[], %s::smallint[], %s::integer[])
 """
+COPY_ENTRIES: Final = """
+COPY entries (lane, entry_id, kind, reason, participant_id, store_id, terminal_id, request_id, wallet_id, card_id,
+    amount_minor, original_entry_id, agreement_id, agreement_version, business_date, occurred_time, actor,
+    sale_reference, answer, leaf) FROM STDIN
+"""
+COPY_TRANSFERS: Final = """
+COPY transfers (lane, entry_id, leg, debit, credit, amount_minor, code, unit, window_id) FROM STDIN
+"""
+COPY_ALLOCATIONS: Final = """
+COPY allocations (lane, entry_id, lot_id, place, face, principal, agreement_id, agreement_version, original_entry_id)
+FROM STDIN
+"""
+# From this many entries on, COPY's three round trips cost less than what unnest costs more a row (measured: 1,024
+# purchases have 7,000 legs; 25 ms unnested, 10 ms copied).
+COPY_FROM: Final = 48
+
 INSERT_ALLOCATIONS: Final = """
 INSERT INTO allocations (lane, entry_id, lot_id, place, face, principal, agreement_id, agreement_version,
     original_entry_id)
@@ -69,35 +85,92 @@ def take_number(cursor: Any) -> tuple[int, datetime]:
 
 
 def write_batch(cursor: Any, number: int, time: datetime, entries: Sequence[Entry], seal: Seal) -> None:
-    """Insert a batch with all legs of all its entries; a handful of statements whatever its size."""
+    """Insert a small batch, all statements in one pipeline: the fewest round trips for a lone terminal."""
     cursor.execute(INSERT_BATCH, (number, time, len(entries), seal.root, seal.signature), prepare=True)
     cursor.execute(INSERT_ENTRIES, _entry_columns(entries, seal), prepare=True)
-    legs = [
-        (entry.lane, entry.entry_id, leg, *transfer)
-        for entry in entries
-        for leg, transfer in enumerate(entry.transfers)
-    ]
+    legs = _leg_rows(entries)
     if legs:
-        lanes, ids, leg_numbers, debits, credits, amounts, codes, windows, units = zip(*legs, strict=True)
-        whole = (lanes, ids, leg_numbers, debits, credits, amounts, codes, units)
-        cursor.execute(INSERT_TRANSFERS, (*map(_ints, whole), numbers(windows)), prepare=True)
-    draws = [(entry.lane, entry.entry_id, *row) for entry in entries for row in entry.allocations]
+        columns = tuple(zip(*legs, strict=True))
+        cursor.execute(INSERT_TRANSFERS, (*map(whole_numbers, columns[:8]), numbers(columns[8])), prepare=True)
+    draws = _draw_rows(entries)
     if draws:
         columns = tuple(zip(*draws, strict=True))
-        cursor.execute(INSERT_ALLOCATIONS, (*map(whole_numbers, columns[:6]), *map(numbers, columns[6:])), prepare=True)
+        drawn = (*map(whole_numbers, columns[:6]), *map(numbers, columns[6:]))
+        cursor.execute(INSERT_ALLOCATIONS, drawn, prepare=True)
 
 
-def _ints(values: Sequence[int]) -> str:
-    """Enum members print their names: write the number."""
-    return "{" + ",".join([str(int(value)) for value in values]) + "}"
+def copy_batch(cursor: Any, number: int, time: datetime, entries: Sequence[Entry], seal: Seal) -> None:
+    """Insert a large batch by COPY: the same rows as `write_batch` at a quarter of the cost a row, outside a pipeline."""
+    for statement, lines in (
+        (COPY_ENTRIES, _entry_lines(entries, seal)),
+        (COPY_TRANSFERS, _number_lines(_leg_rows(entries))),
+        (COPY_ALLOCATIONS, _number_lines(_draw_rows(entries))),
+    ):
+        if lines:
+            with cursor.copy(statement) as copy:
+                copy.write("\n".join(lines))
+    cursor.execute(INSERT_BATCH, (number, time, len(entries), seal.root, seal.signature))
+
+
+def _leg_rows(entries: Sequence[Entry]) -> list[tuple[int | None, ...]]:
+    """lane, entry_id, leg, debit, credit, amount_minor, code, unit, window_id"""
+    return [
+        (entry.lane, entry.entry_id, leg, debit, credit, amount, code, unit, window)
+        for entry in entries
+        for leg, (debit, credit, amount, code, window, unit) in enumerate(entry.transfers)
+    ]
+
+
+def _draw_rows(entries: Sequence[Entry]) -> list[tuple[int | None, ...]]:
+    """lane, entry_id, then the columns of an AllocationRow"""
+    return [(entry.lane, entry.entry_id, *row) for entry in entries for row in entry.allocations]
+
+
+def _number_lines(rows: Sequence[tuple[int | None, ...]]) -> list[str]:
+    """Rows of numbers in COPY's text form."""
+    return ["\t".join(["\\N" if value is None else str(value) for value in row]) for row in rows]
+
+
+def _entry_lines(entries: Sequence[Entry], seal: Seal) -> list[str]:
+    """Entries in COPY's text form, columns as in COPY_ENTRIES."""
+    null = "\\N"
+    lines = []
+    for entry, leaf in zip(entries, seal.leaves, strict=True):
+        numbers_of = (
+            entry.lane,
+            entry.entry_id,
+            entry.kind,
+            entry.reason,
+            entry.participant_id,
+            entry.store_id,
+            entry.terminal_id,
+            entry.request_id,
+            entry.wallet_id,
+            entry.card_id,
+            entry.amount_minor,
+            entry.original_entry_id,
+            entry.agreement_id,
+            entry.agreement_version,
+            entry.business_date,
+            entry.occurred_time,
+        )
+        plain = "\t".join([null if value is None else str(value) for value in numbers_of])
+        reference = null if entry.sale_reference is None else _escaped(entry.sale_reference)
+        lines.append(f"{plain}\t{_escaped(entry.actor)}\t{reference}\t\\\\x{entry.answer.hex()}\t\\\\x{leaf.hex()}")
+    return lines
+
+
+def _escaped(text: str) -> str:
+    """Text in COPY's text form."""
+    return text.replace("\\", "\\\\").replace("\t", "\\t").replace("\n", "\\n").replace("\r", "\\r")
 
 
 def _entry_columns(entries: Sequence[Entry], seal: Seal) -> tuple[str, ...]:
     return (
         whole_numbers([entry.lane for entry in entries]),
         whole_numbers([entry.entry_id for entry in entries]),
-        _ints([entry.kind for entry in entries]),
-        _ints([entry.reason for entry in entries]),
+        whole_numbers([entry.kind for entry in entries]),
+        whole_numbers([entry.reason for entry in entries]),
         whole_numbers([entry.participant_id for entry in entries]),
         numbers([entry.store_id for entry in entries]),
         numbers([entry.terminal_id for entry in entries]),

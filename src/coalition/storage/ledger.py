@@ -25,7 +25,16 @@ from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
 from coalition.storage.arrays import byte_strings, moments, plain_texts, whole_numbers
 from coalition.storage.connect import Connection, connect, translated
-from coalition.storage.journal import CLAIM, HOLD_JOURNAL, STORED, TAKE_NUMBER, claim_parameters, write_batch
+from coalition.storage.journal import (
+    CLAIM,
+    COPY_FROM,
+    HOLD_JOURNAL,
+    STORED,
+    TAKE_NUMBER,
+    claim_parameters,
+    copy_batch,
+    write_batch,
+)
 
 WINDOW_TRIES: Final = 3
 
@@ -190,15 +199,19 @@ class LedgerBatch:
         return self._lock(sorted(wallet_keys), pointers, originals, stored)
 
     def write(self, prefetched: Prefetched, entries: Sequence[Entry], touched: Sequence[Wallet]) -> None:
-        """Queue every insert and update of the batch, sealed, and its COMMIT: one round trip."""
-        connection = self._connection
-        with connection.pipeline(), connection.cursor() as cursor:
-            if entries:
-                seal = self._notary.seal(prefetched.number, prefetched.time, entries)
-                write_batch(cursor, prefetched.number, prefetched.time, entries, seal)
+        """Send every insert and update of the batch, sealed, and its COMMIT: one round trip for a small batch."""
+        connection, number, time = self._connection, prefetched.number, prefetched.time
+        with connection.cursor() as cursor:
+            large = len(entries) >= COPY_FROM
+            seal = self._notary.seal(number, time, entries) if entries else None
+            if seal and large:
+                copy_batch(cursor, number, time, entries, seal)
+            with connection.pipeline():
+                if seal and not large:
+                    write_batch(cursor, number, time, entries, seal)
                 if touched:
                     _write_wallets(cursor, touched, entries)
-            cursor.execute("COMMIT", prepare=True)
+                cursor.execute("COMMIT", prepare=True)
         self._wrote = True
 
     def commit(self) -> None:
@@ -331,9 +344,9 @@ def _fill_cards(
         if card is None or (card.wallet_id is not None and card.wallet_id not in books.wallets):
             raise Contention("a card moved to another wallet while it was read")
         books.cards[token] = card
-    for original, card_id, _ in originals:
-        if card_id in cards:
-            original.last_four = cards[card_id].last_four
+    for original, paid_with, _ in originals:
+        if paid_with in cards:
+            original.last_four = cards[paid_with].last_four
 
 
 def _fill_originals(
@@ -350,7 +363,7 @@ def _fill_originals(
 
 
 def _write_wallets(cursor: "psycopg.Cursor[Any]", touched: Sequence[Wallet], entries: Sequence[Entry]) -> None:
-    last_entry = {entry.wallet_id: entry.entry_id for entry in entries if entry.wallet_id is not None}
+    last_entry: dict[int, int] = {entry.wallet_id: entry.entry_id for entry in entries if entry.wallet_id is not None}
     opened_here = {entry.entry_id for entry in entries if entry.kind is Kind.TOP_UP}
     balances = [(w.lane, w.wallet_id, w.balance_minor, last_entry[w.wallet_id]) for w in touched]
     cursor.execute(UPDATE_WALLETS, _columns(balances), prepare=True)
@@ -359,7 +372,7 @@ def _write_wallets(cursor: "psycopg.Cursor[Any]", touched: Sequence[Wallet], ent
         for lot in wallet.lots.values():
             if lot.lot_id in opened_here:
                 opened.append(lot)
-            else:
+            elif lot.lot_id in wallet.moved:
                 changed.append((lot.lane, lot.lot_id, lot.face, lot.principal))
     if changed:
         cursor.execute(UPDATE_LOTS, _columns(changed), prepare=True)

@@ -227,9 +227,9 @@ CREATE TABLE transfers (
     code smallint NOT NULL,
     unit smallint NOT NULL,
     window_id integer,
-    PRIMARY KEY (lane, entry_id, leg),
     CHECK (debit <> credit)
 ) PARTITION BY RANGE (entry_id);
+CREATE INDEX transfers_entry ON transfers USING brin (entry_id) WITH (pages_per_range = 16, autosummarize = on);
 CREATE TABLE allocations (
     lane smallint NOT NULL,
     entry_id bigint NOT NULL,
