@@ -22,6 +22,9 @@ OPERATOR: Final = frozenset({Role.OPERATOR})
 HEADQUARTERS: Final = frozenset({Role.OPERATOR, Role.PARTICIPANT_HQ})
 COUNTER: Final = TILLS | HEADQUARTERS
 AUDITORS: Final = frozenset({Role.AUDITOR, Role.OPERATOR})
+STAFF: Final = HEADQUARTERS | {Role.TILL_SERVER}
+PROGRAMME_READERS: Final = STAFF | AUDITORS
+SETTLEMENT_READERS: Final = HEADQUARTERS | AUDITORS
 GATEWAYS: Final = frozenset({Role.MEMBER_GATEWAY})
 EVERYONE: Final = frozenset(Role)
 
@@ -36,31 +39,31 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.TerminalService/Stream": TILLS,
         "/coalition.v1.ProgrammeService/CreateParticipant": OPERATOR,
         "/coalition.v1.ProgrammeService/SetParticipantState": OPERATOR,
-        "/coalition.v1.ProgrammeService/ListParticipants": HEADQUARTERS,
-        "/coalition.v1.ProgrammeService/CreateStore": HEADQUARTERS,
-        "/coalition.v1.ProgrammeService/ListStores": HEADQUARTERS,
-        "/coalition.v1.ProgrammeService/CreateTerminal": HEADQUARTERS,
-        "/coalition.v1.ProgrammeService/SetTerminalState": HEADQUARTERS,
-        "/coalition.v1.ProgrammeService/ListTerminals": HEADQUARTERS,
+        "/coalition.v1.ProgrammeService/ListParticipants": PROGRAMME_READERS,
+        "/coalition.v1.ProgrammeService/CreateStore": OPERATOR,
+        "/coalition.v1.ProgrammeService/ListStores": PROGRAMME_READERS,
+        "/coalition.v1.ProgrammeService/CreateTerminal": OPERATOR,
+        "/coalition.v1.ProgrammeService/SetTerminalState": OPERATOR,
+        "/coalition.v1.ProgrammeService/ListTerminals": PROGRAMME_READERS,
         "/coalition.v1.ProgrammeService/CreateAgreement": OPERATOR,
         "/coalition.v1.ProgrammeService/ReviseAgreement": OPERATOR,
-        "/coalition.v1.ProgrammeService/GetAgreement": HEADQUARTERS,
-        "/coalition.v1.ProgrammeService/ListAgreements": HEADQUARTERS,
+        "/coalition.v1.ProgrammeService/GetAgreement": PROGRAMME_READERS,
+        "/coalition.v1.ProgrammeService/ListAgreements": PROGRAMME_READERS,
         "/coalition.v1.MemberService/EnrolMember": COUNTER,
-        "/coalition.v1.MemberService/FindMember": COUNTER,
-        "/coalition.v1.MemberService/GetMember": COUNTER,
+        "/coalition.v1.MemberService/FindMember": STAFF,
+        "/coalition.v1.MemberService/GetMember": STAFF,
         "/coalition.v1.MemberService/IssueCard": COUNTER,
         "/coalition.v1.MemberService/LinkCard": COUNTER,
-        "/coalition.v1.MemberService/FreezeCard": COUNTER,
-        "/coalition.v1.MemberService/UnfreezeCard": COUNTER,
-        "/coalition.v1.MemberService/ReplaceCard": COUNTER,
+        "/coalition.v1.MemberService/FreezeCard": STAFF,
+        "/coalition.v1.MemberService/UnfreezeCard": STAFF,
+        "/coalition.v1.MemberService/ReplaceCard": STAFF,
         "/coalition.v1.MemberService/GetCard": COUNTER,
-        "/coalition.v1.SettlementService/ListWindows": HEADQUARTERS,
-        "/coalition.v1.SettlementService/ListPositions": HEADQUARTERS,
+        "/coalition.v1.SettlementService/ListWindows": SETTLEMENT_READERS,
+        "/coalition.v1.SettlementService/ListPositions": SETTLEMENT_READERS,
         "/coalition.v1.SettlementService/CloseWindow": OPERATOR,
         "/coalition.v1.SettlementService/NetWindow": OPERATOR,
-        "/coalition.v1.SettlementService/ListNetPositions": HEADQUARTERS,
-        "/coalition.v1.SettlementService/ListClaims": HEADQUARTERS,
+        "/coalition.v1.SettlementService/ListNetPositions": SETTLEMENT_READERS,
+        "/coalition.v1.SettlementService/ListClaims": SETTLEMENT_READERS,
         "/coalition.v1.AuditService/ListBatches": AUDITORS,
         "/coalition.v1.AuditService/ListJournal": AUDITORS,
         "/coalition.v1.PortalService/GetWallet": GATEWAYS,
