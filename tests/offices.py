@@ -88,12 +88,13 @@ def running_postgres(directory: Path) -> Iterator[EmbeddedPostgres]:
 
 
 @contextmanager
-def empty_house(postgres: EmbeddedPostgres) -> Iterator[House]:
-    """A fresh copy of both databases, with its scheme laid."""
+def empty_house(postgres: EmbeddedPostgres, *, with_keydb: bool = True) -> Iterator[House]:
+    """A fresh copy of the ledger, its scheme laid, and of the key database."""
     number = next(_numbers)
+    copies = {f"ledger_{number}": "coalition"} | ({f"keydb_{number}": "keydb"} if with_keydb else {})
     ledger, keydb = f"ledger_{number}", f"keydb_{number}"
     with connect(postgres.dsn("coalition", "postgres")) as owner:
-        for copy, template in ((ledger, "coalition"), (keydb, "keydb")):
+        for copy, template in copies.items():
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log")
             owner.execute(statement.format(sql.Identifier(copy), sql.Identifier(template)))
     with connect(postgres.dsn("coalition_app", ledger)) as connection:
@@ -102,7 +103,7 @@ def empty_house(postgres: EmbeddedPostgres) -> Iterator[House]:
     assert row is not None
     yield House(postgres, ledger, keydb, row[0])
     with connect(postgres.dsn("coalition", "postgres")) as owner:
-        for copy in (ledger, keydb):
+        for copy in copies:
             owner.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(copy)))
 
 

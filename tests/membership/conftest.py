@@ -1,5 +1,6 @@
 """A server for this folder's tests; every test has databases of its own."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from coalition.storage.embedded import EmbeddedPostgres
+from keys import KeyRing, create_ring
+from tests.membership.desk import Desk
 from tests.offices import House, empty_house, running_postgres
 
 
@@ -25,3 +28,13 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 def house(postgres: EmbeddedPostgres) -> Iterator[House]:
     with empty_house(postgres) as laid:
         yield laid
+
+
+@pytest.fixture(scope="package")
+def ring(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
+    return create_ring(tmp_path_factory.mktemp("keys") / "ring", random=os.urandom)
+
+
+@pytest.fixture
+def desk(house: House, ring: KeyRing) -> Desk:
+    return Desk(house, ring)

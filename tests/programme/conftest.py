@@ -23,5 +23,5 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 @pytest.fixture
 def house(postgres: EmbeddedPostgres) -> Iterator[House]:
-    with empty_house(postgres) as laid:
+    with empty_house(postgres, with_keydb=False) as laid:
         yield laid

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Protocol, TypeVar
 
-from coalition.domain.acts import Act, ActAnswer, canonical
+from coalition.domain.acts import JSON, Act, ActAnswer, canonical
 from coalition.domain.agreements import KINDS, parse_content
 from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
 from coalition.domain.errors import Refused
@@ -138,7 +138,7 @@ class Office:
         act: Act,
         code: str,
         kind: str,
-        content: Answer,
+        content: Mapping[str, JSON],
         effective_from: date,
         effective_until: date | None = None,
     ) -> ActAnswer:
@@ -158,7 +158,7 @@ class Office:
             agreement_rules.check_names(parsed, books.parties(), books.calendars())
             agreement_rules.check_alone(code, parsed, effective_from, effective_until, books.versions(kind))
             agreement_id = books.add_agreement(code, kind, create_time)
-            books.add_version(agreement_id, 1, effective_from, effective_until, content, create_time)
+            books.add_version(agreement_id, 1, effective_from, effective_until, dict(content), create_time)
             return {"agreement": code, "version": 1}
 
         return self._store.perform(act, apply)
@@ -168,7 +168,7 @@ class Office:
         act: Act,
         code: str,
         expected_version: int,
-        content: Answer,
+        content: Mapping[str, JSON],
         effective_from: date,
         effective_until: date | None = None,
     ) -> ActAnswer:
@@ -192,7 +192,7 @@ class Office:
             agreement_rules.check_names(parsed, books.parties(), books.calendars())
             agreement_rules.check_alone(code, parsed, effective_from, effective_until, books.versions(latest.kind))
             version = latest.version + 1
-            books.add_version(latest.agreement_id, version, effective_from, effective_until, content, create_time)
+            books.add_version(latest.agreement_id, version, effective_from, effective_until, dict(content), create_time)
             return {"agreement": code, "version": version}
 
         return self._store.perform(act, apply)
@@ -254,7 +254,7 @@ def _store(books: ProgrammeBooks, participant: str, code: str) -> Store:
     return store
 
 
-def _bounded(content: Answer) -> Mapping[str, object]:
+def _bounded(content: Mapping[str, JSON]) -> Mapping[str, JSON]:
     if len(canonical(content)) > CONTENT_BYTES_MAX:
         raise agreement_rules.invalid("content", f"at most {CONTENT_BYTES_MAX} bytes")
     return content

@@ -1,0 +1,240 @@
+"""Agreements: versions follow each other, nobody is named who is not there, no question has two answers."""
+
+from datetime import date
+from functools import partial
+from typing import Any
+
+import pytest
+
+from coalition.domain.acts import ActAnswer
+from coalition.domain.agreements import Acquiring
+from coalition.domain.errors import Refused
+from coalition.domain.kinds import Kind
+from coalition.domain.programme import Programme
+from coalition.domain.rates import Rate
+from coalition.domain.reasons import Reason
+from coalition.programme.office import Office
+from coalition.storage.programme import load
+from coalition.storage.programme_store import ProgrammeStore
+from tests.offices import NOON, House, at_once, reason_of
+
+JANUARY, FEBRUARY, MARCH, APRIL = (date(2017, month, 1) for month in range(1, 5))
+FEES = {"acquirer": "cafe", "operator_fee": "6/1000"}
+
+
+@pytest.fixture
+def office(house: House) -> Office:
+    """The chain store A of chain blue, and the cafe."""
+    office = Office(ProgrammeStore(house.lease(), house.acts()), lambda: NOON)
+    for code, role, chain in (("a", "STORE", "blue"), ("cafe", "ALLIANCE", None)):
+        office.create_participant(house.act(Kind.PARTICIPANT_CREATED, code=code), code, code, role, chain)
+    return office
+
+
+def create(house: House, office: Office, code: str, kind: str, content: dict[str, Any], *period: Any) -> ActAnswer:
+    act = house.act(Kind.AGREEMENT_CREATED, code=code)
+    return office.create_agreement(act, code, kind, content, *(period or (JANUARY,)))
+
+
+def revise(house: House, office: Office, code: str, expected: int, content: dict[str, Any], *period: Any) -> ActAnswer:
+    act = house.act(Kind.AGREEMENT_REVISED, code=code, expected=expected)
+    return office.revise_agreement(act, code, expected, content, *(period or (JANUARY,)))
+
+
+def loaded(house: House) -> Programme:
+    with house.lease()() as connection:
+        return load(connection)
+
+
+def test_a_new_version_holds_from_its_day_and_the_old_one_before(house: House, office: Office):
+    """What was agreed for January stays so, whatever is agreed later."""
+    create(house, office, "fees", "ACQUIRING", FEES)
+    answer = revise(house, office, "fees", 1, {**FEES, "operator_fee": "1/100"}, MARCH)
+
+    programme = loaded(house)
+    cafe = programme.participant_by_code["cafe"].participant_id
+    days = (date(2016, 12, 31), JANUARY, date(2017, 2, 28), MARCH)
+    fees = [programme.acquiring(cafe, day) for day in days]
+    assert {"agreement": "fees", "version": 2} == answer.answer
+    assert [None, 1, 1, 2] == [version and version.version for version in fees]
+    assert [Rate.of(6, 1000), Rate.of(1, 100)] == [
+        version.content.operator_fee
+        for version in (fees[1], fees[3])
+        if version and isinstance(version.content, Acquiring)
+    ]
+
+
+def test_every_version_can_be_read(house: House, office: Office):
+    create(house, office, "fees", "ACQUIRING", FEES, JANUARY, APRIL)
+    revise(house, office, "fees", 1, {**FEES, "operator_fee": "0"}, FEBRUARY)
+
+    first, latest = office.get_agreement("fees", 1), office.get_agreement("fees")
+    assert (1, JANUARY, APRIL, FEES) == (first.version, first.effective_from, first.effective_until, first.content)
+    assert (2, FEBRUARY, None, "0") == (
+        latest.version,
+        latest.effective_from,
+        latest.effective_until,
+        latest.content["operator_fee"],
+    )
+    assert [2] == [row.version for row in office.list_agreements()[0]]
+    assert [] == office.list_agreements("TERMS")[0]
+    assert Reason.AGREEMENT_UNKNOWN == reason_of(lambda: office.get_agreement("fees", 3))
+
+
+def test_a_revision_of_what_has_changed_meanwhile_starts_over(house: House, office: Office):
+    """Two people of HQ edit at once: the second must see the first one's version before replacing it."""
+    create(house, office, "fees", "ACQUIRING", FEES)
+    revise(house, office, "fees", 1, FEES)
+
+    with pytest.raises(Refused) as caught:
+        revise(house, office, "fees", 1, FEES)
+    assert (Reason.AGREEMENT_VERSION_CONFLICT, "expected_version", "2") == (
+        caught.value.reason,
+        caught.value.field,
+        caught.value.metadata["latest_version"],
+    )
+
+
+def test_of_eight_revisions_of_one_version_one_wins(house: House, office: Office):
+    create(house, office, "fees", "ACQUIRING", FEES)
+    attempts = [partial(revise, house, office, "fees", 1, {**FEES, "operator_fee": f"{n}/1000"}) for n in range(8)]
+    reasons = at_once([partial(reason_of, attempt) for attempt in attempts])
+
+    assert [Reason.ACCEPTED] + [Reason.AGREEMENT_VERSION_CONFLICT] * 7 == sorted(reasons)
+    assert [(1,), (2,)] == house.query("SELECT version FROM agreement_versions ORDER BY version")
+
+
+def test_of_eight_agreements_for_one_question_one_wins(house: House, office: Office):
+    """Rules that look across rows hold under concurrency, because acts of HQ run one after the other."""
+    attempts = [partial(create, house, office, f"fees-{n}", "ACQUIRING", FEES) for n in range(8)]
+    reasons = at_once([partial(reason_of, attempt) for attempt in attempts])
+
+    assert [Reason.ACCEPTED] + [Reason.AGREEMENT_INVALID] * 7 == sorted(reasons)
+    assert [(1,)] == house.query("SELECT count(*) FROM agreements")
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "field"),
+    [
+        ("TERMS", {"issuer": "bar"}, "content.issuer"),
+        ("TERMS", {"issuer": "chain:red"}, "content.issuer"),
+        ("TERMS", {"issuer": "a", "sellers": ["a", "bar"]}, "content.sellers[1]"),
+        ("TERMS", {"issuer": "a", "sponsor": "bar", "sponsor_share": "1/2"}, "content.sponsor"),
+        ("TERMS", {"issuer": "a", "sponsor": "chain:blue", "sponsor_share": "1/2"}, "content.sponsor"),
+        ("TERMS", {"issuer": "a", "sponsor_share": "1/2"}, "content.sponsor"),
+        ("TERMS", {"issuer": "a", "seller_commission": "3/2"}, "content.seller_commission"),
+        ("TERMS", {"issuer": "a", "calendar": "yearly"}, "content.calendar"),
+        (
+            "TERMS",
+            {"issuer": "a", "tiers": [{"from_minor": 2, "bonus": "0"}, {"from_minor": 1, "bonus": "0"}]},
+            "content.tiers[1].from_minor",
+        ),
+        ("ACCEPTANCE", {"issuer": "a"}, "content.acquirer"),
+        ("ACCEPTANCE", {"issuer": "a", "acquirer": "bar"}, "content.acquirer"),
+        ("ACCEPTANCE", {"issuer": "a", "acquirer": "cafe", "issuer_bonus_share": "2"}, "content.issuer_bonus_share"),
+        ("ACQUIRING", {"acquirer": "cafe", "operator_fee": "6%"}, "content.operator_fee"),
+        ("ACQUIRING", {"acquirer": "cafe", "commission_to": "bar"}, "content.commission_to"),
+        ("ACQUIRING", {"acquirer": "cafe", "surprise": 1}, "content.surprise"),
+        ("BARTER", {}, "kind"),
+    ],
+)
+def test_the_wrong_field_of_an_agreement_is_named(house: House, office: Office, kind, content, field):
+    with pytest.raises(Refused) as caught:
+        create(house, office, "wrong", kind, content)
+
+    assert (Reason.AGREEMENT_INVALID, field) == (caught.value.reason, caught.value.field)
+    assert caught.value.metadata["expected"]
+    assert [] == house.query("SELECT 1 FROM agreements")
+
+
+def test_an_agreement_may_name_a_chain_that_has_participants(house: House, office: Office):
+    create(house, office, "all-blue", "ACCEPTANCE", {"issuer": "chain:blue", "acquirer": "cafe"})
+
+    programme = loaded(house)
+    a, cafe = (programme.participant_by_code[code].participant_id for code in ("a", "cafe"))
+    assert programme.acceptance(a, cafe, JANUARY) is not None
+    assert programme.acceptance(cafe, a, JANUARY) is None
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "reason"),
+    [
+        ((JANUARY, MARCH), (MARCH, None), Reason.ACCEPTED),
+        ((MARCH, None), (JANUARY, MARCH), Reason.ACCEPTED),
+        ((JANUARY, MARCH), (FEBRUARY, APRIL), Reason.AGREEMENT_INVALID),
+        ((JANUARY, None), (APRIL, None), Reason.AGREEMENT_INVALID),
+        ((FEBRUARY, MARCH), (JANUARY, APRIL), Reason.AGREEMENT_INVALID),
+    ],
+)
+def test_two_agreements_never_answer_one_question_on_one_day(house: House, office: Office, first, second, reason):
+    create(house, office, "one", "ACQUIRING", FEES, *first)
+
+    assert reason == reason_of(lambda: create(house, office, "two", "ACQUIRING", FEES, *second))
+
+
+def test_an_issuer_may_sell_under_several_terms(house: House, office: Office):
+    """A top-up names the terms it buys under."""
+    create(house, office, "plain", "TERMS", {"issuer": "a"})
+    create(house, office, "gift", "TERMS", {"issuer": "a", "bonus_months": 3})
+
+    programme = loaded(house)
+    a = programme.participant_by_code["a"].participant_id
+    assert programme.terms_of(a, "gift", JANUARY) is not None
+    assert programme.terms_of(a, None, JANUARY) is None
+
+
+@pytest.mark.parametrize(
+    ("content", "period", "field"),
+    [
+        ({**FEES, "acquirer": "a"}, (MARCH,), "content.acquirer"),
+        (FEES, (JANUARY,), "effective_from"),
+        (FEES, (MARCH, MARCH), "effective_until"),
+        (FEES, (MARCH, FEBRUARY), "effective_until"),
+        ({**FEES, "operator_fee": "-1"}, (MARCH,), "content.operator_fee"),
+    ],
+)
+def test_a_revision_keeps_the_parties_and_goes_forward(house: House, office: Office, content, period, field):
+    """Else an entry of yesterday could have been made under a version that did not exist yesterday."""
+    create(house, office, "fees", "ACQUIRING", FEES, FEBRUARY)
+
+    with pytest.raises(Refused) as caught:
+        revise(house, office, "fees", 1, content, *period)
+    assert (Reason.AGREEMENT_INVALID, field) == (caught.value.reason, caught.value.field)
+
+
+def test_the_party_of_an_acceptance_that_changed_is_named(house: House, office: Office):
+    create(house, office, "take", "ACCEPTANCE", {"issuer": "a", "acquirer": "cafe"})
+    wrong = {"issuer": {"issuer": "hq", "acquirer": "cafe"}, "acquirer": {"issuer": "a", "acquirer": "hq"}}
+    fields = {}
+    for name, content in wrong.items():
+        with pytest.raises(Refused) as caught:
+            revise(house, office, "take", 1, content)
+        fields[name] = caught.value.field
+
+    assert {"issuer": "content.issuer", "acquirer": "content.acquirer"} == fields
+
+
+def test_a_taken_code_and_an_unknown_one_are_told_apart(house: House, office: Office):
+    create(house, office, "fees", "ACQUIRING", FEES)
+
+    assert Reason.AGREEMENT_VERSION_CONFLICT == reason_of(
+        lambda: create(house, office, "fees", "TERMS", {"issuer": "a"})
+    )
+    assert Reason.AGREEMENT_UNKNOWN == reason_of(lambda: revise(house, office, "none", 1, FEES))
+
+
+def test_an_agreement_sent_again_is_made_once(house: House, office: Office):
+    act = house.act(Kind.AGREEMENT_CREATED, code="fees")
+    first, again = (office.create_agreement(act, "fees", "ACQUIRING", FEES, JANUARY) for _ in range(2))
+
+    assert (False, True) == (first.replayed, again.replayed)
+    assert first.answer == again.answer
+    assert [(1,)] == house.query("SELECT count(*) FROM agreement_versions")
+
+
+def test_an_agreement_of_any_size_is_not_taken(house: House, office: Office):
+    content = {"issuer": "a", "sellers": ["a"] * 20_000}
+
+    with pytest.raises(Refused) as caught:
+        create(house, office, "big", "TERMS", content)
+    assert (Reason.AGREEMENT_INVALID, "content") == (caught.value.reason, caught.value.field)
