@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -44,14 +44,13 @@ app = typer.Typer(
 
     A month takes three commands, in this order:
 
-      python -m settlement close 2017-01     nothing enters January any more, February is open
+    python -m settlement close 2017-01  (nothing enters January any more, February is open)
 
-      python -m settlement net 2017-01       one position for each participant, checked and posted
+    python -m settlement net 2017-01  (one position for each participant, checked and posted)
 
-      python -m settlement report 2017-01 --out january
+    python -m settlement report 2017-01 --out january
 
-    Each may be run again: what is done stays done, and exit code 2 says so. Exit codes: 0 done, 2 nothing to do, 1 a
-    human is needed.""",
+    Each may be run again: what is done stays done. Exit codes: 0 done, 2 nothing to do, 1 a human is needed.""",
 )
 
 Calendar = Annotated[str, typer.Option(help="Code of the settlement calendar.")]
@@ -254,13 +253,13 @@ def status_facts(current: Status) -> dict[str, object]:
 
 def status_table(current: Status) -> Table:
     """One row per window."""
-    table = Table(title=f"{current.scheme.display_name}: settlement windows, {current.scheme.currency_code}")
+    table = Table(
+        title=f"{current.scheme.display_name}: settlement windows, {current.scheme.currency_code}", box=box.SIMPLE_HEAD
+    )
     for heading in ("calendar", "window", "state"):
         table.add_column(heading)
     for heading in ("claims", "gross", "net", "saved %"):
         table.add_column(heading, justify="right")
-    table.add_column("closed")
-    table.add_column("netted")
     for row in current.windows:
         colour = STATE_COLOURS.get(row.window.state, "white")
         table.add_row(
@@ -271,12 +270,5 @@ def status_table(current: Status) -> Table:
             major(row.gross_minor, grouped=True),
             major(row.net_minor, grouped=True),
             row.saving_percent,
-            minute(row.window.close_time),
-            minute(row.window.net_time),
         )
     return table
-
-
-def minute(moment: datetime | None) -> str:
-    """A time as a table shows it; empty if it has not come."""
-    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M} UTC"

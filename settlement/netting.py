@@ -5,6 +5,7 @@ unit nothing is written. Never changes a claim, and a second run changes nothing
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from coalition.domain.accounts import AccountKind, TransferCode, Unit, kind_of, parties_of
 from coalition.domain.errors import LedgerBroken
@@ -16,6 +17,8 @@ from coalition.storage.connect import Connection
 from coalition.storage.positions import Claim, Party, Position
 from settlement import multilateral
 from settlement.errors import BooksDiffer, NeedsHuman, NothingToDo
+
+CODE_NAMES: Final = {int(code): code.name for code in TransferCode}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,4 +160,4 @@ def account_text(account: int) -> str:
 
 def code_text(code: int) -> str:
     """A transfer code's name; a number that has none is shown as it is."""
-    return TransferCode(code).name if code in set(TransferCode) else f"code {code}"
+    return CODE_NAMES.get(code) or f"code {code}"

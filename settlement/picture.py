@@ -16,6 +16,7 @@ MARGIN: Final = 60
 WARM: Final = ("#d64545", "#f0b429", "#e8825b", "#ba2525", "#de911d", "#e66a6a", "#cb6e17", "#f7c948")
 COOL: Final = ("#0c6b58", "#2bb0ed", "#27ab83", "#0b69a3", "#3ebd93", "#1992d4", "#14919b", "#65d6ad")
 GREY: Final = "#9aa5b1"
+FIGURE_LONG: Final = 12  # characters of a figure that fit in large type
 WORDS_WIDTH: Final = 280  # a part of the bar narrower than its words goes without them
 SAVED_PATTERN: Final = (
     '<defs><pattern id="saved" width="8" height="8" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
@@ -97,7 +98,11 @@ def header(month: Month, gross: int, paid: int, saving: str) -> list[str]:
         (1740, f"{saving} %", "of gross saved", WARM[0]),
     )
     for x, figure, caption, colour in figures:
-        drawn.append(svg.text(x, 84, figure, size=36, colour=colour, anchor="end", bold=True))
+        drawn.append(
+            svg.text(
+                x, 84, figure, size=36 if len(figure) <= FIGURE_LONG else 30, colour=colour, anchor="end", bold=True
+            )
+        )
         drawn.append(svg.text(x, 112, caption, size=16, colour=svg.SOFT, anchor="end"))
     return drawn
 

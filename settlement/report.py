@@ -30,6 +30,8 @@ from settlement.picture import Month, draw
 NUMBERS_MAX: Final = 1_000  # journal numbers read at a time while the lines are written
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 MANIFEST: Final = "manifest.json"
+KIND_NAMES: Final = {int(kind): kind.name for kind in Kind}
+UNIT_NAMES: Final = {int(unit): unit.name for unit in Unit}
 
 POSITION_COLUMNS: Final = (
     *("participant", "display_name", "role", "unit", "received_minor", "sent_minor", "net_minor"),
@@ -60,9 +62,6 @@ class Contents:
     parties: Sequence[Party]
     claims: Sequence[Claim]
     positions: Sequence[Position]
-
-    def code_of(self, participant_id: int) -> str:
-        return next(party.code for party in self.parties if party.participant_id == participant_id)
 
 
 def write(connection: Connection, calendar: str, label: str, directory: Path) -> Report:
@@ -133,7 +132,7 @@ def write_positions(path: Path, contents: Contents) -> None:
                 parties[position.participant_id].code,
                 guarded(parties[position.participant_id].display_name),
                 parties[position.participant_id].role,
-                Unit(position.unit).name,
+                UNIT_NAMES[position.unit],
                 *(position.received_minor, position.sent_minor, position.net_minor),
                 *(major(position.received_minor), major(position.sent_minor), major(position.net_minor)),
                 standing(position.net_minor),
@@ -154,7 +153,7 @@ def write_bilateral(path: Path, contents: Contents) -> None:
                 codes[claim.debtor_id],
                 codes[claim.creditor_id],
                 code_text(claim.code),
-                Unit(claim.unit).name,
+                UNIT_NAMES[claim.unit],
                 *(claim.amount_minor, major(claim.amount_minor), claim.transfer_count),
             )
             for claim in contents.claims
@@ -183,11 +182,13 @@ def write_lines(connection: Connection, directory: Path, contents: Contents) -> 
         window.window_id,
         max(earlier, default=0),
         cut_of(window),
-        lanes=contents.scheme.lane_count,
         numbers_max=NUMBERS_MAX,
     ):
         rows: dict[int, list[tuple[object, ...]]] = defaultdict(list)
         for line in lines:
+            occurred = "" if line.occurred_time is None else timestamp(line.occurred_time)
+            what = (line.entry_id, occurred, timestamp(line.post_time), kind_text(line.kind))
+            code, unit = code_text(line.code), UNIT_NAMES[line.unit]
             for participant, other, debit, credit in (
                 (line.debtor_id, line.creditor_id, line.amount_minor, 0),
                 (line.creditor_id, line.debtor_id, 0, line.amount_minor),
@@ -196,13 +197,10 @@ def write_lines(connection: Connection, directory: Path, contents: Contents) -> 
                 balance = balances[participant, line.unit]
                 rows[participant].append(
                     (
-                        line.entry_id,
-                        "" if line.occurred_time is None else timestamp(line.occurred_time),
-                        timestamp(line.post_time),
-                        kind_text(line.kind),
+                        *what,
                         codes[other],
-                        code_text(line.code),
-                        Unit(line.unit).name,
+                        code,
+                        unit,
                         *(debit, credit, balance, major(debit), major(credit), major(balance)),
                     )
                 )
@@ -285,12 +283,12 @@ def guarded(text: str) -> str:
 
 def timestamp(moment: datetime) -> str:
     """UTC with microseconds, whatever zone the session had."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def kind_text(kind: int) -> str:
     """An entry kind's name; a number that has none is shown as it is."""
-    return Kind(kind).name if kind in set(Kind) else f"kind {kind}"
+    return KIND_NAMES.get(kind) or f"kind {kind}"
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

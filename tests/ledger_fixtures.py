@@ -136,7 +136,9 @@ def write_batch(
     with connection.transaction(), connection.cursor() as cursor:
         window = open_window_id(cursor) if window_id is None else window_id
         cursor.execute("SELECT pg_advisory_xact_lock_shared(%s)", (JOURNAL_LOCK,))
-        (number,) = cursor.execute("SELECT nextval('journal_number')").fetchone()
+        taken = cursor.execute("SELECT nextval('journal_number')").fetchone()
+        assert taken is not None
+        number = taken[0]
         time = datetime(2017, 1, 15, 3, 4, 5, number % 1_000_000, tzinfo=UTC)
         cursor.execute(
             "INSERT INTO batches (number, time, count, root, signature) VALUES (%s, %s, %s, %s, %s)",

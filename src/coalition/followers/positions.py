@@ -73,13 +73,12 @@ class PositionsFollower:
         been taken already. Raises FrontierStalled if a writer hangs, StoreUnavailable if the database does not answer.
         """
         with store.available(), self._connect() as connection:
-            lanes = store.lane_count(connection)
             reached = frontier(connection, sleep=self._sleep)
             if to_number > reached:
                 raise ValueError(f"journal number {to_number} was not taken yet, the last is {reached}")
-            cursor = self._step(connection, reached, lanes)
+            cursor = self._step(connection, reached)
             while cursor < reached:
-                cursor = self._step(connection, reached, lanes)
+                cursor = self._step(connection, reached)
             return cursor
 
     def lag(self) -> Lag:
@@ -98,18 +97,17 @@ class PositionsFollower:
         Raises Contention if somebody forgets the live fold meanwhile.
         """
         with store.available(), self._connect() as connection:
-            lanes = store.lane_count(connection)
             store.make_scratch(connection)
             rebuilt = 0
             while rebuilt < (live := store.cursor_of(connection)):
                 target = min(live, rebuilt + self._numbers_max)
-                store.fold(connection, store.SCRATCH, rebuilt, target, lanes)
+                store.fold(connection, store.SCRATCH, rebuilt, target)
                 rebuilt = target
             with connection.transaction():
                 cursor = store.lock_cursor(connection, self._clock())
                 if cursor < rebuilt:
                     raise Contention("the live fold was forgotten while it was compared; compare again")
-                store.fold(connection, store.SCRATCH, rebuilt, cursor, lanes)
+                store.fold(connection, store.SCRATCH, rebuilt, cursor)
                 comparison = Comparison(
                     cursor, table_digest(connection, store.LIVE), table_digest(connection, store.SCRATCH)
                 )
@@ -122,7 +120,6 @@ class PositionsFollower:
             store.forget(connection, self._clock())
 
     def _follow(self, connection: Connection, stop: Event) -> None:
-        lanes = store.lane_count(connection)
         idle = IDLE_SECONDS_MIN
         cursor = store.cursor_of(connection)
         while not stop.is_set():
@@ -133,10 +130,10 @@ class PositionsFollower:
                 cursor = store.cursor_of(connection)
                 continue
             idle = IDLE_SECONDS_MIN
-            cursor = self._step(connection, reached, lanes)
+            cursor = self._step(connection, reached)
 
-    def _step(self, connection: Connection, up_to: int, lanes: int) -> int:
-        return store.step(connection, up_to, self._clock(), lanes=lanes, numbers_max=self._numbers_max)
+    def _step(self, connection: Connection, up_to: int) -> int:
+        return store.step(connection, up_to, self._clock(), numbers_max=self._numbers_max)
 
 
 def table_digest(connection: Connection, table: str) -> str:

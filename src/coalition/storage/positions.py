@@ -78,16 +78,6 @@ def available() -> Iterator[None]:
         raise translated(error) from error
 
 
-def lane_count(connection: Connection) -> int:
-    """Lanes of this database; naming them all lets an entry_id range use the primary key (lane, entry_id, leg)."""
-    row = connection.execute("SELECT lane_count FROM scheme").fetchone()
-    if row is None:
-        raise LedgerBroken(
-            "table scheme has no row: make the coalition first, with `coalition serve` or `coalition demo`"
-        )
-    return int(row[0])
-
-
 def cursor_of(connection: Connection) -> int:
     """Up to which journal number the fold has read; 0 before its first step."""
     row = connection.execute("SELECT cursor_number FROM followers WHERE name = %s", (FOLLOWER,)).fetchone()
@@ -119,7 +109,7 @@ def move_cursor(connection: Connection, number: int, time: datetime) -> None:
     )
 
 
-def step(connection: Connection, up_to: int, time: datetime, *, lanes: int, numbers_max: int) -> int:
+def step(connection: Connection, up_to: int, time: datetime, *, numbers_max: int) -> int:
     """Fold the next range, at most `numbers_max` journal numbers and none above `up_to`; the cursor afterwards.
 
     One short transaction. `up_to` must come from `frontier`, asked before.
@@ -129,20 +119,23 @@ def step(connection: Connection, up_to: int, time: datetime, *, lanes: int, numb
         target = min(up_to, cursor + numbers_max)
         if target <= cursor:
             return cursor
-        fold(connection, LIVE, cursor, target, lanes)
+        fold(connection, LIVE, cursor, target)
         move_cursor(connection, target, time)
         return target
 
 
-def fold(connection: Connection, table: str, after: int, up_to: int, lanes: int) -> None:
-    """Add the claims of `after < number <= up_to` to `table`; the postings of netting itself are left out (SUMS 4)."""
+def fold(connection: Connection, table: str, after: int, up_to: int) -> None:
+    """Add the claims of `after < number <= up_to` to `table`; the postings of netting itself are left out (SUMS 4).
+
+    The range is found by the BRIN index on entry_id.
+    """
     connection.execute(
         f"""
         INSERT INTO {table} AS folded (window_id, debtor_id, creditor_id, code, unit, amount_minor, transfer_count)
         SELECT window_id, (debit >> 24 & 16777215)::integer, (credit >> 24 & 16777215)::integer, code, unit,
                sum(amount_minor), count(*)
         FROM transfers
-        WHERE lane = ANY (%(lanes)s) AND entry_id >= %(first)s AND entry_id < %(end)s AND window_id IS NOT NULL
+        WHERE entry_id >= %(first)s AND entry_id < %(end)s AND window_id IS NOT NULL
           AND debit >> 48 = %(clearing)s AND credit >> 48 = %(clearing)s AND code <> %(netting)s
         GROUP BY 1, 2, 3, 4, 5
         ON CONFLICT (window_id, debtor_id, creditor_id, code, unit) DO UPDATE
@@ -150,7 +143,6 @@ def fold(connection: Connection, table: str, after: int, up_to: int, lanes: int)
             transfer_count = folded.transfer_count + excluded.transfer_count
         """,
         {
-            "lanes": list(range(lanes)),
             "first": after + 1 << NUMBER_SHIFT,
             "end": up_to + 1 << NUMBER_SHIFT,
             "clearing": AccountKind.CLEARING,

@@ -284,7 +284,7 @@ def netting_transfers(positions: Sequence[Position], window_id: int) -> list[Tra
 
 
 def claim_lines(
-    connection: Connection, window_id: int, after: int, up_to: int, *, lanes: int, numbers_max: int
+    connection: Connection, window_id: int, after: int, up_to: int, *, numbers_max: int
 ) -> Iterator[list[ClaimLine]]:
     """The claims of a window in journal order, for `after < number <= up_to`, one list per range of numbers.
 
@@ -300,12 +300,11 @@ def claim_lines(
             JOIN entries e ON e.lane = t.lane AND e.entry_id = t.entry_id
                           AND e.entry_id >= %(first)s AND e.entry_id < %(end)s
             JOIN batches b ON b.number = t.entry_id >> {NUMBER_SHIFT}
-            WHERE t.lane = ANY (%(lanes)s) AND t.entry_id >= %(first)s AND t.entry_id < %(end)s
+            WHERE t.entry_id >= %(first)s AND t.entry_id < %(end)s
               AND t.window_id = %(window)s AND t.code <> %(netting)s
             ORDER BY t.entry_id, t.leg
             """,
             {
-                "lanes": list(range(lanes)),
                 "first": start + 1 << NUMBER_SHIFT,
                 "end": end + 1 << NUMBER_SHIFT,
                 "window": window_id,
