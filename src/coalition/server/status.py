@@ -61,14 +61,10 @@ def status_of(error: BaseException) -> Status:
     return status(reason, error.metadata, violations)
 
 
-def decline_status(outcome: Outcome) -> Status:
-    """The rich status of a stored decline: the same for ever under its request_id, but for `replayed`."""
-    metadata = {
-        **outcome.facts,
-        "entry_id": str(outcome.entry_id),
-        "replayed": "true" if outcome.replayed else "false",
-    }
-    return status(outcome.reason, metadata)
+def declined(outcome: Outcome) -> Refused:
+    """A stored decline as an error: the same for ever under its request_id, but for `replayed`."""
+    facts = {"entry_id": str(outcome.entry_id), "replayed": "true" if outcome.replayed else "false"}
+    return Refused(outcome.reason, metadata={**outcome.facts, **facts})
 
 
 def status(

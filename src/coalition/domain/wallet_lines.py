@@ -1,0 +1,59 @@
+"""A wallet as it is shown: what a card's wallet holds now, and its lines. Read, never decided on."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+from uuid import UUID
+
+from coalition.domain.journal import Outcome
+from coalition.domain.kinds import Kind
+
+VALUE_ENTERS: Final = frozenset({Kind.TOP_UP, Kind.REFUND})
+VALUE_LEAVES: Final = frozenset({Kind.PURCHASE, Kind.CAPTURE, Kind.TOP_UP_REVERSAL, Kind.BONUS_EXPIRY, Kind.CASH_OUT})
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLot:
+    """An open lot, as far as spending is concerned; minor units."""
+
+    issuer_id: int
+    face: int
+    principal: int
+    reserved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A card and its wallet in one snapshot. Wallet and lane are None until the card is linked."""
+
+    card_state: str
+    last_four: str
+    lane: int | None
+    wallet_id: int | None
+    balance_minor: int
+    lots: tuple[HeldLot, ...]
+    read_time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WalletLine:
+    """An entry of a wallet with its stored answer."""
+
+    entry_id: int
+    participant_id: int
+    store_id: int | None
+    terminal_id: int | None
+    request_id: UUID
+    occurred_time: datetime | None
+    business_date: date
+    original_entry_id: int | None
+    sale_reference: str | None
+    outcome: Outcome
+
+    @property
+    def balance_change_minor(self) -> int:
+        """What the entry did to the wallet: above 0 value entered, below 0 value left, 0 for declines and holds."""
+        moved = self.outcome.principal_minor + self.outcome.bonus_minor
+        if self.outcome.kind in VALUE_ENTERS:
+            return moved
+        return -moved if self.outcome.kind in VALUE_LEAVES else 0

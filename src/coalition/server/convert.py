@@ -1,0 +1,175 @@
+"""Terminal messages to commands, outcomes to receipts. Checks what the programme knows; the desk decides the rest.
+
+A card number ends here: what goes on is its keyed hash.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import NamedTuple, TypeAlias
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from coalition.domain.commands import Command, Purchase, Refund, TopUp
+from coalition.domain.errors import Refused
+from coalition.domain.journal import Outcome
+from coalition.domain.programme import Programme, Scheme
+from coalition.domain.reasons import Reason
+from coalition.domain.wallet_lines import WalletLine
+from coalition.server.identity import Caller, Role
+from coalition.server.request_ids import parse_request_id
+from coalition.v1 import operations_pb2
+
+Token: TypeAlias = Callable[[str], bytes]
+OperationRequest: TypeAlias = (
+    operations_pb2.TopUpRequest | operations_pb2.PurchaseRequest | operations_pb2.RefundRequest
+)
+
+
+class Seat(NamedTuple):
+    """The till an operation is made at."""
+
+    participant_id: int
+    store_id: int
+    terminal_id: int
+
+
+def seat_of(caller: Caller, named: operations_pb2.TerminalRef | None, programme: Programme) -> Seat:
+    """The terminal a caller speaks for. `named` is the one the request names, if any.
+
+    Raises Refused: TERMINAL_OF_OTHER_STORE (before it is looked at whether that terminal exists), TERMINAL_UNKNOWN,
+    TERMINAL_SUSPENDED; FIELD_INVALID when a till server names none.
+    """
+    if caller.role is Role.TERMINAL and caller.store_id is not None and caller.terminal_id is not None:
+        if named is not None and (named.participant, named.store, named.terminal) != caller.elements:
+            raise Refused(Reason.TERMINAL_OF_OTHER_STORE, "terminal")
+        return Seat(caller.participant_id, caller.store_id, caller.terminal_id)
+    if named is None:
+        raise Refused(Reason.FIELD_INVALID, "terminal", {"expected": "a till server names the terminal"})
+    participant = programme.participant_by_code.get(named.participant)
+    if participant is None or not caller.speaks_for(participant):
+        raise Refused(Reason.TERMINAL_OF_OTHER_STORE, "terminal")
+    store = programme.store_by_code.get((participant.participant_id, named.store))
+    terminal = programme.terminal_by_code.get((store.store_id, named.terminal)) if store else None
+    if store is None or terminal is None:
+        raise Refused(Reason.TERMINAL_UNKNOWN, "terminal")
+    if not (participant.is_active and store.is_active and terminal.is_active):
+        raise Refused(Reason.TERMINAL_SUSPENDED, "terminal")
+    return Seat(participant.participant_id, store.store_id, terminal.terminal_id)
+
+
+def command_of(request: OperationRequest, caller: Caller, programme: Programme, token: Token) -> Command:
+    """The command of a well-formed request (`check_message` has passed).
+
+    Raises Refused: see `seat_of`, and AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, REQUEST_ID_MALFORMED, PARTICIPANT_UNKNOWN.
+    """
+    seat = seat_of(caller, request.terminal if request.HasField("terminal") else None, programme)
+    check_money(request.amount_minor, request.currency_code, programme.scheme)
+    occurred_time = request.occurred_time.ToDatetime(UTC) if request.HasField("occurred_time") else None
+    request_id = parse_request_id(request.request_id)
+    if isinstance(request, operations_pb2.PurchaseRequest):
+        return Purchase(
+            participant_id=seat.participant_id,
+            store_id=seat.store_id,
+            terminal_id=seat.terminal_id,
+            actor=caller.actor,
+            request_id=request_id,
+            amount_minor=request.amount_minor,
+            occurred_time=occurred_time,
+            sale_reference=request.sale_reference or None,
+            token=token(request.card_number),
+        )
+    if isinstance(request, operations_pb2.TopUpRequest):
+        return TopUp(
+            participant_id=seat.participant_id,
+            store_id=seat.store_id,
+            terminal_id=seat.terminal_id,
+            actor=caller.actor,
+            request_id=request_id,
+            amount_minor=request.amount_minor,
+            occurred_time=occurred_time,
+            sale_reference=request.sale_reference or None,
+            token=token(request.card_number),
+            issuer_id=_issuer(request.issuer, seat, programme),
+            terms_code=request.terms or None,
+        )
+    by_request = request.WhichOneof("original") == "original_request_id"
+    return Refund(
+        participant_id=seat.participant_id,
+        store_id=seat.store_id,
+        terminal_id=seat.terminal_id,
+        actor=caller.actor,
+        request_id=request_id,
+        amount_minor=request.amount_minor,
+        occurred_time=occurred_time,
+        original_request_id=(
+            parse_request_id(request.original_request_id, "original_request_id") if by_request else None
+        ),
+        original_entry_id=None if by_request else request.original_entry_id,
+    )
+
+
+def check_money(amount_minor: int, currency_code: str, scheme: Scheme) -> None:
+    """Raise Refused unless the amount is within the scheme's bound and in its currency."""
+    if amount_minor > scheme.amount_max:
+        raise Refused(Reason.AMOUNT_TOO_LARGE, "amount_minor", {"amount_max": str(scheme.amount_max)})
+    if currency_code != scheme.currency_code:
+        raise Refused(Reason.CURRENCY_UNKNOWN, "currency_code", {"currency_code": scheme.currency_code})
+
+
+def receipt_of(request_id: str, outcome: Outcome, currency_code: str) -> operations_pb2.Receipt:
+    """The receipt of an accepted operation."""
+    return operations_pb2.Receipt(
+        request_id=request_id,
+        entry_id=outcome.entry_id,
+        post_time=timestamp_of(outcome.post_time),
+        kind=outcome.kind.value,  # type: ignore[arg-type]  # EntryKind has the numbers of Kind; a test holds them equal
+        amount_minor=outcome.amount_minor,
+        principal_minor=outcome.principal_minor,
+        bonus_minor=outcome.bonus_minor,
+        balance_minor=outcome.balance_minor,
+        balance_here_minor=outcome.balance_here_minor,
+        currency_code=currency_code,
+        card_last_four=outcome.last_four,
+        replayed=outcome.replayed,
+    )
+
+
+def wallet_entry_of(line: WalletLine, programme: Programme) -> operations_pb2.WalletEntry:
+    """A line of a wallet with the codes of where it was made."""
+    outcome = line.outcome
+    participant = programme.participants.get(line.participant_id)
+    store = programme.stores.get(line.store_id) if line.store_id is not None else None
+    terminal = programme.terminals.get(line.terminal_id) if line.terminal_id is not None else None
+    return operations_pb2.WalletEntry(
+        entry_id=line.entry_id,
+        kind=outcome.kind.value,  # type: ignore[arg-type]  # as in receipt_of
+        reason=outcome.reason.name,
+        request_id=str(line.request_id),
+        post_time=timestamp_of(outcome.post_time),
+        occurred_time=timestamp_of(line.occurred_time) if line.occurred_time else None,
+        business_date=line.business_date.isoformat(),
+        participant=participant.code if participant else "",
+        store=store.code if store else "",
+        terminal=terminal.code if terminal else "",
+        amount_minor=outcome.amount_minor,
+        balance_change_minor=line.balance_change_minor,
+        balance_minor=outcome.balance_minor,
+        currency_code=programme.scheme.currency_code,
+        original_entry_id=line.original_entry_id or 0,
+        card_last_four=outcome.last_four,
+        sale_reference=line.sale_reference or "",
+    )
+
+
+def timestamp_of(moment: datetime) -> Timestamp:
+    """An aware time, to the microsecond."""
+    return Timestamp(seconds=int(moment.timestamp() // 1), nanos=moment.microsecond * 1000)
+
+
+def _issuer(code: str, seat: Seat, programme: Programme) -> int:
+    if not code:
+        return seat.participant_id
+    issuer = programme.participant_by_code.get(code)
+    if issuer is None:
+        raise Refused(Reason.PARTICIPANT_UNKNOWN, "issuer")
+    return issuer.participant_id

@@ -1,0 +1,277 @@
+"""TerminalService: tills sell, spend, give back and look. Calls become commands; the desk decides, the call waits.
+
+Moves no value by itself. A call that is cancelled or late is dropped only until the desk has taken it.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import date, datetime
+from typing import Any, Final, Protocol
+
+from coalition.clearing.queue import Answer, Ticket
+from coalition.domain.commands import Command
+from coalition.domain.errors import Refused
+from coalition.domain.journal import Outcome
+from coalition.domain.pages import number_key, page_limit, page_token
+from coalition.domain.reasons import Reason
+from coalition.domain.wallet_lines import Holding, WalletLine
+from coalition.server.convert import (
+    OperationRequest,
+    Seat,
+    Token,
+    command_of,
+    receipt_of,
+    seat_of,
+    timestamp_of,
+    wallet_entry_of,
+)
+from coalition.server.identity import Caller, HasProgramme, caller
+from coalition.server.loop_sink import GatheringSink, LoopSink
+from coalition.server.request_ids import RequestIds
+from coalition.server.status import FieldsInvalid, declined, status_of
+from coalition.server.validation import check_message
+from coalition.v1 import operations_pb2, terminal_pb2, terminal_pb2_grpc
+
+IN_FLIGHT_MAX: Final = 1_024
+"""Operations of one stream that wait for their answers; then its reader waits, and flow control the client."""
+TURN: Final = 64
+"""Operations of a batch converted before other calls get their turn on the loop: about a millisecond."""
+
+Waiting = asyncio.Future[Answer]
+
+
+class DeskDoor(Protocol):
+    """Where commands are handed in; answers come through each ticket's sink."""
+
+    def submit(self, tickets: Sequence[Ticket]) -> None: ...
+
+
+class Reads(Protocol):
+    """What terminals may look up. Blocks."""
+
+    def holding(self, token: bytes) -> Holding | None: ...
+
+    def lines(
+        self, lane: int, wallet_id: int, *, participant_id: int | None, before: int | None, limit: int
+    ) -> list[WalletLine]: ...
+
+
+class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
+    """`token` hashes a card number; `business_date` turns a time into the coalition's date."""
+
+    def __init__(
+        self,
+        desk: DeskDoor,
+        programme: HasProgramme,
+        reads: Reads,
+        request_ids: RequestIds,
+        token: Token,
+        business_date: Callable[[datetime], date],
+    ) -> None:
+        self._desk = desk
+        self._programme = programme
+        self._reads = reads
+        self._request_ids = request_ids
+        self._token = token
+        self._business_date = business_date
+        self._loop = asyncio.get_running_loop()
+        self._sink = LoopSink(self._loop)
+        self._readers: set[asyncio.Task[None]] = set()
+
+    async def TopUp(self, request: Any, context: Any) -> terminal_pb2.TopUpResponse:
+        return terminal_pb2.TopUpResponse(receipt=await self._receipt(request, context))
+
+    async def Purchase(self, request: Any, context: Any) -> terminal_pb2.PurchaseResponse:
+        return terminal_pb2.PurchaseResponse(receipt=await self._receipt(request, context))
+
+    async def Refund(self, request: Any, context: Any) -> terminal_pb2.RefundResponse:
+        return terminal_pb2.RefundResponse(receipt=await self._receipt(request, context))
+
+    async def SubmitBatch(self, request: Any, context: Any) -> terminal_pb2.SubmitBatchResponse:
+        present = caller(context)
+        refusals: dict[int, Exception] = {}
+        tickets: list[Ticket] = []
+        gathering: list[tuple[int, Command]] = []
+        for place, operation in enumerate(request.operations):
+            try:
+                gathering.append((place, await self._operation(operation, present)))
+            except Refused as refused:
+                refusals[place] = refused
+            if place % TURN == TURN - 1:
+                await asyncio.sleep(0)
+        answers: dict[int, Answer] = {}
+        if gathering:
+            sink = GatheringSink(self._loop, len(gathering))
+            deadline = _deadline(context)
+            tickets = [Ticket(command, sink, deadline, context=place) for place, command in gathering]
+            self._desk.submit(tickets)
+            try:
+                await sink.complete
+            except asyncio.CancelledError:
+                for ticket in tickets:
+                    ticket.cancelled = True
+                raise
+            answers = sink.answers
+        return terminal_pb2.SubmitBatchResponse(
+            results=[
+                self._result(_request_id(operation), refusals.get(place) or answers[place])
+                for place, operation in enumerate(request.operations)
+            ]
+        )
+
+    async def Stream(self, requests: Any, context: Any) -> AsyncIterator[terminal_pb2.StreamResponse]:
+        present = caller(context)
+        pending: asyncio.Queue[tuple[str, Ticket | None, Waiting] | None] = asyncio.Queue(IN_FLIGHT_MAX)
+        reader = self._loop.create_task(self._read(requests, present, _deadline(context), pending))
+        self._readers.add(reader)
+        reader.add_done_callback(self._readers.discard)
+        try:
+            while (item := await pending.get()) is not None:
+                request_id, _, waiting = item
+                yield terminal_pb2.StreamResponse(result=self._result(request_id, await waiting))
+        finally:
+            # The client has gone, or the stream is over: what the desk has not taken yet is dropped.
+            reader.cancel()
+            while not pending.empty():
+                left = pending.get_nowait()
+                if left is not None and left[1] is not None:
+                    left[1].cancelled = True
+
+    async def GetBalance(self, request: Any, context: Any) -> terminal_pb2.GetBalanceResponse:
+        seat, holding = await self._holding(request, context)
+        programme = self._programme.current
+        day = self._business_date(holding.read_time)
+        here = sum(
+            lot.face - lot.reserved
+            for lot in holding.lots
+            if programme.acceptance(lot.issuer_id, seat.participant_id, day) is not None
+        )
+        principal = sum(lot.principal for lot in holding.lots)
+        return terminal_pb2.GetBalanceResponse(
+            balance=terminal_pb2.Balance(
+                balance_minor=holding.balance_minor,
+                balance_here_minor=here,
+                principal_minor=principal,
+                bonus_minor=holding.balance_minor - principal,
+                currency_code=programme.scheme.currency_code,
+                card_last_four=holding.last_four,
+                card_state=operations_pb2.CardState.Value(f"CARD_STATE_{holding.card_state}"),
+                read_time=timestamp_of(holding.read_time),
+            )
+        )
+
+    async def ListEntries(self, request: Any, context: Any) -> terminal_pb2.ListEntriesResponse:
+        seat, holding = await self._holding(request, context)
+        scope = f"terminal entries {holding.wallet_id} {seat.participant_id}"
+        limit = page_limit(request.page_size)
+        before = number_key(scope, request.page_token)
+        if holding.lane is None or holding.wallet_id is None:
+            raise Refused(Reason.CARD_NOT_LINKED)
+        lane, wallet_id = holding.lane, holding.wallet_id
+        lines = await asyncio.to_thread(
+            lambda: self._reads.lines(
+                lane, wallet_id, participant_id=seat.participant_id, before=before, limit=limit + 1
+            )
+        )
+        programme = self._programme.current
+        shown = lines[:limit]
+        return terminal_pb2.ListEntriesResponse(
+            entries=[wallet_entry_of(line, programme) for line in shown],
+            next_page_token=page_token(scope, shown[-1].entry_id) if len(lines) > limit else "",
+        )
+
+    def end_streams(self) -> None:
+        """Read no more from streams: what they sent is answered, then they end well. For a server that drains."""
+        for reader in self._readers:
+            reader.cancel()
+
+    async def _receipt(self, request: OperationRequest, context: Any) -> operations_pb2.Receipt:
+        """Post one operation and wait for the desk. Raises Refused for a decline and whatever else the desk answers."""
+        command = command_of(request, caller(context), self._programme.current, self._token)
+        if not self._request_ids.is_fresh(command.request_id):
+            await self._request_ids.check(command.participant_id, command.request_id)
+        waiting: Waiting = self._loop.create_future()
+        ticket = Ticket(command, self._sink, _deadline(context), context=waiting)
+        self._desk.submit((ticket,))
+        try:
+            answer = await waiting
+        except asyncio.CancelledError:
+            ticket.cancelled = True
+            raise
+        if not isinstance(answer, Outcome):
+            raise answer
+        if answer.reason is not Reason.ACCEPTED:
+            raise declined(answer)
+        return receipt_of(request.request_id, answer, self._programme.current.scheme.currency_code)
+
+    async def _operation(self, operation: operations_pb2.Operation, present: Caller) -> Command:
+        """The command of one operation of a batch or a stream, checked on its own. Raises Refused."""
+        which = operation.WhichOneof("operation")
+        if which is None:
+            raise FieldsInvalid(Reason.FIELD_INVALID, [("operation", "exactly one operation is required")])
+        request: OperationRequest = getattr(operation, which)
+        check_message(request)
+        command = command_of(request, present, self._programme.current, self._token)
+        if not self._request_ids.is_fresh(command.request_id):
+            await self._request_ids.check(command.participant_id, command.request_id)
+        return command
+
+    async def _read(
+        self,
+        requests: AsyncIterator[terminal_pb2.StreamRequest],
+        present: Caller,
+        deadline: float | None,
+        pending: "asyncio.Queue[tuple[str, Ticket | None, Waiting] | None]",
+    ) -> None:
+        """Take operations off the stream, hand them to the desk, note the order their answers go back in."""
+        try:
+            async for request in requests:
+                waiting: Waiting = self._loop.create_future()
+                ticket: Ticket | None = None
+                try:
+                    command = await self._operation(request.operation, present)
+                    ticket = Ticket(command, self._sink, deadline, context=waiting)
+                    self._desk.submit((ticket,))
+                except Refused as refused:
+                    waiting.set_result(refused)
+                await pending.put((_request_id(request.operation), ticket, waiting))
+        except asyncio.CancelledError:
+            pass  # the server drains, or the client has gone: the stream's other half ends it
+        finally:
+            # Room for the end mark even when the queue is full: the writer is taking from it, or has gone.
+            self._loop.create_task(pending.put(None)).add_done_callback(lambda _: None)
+
+    def _result(self, request_id: str, answer: Answer) -> operations_pb2.OperationResult:
+        if isinstance(answer, Outcome):
+            if answer.reason is Reason.ACCEPTED:
+                currency = self._programme.current.scheme.currency_code
+                return operations_pb2.OperationResult(
+                    request_id=request_id, receipt=receipt_of(request_id, answer, currency)
+                )
+            answer = declined(answer)
+        return operations_pb2.OperationResult(request_id=request_id, error=status_of(answer))
+
+    async def _holding(self, request: Any, context: Any) -> tuple[Seat, Holding]:
+        """The till that asks and the card it asks for. Raises Refused, CARD_UNKNOWN too."""
+        named = request.terminal if request.HasField("terminal") else None
+        seat = seat_of(caller(context), named, self._programme.current)
+        holding = await asyncio.to_thread(self._reads.holding, self._token(request.card_number))
+        if holding is None:
+            raise Refused(Reason.CARD_UNKNOWN)
+        if holding.card_state == "REPLACED":
+            raise Refused(Reason.CARD_REPLACED)
+        if holding.wallet_id is None:
+            raise Refused(Reason.CARD_NOT_LINKED)
+        return seat, holding
+
+
+def _deadline(context: Any) -> float | None:
+    """When the call's patience ends, on the desk's clock; None where the client set no deadline."""
+    remaining = context.time_remaining()
+    return None if remaining is None else time.monotonic() + remaining
+
+
+def _request_id(operation: operations_pb2.Operation) -> str:
+    which = operation.WhichOneof("operation")
+    return "" if which is None else str(getattr(operation, which).request_id)

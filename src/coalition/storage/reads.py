@@ -1,0 +1,66 @@
+"""What terminals read: a card's wallet, its lines, whether a request was answered. One statement each, one snapshot."""
+
+from typing import Any, Final
+from uuid import UUID
+
+from coalition.domain.ids import lane_of_request
+from coalition.domain.journal import Outcome
+from coalition.domain.wallet_lines import HeldLot, Holding, WalletLine
+from coalition.storage.lease import Lease, leased_cursor
+
+HOLDING: Final = """
+SELECT c.state, c.last_four, w.lane, w.wallet_id, coalesce(w.balance_minor, 0), clock_timestamp(),
+       (SELECT coalesce(json_agg(json_build_array(l.issuer_id, l.face, l.principal, l.reserved)), '[]')
+        FROM lots l WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open)
+FROM credentials k
+JOIN cards c ON c.lane = k.lane AND c.card_id = k.card_id
+LEFT JOIN wallets w ON w.lane = c.lane AND w.wallet_id = c.wallet_id
+WHERE k.token = %s
+"""
+# Along entries_wallet (lane, wallet_id, entry_id), backwards; acts have no wallet, so kinds below 100 only.
+LINES: Final = """
+SELECT entry_id, participant_id, store_id, terminal_id, request_id, occurred_time, business_date, original_entry_id,
+       sale_reference, answer
+FROM entries
+WHERE lane = %s::smallint AND wallet_id = %s::bigint AND entry_id < %s::bigint AND kind < 100
+  AND (%s::integer IS NULL OR participant_id = %s::integer)
+ORDER BY entry_id DESC LIMIT %s
+"""
+KNOWN: Final = """
+SELECT EXISTS (SELECT FROM requests WHERE lane = %s::smallint AND request_id = %s AND participant_id = %s::integer)
+"""
+NEWEST: Final = (1 << 63) - 1
+
+
+class WalletReads:
+    """Callable from any thread: each call leases a connection for itself. Raises StoreUnavailable."""
+
+    def __init__(self, lease: Lease, lane_count: int) -> None:
+        self._lease = lease
+        self._lane_count = lane_count
+
+    def holding(self, token: bytes) -> Holding | None:
+        """The card of this token and its wallet; None where there is no such card."""
+        with leased_cursor(self._lease) as cursor:
+            row: tuple[Any, ...] | None = cursor.execute(HOLDING, (token,)).fetchone()
+        if row is None:
+            return None
+        state, last_four, lane, wallet_id, balance, read_time, lots = row
+        return Holding(state, last_four, lane, wallet_id, balance, tuple(HeldLot(*each) for each in lots), read_time)
+
+    def lines(
+        self, lane: int, wallet_id: int, *, participant_id: int | None, before: int | None, limit: int
+    ) -> list[WalletLine]:
+        """The wallet's lines, newest first, below entry `before`; only those of `participant_id` if given."""
+        with leased_cursor(self._lease) as cursor:
+            rows: list[tuple[Any, ...]] = cursor.execute(
+                LINES, (lane, wallet_id, before or NEWEST, participant_id, participant_id, limit)
+            ).fetchall()
+        return [WalletLine(*(*row[:9], Outcome.from_answer(bytes(row[9])))) for row in rows]
+
+    def is_known(self, participant_id: int, request_id: UUID) -> bool:
+        """Whether this request was answered, accepted or declined."""
+        lane = lane_of_request(request_id, self._lane_count)
+        with leased_cursor(self._lease) as cursor:
+            row = cursor.execute(KNOWN, (lane, request_id, participant_id)).fetchone()
+        return bool(row and row[0])
