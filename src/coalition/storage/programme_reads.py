@@ -55,20 +55,6 @@ class ProgrammeReads:
         )
         return TerminalRecord(*rows[0]) if rows else None
 
-    def chain(self, code: str) -> frozenset[str]:
-        """The codes of the participants of a chain; empty where there is no such chain."""
-        rows = self._rows("SELECT p.code FROM participants p WHERE p.chain_code = %(code)s", code=code)
-        return frozenset(row[0] for row in rows)
-
-    def parties(self, codes: Collection[str]) -> frozenset[str]:
-        """The names an agreement may call these participants by: their codes, and `chain:<code>` of their chains."""
-        rows = self._rows(
-            "SELECT DISTINCT 'chain:' || p.chain_code FROM participants p"
-            " WHERE p.code = ANY (%(codes)s) AND p.chain_code IS NOT NULL",
-            codes=list(codes),
-        )
-        return frozenset(codes) | {row[0] for row in rows}
-
     def list_participants(
         self, after: str | None, limit: int, within: Collection[str] | None
     ) -> list[ParticipantRecord]:

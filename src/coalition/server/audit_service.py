@@ -1,0 +1,68 @@
+"""AuditService: the journal as it was written, in pages. No personal field is in it, and nothing is decided here."""
+
+import asyncio
+from typing import Any, Protocol
+
+from coalition.domain.errors import Refused
+from coalition.domain.ids import NUMBER_SHIFT
+from coalition.domain.journal_records import BatchRecord, JournalRecord
+from coalition.domain.pages import number_key, page_limit, page_token
+from coalition.domain.reasons import Reason
+from coalition.server import convert_audit as convert
+from coalition.server.identity import HasProgramme
+from coalition.v1 import audit_pb2, audit_pb2_grpc
+
+NUMBER_MAX = 2**40
+"""Far above every batch number; entry ids of higher ones would not fit 64 bits."""
+
+
+class AuditReads(Protocol):
+    """Blocking reads of what is decided, in journal order."""
+
+    def batches(self, first: int, last: int | None, limit: int) -> list[BatchRecord]: ...
+
+    def entries(self, after: int, last: int | None, limit: int) -> list[JournalRecord]: ...
+
+
+class AuditService(audit_pb2_grpc.AuditServiceServicer):
+    """A page's messages are made in the worker thread too: a thousand entries take longer than an event loop may."""
+
+    def __init__(self, reads: AuditReads, programme: HasProgramme) -> None:
+        self._reads = reads
+        self._programme = programme
+
+    async def ListBatches(self, request: audit_pb2.ListBatchesRequest, context: Any) -> audit_pb2.ListBatchesResponse:
+        return await asyncio.to_thread(self._batches, request)
+
+    async def ListJournal(self, request: audit_pb2.ListJournalRequest, context: Any) -> audit_pb2.ListJournalResponse:
+        return await asyncio.to_thread(self._journal, request)
+
+    def _batches(self, request: audit_pb2.ListBatchesRequest) -> audit_pb2.ListBatchesResponse:
+        first, last = _bounds(request)
+        scope, limit = f"batches/{first}/{last}", page_limit(request.page_size)
+        after = number_key(scope, request.page_token)
+        rows = self._reads.batches(first if after is None else after + 1, last, limit + 1)
+        return audit_pb2.ListBatchesResponse(
+            batches=[convert.batch_message(row) for row in rows[:limit]],
+            next_page_token=page_token(scope, rows[limit - 1].number) if len(rows) > limit else "",
+        )
+
+    def _journal(self, request: audit_pb2.ListJournalRequest) -> audit_pb2.ListJournalResponse:
+        first, last = _bounds(request)
+        scope, limit = f"journal/{first}/{last}", page_limit(request.page_size)
+        after = number_key(scope, request.page_token)
+        rows = self._reads.entries((first << NUMBER_SHIFT) - 1 if after is None else after, last, limit + 1)
+        currency_code = self._programme.current.scheme.currency_code
+        return audit_pb2.ListJournalResponse(
+            entries=[convert.entry_message(row, currency_code) for row in rows[:limit]],
+            next_page_token=page_token(scope, rows[limit - 1].entry_id) if len(rows) > limit else "",
+        )
+
+
+def _bounds(request: audit_pb2.ListBatchesRequest | audit_pb2.ListJournalRequest) -> tuple[int, int | None]:
+    """First and last number asked for; None: to the newest. Raises Refused(FIELD_INVALID)."""
+    if request.first_number > NUMBER_MAX:
+        raise Refused(Reason.FIELD_INVALID, "first_number", {"expected": f"0 to {NUMBER_MAX}"})
+    if request.last_number > NUMBER_MAX:
+        raise Refused(Reason.FIELD_INVALID, "last_number", {"expected": f"0 to {NUMBER_MAX}"})
+    return max(request.first_number, 1), request.last_number or None

@@ -1,0 +1,53 @@
+"""Members and cards between the messages of the door and the words of reception. Personal fields come in, none go out:
+what is answered is masked.
+"""
+
+from coalition.domain.acts import Act
+from coalition.membership.card_desk import CardAnswer, CardView
+from coalition.membership.profile import MemberView, Profile
+from coalition.server.acting import receipt
+from coalition.server.convert import timestamp_of
+from coalition.v1 import member_pb2, operations_pb2
+
+
+def profile_of(message: member_pb2.Profile) -> Profile:
+    """What the person told; month 0 is not told."""
+    return Profile(message.name, message.phone, message.birth_month or None)
+
+
+def purpose_word(purpose: member_pb2.Purpose.ValueType) -> str:
+    """A purpose as reception writes it: COUNTER_SERVICE, ..."""
+    return member_pb2.Purpose.Name(purpose).removeprefix("PURPOSE_")
+
+
+def member_message(view: MemberView) -> member_pb2.Member:
+    """A member as staff may see it; without a profile once it is erased."""
+    message = member_pb2.Member(
+        member_id=str(view.member_id),
+        wallet_id=view.wallet_id,
+        state=member_pb2.MemberState.Value(f"MEMBER_STATE_{view.state}"),
+        recruiter=view.recruiter,
+        create_time=timestamp_of(view.create_time),
+    )
+    if view.masked_name or view.masked_phone:
+        message.profile.name_masked = view.masked_name
+        message.profile.phone_masked = view.masked_phone
+    return message
+
+
+def card_message(view: CardView) -> member_pb2.Card:
+    """A card by all but its number."""
+    return member_pb2.Card(
+        card_id=view.card_id,
+        last_four=view.last_four,
+        state=operations_pb2.CardState.Value(f"CARD_STATE_{view.state}"),
+        issuer=view.issuer,
+        member_id=str(view.member_id) if view.member_id else "",
+        wallet_id=view.wallet_id or 0,
+        replaced_by_card_id=view.replaced_by or 0,
+    )
+
+
+def card_receipt(act: Act, answer: CardAnswer) -> operations_pb2.ActReceipt:
+    """How the journal recorded what became of a card."""
+    return receipt(act, answer.entry_id, answer.time, replayed=answer.replayed)

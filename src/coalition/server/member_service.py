@@ -1,0 +1,96 @@
+"""MemberService: members and their cards, for counter staff. Turns messages into reception's acts.
+
+A card number opens the card it names to whoever may call; members and cards are the coalition's. What is somebody's own
+is in whose name a member is enrolled or a card issued. Nothing personal is logged here.
+"""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+from coalition.domain.kinds import Kind
+from coalition.membership.reception import Reception
+from coalition.server import convert_member as convert
+from coalition.server.acting import act_of, receipt
+from coalition.server.identity import HasProgramme, caller
+from coalition.server.own import acting_for
+from coalition.server.request_ids import RequestIds
+from coalition.v1 import member_pb2, member_pb2_grpc
+
+
+class MemberService(member_pb2_grpc.MemberServiceServicer):
+    """Acts block, so each runs in a worker thread."""
+
+    def __init__(self, reception: Reception[Any], programme: HasProgramme, request_ids: RequestIds) -> None:
+        self._reception = reception
+        self._programme = programme
+        self._request_ids = request_ids
+
+    async def EnrolMember(self, request: member_pb2.EnrolMemberRequest, context: Any) -> member_pb2.EnrolMemberResponse:
+        recruiter = acting_for(caller(context), self._programme.current, request.recruiter, "recruiter")
+        act = await act_of(caller(context), Kind.MEMBER_ENROLLED, request, self._request_ids)
+        profile = convert.profile_of(request.profile)
+        enrolled = await asyncio.to_thread(self._reception.enrol, act, profile, recruiter)
+        return member_pb2.EnrolMemberResponse(
+            member_id=str(enrolled.member_id),
+            wallet_id=enrolled.wallet_id,
+            receipt=receipt(act, enrolled.entry_id, enrolled.time, replayed=enrolled.replayed),
+        )
+
+    async def FindMember(self, request: member_pb2.FindMemberRequest, context: Any) -> member_pb2.FindMemberResponse:
+        actor, purpose = caller(context).actor, convert.purpose_word(request.purpose)
+        found = await asyncio.to_thread(self._reception.find_by_phone, actor, request.phone, purpose)
+        return member_pb2.FindMemberResponse(member=convert.member_message(found))
+
+    async def GetMember(self, request: member_pb2.GetMemberRequest, context: Any) -> member_pb2.GetMemberResponse:
+        actor, purpose = caller(context).actor, convert.purpose_word(request.purpose)
+        found = await asyncio.to_thread(self._reception.get_member, actor, UUID(request.member_id), purpose)
+        return member_pb2.GetMemberResponse(member=convert.member_message(found))
+
+    async def IssueCard(self, request: member_pb2.IssueCardRequest, context: Any) -> member_pb2.IssueCardResponse:
+        issuer = acting_for(caller(context), self._programme.current, request.issuer, "issuer")
+        act = await act_of(caller(context), Kind.CARD_ISSUED, request, self._request_ids)
+        answer = await asyncio.to_thread(self._reception.issue_card, act, issuer, request.card_number or None)
+        return member_pb2.IssueCardResponse(
+            card=convert.card_message(answer.card),
+            card_number=answer.number or "",
+            receipt=convert.card_receipt(act, answer),
+        )
+
+    async def LinkCard(self, request: member_pb2.LinkCardRequest, context: Any) -> member_pb2.LinkCardResponse:
+        act = await act_of(caller(context), Kind.CARD_LINKED, request, self._request_ids)
+        member_id = UUID(request.member_id)
+        answer = await asyncio.to_thread(self._reception.link_card, act, request.card_number, member_id)
+        return member_pb2.LinkCardResponse(
+            card=convert.card_message(answer.card), receipt=convert.card_receipt(act, answer)
+        )
+
+    async def FreezeCard(self, request: member_pb2.FreezeCardRequest, context: Any) -> member_pb2.FreezeCardResponse:
+        act = await act_of(caller(context), Kind.CARD_FROZEN, request, self._request_ids)
+        answer = await asyncio.to_thread(self._reception.freeze_card, act, request.card_number)
+        return member_pb2.FreezeCardResponse(
+            card=convert.card_message(answer.card), receipt=convert.card_receipt(act, answer)
+        )
+
+    async def UnfreezeCard(
+        self, request: member_pb2.UnfreezeCardRequest, context: Any
+    ) -> member_pb2.UnfreezeCardResponse:
+        act = await act_of(caller(context), Kind.CARD_UNFROZEN, request, self._request_ids)
+        answer = await asyncio.to_thread(self._reception.unfreeze_card, act, request.card_number)
+        return member_pb2.UnfreezeCardResponse(
+            card=convert.card_message(answer.card), receipt=convert.card_receipt(act, answer)
+        )
+
+    async def ReplaceCard(self, request: member_pb2.ReplaceCardRequest, context: Any) -> member_pb2.ReplaceCardResponse:
+        act = await act_of(caller(context), Kind.CARD_REPLACED, request, self._request_ids)
+        new_number = request.new_card_number or None
+        answer = await asyncio.to_thread(self._reception.replace_card, act, request.card_number, new_number)
+        return member_pb2.ReplaceCardResponse(
+            card=convert.card_message(answer.card),
+            card_number=answer.number or "",
+            receipt=convert.card_receipt(act, answer),
+        )
+
+    async def GetCard(self, request: member_pb2.GetCardRequest, context: Any) -> member_pb2.GetCardResponse:
+        view = await asyncio.to_thread(self._reception.get_card, request.card_number)
+        return member_pb2.GetCardResponse(card=convert.card_message(view))

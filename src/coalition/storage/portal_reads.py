@@ -1,0 +1,38 @@
+"""What a member sees of the own wallet. Reads only; a wallet's lines are read by `WalletReads.lines`."""
+
+from datetime import date
+from typing import Final
+from uuid import UUID
+
+from coalition.domain.wallet_records import LotRecord, WalletRecord
+from coalition.storage.lease import Lease, leased_cursor
+
+WALLET: Final = """
+SELECT w.lane, w.wallet_id, w.balance_minor, w.state, clock_timestamp(),
+       (SELECT coalesce(json_agg(json_build_array(l.lot_id, p.code, l.face, l.principal, l.bonus_expiry)
+                                 ORDER BY l.lot_id), '[]')
+        FROM lots l JOIN participants p ON p.participant_id = l.issuer_id
+        WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open)
+FROM members m JOIN wallets w ON w.lane = m.lane AND w.wallet_id = m.wallet_id
+WHERE m.member_id = %s AND m.state <> 'ERASED'
+"""
+
+
+class PortalReads:
+    """Callable from any thread: each call leases a connection for itself. Raises StoreUnavailable."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+
+    def wallet(self, member_id: UUID) -> WalletRecord | None:
+        """The wallet of a member; None where there is no such member, or it was erased."""
+        with leased_cursor(self._lease) as cursor:
+            row = cursor.execute(WALLET, (member_id,)).fetchone()
+        if row is None:
+            return None
+        lane, wallet_id, balance, state, read_time, lots = row
+        return WalletRecord(lane, wallet_id, balance, state, read_time, tuple(_lot(*lot) for lot in lots))
+
+
+def _lot(lot_id: int, issuer: str, face: int, principal: int, bonus_expiry: str | None) -> LotRecord:
+    return LotRecord(lot_id, issuer, face, principal, date.fromisoformat(bonus_expiry) if bonus_expiry else None)
