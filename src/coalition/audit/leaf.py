@@ -22,10 +22,11 @@ _LEAF: Final = struct.Struct(">BBq16sI32s32s16s32s")
 
 def payload(entry: Entry) -> bytes:
     """The entry's own bytes: its answer, then one line a transfer, then one line an allocation."""
-    lines = [
+    head = (
         f"{entry.entry_id} {entry.kind} {entry.reason} {entry.participant_id} {entry.wallet_id or 0} "
         f"{entry.amount_minor} {entry.original_entry_id or 0} {entry.business_date}"
-    ]
+    )
+    lines = [head]
     lines += [
         f"T {debit} {credit} {amount} {code} {window or 0} {unit}"
         for debit, credit, amount, code, window, unit in entry.transfers

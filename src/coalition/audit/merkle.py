@@ -1,7 +1,7 @@
 """The Merkle tree of RFC 6962 section 2.1: leaf hashes, node hashes, the root of a list.
 
-A leaf is SHA-256(0x00 || data), a node SHA-256(0x01 || left || right); a list of n leaves splits at the largest power of two
-below n. No database, no key.
+A leaf is SHA-256(0x00 || data), a node SHA-256(0x01 || left || right); a list of n leaves splits at the largest power
+of two below n. No database, no key.
 """
 
 import hashlib
@@ -11,10 +11,12 @@ EMPTY_ROOT = hashlib.sha256(b"").digest()
 
 
 def leaf_hash(data: bytes) -> bytes:
+    """The hash of a leaf's data."""
     return hashlib.sha256(b"\x00" + data).digest()
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
+    """The hash of two neighbours."""
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 

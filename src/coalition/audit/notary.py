@@ -1,4 +1,4 @@
-"""The notary: seals a batch with one leaf an entry, their Merkle root and one signature, before the batch is committed."""
+"""The notary: seals a batch with one leaf an entry, their Merkle root and one signature, before it is committed."""
 
 from collections.abc import Sequence
 from datetime import datetime

@@ -44,7 +44,7 @@ def run_batch(store: Store, commands: Sequence[Command]) -> list[Answer]:
             entries.append(entry)
             answers[key] = outcome
         batch.write(prefetched, entries, list(touched.values()))
-    return [_answer(command, first, answers) for command in commands]
+    return _in_order(commands, first, answers)
 
 
 def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict[int, Wallet]) -> tuple[Entry, Outcome]:
@@ -153,12 +153,16 @@ def _stored_answer(command: Command, known: Stored) -> Answer:
     return known.outcome
 
 
-def _answer(command: Command, first: dict[Key, Command], answers: dict[Key, Answer]) -> Answer:
-    """The answer of `command`, which may be a second one of the same request_id in this batch."""
-    key = (command.participant_id, command.request_id)
-    leader, answer = first[key], answers[key]
-    if command is leader or isinstance(answer, Refused):
-        return answer
-    if leader.body_hash != command.body_hash:
-        return Refused(Reason.REQUEST_ID_REUSED, field="request_id")
-    return answer.again()
+def _in_order(commands: Sequence[Command], first: dict[Key, Command], answers: dict[Key, Answer]) -> list[Answer]:
+    """One answer a command; the second and later ones of a request_id in this batch are replays."""
+    told: set[Key] = set()
+    result: list[Answer] = []
+    for command in commands:
+        key = (command.participant_id, command.request_id)
+        answer = answers[key]
+        if key in told and not isinstance(answer, Refused):
+            same = command.body_hash == first[key].body_hash
+            answer = answer.again() if same else Refused(Reason.REQUEST_ID_REUSED, field="request_id")
+        told.add(key)
+        result.append(answer)
+    return result

@@ -1,7 +1,7 @@
 """The desk: takes what waits, decides it as one batch, writes once, answers after the commit (DESIGN section 4).
 
-A thread of its own, because database I/O on the server's event loop would wait behind every request being parsed. A lone
-command never waits for a timer: the next batch is whatever queued up while the one before was committing.
+A thread of its own, because database I/O on the server's event loop would wait behind every request being parsed. A
+lone command never waits for a timer: the next batch is whatever queued up while the one before was committing.
 """
 
 import threading
@@ -88,7 +88,7 @@ class Desk:
             except StoreUnavailable as error:
                 outages += 1
                 if outages >= UNAVAILABLE_TRIES:
-                    log.error("store_unavailable", commands=len(commands), tries=outages)
+                    log.warning("store_unavailable", commands=len(commands), tries=outages)
                     return [error] * len(commands)
                 self._pause(UNAVAILABLE_PAUSE_SECONDS)
             except Exception as error:

@@ -19,7 +19,7 @@ class Batch(Protocol):
 
 
 class Store(Protocol):
-    """Opens batches. Raises Contention (run it again) and StoreUnavailable (the outcome is unknown: run it again too)."""
+    """Opens batches. Raises Contention (run it again) and StoreUnavailable (outcome unknown: run it again too)."""
 
     def batch(self) -> AbstractContextManager[Batch]: ...
 

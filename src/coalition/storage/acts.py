@@ -33,8 +33,8 @@ class Acts:
     ) -> ActAnswer:
         """Do `apply` once in one transaction with its claim and its journal entry.
 
-        `apply` works on the connection and returns the answer to store; a Refused it raises is undone and, if its reason is
-        of the stored kind, kept as the answer for ever. `transfers`, asked after `apply`, are the entry's legs. Raises
+        `apply` works on the connection and returns the answer to store; a Refused it raises is undone and, if its reason
+        is of the stored kind, kept as the answer for ever. `transfers`, asked after `apply`, are the entry's legs. Raises
         Refused (also when replaying a decline), Contention after several tries, StoreUnavailable.
         """
         for _ in range(ATTEMPTS):
@@ -48,7 +48,7 @@ class Acts:
                     raise problem from error
         else:
             raise Contention(f"{act.kind.name} met {ATTEMPTS} rivals in a row; send it again")
-        return _told(act, answer)
+        return _told(answer)
 
     def _once(
         self,
@@ -108,7 +108,7 @@ class Acts:
         return ActAnswer(entry, datetime.fromisoformat(told["time"]), replayed=True, answer=stored), refusal
 
 
-def _told(act: Act, answer: tuple[ActAnswer, Refused | None]) -> ActAnswer:
+def _told(answer: tuple[ActAnswer, Refused | None]) -> ActAnswer:
     result, refusal = answer
     if refusal is not None:
         refusal.metadata.setdefault("replayed", str(result.replayed).lower())

@@ -1,7 +1,7 @@
 """Columns on their way to PostgreSQL as array literals.
 
-A batch goes to the database as one array a column, unnested there. Building the literal with `str.join` costs about a tenth
-of adapting every element on its own, which at 50,000 values a batch is most of the client's share.
+A batch goes to the database as one array a column, unnested there. Building the literal with `str.join` costs about a
+tenth of adapting every element on its own, which at 50,000 values a batch is most of the client's share.
 """
 
 from collections.abc import Iterable

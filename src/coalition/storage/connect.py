@@ -58,7 +58,7 @@ def engine(dsn: str, *, size: int = 4) -> sqlalchemy.Engine:
 
 
 def translated(error: psycopg.Error) -> Exception:
-    """The house's own error for a database error: Contention, StoreUnavailable, or the error itself when it is our bug."""
+    """The house's error for a database error: Contention, StoreUnavailable, or the error itself when it is our bug."""
     state = error.sqlstate
     if state in RETRYABLE:
         return Contention(f"the database asks to run this again ({state})")

@@ -1,7 +1,7 @@
 """The journal's own statements: claim a request, take a number, write a batch. Insert only.
 
-Everyone who writes entries (the desk, acts, settlement) does it through here, in this order: claim, locks, `TAKE_NUMBER`,
-`write_batch`, commit.
+Everyone who writes entries (the desk, acts, settlement) does it through here, in this order: claim, locks,
+`take_number`, `write_batch`, commit.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ TAKE_NUMBER: Final = "SELECT nextval('journal_number'), clock_timestamp()"
 
 INSERT_BATCH: Final = "INSERT INTO batches (number, time, count, root, signature) VALUES (%s, %s, %s, %s, %s)"
 INSERT_ENTRIES: Final = """
-INSERT INTO entries (lane, entry_id, kind, reason, participant_id, store_id, terminal_id, request_id, wallet_id, card_id,
-    amount_minor, original_entry_id, agreement_id, agreement_version, business_date, occurred_time, actor,
+INSERT INTO entries (lane, entry_id, kind, reason, participant_id, store_id, terminal_id, request_id, wallet_id,
+    card_id, amount_minor, original_entry_id, agreement_id, agreement_version, business_date, occurred_time, actor,
     sale_reference, answer, leaf)
 SELECT * FROM unnest(%s::smallint[], %s::bigint[], %s::smallint[], %s::smallint[], %s::integer[], %s::integer[],
     %s::integer[], %s::uuid[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::integer[], %s::integer[],
@@ -100,7 +100,7 @@ def write_batch(cursor: Any, number: int, time: datetime, entries: Sequence[Entr
 
 
 def copy_batch(cursor: Any, number: int, time: datetime, entries: Sequence[Entry], seal: Seal) -> None:
-    """Insert a large batch by COPY: the same rows as `write_batch` at a quarter of the cost a row, outside a pipeline."""
+    """Insert a large batch by COPY: the rows of `write_batch` at a quarter of the cost a row, outside a pipeline."""
     for statement, lines in (
         (COPY_ENTRIES, _entry_lines(entries, seal)),
         (COPY_TRANSFERS, _number_lines(_leg_rows(entries))),

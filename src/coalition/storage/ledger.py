@@ -1,8 +1,8 @@
 """One batch of the desk as one transaction: claim, lock, read, number; then write, commit (DESIGN section 4).
 
-READ COMMITTED, every step a statement of its own, so each sees what committed while it waited. Statements of a step travel
-together in pipeline mode: a batch costs three round trips. Planner settings of this session are pinned to index look-ups,
-because a plan made while a table was small would be kept when it no longer is.
+READ COMMITTED, every step a statement of its own, so each sees what committed while it waited. Statements of a step
+travel together in pipeline mode: a small batch costs three round trips. Planner settings of this session are pinned to
+index look-ups, because a plan made while a table was small would be kept when it no longer is.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ import psycopg
 
 from coalition.domain.books import Books, Card, Original, Wallet
 from coalition.domain.commands import Command, Refund
-from coalition.domain.errors import Contention
+from coalition.domain.errors import Contention, LedgerBroken
 from coalition.domain.ids import lane_of_entry
 from coalition.domain.journal import Entry, Notary, Outcome
 from coalition.domain.kinds import Kind
@@ -90,7 +90,8 @@ FROM windows w WHERE w.state = 'OPEN' ORDER BY w.window_id FOR SHARE OF w
 """
 UPDATE_WALLETS: Final = """
 UPDATE wallets w SET balance_minor = new.balance_minor, last_entry_id = new.last_entry_id
-FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS new (lane, wallet_id, balance_minor, last_entry_id)
+FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[])
+    AS new (lane, wallet_id, balance_minor, last_entry_id)
 WHERE w.lane = new.lane AND w.wallet_id = new.wallet_id
 """
 UPDATE_LOTS: Final = """
@@ -287,7 +288,7 @@ class LedgerBatch:
             connection.execute(HOLD_JOURNAL, prepare=True)
             number_row = connection.execute(TAKE_NUMBER, prepare=True)
         windows, epoch = _windows(window_rows)
-        number, time = number_row.fetchone() or (0, datetime.min)
+        number, time = _row(number_row)
         windows, epoch, number, time = self._until_all_open(windows, epoch, number, time)
         if epoch != self.programme.epoch:
             self.programme = self._load(connection)
@@ -315,8 +316,16 @@ class LedgerBatch:
                 window_rows = self._connection.execute(OPEN_WINDOWS, prepare=True)
                 number_row = self._connection.execute(TAKE_NUMBER, prepare=True)
             windows, epoch = _windows(window_rows)
-            number, time = number_row.fetchone() or (number, time)
+            number, time = _row(number_row)
         return windows, epoch, number, time
+
+
+def _row(cursor: "psycopg.Cursor[Any]") -> tuple[Any, ...]:
+    """The one row of a statement that always has one. Raises LedgerBroken otherwise."""
+    row = cursor.fetchone()
+    if row is None:
+        raise LedgerBroken("a statement that always answers one row answered none")
+    return tuple(row)
 
 
 def _windows(cursor: "psycopg.Cursor[Any]") -> tuple[dict[int, int], int]:

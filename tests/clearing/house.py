@@ -1,0 +1,214 @@
+"""A small coalition on a real ledger for the desk's tests: chain stores a and b, a cafe, members with cards."""
+
+import itertools
+import json
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from coalition.audit.notary import BatchNotary
+from coalition.clearing.batch import Answer, run_batch
+from coalition.domain.commands import Command, Purchase, Refund, TopUp
+from coalition.domain.journal import Outcome
+from coalition.domain.reasons import Reason
+from coalition.storage.connect import connect
+from coalition.storage.embedded import SUPERUSER, EmbeddedPostgres
+from coalition.storage.ledger import LedgerStore
+from coalition.storage.migrating import migrate
+from coalition.storage.programme import lay_scheme, load
+
+DAY = date(2017, 1, 15)
+AGREEMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "chain-terms": (
+        "TERMS",
+        {"issuer": "chain:shop", "sellers": ["chain:shop"], "tiers": [{"from_minor": 10_000, "bonus": "1/5"}]},
+    ),
+    "chain-acceptance": ("ACCEPTANCE", {"issuer": "chain:shop", "acquirer": "chain:shop"}),
+    "cafe-acceptance": ("ACCEPTANCE", {"issuer": "chain:shop", "acquirer": "cafe", "interchange": "1/200"}),
+    "chain-acquiring": ("ACQUIRING", {"acquirer": "chain:shop", "operator_fee": "6/1000"}),
+    "cafe-acquiring": ("ACQUIRING", {"acquirer": "cafe", "operator_fee": "6/1000", "commission": "1/100"}),
+    "bar-acquiring": ("ACQUIRING", {"acquirer": "bar"}),
+}
+_databases = itertools.count(1)
+
+
+def new_request_id(age_ms: int = 0) -> UUID:
+    """A version 7 UUID of now."""
+    data = bytearray((time.time_ns() // 1_000_000 - age_ms).to_bytes(6, "big") + os.urandom(10))
+    data[6] = data[6] & 0x0F | 0x70
+    data[8] = data[8] & 0x3F | 0x80
+    return UUID(bytes=bytes(data))
+
+
+@dataclass
+class House:
+    """One ledger database; `terminals` maps a participant's code to (participant_id, store_id, terminal_id)."""
+
+    server: EmbeddedPostgres
+    database: str
+    terminals: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    cards: int = 0
+
+    def dsn(self, role: str = "coalition_app") -> str:
+        return self.server.dsn(role, self.database)
+
+    def store(self) -> LedgerStore:
+        return LedgerStore(self.dsn(), load, lambda _: DAY, BatchNotary(lambda message: message[:8]))
+
+    def query(self, statement: str, *parameters: object) -> list[tuple[Any, ...]]:
+        with connect(self.dsn(SUPERUSER)) as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def execute(self, statement: str, *parameters: object) -> None:
+        with connect(self.dsn(SUPERUSER)) as connection:
+            connection.execute(statement, parameters)
+
+    def new_card(self, recruiter: str = "a", state: str = "ACTIVE") -> bytes:
+        """A member's wallet and its card; the card's token."""
+        self.cards += 1
+        wallet = 1_000 + self.cards * 7
+        token = self.cards.to_bytes(32, "big")
+        lane = wallet % 64
+        self.execute(
+            "INSERT INTO wallets (lane, wallet_id, recruiter_id) VALUES (%s, %s, %s)",
+            lane, wallet, self.terminals[recruiter][0],
+        )  # fmt: skip
+        self.execute(
+            "INSERT INTO cards (lane, card_id, wallet_id, last_four, state, issuer_id)"
+            " VALUES (%s, %s, %s, '0001', %s, 1)",
+            lane, self.cards, wallet, state,
+        )  # fmt: skip
+        self.execute(
+            "INSERT INTO credentials (token, lane, wallet_id, card_id, create_time) VALUES (%s, %s, %s, %s, now())",
+            token, lane, wallet, self.cards,
+        )  # fmt: skip
+        return token
+
+    def purchase(self, at: str, token: bytes, amount: int, request_id: UUID | None = None) -> Purchase:
+        return Purchase(**self._common(at, amount, request_id), token=token)
+
+    def top_up(self, at: str, token: bytes, amount: int, request_id: UUID | None = None) -> TopUp:
+        return TopUp(**self._common(at, amount, request_id), token=token, issuer_id=self.terminals[at][0])
+
+    def refund(self, at: str, original: UUID, amount: int, request_id: UUID | None = None) -> Refund:
+        return Refund(**self._common(at, amount, request_id), original_request_id=original)
+
+    def _common(self, at: str, amount: int, request_id: UUID | None) -> dict[str, Any]:
+        participant, store, terminal = self.terminals[at]
+        return {
+            "participant_id": participant,
+            "store_id": store,
+            "terminal_id": terminal,
+            "actor": f"/t/{at}/main/till",
+            "request_id": request_id or new_request_id(),
+            "amount_minor": amount,
+        }
+
+    def funded_card(self, principal: int = 100_000) -> bytes:
+        """A card with one lot of `principal` plus a fifth as bonus, sold by a."""
+        token = self.new_card()
+        accepted(self.run(self.top_up("a", token, principal))[0])
+        return token
+
+    def run(self, *commands: Command) -> list[Answer]:
+        """Run one batch on a connection of its own."""
+        store = self.store()
+        try:
+            return run_batch(store, commands)
+        finally:
+            store.close()
+
+    def check_books(self) -> None:
+        """Promises 3 and 4: every unit sums to zero per entry, wallets are their lots and the fold of the journal."""
+        assert [] == self.query("SELECT entry_id FROM transfers WHERE amount_minor <= 0 OR debit = credit")
+        folds = self.query(
+            """
+            SELECT w.wallet_id, w.balance_minor, coalesce(l.face, 0)::bigint, coalesce(t.amount, 0)::bigint
+            FROM wallets w
+            LEFT JOIN (SELECT wallet_id, sum(face) AS face FROM lots GROUP BY wallet_id) l USING (wallet_id)
+            LEFT JOIN (SELECT e.wallet_id, sum(CASE WHEN t.credit = 1::bigint << 48 THEN t.amount_minor
+                                                    WHEN t.debit = 1::bigint << 48 THEN -t.amount_minor ELSE 0 END)
+                              AS amount
+                       FROM transfers t JOIN entries e USING (lane, entry_id) GROUP BY e.wallet_id) t USING (wallet_id)
+            """
+        )
+        assert [] == [row for row in folds if len(set(row[1:])) != 1]
+        owed = self.query(
+            """
+            SELECT (SELECT coalesce(sum(principal), 0)::bigint FROM lots),
+                   (SELECT coalesce(sum(face - principal), 0)::bigint FROM lots),
+                   (SELECT coalesce(sum(CASE WHEN debit >> 48 = 2 THEN amount_minor ELSE 0 END)
+                                  - sum(CASE WHEN credit >> 48 = 2 THEN amount_minor ELSE 0 END), 0)::bigint
+                    FROM transfers),
+                   (SELECT coalesce(sum(CASE WHEN debit >> 48 = 3 THEN amount_minor ELSE 0 END)
+                                  - sum(CASE WHEN credit >> 48 = 3 THEN amount_minor ELSE 0 END), 0)::bigint
+                    FROM transfers)
+            """
+        )[0]
+        assert owed[0] == owed[2]
+        assert owed[1] == owed[3]
+
+
+def new_house(server: EmbeddedPostgres) -> House:
+    """A fresh database with the scheme, participants a and b (chain shop), cafe and bar, and their agreements."""
+    house = House(server, f"desk_{next(_databases)}")
+    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {house.database}")
+    migrate(house.dsn(SUPERUSER))
+    with connect(house.dsn(SUPERUSER)) as connection:
+        lay_scheme(
+            connection,
+            deployment_id=UUID(int=1),
+            display_name="Test",
+            trust_domain="coalition.example",
+            zone="Asia/Shanghai",
+            currency_code="CNY",
+            lane_count=64,
+            time=datetime(2017, 1, 1, tzinfo=UTC),
+            business_date=DAY,
+        )
+        for code, chain in (("a", "shop"), ("b", "shop"), ("cafe", None), ("bar", None)):
+            house.terminals[code] = _add_participant(connection, code, chain)
+        for code, (kind, content) in AGREEMENTS.items():
+            connection.execute(
+                "WITH agreement AS (INSERT INTO agreements (code, kind, create_time) VALUES (%s, %s, now())"
+                " RETURNING agreement_id) INSERT INTO agreement_versions (agreement_id, version, effective_from,"
+                " content, create_time) SELECT agreement_id, 1, '2017-01-01', %s, now() FROM agreement",
+                (code, kind, json.dumps(content)),
+            )
+        connection.execute("UPDATE config_epoch SET epoch = epoch + 1")
+    return house
+
+
+def _add_participant(connection: "psycopg.Connection[Any]", code: str, chain: str | None) -> tuple[int, int, int]:
+    row = connection.execute(
+        """
+        WITH participant AS (INSERT INTO participants (code, display_name, role, chain_code, create_time)
+                             VALUES (%s, %s, 'STORE', %s, now()) RETURNING participant_id),
+             store AS (INSERT INTO stores (participant_id, code, display_name, create_time)
+                       SELECT participant_id, 'main', 'Main', now() FROM participant
+                       RETURNING participant_id, store_id),
+             terminal AS (INSERT INTO terminals (store_id, code, create_time) SELECT store_id, 'till', now() FROM store
+                          RETURNING store_id, terminal_id)
+        SELECT participant_id, store_id, terminal_id FROM store JOIN terminal USING (store_id)
+        """,
+        (code, code, chain),
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1], row[2]
+
+
+def accepted(answer: Outcome | Exception) -> Outcome:
+    assert isinstance(answer, Outcome)
+    assert Reason.ACCEPTED == answer.reason
+    return answer
+
+
+def reasons(answers: Sequence[Answer]) -> list[Reason]:
+    return [answer.reason for answer in answers]
