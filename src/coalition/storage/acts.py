@@ -33,9 +33,9 @@ class Acts:
     ) -> ActAnswer:
         """Do `apply` once in one transaction with its claim and its journal entry.
 
-        `apply` works on the connection and returns the answer to store; a Refused it raises is undone and, if its reason
-        is of the stored kind, kept as the answer for ever. `transfers`, asked after `apply`, are the entry's legs. Raises
-        Refused (also when replaying a decline), Contention after several tries, StoreUnavailable.
+        `apply` works on the connection and returns the answer to store; a Refused it raises is undone and, if its
+        reason is of the stored kind, kept as the answer for ever. `transfers`, asked after `apply`, are the entry's
+        legs. Raises Refused (also when replaying a decline), Contention after several tries, StoreUnavailable.
         """
         for _ in range(ATTEMPTS):
             try:
