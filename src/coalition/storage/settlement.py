@@ -27,7 +27,7 @@ from coalition.storage.positions import Position
 
 # While the close waits for the table, every later batch waits behind it: give up before a till does, and ask again.
 LOCK_PATIENCE: Final = "5s"
-WHOLE_JOURNAL_PATIENCE: Final = "1h"  # about ten million transfers a second are read, on two cores
+WHOLE_JOURNAL_PATIENCE: Final = "1h"  # 2.4 million transfers were summed in half a second on two cores
 ACTOR: Final = "/op/settlement"
 
 WINDOWS = """
