@@ -1,7 +1,6 @@
 """What the tests of HQ's office and of reception share: a ledger and a key database, migrated, laid and empty."""
 
 import hashlib
-import itertools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +32,12 @@ LANES = 8
 SMALL = {"shared_buffers": "32MB", "max_connections": "60", "min_wal_size": "80MB", "fsync": "off"}
 
 Answer = TypeVar("Answer")
-_numbers = itertools.count(1)
+# Partitions are emptied with their parents.
+TABLES = """
+SELECT oid::regclass::text FROM pg_class
+WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
+    AND relname <> 'alembic_version'
+"""
 
 
 class PlainNotary:
@@ -79,7 +83,7 @@ class House:
 
 @contextmanager
 def running_postgres(directory: Path) -> Iterator[EmbeddedPostgres]:
-    """One server whose databases `coalition` and `keydb` are migrated templates."""
+    """One server with both databases at this release's schema."""
     postgres = EmbeddedPostgres(directory, "ledger", settings=SMALL, databases=("coalition", "keydb"))
     with postgres:
         migrate(postgres.dsn("coalition", "coalition"), LEDGER)
@@ -87,24 +91,19 @@ def running_postgres(directory: Path) -> Iterator[EmbeddedPostgres]:
         yield postgres
 
 
-@contextmanager
-def empty_house(postgres: EmbeddedPostgres, *, with_keydb: bool = True) -> Iterator[House]:
-    """A fresh copy of the ledger, its scheme laid, and of the key database."""
-    number = next(_numbers)
-    copies = {f"ledger_{number}": "coalition"} | ({f"keydb_{number}": "keydb"} if with_keydb else {})
-    ledger, keydb = f"ledger_{number}", f"keydb_{number}"
-    with connect(postgres.dsn("coalition", "postgres")) as owner:
-        for copy, template in copies.items():
-            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log")
-            owner.execute(statement.format(sql.Identifier(copy), sql.Identifier(template)))
-    with connect(postgres.dsn("coalition_app", ledger)) as connection:
+def empty_house(postgres: EmbeddedPostgres) -> House:
+    """Both databases, emptied of what the test before left, with a scheme laid."""
+    for database in ("coalition", "keydb"):
+        with connect(postgres.dsn("coalition", database)) as owner:
+            tables = owner.execute(TABLES).fetchall()
+            owner.execute(f"TRUNCATE {', '.join(table for (table,) in tables)} RESTART IDENTITY")
+    with connect(postgres.dsn("coalition", "coalition")) as owner:
+        owner.execute("INSERT INTO config_epoch (epoch) VALUES (1)")
+    with connect(postgres.dsn("coalition_app", "coalition")) as connection:
         lay(connection)
         row = connection.execute("SELECT operator_id FROM scheme").fetchone()
     assert row is not None
-    yield House(postgres, ledger, keydb, row[0])
-    with connect(postgres.dsn("coalition", "postgres")) as owner:
-        for copy in copies:
-            owner.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(copy)))
+    return House(postgres, "coalition", "keydb", row[0])
 
 
 def lay(connection: Connection, **changes: Any) -> bool:

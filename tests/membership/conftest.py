@@ -1,4 +1,4 @@
-"""A server for this folder's tests; every test has databases of its own."""
+"""A server for this folder's tests; every test finds its databases empty."""
 
 import os
 import shutil
@@ -25,9 +25,8 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture
-def house(postgres: EmbeddedPostgres) -> Iterator[House]:
-    with empty_house(postgres) as laid:
-        yield laid
+def house(postgres: EmbeddedPostgres) -> House:
+    return empty_house(postgres)
 
 
 @pytest.fixture(scope="package")

@@ -1,4 +1,4 @@
-"""A server for this folder's tests; every test has databases of its own."""
+"""A server for this folder's tests; every test finds its databases empty."""
 
 import shutil
 import tempfile
@@ -22,6 +22,5 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture
-def house(postgres: EmbeddedPostgres) -> Iterator[House]:
-    with empty_house(postgres, with_keydb=False) as laid:
-        yield laid
+def house(postgres: EmbeddedPostgres) -> House:
+    return empty_house(postgres)

@@ -66,13 +66,13 @@ class Office:
 
         PARTICIPANT_UNKNOWN; FIELD_INVALID for the operator and the custody, without whom nothing settles.
         """
-        check_code(code)
+        check_code(code, "participant")
         check_among(state, STATES, "state")
 
         def apply(books: ProgrammeBooks) -> Answer:
-            participant = _participant(books, code, "code")
+            participant = _participant(books, code)
             if participant.role not in ROLES:
-                raise invalid("code", "a participant other than the operator and the custody")
+                raise invalid("participant", "a participant other than the operator and the custody")
             books.set_participant_state(participant.participant_id, state)
             return {"participant": code, "state": state}
 
@@ -240,10 +240,10 @@ class Office:
         return wanted[-1]
 
 
-def _participant(books: ProgrammeBooks, code: str, field: str = "participant") -> Participant:
+def _participant(books: ProgrammeBooks, code: str) -> Participant:
     participant = books.participant(code)
     if participant is None:
-        raise Refused(Reason.PARTICIPANT_UNKNOWN, field, {"participant": code})
+        raise Refused(Reason.PARTICIPANT_UNKNOWN, "participant", {"participant": code})
     return participant
 
 

@@ -15,10 +15,17 @@ Cursor: TypeAlias = psycopg.Cursor[tuple[Any, ...]]
 
 
 @contextmanager
-def leased_cursor(lease: Lease) -> Iterator[Cursor]:
-    """A cursor for reads or for single statements. Raises StoreUnavailable or Contention for the database's errors."""
+def leased(lease: Lease) -> Iterator[Connection]:
+    """A connection. Raises StoreUnavailable or Contention for the database's errors, also when none can be had."""
     try:
-        with lease() as connection, connection.cursor(row_factory=tuple_row) as cursor:
-            yield cursor
+        with lease() as connection:
+            yield connection
     except psycopg.Error as error:
         raise translated(error) from error
+
+
+@contextmanager
+def leased_cursor(lease: Lease) -> Iterator[Cursor]:
+    """A cursor for reads or for single statements, as `leased`."""
+    with leased(lease) as connection, connection.cursor(row_factory=tuple_row) as cursor:
+        yield cursor

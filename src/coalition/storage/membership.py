@@ -17,7 +17,7 @@ from coalition.domain.members import CardPointer, CardRow, MemberRow, NewCard, N
 from coalition.domain.programme import Participant
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
-from coalition.storage.lease import Cursor, Lease, leased_cursor
+from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
 
 MEMBER: Final = """
 SELECT m.member_id, m.wallet_id, m.state, p.code, m.create_time
@@ -50,7 +50,7 @@ class MemberStore:
             with connection.cursor(row_factory=tuple_row) as cursor:
                 return apply(MemberBooks(cursor, self._lane_count))
 
-        with self._lease() as connection:
+        with leased(self._lease) as connection:
             return self._acts.perform(connection, act, work)
 
     def member(self, member_id: UUID) -> MemberRow | None:

@@ -19,7 +19,7 @@ from coalition.domain.errors import LedgerBroken
 from coalition.domain.programme import Participant, Store, Terminal
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
-from coalition.storage.lease import Cursor, Lease, leased_cursor
+from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
 
 RAISE_EPOCH: Final = "UPDATE config_epoch SET epoch = epoch + 1"
 VERSIONS: Final = """
@@ -47,7 +47,7 @@ class ProgrammeStore:
                 cursor.execute(RAISE_EPOCH)
                 return apply(ProgrammeBooks(cursor))
 
-        with self._lease() as connection:
+        with leased(self._lease) as connection:
             return self._acts.perform(connection, act, work)
 
     def list_participants(self, after: str | None, limit: int) -> list[ParticipantRecord]:
