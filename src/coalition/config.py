@@ -3,6 +3,7 @@
 The only reader of the environment. A bad value is refused with the setting's name before anything is started.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -117,3 +118,13 @@ def _told(name: str, sentence: str) -> str:
     if name not in Settings.model_fields:
         return f"setting {name} does not exist: remove it from {SETTINGS_FILE} or the environment"
     return f"setting {name} ({PREFIX}{name.upper()}): {sentence.removeprefix('Value error, ')}"
+
+
+def environment_of(settings: Settings) -> dict[str, str]:
+    """The environment for a child process that is to have the same settings."""
+    said = {
+        f"{PREFIX}{name.upper()}": str(value.resolve() if isinstance(value, Path) else value)
+        for name in Settings.model_fields
+        if (value := getattr(settings, name)) is not None
+    }
+    return {**os.environ, **said}

@@ -3,10 +3,16 @@
 from typing import Any, Final
 from uuid import UUID
 
+import psycopg
+
+from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import lane_of_request
 from coalition.domain.journal import Outcome
+from coalition.domain.programme import Programme
 from coalition.domain.wallet_lines import HeldLot, Holding, WalletLine
+from coalition.storage.connect import translated
 from coalition.storage.lease import Lease, leased_cursor
+from coalition.storage.programme import load
 
 HOLDING: Final = """
 SELECT c.state, c.last_four, w.lane, w.wallet_id, coalesce(w.balance_minor, 0), clock_timestamp(),
@@ -64,3 +70,21 @@ class WalletReads:
         with leased_cursor(self._lease) as cursor:
             row = cursor.execute(KNOWN, (lane, request_id, participant_id)).fetchone()
         return bool(row and row[0])
+
+
+def read_programme(lease: Lease) -> Programme:
+    """The programme as of now. Raises LedgerBroken before the scheme is laid."""
+    try:
+        with lease() as connection:
+            return load(connection)
+    except psycopg.Error as error:
+        raise translated(error) from error
+
+
+def read_epoch(lease: Lease) -> int:
+    """How often the programme was changed; cheap, so that it can be asked every second."""
+    with leased_cursor(lease) as cursor:
+        row = cursor.execute("SELECT epoch FROM config_epoch").fetchone()
+    if row is None:
+        raise LedgerBroken("config_epoch has no row")
+    return int(row[0])
