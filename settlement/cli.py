@@ -214,6 +214,15 @@ def status_command(
     )
 
 
+@app.command(name="serve")
+def serve_command() -> None:
+    """Serve SettlementService to headquarters at settlement_listen, until it is stopped."""
+    from coalition.config import load_settings  # noqa: PLC0415 - the other commands start in a fraction of the time
+    from settlement.serve import serve  # noqa: PLC0415 - the same: it opens the front door's libraries
+
+    raise typer.Exit(serve(load_settings()))
+
+
 @contextmanager
 def told(as_json: bool) -> Iterator[None]:
     """With --json, a command that has nothing to do still prints how things stand."""

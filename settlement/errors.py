@@ -3,7 +3,8 @@
 SettlementError
 |- NothingToDo     it was done before, or its time has not come: exit code 2
 `- NeedsHuman      something must be decided or repaired first: exit code 1
-   `- BooksDiffer  two ways to the same figures disagree; `differences` says where
+   |- ChangedMeanwhile  what was checked was not what would be written; run it again
+   `- BooksDiffer       two ways to the same figures disagree; `differences` says where
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,10 @@ class NothingToDo(SettlementError):
 
 class NeedsHuman(SettlementError):
     """The command changed nothing; the sentence says what to do first."""
+
+
+class ChangedMeanwhile(NeedsHuman):
+    """Somebody else wrote while the figures were being checked; running it again is right."""
 
 
 class BooksDiffer(NeedsHuman):

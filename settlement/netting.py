@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from coalition.domain.accounts import AccountKind, TransferCode, Unit, kind_of, parties_of
+from coalition.domain.acts import Act
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.journal import Notary
 from coalition.followers.positions import PositionsFollower
@@ -16,7 +17,7 @@ from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
 from coalition.storage.positions import Claim, Party, Position
 from settlement import multilateral
-from settlement.errors import BooksDiffer, NeedsHuman, NothingToDo
+from settlement.errors import BooksDiffer, ChangedMeanwhile, NeedsHuman, NothingToDo
 
 CODE_NAMES: Final = {int(code): code.name for code in TransferCode}
 
@@ -41,8 +42,9 @@ def net(
     label: str,
     *,
     notary: Notary,
+    order: Act | None = None,
 ) -> Netted:
-    """Net the window and post its NETTING entry. Needs an autocommit connection.
+    """Net the window and post its NETTING entry, as the answer to `order` if there is one. Needs autocommit.
 
     Folds what the follower has not folded yet. Raises NothingToDo if it is netted already, NeedsHuman if it is still
     open, unknown, or an older window of the calendar waits, BooksDiffer if the figures do not agree.
@@ -60,9 +62,11 @@ def net(
         if window.state != "CLOSED":
             raise already(window)
         if folded.bilateral(connection, window.window_id) != claims or folded.parties(connection) != parties:
-            raise NeedsHuman(f"the fold or the participants changed while {label} was being checked: run it again")
+            raise ChangedMeanwhile(
+                f"the fold or the participants changed while {label} was being checked: run it again"
+            )
         store.store_net_positions(connection, window.window_id, positions)
-        entry = store.post_netting(connection, window, positions, known=scheme, notary=notary)
+        entry = store.post_netting(connection, window, positions, known=scheme, notary=notary, order=order)
     gross_minor, net_minor = multilateral.gross(claims), multilateral.paid(positions)
     return Netted(
         calendar,

@@ -1,7 +1,7 @@
 """SettlementService: windows, positions, claims, and HQ's two orders, close and net.
 
-A participant's headquarters reads the rows that concern itself. The orders are carried out by whoever is handed in as
-`month`: the settlement server has one, under a database role that may close windows; another server has none.
+A participant's headquarters reads the rows that concern itself. The orders are carried out by what is handed in as
+`month`, under a database role that may close windows: the settlement server's.
 """
 
 import asyncio
@@ -70,11 +70,9 @@ class Month(Protocol):
 
 
 class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
-    """`month` None: this server carries out no orders, and says which one does."""
+    """Reads and orders block, so each runs in a worker thread."""
 
-    def __init__(
-        self, reads: MonthReads, programme: HasProgramme, request_ids: RequestIds, month: Month | None
-    ) -> None:
+    def __init__(self, reads: MonthReads, programme: HasProgramme, request_ids: RequestIds, month: Month) -> None:
         self._reads = reads
         self._programme = programme
         self._request_ids = request_ids
@@ -104,9 +102,9 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
     async def CloseWindow(
         self, request: settlement_pb2.CloseWindowRequest, context: Any
     ) -> settlement_pb2.CloseWindowResponse:
-        month, calendar = self._orders(), request.calendar or CALENDAR_DEFAULT
+        calendar = request.calendar or CALENDAR_DEFAULT
         act = await act_of(caller(context), Kind.WINDOW_CLOSED, request, self._request_ids)
-        answer = await asyncio.to_thread(month.close, act, calendar, request.label)
+        answer = await asyncio.to_thread(self._month.close, act, calendar, request.label)
         window = await self._window(calendar, request.label)
         following = await self._window(calendar, str(answer.answer["next_label"]))
         # As they stood when the window was closed, so that a repetition is answered the same.
@@ -123,9 +121,9 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
     async def NetWindow(
         self, request: settlement_pb2.NetWindowRequest, context: Any
     ) -> settlement_pb2.NetWindowResponse:
-        month, calendar = self._orders(), request.calendar or CALENDAR_DEFAULT
+        calendar = request.calendar or CALENDAR_DEFAULT
         act = await act_of(caller(context), Kind.NETTING, request, self._request_ids)
-        answer = await asyncio.to_thread(month.net, act, calendar, request.label)
+        answer = await asyncio.to_thread(self._month.net, act, calendar, request.label)
         window = await self._window(calendar, request.label)
         totals = await asyncio.to_thread(self._reads.netted_totals, window.window_id)
         return settlement_pb2.NetWindowResponse(
@@ -185,11 +183,6 @@ class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
         if window is None:
             raise Refused(Reason.WINDOW_UNKNOWN, "label", {"calendar": named, "label": label})
         return window
-
-    def _orders(self) -> Month:
-        if self._month is None:
-            raise Refused(Reason.PERMISSION_DENIED, metadata={"served_by": "the settlement server"})
-        return self._month
 
     @property
     def _currency_code(self) -> str:

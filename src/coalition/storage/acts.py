@@ -50,6 +50,21 @@ class Acts:
             raise Contention(f"{act.kind.name} met {ATTEMPTS} rivals in a row; send it again")
         return _told(answer)
 
+    def told_before(self, connection: Connection, act: Act) -> ActAnswer | None:
+        """The stored answer of an act that was done already; None where it was not.
+
+        Raises Refused when that answer was a decline, or the request_id was used for another act (REQUEST_ID_REUSED).
+        """
+        parameters = claim_parameters([act], self._lane_count)
+        try:
+            with connection.cursor() as cursor:
+                if cursor.execute(STORED, parameters[:3]).fetchone() is None:
+                    return None
+                answer = self._stored(cursor, act, parameters)
+        except psycopg.Error as error:
+            raise translated(error) from error
+        return _told(answer)
+
     def _once(
         self,
         connection: Connection,

@@ -223,25 +223,34 @@ def store_net_positions(connection: Connection, window_id: int, positions: Seque
 
 
 def post_netting(
-    connection: Connection, window: Window, positions: Sequence[Position], *, known: Scheme, notary: Notary
+    connection: Connection,
+    window: Window,
+    positions: Sequence[Position],
+    *,
+    known: Scheme,
+    notary: Notary,
+    order: Act | None = None,
 ) -> Entry:
     """Post the window's one NETTING entry, a batch of its own: afterwards its CLEARING accounts stand at zero.
 
     Debtor: DUE(p)->CLEARING(p); creditor: CLEARING(p)->DUE(p) (SUMS section 4). An empty month posts an entry without
-    transfers. Its request_id follows from the window, so that a second one collides. Marks the window NETTED.
+    transfers. It answers `order`; without one its request_id follows from the window, so that a second one collides.
+    Marks the window NETTED.
     """
     body: dict[str, JSON] = {
         "calendar": window.calendar,
         "label": window.label,
         "positions": [[position.participant_id, position.unit, position.net_minor] for position in positions],
     }
-    request_id = uuid5(known.deployment_id, f"netting/{window.window_id}/{window.netting_entry_id or 0}")
-    lane = lane_of_request(request_id, known.lane_count)
-    act = Act(Kind.NETTING, known.operator_id, request_id, body_hash(Kind.NETTING, body), ACTOR)
+    own_id = uuid5(known.deployment_id, f"netting/{window.window_id}/{window.netting_entry_id or 0}")
+    act = order or Act(Kind.NETTING, known.operator_id, own_id, body_hash(Kind.NETTING, body), ACTOR)
+    lane = lane_of_request(act.request_id, known.lane_count)
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, claim_parameters([act], known.lane_count))
         if cursor.rowcount == 0:
-            raise LedgerBroken(f"window {window.label} is CLOSED although its netting {request_id} is in the journal")
+            raise LedgerBroken(
+                f"window {window.label} is CLOSED although its netting {act.request_id} is in the journal"
+            )
         cursor.execute(HOLD_JOURNAL)
         cursor.execute(TAKE_NUMBER)
         taken: tuple[int, datetime] | None = cursor.fetchone()
@@ -255,7 +264,7 @@ def post_netting(
             kind=act.kind,
             reason=Reason.ACCEPTED,
             participant_id=act.participant_id,
-            request_id=request_id,
+            request_id=act.request_id,
             body_hash=act.body_hash,
             actor=act.actor,
             amount_minor=moved,

@@ -1,0 +1,93 @@
+"""HQ's own server process: SettlementService alone, under the database role coalition_settlement.
+
+The same assembly, identities and permission table as the coalition's server; only this one closes and nets. It joins
+the databases that are running and never starts or migrates one.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Final
+
+import structlog
+
+from coalition.bootstrap import (
+    business_date_in,
+    databases,
+    key_ring,
+    notary,
+    path_parser,
+    server_credentials,
+    utc_now,
+)
+from coalition.config import Settings
+from coalition.domain.journal import Notary
+from coalition.followers.positions import PositionsFollower
+from coalition.log import set_up_log
+from coalition.server.assembly import Credentials
+from coalition.server.front_door import FrontDoor
+from coalition.server.identity import Identities
+from coalition.server.programme_watch import ProgrammeWatch
+from coalition.server.request_ids import RequestIds
+from coalition.server.settlement_service import SettlementService
+from coalition.storage.acts import Acts
+from coalition.storage.connect import Connection, connect
+from coalition.storage.month_reads import MonthReads
+from coalition.storage.pool import open_pool
+from coalition.storage.reads import WalletReads, read_epoch, read_programme
+from settlement.orders import Orders
+
+POOL_SIZE: Final = 6  # HQ asks seldom; of the connections that the tills' server leaves
+APPLICATION: Final = "coalition settlement"
+
+log = structlog.get_logger(__name__)
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit code. Belongs to the main thread.
+
+    Raises CoalitionError when it cannot start: no database, no scheme yet, address taken.
+    """
+    set_up_log(settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with databases(settings, attach=True) as opened:
+        credentials, seal = server_credentials(settings), notary(key_ring(settings))
+        with settlement_server(settings, opened.dsn("settlement"), credentials, seal) as front_door:
+            log.info("settlement_server_started", address=front_door.open())
+            stop.wait()
+        log.info("settlement_server_stopped")
+    return 0
+
+
+@contextmanager
+def settlement_server(settings: Settings, dsn: str, credentials: Credentials, seal: Notary) -> Iterator[FrontDoor]:
+    """A furnished server, to be opened; at the end calls in the house are answered, then its connections close."""
+
+    def open_connection() -> Connection:
+        return connect(dsn, APPLICATION)
+
+    with ExitStack() as closing:
+        lease = closing.enter_context(open_pool(dsn, size=POOL_SIZE, application=APPLICATION)).connection
+        watch = ProgrammeWatch(lambda: read_programme(lease), lambda: read_epoch(lease))
+        scheme = watch.current.scheme
+        acts = Acts(scheme.lane_count, business_date_in(scheme.zone), seal)
+        follower = PositionsFollower(open_connection, utc_now, time.sleep)
+        service = SettlementService(
+            MonthReads(lease),
+            watch,
+            RequestIds(WalletReads(lease, scheme.lane_count), lambda: int(utc_now().timestamp() * 1000)),
+            Orders(lease, acts, follower, seal, time.sleep),
+        )
+        stop = threading.Event()
+        watcher = threading.Thread(target=watch.run, args=(stop,), name="programme watch", daemon=True)
+        watcher.start()
+        closing.callback(watcher.join)
+        closing.callback(stop.set)
+        identities = Identities(path_parser(settings.trust_domain), watch)
+        front_door = FrontDoor(lambda: (service,), credentials, identities, settings.settlement_listen)
+        closing.callback(front_door.close)
+        yield front_door
