@@ -24,7 +24,7 @@ import structlog
 from coalition.audit.notary import BatchNotary
 from coalition.clearing.desk import Desk
 from coalition.config import SettingInvalid, Settings, environment_of, load_settings
-from coalition.domain.errors import Contention
+from coalition.domain.errors import CoalitionError, Contention
 from coalition.domain.journal import Notary
 from coalition.followers.positions import PositionsFollower
 from coalition.log import set_up_log
@@ -44,6 +44,7 @@ from coalition.storage.acts import Acts
 from coalition.storage.audit_reads import AuditReads
 from coalition.storage.connect import Connection, connect
 from coalition.storage.embedded import EmbeddedPostgres, read_attach_file, remove_attach_file, write_attach_file
+from coalition.storage.embedded_error import EmbeddedError
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.lease import Lease
 from coalition.storage.ledger import LedgerStore
@@ -58,6 +59,7 @@ from coalition.storage.reads import WalletReads, read_epoch, read_programme
 from keys import (
     CertificateFiles,
     KeyRing,
+    KeysError,
     SpiffeError,
     WrappedKey,
     certificate_files,
@@ -81,6 +83,9 @@ SUPERVISE_SECONDS: Final = 0.5
 CHILD_SECONDS: Final = 15.0
 # Two threads of Python take turns every 5 ms by default: far longer than a batch takes to decide. Measured in bench.
 SWITCH_SECONDS: Final = 0.001
+
+# What every room says when the house cannot be put together: each sentence names the cause and its cure.
+HOUSE_ERRORS: Final = (CoalitionError, EmbeddedError, KeysError)
 
 log = structlog.get_logger(__name__)
 Say = Callable[[str], None]
