@@ -35,6 +35,7 @@ from coalition.server.audit_service import AuditService
 from coalition.server.front_door import FrontDoor
 from coalition.server.identity import Identities, ParsePath
 from coalition.server.member_service import MemberService
+from coalition.server.portal_service import PortalService
 from coalition.server.programme_service import ProgrammeService
 from coalition.server.programme_watch import ProgrammeWatch
 from coalition.server.request_ids import RequestIds
@@ -52,6 +53,7 @@ from coalition.storage.membership import MemberStore
 from coalition.storage.migrating import KEYDB, LEDGER, check_schema, migrate
 from coalition.storage.partitions import ensure_partitions
 from coalition.storage.pool import open_pool
+from coalition.storage.portal_reads import PortalReads
 from coalition.storage.programme import lay_scheme, load
 from coalition.storage.programme_reads import ProgrammeReads
 from coalition.storage.programme_store import ProgrammeStore
@@ -348,6 +350,7 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
             ProgrammeService(office, ProgrammeReads(lease), watch, request_ids),
             MemberService(reception, watch, request_ids),
             AuditService(AuditReads(lease, lane_count, time.sleep), watch),
+            PortalService(PortalReads(lease), reads, watch),
         )
 
     identities = Identities(path_parser(settings.trust_domain), watch)
