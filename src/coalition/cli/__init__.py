@@ -1,4 +1,17 @@
 """The command line: starts the server, and speaks to one as a client.
 
 Knows the client, replay, config and bootstrap. Never decides about value and never opens a database by itself.
+Exit codes: 0 done, 1 refused by the service, 2 wrong command line or configuration, 3 the server does not answer.
 """
+
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    # Imported here, so that importing a module of this room does not build the whole command line.
+    from coalition.cli.application import run
+
+    return run(arguments)

@@ -2,15 +2,16 @@
 
 from typing import Final
 
-# A batch of 1,000 operations is below 400 KiB, a page of 1,000 journal entries below 2 MiB.
-MESSAGE_BYTES_MAX: Final = 4 * 1024 * 1024
+# The server's own bounds: a request of 1 MiB (a batch of 1,000 operations is below 400 KiB), an answer of 4 MiB.
+REQUEST_BYTES_MAX: Final = 1024 * 1024
+RESPONSE_BYTES_MAX: Final = 4 * REQUEST_BYTES_MAX
 
 
 def channel_options(*, own_transport: bool) -> list[tuple[str, int]]:
     """Options of a channel. `own_transport`: a TCP connection of its own, for load that one connection cannot carry."""
     return [
-        ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-        ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+        ("grpc.max_send_message_length", REQUEST_BYTES_MAX),
+        ("grpc.max_receive_message_length", RESPONSE_BYTES_MAX),
         # A server that restarts is found again in a fraction of a second; gRPC's default is 1 s, growing to 120 s.
         ("grpc.initial_reconnect_backoff_ms", 100),
         ("grpc.min_reconnect_backoff_ms", 100),

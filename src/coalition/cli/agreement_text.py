@@ -1,0 +1,49 @@
+"""An agreement as people read it: one line for a list, one field a line for itself."""
+
+from typing import Any, Final
+
+from google.protobuf.descriptor import FieldDescriptor
+
+from coalition.cli.agreement_content import Content, content_of, rate_text
+from coalition.cli.money import format_amount
+from coalition.cli.output import short_name
+from coalition.v1.programme_pb2 import Acceptance, Acquiring, Agreement, Rate, Terms, Tier
+
+MINOR_SUFFIX: Final = "_minor"
+
+
+def parties(content: Content) -> str:
+    """Who an agreement is between."""
+    match content:
+        case Terms():
+            return f"{content.issuer} sells"
+        case Acceptance():
+            refused = content.HasField("accepted") and not content.accepted
+            return f"{content.acquirer} {'refuses' if refused else 'takes'} value of {content.issuer}"
+        case Acquiring():
+            return f"{content.acquirer} pays"
+
+
+def described(currency_code: str, agreement: Agreement) -> str:
+    """An agreement, one field a line; a list has a line for each of its items."""
+    until = f" until the day before {agreement.effective_until}" if agreement.effective_until else ""
+    kind = str(agreement.WhichOneof("content")).upper()
+    fields = [
+        f"  {field.name.removesuffix(MINOR_SUFFIX)}: {_value_text(currency_code, field, item)}"
+        for field, value in content_of(agreement).ListFields()
+        for item in (value if field.is_repeated else [value])
+    ]
+    first = f"{kind} {agreement.code}, version {agreement.version}, in force from {agreement.effective_from}{until}"
+    return "\n".join([first, *fields])
+
+
+def _value_text(currency_code: str, field: FieldDescriptor, value: Any) -> str:
+    if isinstance(value, Rate):
+        return rate_text(value)
+    if isinstance(value, Tier):
+        return f"from {format_amount(value.from_minor, currency_code)} a bonus of {rate_text(value.bonus)}"
+    if field.name.endswith(MINOR_SUFFIX):
+        return format_amount(value, currency_code)
+    if field.enum_type is not None:
+        return short_name(field, value)
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)

@@ -1,0 +1,96 @@
+"""All commands under one roof, and what each way of failing exits with."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import typer
+
+from coalition.cli import house, tills, windows
+from coalition.cli.agreements import agreement_app
+from coalition.cli.cards import card_app
+from coalition.cli.manual import manual
+from coalition.cli.members import member_app
+from coalition.cli.output import console
+from coalition.cli.participants import participant_app, store_app, terminal_app
+from coalition.cli.refusals import show_refusal, show_unreachable
+from coalition.cli.replay import demo, replay_app
+from coalition.client import CallRefused, CertificateMissing, ServerUnreachable
+from coalition.config import SettingInvalid
+
+DONE: Final = 0
+REFUSED: Final = 1
+WRONG_USAGE: Final = 2
+NO_ANSWER: Final = 3
+
+HOUSE: Final = "The house"
+HEADQUARTERS: Final = "Headquarters"
+COUNTER: Final = "The counter"
+TILL: Final = "The till"
+MONTH: Final = "The month"
+
+app = typer.Typer(
+    name="coalition",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""One member card, one wallet, one monthly settlement for many merchants.
+
+    Start a server with: coalition serve. It prints what to type next. Every command's --help ends with an example, and
+    coalition help is one page on amounts, identities and cards. The month is closed by: python -m settlement""",
+)
+
+app.command("serve", rich_help_panel=HOUSE, epilog="Example: coalition serve")(house.serve)
+app.command("demo", rich_help_panel=HOUSE, epilog="Example: coalition demo --months 1 --members 300")(demo)
+app.add_typer(replay_app, name="replay", rich_help_panel=HOUSE)
+app.command("migrate", rich_help_panel=HOUSE, epilog="Example: coalition migrate")(house.migrate)
+app.command("check", rich_help_panel=HOUSE, epilog="Example: coalition check")(house.check)
+app.command("certificate", rich_help_panel=HOUSE, epilog="Example: coalition certificate t/cafe/main/till-1")(
+    house.certificate
+)
+app.command("help", rich_help_panel=HOUSE)(manual)
+app.add_typer(participant_app, name="participant", rich_help_panel=HEADQUARTERS)
+app.add_typer(store_app, name="store", rich_help_panel=HEADQUARTERS)
+app.add_typer(terminal_app, name="terminal", rich_help_panel=HEADQUARTERS)
+app.add_typer(agreement_app, name="agreement", rich_help_panel=HEADQUARTERS)
+app.add_typer(member_app, name="member", rich_help_panel=COUNTER)
+app.add_typer(card_app, name="card", rich_help_panel=COUNTER)
+app.command(
+    "top-up", rich_help_panel=TILL, epilog="Example: coalition top-up --at grocer/main/till-1 --card @card.txt 1000.00"
+)(tills.top_up)
+app.command("pay", rich_help_panel=TILL, epilog="Example: coalition pay --at cafe/main/till-1 --card @card.txt 300.00")(
+    tills.pay
+)
+app.command("refund", rich_help_panel=TILL, epilog="Example: coalition refund --at cafe/main/till-1 4194305 100.00")(
+    tills.refund
+)
+app.command(
+    "balance", rich_help_panel=TILL, epilog="Example: coalition balance --at cafe/main/till-1 --card @card.txt"
+)(tills.balance)
+app.command(
+    "entries", rich_help_panel=TILL, epilog="Example: coalition entries --at cafe/main/till-1 --card @card.txt"
+)(tills.entries)
+app.command("windows", rich_help_panel=MONTH, epilog="Example: coalition windows")(windows.windows)
+app.command("positions", rich_help_panel=MONTH, epilog="Example: coalition positions --window 2017-01")(
+    windows.positions
+)
+app.command("claims", rich_help_panel=MONTH, epilog="Example: coalition claims --participant cafe")(windows.claims)
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; what failed is said on standard error."""
+    try:
+        app(args=arguments, prog_name="coalition")
+    except CallRefused as refusal:
+        show_refusal(refusal)
+        return REFUSED
+    except ServerUnreachable as failure:
+        show_unreachable(failure)
+        return NO_ANSWER
+    except (CertificateMissing, SettingInvalid, house.HouseRefused) as error:
+        console(stderr=True).print(str(error), style="bold red", soft_wrap=True)
+        return WRONG_USAGE
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else DONE
+    return DONE

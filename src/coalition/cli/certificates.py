@@ -1,0 +1,46 @@
+"""Where a command's certificate comes from: its file, or in a development house the authority that made the house."""
+
+import time
+from typing import Final
+
+from coalition.client import CertificateMissing, ClientCertificate, certificate_folder
+from coalition.client.certificate import CERTIFICATE
+from coalition.config import Settings
+
+AUTHORITY_KEY: Final = "authority.key"
+RENEW_SECONDS: Final = 30 * 86_400
+"""Age at which a development certificate, which lives 90 days, is renewed when it is used."""
+
+
+def own_certificate(settings: Settings, identity: str) -> ClientCertificate:
+    """The certificate of `identity`, issued now when it is missing and the development authority is at hand.
+
+    Raises CertificateMissing, whose message names the cure.
+    """
+    directory = settings.certificates_directory
+    try:
+        folder = certificate_folder(directory, identity)
+    except ValueError as error:
+        raise CertificateMissing(directory, str(error)) from None
+    if (directory / AUTHORITY_KEY).exists():
+        file = folder / CERTIFICATE
+        if not file.exists() or time.time() - file.stat().st_mtime > RENEW_SECONDS:
+            issue(settings, identity)
+    elif not folder.exists():
+        raise CertificateMissing(
+            folder,
+            "there is no development authority here to issue one. Start a development house with: coalition serve; or "
+            "get the three files of this identity from the operator of the authority",
+        )
+    return ClientCertificate.load_folder(folder)
+
+
+def issue(settings: Settings, identity: str) -> None:
+    """Issue the certificate of an identity. Raises CertificateMissing for what is no identity, or cannot be issued."""
+    # Opens every room of the house: only where it is needed.
+    from coalition.bootstrap import HOUSE_ERRORS, certificate
+
+    try:
+        certificate(settings, identity)
+    except HOUSE_ERRORS as error:
+        raise CertificateMissing(settings.certificates_directory / identity.strip("/"), str(error)) from None

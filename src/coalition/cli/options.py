@@ -1,0 +1,101 @@
+"""Arguments that several commands share, and how they are read: the till, the card, the request id."""
+
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from coalition.cli.session import Session
+from coalition.client import new_request_id
+from coalition.v1.operations_pb2 import TerminalRef
+
+CARD_DIGITS_MIN: Final = 12
+CARD_DIGITS_MAX: Final = 22
+TERMINAL_ELEMENTS: Final = 3
+
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="TILL",
+        help="Participant, store and terminal, such as cafe/main/till-1; the command speaks as that terminal unless "
+        "--as names a till server.",
+        show_default=False,
+    ),
+]
+CardNumber = Annotated[
+    str,
+    typer.Option(
+        "--card",
+        metavar="NUMBER",
+        help="Card number; @FILE reads it from a file, - from standard input; asked for when left out. "
+        "A number typed here stays in the history of the shell.",
+        prompt="Card number",
+        hide_input=True,
+        show_default=False,
+    ),
+]
+RequestId = Annotated[
+    str | None,
+    typer.Option(
+        "--request-id",
+        metavar="UUID",
+        help="Send an earlier command again, after a lost answer: nothing is posted twice.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Till:
+    """Where an operation is made, and who says so."""
+
+    ref: TerminalRef
+    identity: str
+
+
+def read_till(session: Session, at: str | None) -> Till:
+    """The till of --at, or of --as t/PARTICIPANT/STORE/TERMINAL."""
+    own = session.identity.removeprefix("t/") if session.identity and session.identity.startswith("t/") else None
+    text = at or own
+    if text is None:
+        raise typer.BadParameter("say which till: --at PARTICIPANT/STORE/TERMINAL, such as --at cafe/main/till-1")
+    elements = text.strip("/").split("/")
+    if len(elements) != TERMINAL_ELEMENTS or not all(elements):
+        raise typer.BadParameter("--at is PARTICIPANT/STORE/TERMINAL, such as cafe/main/till-1")
+    participant, store, terminal = elements
+    return Till(
+        TerminalRef(participant=participant, store=store, terminal=terminal), f"t/{participant}/{store}/{terminal}"
+    )
+
+
+def read_card(text: str) -> str:
+    """The digits of a card number given as itself, as @FILE or as -; spaces between them are left out."""
+    if text == "-":
+        text = sys.stdin.readline()
+    elif text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            raise typer.BadParameter("--card @FILE: the file cannot be read, or holds no card number") from None
+    digits = "".join(text.split())
+    if not (digits.isascii() and digits.isdigit() and CARD_DIGITS_MIN <= len(digits) <= CARD_DIGITS_MAX):
+        raise typer.BadParameter(f"a card number has {CARD_DIGITS_MIN} to {CARD_DIGITS_MAX} digits")
+    return digits
+
+
+def write_card(path: Path, number: str) -> None:
+    """Write a card number to a new file that only its owner can read."""
+    try:
+        path.touch(mode=stat.S_IRUSR | stat.S_IWUSR, exist_ok=False)
+        path.write_text(number + "\n", encoding="ascii")
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror}; the card is issued, its number is lost") from None
+
+
+def read_request_id(text: str | None) -> str:
+    """The id given, or a new one."""
+    return text or new_request_id()

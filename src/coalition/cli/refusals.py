@@ -1,0 +1,69 @@
+"""How a command that failed says so: the reason, a sentence, and what to type next. Never repeats what was typed."""
+
+from typing import Final
+
+from coalition.cli.output import console
+from coalition.client import CallRefused, ServerUnreachable
+
+# Facts that a refusal carries and a person can use; the rest is for programs.
+HIDDEN_FACTS: Final = frozenset({"replayed"})
+
+NEXT_STEPS: Final = {
+    "CARD_UNKNOWN": "check the number; a new card is made by: coalition card issue --issuer PARTICIPANT",
+    "CARD_NOT_LINKED": "coalition card link --member MEMBER_ID --card -",
+    "CARD_FROZEN": "coalition card unfreeze --card -   or   coalition card replace --card -",
+    "CARD_ALREADY_LINKED": "coalition card show --card -",
+    "CARD_STATE_CONFLICT": "coalition card show --card -",
+    "INSUFFICIENT_FUNDS": "coalition top-up --at PARTICIPANT/STORE/TERMINAL --card - AMOUNT",
+    "NOT_ACCEPTED_HERE": "headquarters may allow it: coalition agreement add acceptance --help",
+    "NO_ACQUIRING_AGREEMENT": "headquarters adds one: coalition agreement add acquiring --help",
+    "TERMS_UNKNOWN": "headquarters adds them: coalition agreement add terms --help; see also top-up --issuer, --terms",
+    "TERMS_NOT_SOLD_HERE": "coalition agreement show CODE lists the sellers",
+    "ORIGINAL_UNKNOWN": "coalition entries --at PARTICIPANT/STORE/TERMINAL --card - lists the purchases",
+    "REFUND_EXCEEDS_ORIGINAL": "coalition entries --at PARTICIPANT/STORE/TERMINAL --card - lists earlier refunds",
+    "MEMBER_UNKNOWN": "coalition member find, or enrol the person: coalition member enrol",
+    "MEMBER_EXISTS": "coalition member find",
+    "PARTICIPANT_UNKNOWN": "coalition participant list",
+    "PARTICIPANT_EXISTS": "coalition participant list",
+    "STORE_UNKNOWN": "coalition store list",
+    "STORE_EXISTS": "coalition store list",
+    "TERMINAL_UNKNOWN": "coalition terminal list, then: coalition terminal add PARTICIPANT STORE CODE",
+    "TERMINAL_EXISTS": "coalition terminal list",
+    "TERMINAL_OF_OTHER_STORE": "let --at name the terminal of the identity given by --as",
+    "AGREEMENT_UNKNOWN": "coalition agreement list",
+    "AGREEMENT_EXISTS": "coalition agreement show CODE, then add with --revises VERSION",
+    "AGREEMENT_VERSION_CONFLICT": "coalition agreement show CODE, then add with --revises VERSION",
+    "WINDOW_UNKNOWN": "coalition windows",
+    "WINDOW_STATE_CONFLICT": "coalition windows",
+    "PERMISSION_DENIED": "choose another identity with --as; coalition help says which may do what",
+    "REQUEST_ID_REUSED": "leave --request-id out: a new operation needs a new id",
+    "REQUEST_ID_TOO_OLD": "check the clock of this machine; leave --request-id out for a new operation",
+}
+
+
+def show_refusal(refusal: CallRefused) -> None:
+    """Say on standard error what was refused, why, and what to do next."""
+    out = console(stderr=True)
+    out.print(f"refused: {refusal.reason}", style="bold red")
+    if refusal.message:
+        out.print(refusal.message)
+    for violation in refusal.fields:
+        # A sentence that was said already is not said again for the field.
+        expects = "" if violation.description == refusal.message else f": {violation.description}"
+        out.print(f"  field {violation.field}{expects}")
+    for name, value in sorted(refusal.metadata.items()):
+        if name not in HIDDEN_FACTS:
+            out.print(f"  {name}: {value}")
+    if refusal.reason in NEXT_STEPS:
+        out.print(f"next: {NEXT_STEPS[refusal.reason]}")
+
+
+def show_unreachable(failure: ServerUnreachable) -> None:
+    """Say on standard error that nobody answered, and that a write may still have happened."""
+    out = console(stderr=True)
+    out.print(f"no answer from {failure.server}", style="bold red")
+    if failure.detail:
+        out.print(failure.detail)
+    out.print("next: start a server in another terminal with: make serve")
+    if failure.code == "DEADLINE_EXCEEDED":
+        out.print("It is unknown whether a write was posted; the same command with the same --request-id is safe.")

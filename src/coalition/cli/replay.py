@@ -1,0 +1,48 @@
+"""`coalition demo` and `coalition replay`: the only glue to `coalition.replay`, imported when one of them runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Months = Annotated[str, typer.Option(help="Months of 2017 to replay, such as 1 or 1-12.")]
+Members = Annotated[int | None, typer.Option(min=1, help="Only the first so many households; all.", show_default=False)]
+Var = Annotated[
+    Path, typer.Option(help="Directory of the demo's own databases, keys and report; made anew by every run.")
+]
+Keep = Annotated[bool, typer.Option("--keep", help="Leave the server running at the end, to look around.")]
+
+replay_app = typer.Typer(no_args_is_help=True, help="Replay real trade through a server and settle it.")
+
+
+def demo(months: Months = "1", members: Members = None, var: Var = Path("var/demo"), keep: Keep = False) -> None:
+    """Clear and settle a real month of trade, end to end, and check it by an independent recomputation.
+
+    Starts everything it needs: databases, keys, an mTLS server. Members of The Complete Journey top up at the store
+    that recruited them and pay their baskets of January 2017 by card; then the month is closed, netted and reported.
+    """
+    from coalition.replay.cli_entry import run_demo
+
+    raise typer.Exit(run_demo(months=months, members=members, var=var, keep=keep))
+
+
+@replay_app.command("completejourney", epilog="Example: coalition replay completejourney --months 1-3 --members 500")
+def completejourney(
+    months: Months = "1", members: Members = None, var: Var = Path("var/demo"), keep: Keep = False
+) -> None:
+    """Replay The Complete Journey, the data of the demo."""
+    demo(months, members, var, keep)
+
+
+@replay_app.command("olist", epilog="Example: coalition replay olist olist-data")
+def olist(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Directory with the CSV files of the data set.")],
+    months: Annotated[str | None, typer.Option(help="Months such as 2017-11; all.", show_default=False)] = None,
+    members: Members = None,
+    var: Var = Path("var/demo"),
+    keep: Keep = False,
+) -> None:
+    """Replay the Olist marketplace: sellers as alliance merchants, customers as members."""
+    from coalition.replay.cli_entry import run_olist
+
+    raise typer.Exit(run_olist(directory, months=months, members=members, var=var, keep=keep))

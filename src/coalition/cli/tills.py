@@ -1,0 +1,174 @@
+"""`coalition top-up`, `pay`, `refund`, `balance`, `entries`: what a till does, one operation a command."""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from coalition.cli.money import format_amount, format_number
+from coalition.cli.options import At, CardNumber, RequestId, read_card, read_request_id, read_till
+from coalition.cli.output import enum_name, table, time_text
+from coalition.cli.session import Session, client_command, pages
+from coalition.v1.operations_pb2 import PurchaseRequest, Receipt, RefundRequest, TopUpRequest
+from coalition.v1.terminal_pb2 import GetBalanceRequest, ListEntriesRequest
+
+Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="Such as 300.00")]
+SaleReference = Annotated[
+    str, typer.Option("--reference", help="The merchant's own reference; no personal data.", show_default=False)
+]
+
+
+@client_command
+def top_up(
+    session: Session,
+    amount: Amount,
+    card: CardNumber,
+    at: At = None,
+    issuer: Annotated[
+        str, typer.Option(metavar="PARTICIPANT", help="Whose value is sold; the till's own.", show_default=False)
+    ] = "",
+    terms: Annotated[
+        str, typer.Option(metavar="AGREEMENT", help="Under which terms; the only ones in force.", show_default=False)
+    ] = "",
+    reference: SaleReference = "",
+    request_id: RequestId = None,
+) -> None:
+    """Sell stored value: the member pays AMOUNT at the till, the bonus comes on top."""
+    till = read_till(session, at)
+    request = TopUpRequest(
+        request_id=read_request_id(request_id),
+        terminal=till.ref,
+        card_number=read_card(card),
+        amount_minor=session.amount(amount),
+        currency_code=session.settings.currency,
+        issuer=issuer,
+        terms=terms,
+        sale_reference=reference,
+    )
+    with session.coalition(till.identity) as connection:
+        answer = connection.call(connection.terminal.TopUp, request)
+    session.say(answer, receipt_text("Topped up", answer.receipt))
+
+
+@client_command
+def pay(
+    session: Session,
+    amount: Amount,
+    card: CardNumber,
+    at: At = None,
+    reference: SaleReference = "",
+    request_id: RequestId = None,
+) -> None:
+    """Pay AMOUNT by card at a till, whole or not at all."""
+    till = read_till(session, at)
+    request = PurchaseRequest(
+        request_id=read_request_id(request_id),
+        terminal=till.ref,
+        card_number=read_card(card),
+        amount_minor=session.amount(amount),
+        currency_code=session.settings.currency,
+        sale_reference=reference,
+    )
+    with session.coalition(till.identity) as connection:
+        answer = connection.call(connection.terminal.Purchase, request)
+    session.say(answer, receipt_text("Paid", answer.receipt))
+
+
+@client_command
+def refund(
+    session: Session,
+    original: Annotated[
+        str, typer.Argument(metavar="PURCHASE", help="Entry of the purchase as its receipt says, or its request_id.")
+    ],
+    amount: Amount,
+    at: At = None,
+    request_id: RequestId = None,
+) -> None:
+    """Give AMOUNT of a purchase back to the wallet it was paid from. Several refunds may share a purchase."""
+    till = read_till(session, at)
+    request = RefundRequest(
+        request_id=read_request_id(request_id),
+        terminal=till.ref,
+        amount_minor=session.amount(amount),
+        currency_code=session.settings.currency,
+    )
+    if original.isascii() and original.isdigit():
+        request.original_entry_id = int(original)
+    else:
+        try:
+            request.original_request_id = str(UUID(original))
+        except ValueError:
+            raise typer.BadParameter("PURCHASE is the number of an entry, or a request_id") from None
+    with session.coalition(till.identity) as connection:
+        answer = connection.call(connection.terminal.Refund, request)
+    session.say(answer, receipt_text("Refunded", answer.receipt))
+
+
+@client_command
+def balance(session: Session, card: CardNumber, at: At = None) -> None:
+    """Show what the wallet of a card holds, and how much of it this till's merchant accepts."""
+    till = read_till(session, at)
+    with session.coalition(till.identity) as connection:
+        answer = connection.call(
+            connection.terminal.GetBalance, GetBalanceRequest(terminal=till.ref, card_number=read_card(card))
+        )
+    held = answer.balance
+    session.say(
+        answer,
+        f"card **** {held.card_last_four}, {enum_name(held, 'card_state')}",
+        f"  balance {session.money(held.balance_minor)}: "
+        f"principal {format_number(held.principal_minor)}, bonus {format_number(held.bonus_minor)}",
+        f"  accepted here {session.money(held.balance_here_minor)}",
+    )
+
+
+@client_command
+def entries(
+    session: Session,
+    card: CardNumber,
+    at: At = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most lines to show.")] = 50,
+) -> None:
+    """List what was done with a card at this till's merchant, newest first."""
+    till = read_till(session, at)
+    with session.coalition(till.identity) as connection:
+        request = ListEntriesRequest(terminal=till.ref, card_number=read_card(card))
+        rows = list(pages(connection, connection.terminal.ListEntries, request, "entries", limit=limit))
+    session.say(
+        rows,
+        table(
+            f"{len(rows)} entries, {session.settings.currency}",
+            ("entry", "time, UTC", "kind", "outcome", ">amount", ">change", ">balance", "at", "reference"),
+            (
+                (
+                    str(row.entry_id),
+                    time_text(row.post_time),
+                    enum_name(row, "kind"),
+                    row.reason,
+                    format_number(row.amount_minor),
+                    format_number(row.balance_change_minor),
+                    format_number(row.balance_minor) if row.reason == "ACCEPTED" else "",
+                    "/".join(filter(None, (row.participant, row.store, row.terminal))),
+                    row.sale_reference,
+                )
+                for row in rows
+            ),
+        ),
+    )
+
+
+def receipt_text(verb: str, receipt: Receipt) -> str:
+    """A receipt for people."""
+    currency = receipt.currency_code
+    parts = f"principal {format_number(receipt.principal_minor)}, bonus {format_number(receipt.bonus_minor)}"
+    again = " (posted before; nothing was posted again)" if receipt.replayed else ""
+    balance = f"balance {format_amount(receipt.balance_minor, currency)}"
+    here = f"accepted here {format_amount(receipt.balance_here_minor, currency)}"
+    windows = f", window {', '.join(receipt.window_labels)}" if receipt.window_labels else ""
+    return "\n".join(
+        (
+            f"{verb} {format_amount(receipt.amount_minor, currency)}: {parts}{again}",
+            f"  card **** {receipt.card_last_four}, {balance}, {here}",
+            f"  entry {receipt.entry_id}{windows}, request {receipt.request_id}",
+        )
+    )

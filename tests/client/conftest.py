@@ -1,0 +1,77 @@
+"""A real mTLS gRPC server whose answers the test scripts, and certificates from the development authority."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.status_pb2 import Status
+
+from coalition.client import ClientCertificate
+from coalition.v1.operations_pb2 import PurchaseRequest, Receipt
+from coalition.v1.terminal_pb2 import PurchaseResponse
+from coalition.v1.terminal_pb2_grpc import TerminalServiceServicer, add_TerminalServiceServicer_to_server
+from keys.authority import certificate_files, create_authority, issue
+
+# The type file wants every method of the service; a script answers one.
+_Servicer: Any = TerminalServiceServicer
+DOMAIN = "coalition.example"
+TILL = "t/cafe/main/till-1"
+
+
+class Script(_Servicer):  # type: ignore[misc]
+    """Answers each purchase with the next of `failures`, then with receipts; remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.failures: list[Status | grpc.StatusCode] = []
+        self.asked: list[PurchaseRequest] = []
+
+    def Purchase(self, request: Any, context: Any) -> Any:
+        self.asked.append(request)
+        if self.failures:
+            failure = self.failures.pop(0)
+            if isinstance(failure, grpc.StatusCode):
+                context.abort(failure, "")
+                return None
+            context.set_trailing_metadata((("grpc-status-details-bin", failure.SerializeToString()),))
+            context.abort(next(code for code in grpc.StatusCode if code.value[0] == failure.code), failure.message)
+        return PurchaseResponse(receipt=Receipt(request_id=request.request_id, entry_id=7))
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where the scripted server listens, and where its certificates are."""
+
+    address: str
+    certificates: Path
+    script: Script
+    till: ClientCertificate
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory) -> Path:
+    directory: Path = tmp_path_factory.mktemp("client") / "certificates"
+    create_authority(directory, DOMAIN)
+    for path in ("server", TILL):
+        issue(directory, f"spiffe://{DOMAIN}/{path}", days=1)
+    return directory
+
+
+@pytest.fixture
+def door(certificates: Path) -> Iterator[Door]:
+    files = certificate_files(certificates, ("server",))
+    script = Script()
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_TerminalServiceServicer_to_server(script, server)
+    port = server.add_secure_port(
+        "127.0.0.1:0",
+        grpc.ssl_server_credentials(
+            [(files.key.read_bytes(), files.cert.read_bytes())], files.chain.read_bytes(), require_client_auth=True
+        ),
+    )
+    server.start()
+    yield Door(f"127.0.0.1:{port}", certificates, script, ClientCertificate.load(certificates, TILL))
+    server.stop(None)
