@@ -278,6 +278,7 @@ def lay(settings: Settings, ring: KeyRing, dsn: str) -> bool:
             lane_count=settings.lane_count,
             time=now,
             business_date=business_date_in(settings.zone)(now),
+            first_label=settings.first_window,
         )
 
 

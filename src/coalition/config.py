@@ -73,6 +73,11 @@ class Settings(BaseSettings):
     zone: Annotated[str, AfterValidator(_zone)] = Field("Asia/Shanghai", description="says what day it is")
     currency: str = Field("CNY", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the scheme")
     display_name: str = Field("Coalition", min_length=1, max_length=120, description="name of the scheme, for people")
+    first_window: str | None = Field(
+        None,
+        pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$",
+        description="label of the first settlement window; default: this month",
+    )
     log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="debug, info, warning, error")
 
     @property

@@ -1,9 +1,15 @@
 """`coalition demo` and `coalition replay`: the only glue to `coalition.replay`, imported when one of them runs."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from coalition.config import SettingInvalid, environment_of, load_settings
+
+if TYPE_CHECKING:
+    from coalition.replay.demo import Premises
 
 Months = Annotated[str, typer.Option(help="Months of 2017 to replay, such as 1 or 1-12.")]
 Members = Annotated[int | None, typer.Option(min=1, help="Only the first so many households; all.", show_default=False)]
@@ -21,9 +27,13 @@ def demo(months: Months = "1", members: Members = None, var: Var = Path("var/dem
     Starts everything it needs: databases, keys, an mTLS server. Members of The Complete Journey top up at the store
     that recruited them and pay their baskets of January 2017 by card; then the month is closed, netted and reported.
     """
-    from coalition.replay.cli_entry import run_demo
+    from coalition.replay.cli_entry import MonthsInvalid, run_journey
 
-    raise typer.Exit(run_demo(months=months, members=members, var=var, keep=keep))
+    try:
+        code = run_journey(months=months, members=members, var=var, keep=keep, furnish=furnish)
+    except MonthsInvalid as error:
+        raise typer.BadParameter(f"--{error}") from None
+    raise typer.Exit(code)
 
 
 @replay_app.command("completejourney", epilog="Example: coalition replay completejourney --months 1-3 --members 500")
@@ -45,4 +55,15 @@ def olist(
     """Replay the Olist marketplace: sellers as alliance merchants, customers as members."""
     from coalition.replay.cli_entry import run_olist
 
-    raise typer.Exit(run_olist(directory, months=months, members=members, var=var, keep=keep))
+    raise typer.Exit(run_olist(directory, months=months, members=members, var=var, keep=keep, furnish=furnish))
+
+
+def furnish(said: Mapping[str, str]) -> "Premises":
+    """Settings and certificates of a demo's server, on databases of its own. Raises SettingInvalid."""
+    from coalition.bootstrap import certificate
+    from coalition.replay.demo import Premises
+
+    settings = load_settings(**said)
+    if not settings.is_embedded:
+        raise SettingInvalid("setting database_url (COALITION_DATABASE_URL): unset it; a demo has databases of its own")
+    return Premises(environment_of(settings), lambda identity: certificate(settings, identity).cert.parent)

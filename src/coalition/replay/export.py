@@ -1,0 +1,192 @@
+"""The journal as an outsider gets it: read page by page through the services, written to Parquet.
+
+Entries and transfers come from AuditService under an auditor's certificate; participants and agreements from
+ProgrammeService. What no auditor may see, whose recruit a wallet is, HQ adds from its own enrolments. Never touches
+the database.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from coalition.client import Connection
+from coalition.replay.founding import Advance
+from coalition.replay.messages import stored_content
+from coalition.replay.recompute import Window
+from coalition.v1 import audit_pb2, operations_pb2, programme_pb2
+
+PAGE: Final = 1000
+ROWS_IN_MEMORY: Final = 20_000
+
+TEXT, WHOLE = pa.string(), pa.int64()
+COLUMNS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "participants": {"code": TEXT, "role": TEXT, "chain_code": TEXT},
+    "agreements": {
+        "code": TEXT,
+        "version": WHOLE,
+        "kind": TEXT,
+        "effective_from": TEXT,
+        "effective_until": TEXT,
+        "content": TEXT,
+    },
+    "wallets": {"wallet_id": WHOLE, "recruiter": TEXT},
+    "windows": {"calendar": TEXT, "label": TEXT, "cut_number": WHOLE},
+    "entries": {
+        "entry_id": WHOLE,
+        "number": WHOLE,
+        "place": WHOLE,
+        "kind": TEXT,
+        "reason": TEXT,
+        "participant": TEXT,
+        "wallet_id": WHOLE,
+        "amount_minor": WHOLE,
+        "original_entry_id": WHOLE,
+        "agreement": TEXT,
+        "agreement_version": WHOLE,
+        "business_date": TEXT,
+    },
+    "transfers": {
+        "entry_id": WHOLE,
+        "leg": WHOLE,
+        "debit": TEXT,
+        "credit": TEXT,
+        "amount_minor": WHOLE,
+        "code": TEXT,
+        "window_label": TEXT,
+    },
+}
+
+
+class ParquetTable:
+    """One Parquet file under construction; rows are written in groups, so memory stays bounded."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._columns = COLUMNS[name]
+        self._writer = pq.ParquetWriter(directory / f"{name}.parquet", pa.schema(list(self._columns.items())))
+        self._rows: list[tuple[Any, ...]] = []
+
+    def add(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Take rows in the order of the table's columns."""
+        self._rows.extend(rows)
+        if len(self._rows) >= ROWS_IN_MEMORY:
+            self._write()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._write()
+        self._writer.close()
+
+    def _write(self) -> None:
+        columns = list(zip(*self._rows, strict=True)) or [() for _ in self._columns]
+        arrays = [pa.array(values, kind) for values, kind in zip(columns, self._columns.values(), strict=True)]
+        self._writer.write_table(pa.Table.from_arrays(arrays, names=list(self._columns)))
+        self._rows.clear()
+
+
+def write_table(directory: Path, name: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Write one Parquet file whole, rows in the order of its columns."""
+    with ParquetTable(directory, name) as table:
+        table.add(rows)
+
+
+def export(
+    auditor: Connection,
+    operator: Connection,
+    directory: Path,
+    *,
+    recruiters: Mapping[int, str],
+    cuts: Mapping[Window, int],
+    advance: Advance,
+) -> int:
+    """Write the six tables into `directory`; `cuts` are the closed windows' last batches. Returns how many entries."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_table(directory, "participants", _participants(operator))
+    write_table(directory, "agreements", _agreements(operator))
+    write_table(directory, "wallets", recruiters.items())
+    write_table(directory, "windows", ((*window, cut) for window, cut in cuts.items()))
+    count = 0
+    with ParquetTable(directory, "entries") as entries, ParquetTable(directory, "transfers") as transfers:
+        for page in _journal(auditor):
+            entries.add(_entry_row(entry) for entry in page)
+            transfers.add(row for entry in page for row in _transfer_rows(entry))
+            count += len(page)
+            advance(len(page))
+    return count
+
+
+def _journal(auditor: Connection) -> "Iterator[list[audit_pb2.JournalEntry]]":
+    token = ""
+    while True:
+        request = audit_pb2.ListJournalRequest(page_size=PAGE, page_token=token)
+        response = auditor.call(auditor.audit.ListJournal, request)
+        yield list(response.entries)
+        token = response.next_page_token
+        if not token:
+            return
+
+
+def _entry_row(entry: audit_pb2.JournalEntry) -> tuple[Any, ...]:
+    return (
+        entry.entry_id,
+        entry.number,
+        entry.place,
+        operations_pb2.EntryKind.Name(entry.kind).removeprefix("ENTRY_KIND_"),
+        entry.reason,
+        entry.participant,
+        entry.wallet_id,
+        entry.amount_minor,
+        entry.original_entry_id,
+        entry.agreement,
+        entry.agreement_version,
+        entry.business_date,
+    )
+
+
+def _transfer_rows(entry: audit_pb2.JournalEntry) -> Iterator[tuple[Any, ...]]:
+    for transfer in entry.transfers:
+        yield (
+            entry.entry_id,
+            transfer.leg,
+            transfer.debit_account,
+            transfer.credit_account,
+            transfer.amount_minor,
+            operations_pb2.TransferCode.Name(transfer.code).removeprefix("TRANSFER_CODE_"),
+            transfer.window_label,
+        )
+
+
+def _participants(operator: Connection) -> Iterator[tuple[str, str, str]]:
+    token = ""
+    while True:
+        request = programme_pb2.ListParticipantsRequest(page_size=PAGE, page_token=token)
+        response = operator.call(operator.programme.ListParticipants, request)
+        for row in response.participants:
+            role = programme_pb2.ParticipantRole.Name(row.role).removeprefix("PARTICIPANT_ROLE_")
+            yield row.code, role, row.chain_code
+        token = response.next_page_token
+        if not token:
+            return
+
+
+def _agreements(operator: Connection) -> Iterator[tuple[str, int, str, str, str, str]]:
+    """Every version of every agreement: the list tells the newest of each."""
+    token = ""
+    while True:
+        request = programme_pb2.ListAgreementsRequest(page_size=PAGE, page_token=token)
+        response = operator.call(operator.programme.ListAgreements, request)
+        for newest in response.agreements:
+            for version in range(1, newest.version + 1):
+                wanted = programme_pb2.GetAgreementRequest(code=newest.code, version=version)
+                told = operator.call(operator.programme.GetAgreement, wanted).agreement
+                kind, content = stored_content(told)
+                text = json.dumps(content, sort_keys=True)
+                yield told.code, told.version, kind, told.effective_from, told.effective_until, text
+        token = response.next_page_token
+        if not token:
+            return

@@ -1,0 +1,130 @@
+"""Agreements between their two forms: the stored content (JSON) and the messages of ProgrammeService. Sends nothing."""
+
+from collections.abc import Mapping
+from datetime import date
+from fractions import Fraction
+from typing import Any
+
+from coalition.replay.trade import Agreement, AgreementKind
+from coalition.v1 import programme_pb2 as pb
+
+CUSTODY = {"ISSUER_HELD": pb.CUSTODY_ISSUER_HELD, "OPERATOR_HELD": pb.CUSTODY_OPERATOR_HELD}
+FEE_BASE = {"GROSS": pb.FEE_BASE_GROSS, "PRINCIPAL": pb.FEE_BASE_PRINCIPAL}
+
+
+def create_request(agreement: Agreement, request_id: str, effective_from: date) -> pb.CreateAgreementRequest:
+    """The message that makes the agreement, in force from `effective_from` on."""
+    request = pb.CreateAgreementRequest(
+        request_id=request_id, code=agreement.code, effective_from=effective_from.isoformat()
+    )
+    match agreement.kind:
+        case "TERMS":
+            request.terms.CopyFrom(_terms(agreement.content))
+        case "ACCEPTANCE":
+            request.acceptance.CopyFrom(_acceptance(agreement.content))
+        case "ACQUIRING":
+            request.acquiring.CopyFrom(_acquiring(agreement.content))
+    return request
+
+
+def stored_content(agreement: pb.Agreement) -> tuple[AgreementKind, dict[str, Any]]:
+    """The kind and the content of an agreement as the service tells it."""
+    if agreement.HasField("terms"):
+        return "TERMS", _terms_content(agreement.terms)
+    if agreement.HasField("acceptance"):
+        return "ACCEPTANCE", _acceptance_content(agreement.acceptance)
+    return "ACQUIRING", _acquiring_content(agreement.acquiring)
+
+
+def _rate(text: str) -> pb.Rate:
+    rate = Fraction(text)
+    return pb.Rate(numerator=rate.numerator, denominator=rate.denominator)
+
+
+def _text(rate: pb.Rate) -> str:
+    """An absent rate is 0."""
+    return str(Fraction(rate.numerator, rate.denominator or 1))
+
+
+def _terms(content: Mapping[str, Any]) -> pb.Terms:
+    message = pb.Terms(
+        issuer=content["issuer"],
+        custody=CUSTODY[content["custody"]],
+        sellers=content["sellers"],
+        tiers=[pb.Tier(from_minor=tier["from_minor"], bonus=_rate(tier["bonus"])) for tier in content["tiers"]],
+        minimum_minor=content.get("minimum_minor", 0),
+        sponsor=content.get("sponsor") or "",
+        sponsor_share=_rate(content.get("sponsor_share", "0")),
+        seller_commission=_rate(content.get("seller_commission", "0")),
+        calendar=content.get("calendar", ""),
+    )
+    if content.get("bonus_months") is not None:
+        message.bonus_months = content["bonus_months"]
+    return message
+
+
+def _acceptance(content: Mapping[str, Any]) -> pb.Acceptance:
+    return pb.Acceptance(
+        issuer=content["issuer"],
+        acquirer=content["acquirer"],
+        accepted=content.get("accepted", True),
+        issuer_bonus_share=_rate(content.get("issuer_bonus_share", "1")),
+        interchange=_rate(content.get("interchange", "0")),
+        interchange_base=FEE_BASE[content.get("interchange_base", "GROSS")],
+        fees_return=content.get("fees_return", True),
+        calendar=content.get("calendar", ""),
+    )
+
+
+def _acquiring(content: Mapping[str, Any]) -> pb.Acquiring:
+    return pb.Acquiring(
+        acquirer=content["acquirer"],
+        operator_fee=_rate(content.get("operator_fee", "0")),
+        commission=_rate(content.get("commission", "0")),
+        commission_to=content.get("commission_to", ""),
+        fee_base=FEE_BASE[content.get("fee_base", "GROSS")],
+        fees_return=content.get("fees_return", True),
+        calendar=content.get("calendar", ""),
+    )
+
+
+def _terms_content(terms: pb.Terms) -> dict[str, Any]:
+    return {
+        "issuer": terms.issuer,
+        "custody": "OPERATOR_HELD" if terms.custody == pb.CUSTODY_OPERATOR_HELD else "ISSUER_HELD",
+        "sellers": list(terms.sellers),
+        "tiers": [{"from_minor": tier.from_minor, "bonus": _text(tier.bonus)} for tier in terms.tiers],
+        "minimum_minor": terms.minimum_minor,
+        "bonus_months": terms.bonus_months if terms.HasField("bonus_months") else None,
+        "sponsor": terms.sponsor or None,
+        "sponsor_share": _text(terms.sponsor_share),
+        "seller_commission": _text(terms.seller_commission),
+        "calendar": terms.calendar or "monthly",
+    }
+
+
+def _acceptance_content(acceptance: pb.Acceptance) -> dict[str, Any]:
+    return {
+        "issuer": acceptance.issuer,
+        "acquirer": acceptance.acquirer,
+        "accepted": acceptance.accepted if acceptance.HasField("accepted") else True,
+        "issuer_bonus_share": _text(acceptance.issuer_bonus_share)
+        if acceptance.HasField("issuer_bonus_share")
+        else "1",
+        "interchange": _text(acceptance.interchange),
+        "interchange_base": "PRINCIPAL" if acceptance.interchange_base == pb.FEE_BASE_PRINCIPAL else "GROSS",
+        "fees_return": acceptance.fees_return if acceptance.HasField("fees_return") else True,
+        "calendar": acceptance.calendar or "monthly",
+    }
+
+
+def _acquiring_content(acquiring: pb.Acquiring) -> dict[str, Any]:
+    return {
+        "acquirer": acquiring.acquirer,
+        "operator_fee": _text(acquiring.operator_fee),
+        "commission": _text(acquiring.commission),
+        "commission_to": acquiring.commission_to or "RECRUITER",
+        "fee_base": "PRINCIPAL" if acquiring.fee_base == pb.FEE_BASE_PRINCIPAL else "GROSS",
+        "fees_return": acquiring.fees_return if acquiring.HasField("fees_return") else True,
+        "calendar": acquiring.calendar or "monthly",
+    }

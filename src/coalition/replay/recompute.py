@@ -1,0 +1,227 @@
+"""The second hand: every lot, allocation, claim and fee computed again from what was asked, by SUMS.md alone.
+
+`recompute` reads operations in journal order and says what each must have posted and what every participant's position
+must be. Never looks at a stored transfer's amount, a stored allocation or a stored position.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from coalition.replay.facts import Asked, Facts, FactsMissing
+from coalition.replay.sums import (
+    ON_US,
+    AcceptanceFacts,
+    AcquiringFacts,
+    Allocation,
+    Lot,
+    Purchase,
+    bonus_returned,
+    bonus_shares,
+    bonus_sold,
+    give_back,
+    half_even,
+    months_later,
+    returned_part,
+    spend,
+)
+
+RECRUITER = "RECRUITER"
+# (debit account, credit account, code, "calendar/label" of a claim or "").
+Line = tuple[str, str, str, str]
+Window = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Standing:
+    """What a participant received and sent in one window, minor units."""
+
+    received: int = 0
+    sent: int = 0
+
+    @property
+    def net(self) -> int:
+        return self.received - self.sent
+
+
+@dataclass(slots=True)
+class Books:
+    """What the second hand arrived at."""
+
+    positions: dict[Window, dict[str, Standing]] = field(default_factory=dict)
+    wallets: dict[int, list[Lot]] = field(default_factory=lambda: defaultdict(list))
+    purchases: dict[int, Purchase] = field(default_factory=dict)
+
+    def balance(self, wallet: int) -> int:
+        return sum(lot.face for lot in self.wallets[wallet])
+
+
+class _Entry:
+    """The lines of one entry under construction; nothing is posted for 0 or from a party to itself."""
+
+    def __init__(self, books: Books, facts: Facts, asked: Asked) -> None:
+        self._books = books
+        self._facts = facts
+        self._number = asked.number
+        self.lines: dict[Line, int] = {}
+
+    def post(self, debit: str, credit: str, amount: int, code: str, window: str = "") -> None:
+        if amount and debit != credit:
+            line = (debit, credit, code, window)
+            self.lines[line] = self.lines.get(line, 0) + amount
+
+    def claim(self, debtor: str, creditor: str, amount: int, code: str, calendar: str) -> None:
+        """`debtor => creditor`, counted in the positions of the window it fell into."""
+        if not amount or debtor == creditor:
+            return
+        label = self._facts.window(calendar, self._number)
+        self.post(f"CLEARING({debtor})", f"CLEARING({creditor})", amount, code, f"{calendar}/{label}" if label else "")
+        window = self._books.positions.setdefault((calendar, label), {})
+        window.setdefault(debtor, Standing()).sent += amount
+        window.setdefault(creditor, Standing()).received += amount
+
+
+def recompute(facts: Facts, books: Books) -> Iterator[tuple[int, dict[Line, int]]]:
+    """Compute the journal again, entry by entry, into `books`: (entry, its lines), in journal order.
+
+    Raises FactsMissing for an operation that cannot be computed.
+    """
+    for asked in facts.asked():
+        entry = _Entry(books, facts, asked)
+        match asked.kind:
+            case "TOP_UP":
+                _top_up(facts, books, entry, asked)
+            case "PURCHASE":
+                _purchase(facts, books, entry, asked)
+            case "REFUND":
+                _refund(facts, books, entry, asked)
+            case _:
+                raise FactsMissing(f"entry {asked.entry}: a {asked.kind} cannot be computed again yet")
+        yield asked.entry, entry.lines
+
+
+def _top_up(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
+    terms = facts.terms(asked)
+    issuer = terms.issuer if not terms.issuer.startswith("chain:") else asked.issuer_sold
+    custodian = facts.custody if terms.operator_held else issuer
+    principal, bonus = asked.amount, bonus_sold(terms, asked.amount)
+    expires = bonus > 0 and terms.bonus_months is not None
+    books.wallets[asked.wallet].append(
+        Lot(
+            lot=asked.entry,
+            issuer=issuer,
+            custodian=custodian,
+            sponsor=terms.sponsor,
+            sponsor_share=terms.sponsor_share,
+            calendar=terms.calendar,
+            bonus_expiry=months_later(asked.business_date, terms.bonus_months or 0) if expires else None,
+            face_sold=principal + bonus,
+            principal_sold=principal,
+            face=principal + bonus,
+            principal=principal,
+        )
+    )
+    entry.post(f"FLOAT({custodian},{issuer})", "WALLET", principal, "PRINCIPAL")
+    entry.post(f"BONUS({issuer})", "WALLET", bonus, "BONUS")
+    entry.claim(asked.participant, custodian, principal, "TOP_UP_CASH", terms.calendar)
+    commission = half_even(principal, terms.seller_commission)
+    entry.claim(issuer, asked.participant, commission, "SELLER_COMMISSION", terms.calendar)
+
+
+def _purchase(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
+    acquirer, missing, allocations = asked.participant, asked.amount, []
+    for lot, acceptance in _accepted_lots(facts, books, asked):
+        face = min(missing, lot.face)
+        if face:
+            principal, _ = spend(lot, face)
+            allocations.append(Allocation(lot, face, principal, acceptance))
+            missing -= face
+    if missing:
+        raise FactsMissing(f"entry {asked.entry}: {missing} of {asked.amount} were not in wallet {asked.wallet}")
+    for allocation in allocations:
+        _draw_lines(entry, acquirer, allocation)
+    for (_, _, issuer), (fee, acceptance, _) in _interchange(allocations).items():
+        entry.claim(acquirer, issuer, fee, "INTERCHANGE", acceptance.calendar)
+    acquiring = facts.acquiring(asked)
+    purchase = Purchase(acquirer, facts.recruiters.get(asked.wallet, ""), asked.amount, acquiring, allocations)
+    for payee, fee, code in _entry_fees(facts, purchase):
+        entry.claim(acquirer, payee, fee, code, acquiring.calendar)
+    books.purchases[asked.entry] = purchase
+
+
+def _accepted_lots(facts: Facts, books: Books, asked: Asked) -> Iterator[tuple[Lot, AcceptanceFacts]]:
+    """The wallet's lots in order of consumption, those that the acquirer takes; its own it always takes."""
+    for lot in sorted(books.wallets[asked.wallet], key=Lot.precedence):
+        if lot.issuer == asked.participant:
+            yield lot, ON_US
+        elif acceptance := facts.acceptance(lot.issuer, asked.participant, asked.business_date):
+            yield lot, acceptance
+
+
+def _draw_lines(entry: _Entry, acquirer: str, allocation: Allocation) -> None:
+    """Value leaves the wallet; the custodian owes the principal, the bearers their shares of the bonus."""
+    lot, calendar = allocation.lot, allocation.acceptance.calendar or allocation.lot.calendar
+    entry.post("WALLET", f"FLOAT({lot.custodian},{lot.issuer})", allocation.principal, "PRINCIPAL")
+    entry.post("WALLET", f"BONUS({lot.issuer})", allocation.bonus, "BONUS")
+    entry.claim(lot.custodian, acquirer, allocation.principal, "PRINCIPAL", calendar)
+    shares = bonus_shares(allocation.bonus, allocation.acceptance.issuer_bonus_share, lot.sponsor_share)
+    entry.claim(lot.issuer, acquirer, shares[0], "BONUS", calendar)
+    entry.claim(lot.sponsor, acquirer, shares[1], "BONUS", calendar)
+
+
+def _interchange(
+    allocations: list[Allocation],
+) -> dict[tuple[str, int, str], tuple[int, AcceptanceFacts, list[Allocation]]]:
+    """The interchange of each (agreement, version, issuer) portion, rounded once; none on-us."""
+    portions: dict[tuple[str, int, str], list[Allocation]] = defaultdict(list)
+    for allocation in allocations:
+        if allocation.acceptance is not ON_US:
+            acceptance = allocation.acceptance
+            portions[acceptance.agreement, acceptance.version, allocation.lot.issuer].append(allocation)
+    fees = {}
+    for key, portion in portions.items():
+        acceptance = portion[0].acceptance
+        base = sum(part.face if acceptance.interchange_on_gross else part.principal for part in portion)
+        fees[key] = half_even(base, acceptance.interchange), acceptance, portion
+    return fees
+
+
+def _entry_fees(facts: Facts, purchase: Purchase) -> tuple[tuple[str, int, str], tuple[str, int, str]]:
+    """(payee, amount, code) of the operator's fee and of the commission, each rounded once."""
+    acquiring: AcquiringFacts = purchase.acquiring
+    base = purchase.amount if acquiring.on_gross else sum(part.principal for part in purchase.allocations)
+    payee = purchase.recruiter if acquiring.commission_to == RECRUITER else acquiring.commission_to
+    return (
+        (facts.operator, half_even(base, acquiring.operator_fee), "OPERATOR_FEE"),
+        (payee, half_even(base, acquiring.commission), "COMMISSION"),
+    )
+
+
+def _refund(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
+    """The purchase mirrored in proportion, under the agreements it was made by."""
+    purchase = books.purchases.get(asked.original)
+    if purchase is None:
+        raise FactsMissing(f"entry {asked.entry} refunds {asked.original}, which is no purchase of the export")
+    before = {
+        id(part): (part.returned_face, part.returned_face - part.returned_principal) for part in purchase.allocations
+    }
+    for part, principal, bonus in give_back(purchase.allocations, asked.amount):
+        lot, calendar = part.lot, part.acceptance.calendar or part.lot.calendar
+        entry.post(f"FLOAT({lot.custodian},{lot.issuer})", "WALLET", principal, "PRINCIPAL")
+        entry.post(f"BONUS({lot.issuer})", "WALLET", bonus, "BONUS")
+        entry.claim(purchase.acquirer, lot.custodian, principal, "PRINCIPAL", calendar)
+        issuer, sponsor = bonus_returned(part, before[id(part)][1])
+        entry.claim(purchase.acquirer, lot.issuer, issuer, "BONUS", calendar)
+        entry.claim(purchase.acquirer, lot.sponsor, sponsor, "BONUS", calendar)
+    for (_, _, issuer_code), (fee, acceptance, portion) in _interchange(purchase.allocations).items():
+        if acceptance.fees_return:
+            whole = sum(part.face for part in portion)
+            then = sum(before[id(part)][0] for part in portion)
+            back = returned_part(fee, then, sum(part.returned_face for part in portion), whole)
+            entry.claim(issuer_code, purchase.acquirer, back, "INTERCHANGE", acceptance.calendar)
+    after = purchase.returned + asked.amount
+    if purchase.acquiring.fees_return:
+        for payee, fee, code in _entry_fees(facts, purchase):
+            back = returned_part(fee, purchase.returned, after, purchase.amount)
+            entry.claim(payee, purchase.acquirer, back, code, purchase.acquiring.calendar)
+    purchase.returned = after

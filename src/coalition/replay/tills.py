@@ -1,0 +1,183 @@
+"""The tills of a month: planned operations sent by real clients, in each member's order, many members at a time.
+
+Each worker owns a part of the members and a connection to every till server, so a member's operations never overtake
+each other. Operations travel in batches; the answer to each is compared with the balance the plan expects.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Final
+from zlib import crc32
+
+from coalition.client import CallRefused, ClientCertificate, Connection, new_request_id
+from coalition.replay.founding import STORE, TERMINAL, Advance
+from coalition.replay.plan import Planned
+from coalition.v1 import operations_pb2, terminal_pb2
+
+WORKERS: Final = 6
+# A worker takes so many operations at a time; those of one till server travel together, at most BATCH_MAX in a message.
+TURN: Final = 500
+BATCH_MAX: Final = 500
+SURPRISES_KEPT: Final = 20
+
+Open = Callable[[str], Connection]
+
+
+@dataclass(slots=True)
+class Takings:
+    """What the tills answered: counts by (kind, outcome), times of batches in seconds with their size, surprises."""
+
+    outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    amounts: Counter[str] = field(default_factory=Counter)
+    latencies: list[tuple[float, int]] = field(default_factory=list)
+    surprises: list[str] = field(default_factory=list)
+    surprise_count: int = 0
+    seconds: float = 0.0
+
+    @property
+    def operations(self) -> int:
+        return sum(self.outcomes.values())
+
+    def percentile_ms(self, share: float) -> float:
+        """The answer time that `share` of the operations did not exceed; an operation waits as long as its batch."""
+        wanted, seen = share * sum(count for _, count in self.latencies), 0
+        for seconds, count in sorted(self.latencies):
+            seen += count
+            if seen >= wanted:
+                return seconds * 1000
+        return 0.0
+
+    def surprise(self, sentence: str) -> None:
+        """An answer that the plan did not expect; the first ones are kept word for word."""
+        self.surprise_count += 1
+        if len(self.surprises) < SURPRISES_KEPT:
+            self.surprises.append(sentence)
+
+
+class Tills:
+    """The till servers of all merchants, and the cards that members show there."""
+
+    def __init__(
+        self,
+        open_connection: Open,
+        till_servers: Mapping[str, str],
+        cards: Mapping[str, str],
+        currency_code: str,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._open = open_connection
+        self._till_servers = till_servers
+        self._cards = cards
+        self._currency_code = currency_code
+        self._clock = clock
+        # request_id of each purchase that may be refunded, by (basket, merchant).
+        self._purchases: dict[tuple[str, str], str] = {}
+        self._lock = Lock()
+
+    def replay(self, operations: Iterable[Planned], takings: Takings, advance: Advance) -> None:
+        """Send all operations and add what was answered to `takings`. Raises the client's errors for a whole batch."""
+        shares: list[list[Planned]] = [[] for _ in range(WORKERS)]
+        for operation in operations:
+            shares[crc32(operation.member.encode()) % WORKERS].append(operation)
+        started = self._clock()
+        with ThreadPoolExecutor(WORKERS, thread_name_prefix="tills") as pool:
+            for done in [pool.submit(self._work, share, takings, advance) for share in shares]:
+                done.result()
+        takings.seconds += self._clock() - started
+
+    def _work(self, share: Sequence[Planned], takings: Takings, advance: Advance) -> None:
+        with ExitStack() as stack:
+            connections: dict[str, Connection] = {}
+            for first in range(0, len(share), TURN):
+                for till_server, batch in self._waves(share[first : first + TURN]):
+                    if till_server not in connections:
+                        connections[till_server] = stack.enter_context(self._open(till_server))
+                    self._submit(connections[till_server], batch, takings)
+                    advance(len(batch))
+
+    def _waves(self, turn: Sequence[Planned]) -> Iterator[tuple[str, list[Planned]]]:
+        """Batches of one till server each, such that every member's operations keep their order."""
+        waiting: dict[str, deque[Planned]] = {}
+        for operation in turn:
+            waiting.setdefault(operation.member, deque()).append(operation)
+        servers = sorted({self._till_servers[operation.merchant] for operation in turn})
+        while waiting:
+            for server in servers:
+                batch: list[Planned] = []
+                for queue in waiting.values():
+                    while queue and self._till_servers[queue[0].merchant] == server and len(batch) < BATCH_MAX:
+                        batch.append(queue.popleft())
+                if batch:
+                    yield server, batch
+                    waiting = {member: queue for member, queue in waiting.items() if queue}
+
+    def _submit(self, connection: Connection, batch: Sequence[Planned], takings: Takings) -> None:
+        request = terminal_pb2.SubmitBatchRequest(operations=[self._message(operation) for operation in batch])
+        started = self._clock()
+        response = connection.call(connection.terminal.SubmitBatch, request)
+        elapsed = self._clock() - started
+        with self._lock:
+            takings.latencies.append((elapsed, len(batch)))
+            for operation, result in zip(batch, response.results, strict=True):
+                _count(takings, operation, result)
+
+    def _message(self, planned: Planned) -> operations_pb2.Operation:
+        request_id = new_request_id()
+        terminal = operations_pb2.TerminalRef(participant=planned.merchant, store=STORE, terminal=TERMINAL)
+        if planned.kind == "REFUND":
+            refund = operations_pb2.RefundRequest(
+                request_id=request_id,
+                terminal=terminal,
+                original_request_id=self._purchases[planned.reference, planned.merchant],
+                amount_minor=planned.amount_minor,
+                currency_code=self._currency_code,
+            )
+            refund.occurred_time.FromDatetime(planned.time)
+            return operations_pb2.Operation(refund=refund)
+        if planned.kind == "PURCHASE":
+            self._purchases[planned.reference, planned.merchant] = request_id
+            purchase = operations_pb2.PurchaseRequest(
+                request_id=request_id,
+                terminal=terminal,
+                card_number=self._cards[planned.member],
+                amount_minor=planned.amount_minor,
+                currency_code=self._currency_code,
+                sale_reference=planned.reference,
+            )
+            purchase.occurred_time.FromDatetime(planned.time)
+            return operations_pb2.Operation(purchase=purchase)
+        top_up = operations_pb2.TopUpRequest(
+            request_id=request_id,
+            terminal=terminal,
+            card_number=self._cards[planned.member],
+            amount_minor=planned.amount_minor,
+            currency_code=self._currency_code,
+            sale_reference=planned.reference,
+        )
+        top_up.occurred_time.FromDatetime(planned.time)
+        return operations_pb2.Operation(top_up=top_up)
+
+
+def till_opener(server: str, certificates: Callable[[str], ClientCertificate]) -> Open:
+    """Opens a connection of its own for each worker and till server."""
+    return lambda identity: Connection(server, certificates(identity), own_transport=True)
+
+
+def _count(takings: Takings, planned: Planned, result: operations_pb2.OperationResult) -> None:
+    if result.HasField("receipt"):
+        takings.outcomes[planned.kind, "ACCEPTED"] += 1
+        takings.amounts[planned.kind] += planned.amount_minor
+        if result.receipt.balance_minor != planned.balance_minor:
+            takings.surprise(
+                f"{planned.kind} of basket {planned.reference} at {planned.merchant}: balance "
+                f"{result.receipt.balance_minor}, planned {planned.balance_minor}"
+            )
+        return
+    reason = CallRefused.from_status(result.error).reason
+    takings.outcomes[planned.kind, reason] += 1
+    takings.surprise(f"{planned.kind} of basket {planned.reference} at {planned.merchant}: refused, {reason}")
