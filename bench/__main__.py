@@ -1,0 +1,255 @@
+"""`make bench`: one run, one table. Every promise of speed is a ratio of two figures measured minutes apart, here.
+
+Writes bench/latest.json for whoever keeps a history; nothing here asserts a time.
+"""
+
+import argparse
+import gc
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from bench.desk import Trade, desk_alone, one_transaction_per_purchase, sell_lots
+from bench.figures import Figure, figure, median_figure
+from bench.house import SHOPS, Seat, add_trade
+from bench.load import Clients
+from coalition.bootstrap import business_date_in, certificate, key_ring, notary
+from coalition.config import load_settings
+from coalition.storage.connect import connect
+from coalition.storage.embedded import read_attach_file
+from coalition.storage.ledger import LedgerStore
+from coalition.storage.programme import load
+from coalition.v1 import operations_pb2
+
+LATEST: Final = Path(__file__).parent / "latest.json"
+START_SECONDS: Final = 60.0
+BATCH_CLIENTS: Final = 4
+BATCH_SIZE: Final = 500
+STREAM_CLIENTS: Final = 8
+STREAM_WINDOW: Final = 128
+
+# name, of, at least (or at most): what the design asks for.
+TARGETS: Final = (
+    ("purchase_unary_64", "echo_unary_64", 0.55),
+    ("purchase_unary_256", "echo_unary_256", 0.70),
+    ("purchase_batch", "one_transaction_per_purchase", 10.0),
+    ("purchase_batch", "one_transaction_per_purchase_16", 4.0),
+    ("desk_1024", "one_transaction_per_purchase", 15.0),
+)
+
+
+def main() -> None:
+    """Run everything and print the table."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--members", type=int, default=50_000, help="wallets in the ledger (default 50000)")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement; medians count (default 3)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of one gRPC round (default 4)")
+    options = parser.parse_args()
+    var = Path(tempfile.mkdtemp(prefix="coalition-bench-", dir="/tmp"))
+    var.chmod(0o755)
+    console = Console()
+    try:
+        figures = Bench(var, options.members, options.rounds, options.seconds, console).run()
+    finally:
+        shutil.rmtree(var, ignore_errors=True)
+    LATEST.write_text(json.dumps([asdict(each) for each in figures.values()], indent=2) + "\n", encoding="utf-8")
+    show(console, figures)
+
+
+class Bench:
+    """One run: a real server and an echo as processes of their own, the desk in this one."""
+
+    def __init__(self, var: Path, members: int, rounds: int, seconds: float, console: Console) -> None:
+        self._settings = load_settings(var=var, listen="127.0.0.1:0", log_level="warning")
+        self._environment = {
+            **os.environ,
+            "COALITION_VAR": str(var),
+            "COALITION_LISTEN": "127.0.0.1:0",
+            "COALITION_LOG_LEVEL": "warning",
+        }
+        self._var = var
+        self._members = members
+        self._rounds = rounds
+        self._seconds = seconds
+        self._console = console
+        self._seats: list[Seat] = []
+
+    def run(self) -> dict[str, Figure]:
+        """Every figure by its name."""
+        with self._server() as address, Progress(console=self._console, transient=True) as progress:
+            self._lay_trade(progress)
+            steps = progress.add_task("measuring", total=None)
+
+            def say(what: str) -> None:
+                progress.update(steps, description=what)
+
+            figures = self._desk(address, say)
+            with self._echo() as echo:
+                uvloop.run(self._calls(figures, address, echo, say))
+        return figures
+
+    def _desk(self, address: str, say: Callable[[str], None]) -> dict[str, Figure]:  # noqa: ARG002
+        stores = [self._store() for _ in range(16)]
+        trade = self._trade(seed=2)
+        gc.collect()
+        gc.freeze()
+        gathered: dict[str, list[Figure]] = {}
+        for number in range(self._rounds + 1):  # the first round warms up
+            say(f"desk, round {number} of {self._rounds}")
+            measured = [
+                durable_commit(self._dsn("owner"), 200),
+                one_transaction_per_purchase("one_transaction_per_purchase", stores[:1], trade, 600),
+                one_transaction_per_purchase("one_transaction_per_purchase_16", stores, trade, 150),
+                desk_alone("desk_1024", stores[0], trade, 1024, 12),
+            ]
+            for each in measured if number else ():
+                gathered.setdefault(each.name, []).append(each)
+        for store in stores:
+            store.close()
+        return {name: median_figure(rounds) for name, rounds in gathered.items()}
+
+    async def _calls(self, figures: dict[str, Figure], address: str, echo: str, say: Callable[[str], None]) -> None:
+        tills = [certificate(self._settings, seat.path).cert.parent for seat in self._seats]
+        server_tills = [certificate(self._settings, f"ts/bench/{n}").cert.parent for n in range(STREAM_CLIENTS)]
+        gathered: dict[str, list[Figure]] = {}
+
+        def clients(at: str, certificates: Sequence[Path], count: int) -> Clients:
+            return Clients(at, certificates, count, self._members)
+
+        for count, suffix in ((1, "lone"), (64, "unary_64"), (256, "unary_256")):
+            pair = [
+                (f"echo_{suffix}", clients(echo, tills, count)),
+                (f"purchase_{suffix}", clients(address, tills, count)),
+            ]
+            for number in range(self._rounds + 1):
+                for name, side in pair:
+                    say(f"{name}, round {number} of {self._rounds}")
+                    measured = await side.unary(name, self._seconds if number else 1.0)
+                    if number:
+                        gathered.setdefault(name, []).append(measured)
+            for _, side in pair:
+                await side.close()
+        batch = clients(address, server_tills, BATCH_CLIENTS)
+        stream = clients(address, server_tills, STREAM_CLIENTS)
+        for number in range(self._rounds + 1):
+            say(f"batch and stream, round {number} of {self._rounds}")
+            seconds = self._seconds if number else 1.0
+            for measured in (
+                await batch.batches("purchase_batch", seconds, BATCH_SIZE, terminal),
+                await stream.streams("purchase_stream", seconds, STREAM_WINDOW, terminal),
+            ):
+                if number:
+                    gathered.setdefault(measured.name, []).append(measured)
+        await batch.close()
+        await stream.close()
+        figures.update({name: median_figure(rounds) for name, rounds in gathered.items()})
+
+    def _lay_trade(self, progress: Progress) -> None:
+        progress.add_task(f"selling a lot to each of {self._members} members", total=None)
+        with connect(self._dsn("owner")) as connection:
+            self._seats = add_trade(connection, self._members, key_ring(self._settings).card_token)
+        store = self._store()
+        sell_lots(store, self._trade(seed=1))
+        store.close()
+        with connect(self._dsn("owner")) as connection:
+            connection.execute("ANALYZE")
+            connection.execute("CHECKPOINT")
+
+    def _store(self) -> LedgerStore:
+        return LedgerStore(
+            self._dsn("app"), load, business_date_in(self._settings.zone), notary(key_ring(self._settings))
+        )
+
+    def _trade(self, seed: int) -> Trade:
+        return Trade(self._seats, self._members, key_ring(self._settings).card_token, seed)
+
+    def _dsn(self, role: str) -> str:
+        return read_attach_file(self._var)["ledger"].dsn("coalition" if role == "owner" else f"coalition_{role}")
+
+    @contextmanager
+    def _server(self) -> Iterator[str]:
+        """The real server, as `coalition serve` runs it."""
+        command = [sys.executable, "-m", "coalition", "serve", "--no-settlement"]
+        with self._process(command) as process:
+            yield _wait_for(self._var / "server.json", process, lambda text: str(json.loads(text)["address"]))
+
+    @contextmanager
+    def _echo(self) -> Iterator[str]:
+        port_file = self._var / "echo.address"
+        with self._process([sys.executable, "-m", "bench.echo_server", str(port_file)]) as process:
+            yield _wait_for(port_file, process, str.strip)
+
+    @contextmanager
+    def _process(self, command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
+        process = subprocess.Popen(command, env=self._environment, stdout=subprocess.DEVNULL)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+def terminal(draw: int) -> Any:
+    """One of the tills that a chain's till server speaks for."""
+    return operations_pb2.TerminalRef(participant=f"shop-{draw % SHOPS}", store="main", terminal="till")
+
+
+def durable_commit(dsn: str, count: int) -> Figure:
+    """One small insert and its durable commit, alone on a connection: what no ledger on this machine can undercut."""
+    latencies = []
+    with connect(dsn) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS bench_commits (number bigint)")
+        started = time.perf_counter()
+        for number in range(count):
+            before = time.perf_counter()
+            connection.execute("INSERT INTO bench_commits VALUES (%s)", (number,), prepare=True)
+            latencies.append(time.perf_counter() - before)
+        return figure("durable_commit", count, time.perf_counter() - started, latencies)
+
+
+def _wait_for(file: Path, process: "subprocess.Popen[bytes]", read: Callable[[str], str]) -> str:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise SystemExit(f"{' '.join(map(str, process.args[1:]))} ended with {process.returncode}")  # type: ignore[index]
+        if file.exists() and (text := file.read_text(encoding="utf-8")):
+            return read(text)
+        time.sleep(0.05)
+    raise SystemExit(f"no server within {START_SECONDS:.0f} s")
+
+
+def show(console: Console, figures: dict[str, Figure]) -> None:
+    """The table, then what the design asks for and what was reached."""
+    table = Table(title="rates on this machine, medians of rounds")
+    for column in ("measurement", "per second", "p50 ms", "p99 ms"):
+        table.add_column(column, justify="left" if column == "measurement" else "right")
+    for each in figures.values():
+        table.add_row(each.name, f"{each.rate_per_s:,.0f}", f"{each.p50_ms:.2f}", f"{each.p99_ms:.2f}")
+    console.print(table)
+    ratios = Table(title="ratios")
+    for column in ("what", "reached", "asked"):
+        ratios.add_column(column, justify="left" if column == "what" else "right")
+    for name, of, least in TARGETS:
+        ratio = figures[name].rate_per_s / figures[of].rate_per_s
+        ratios.add_row(f"{name} / {of}", f"{ratio:.2f}", f">= {least}")
+    bound = 3 * figures["echo_lone"].p50_ms + figures["durable_commit"].p50_ms
+    ratios.add_row("purchase_lone p50, ms", f"{figures['purchase_lone'].p50_ms:.2f}", f"<= {bound:.2f}")
+    console.print(ratios)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,136 @@
+"""Clients: calls over mTLS from one event loop, as many at once as asked for, each connection used by one of them.
+
+The echo answers the very request the purchase sends, on a server built the same way: the two differ by the work alone.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from bench.figures import Figure, figure
+from bench.house import card_number, request_id
+from coalition.v1 import operations_pb2, terminal_pb2, terminal_pb2_grpc
+
+
+def credentials(certificate: Path) -> grpc.ChannelCredentials:
+    """From a folder as `keys` issues them."""
+    return grpc.ssl_channel_credentials(
+        root_certificates=(certificate / "authority.pem").read_bytes(),
+        private_key=(certificate / "private.key").read_bytes(),
+        certificate_chain=(certificate / "certificate.pem").read_bytes(),
+    )
+
+
+class Clients:
+    """Connections to one server, one a concurrent client; made once, warmed before measuring."""
+
+    def __init__(self, address: str, certificates: Sequence[Path], count: int, members: int) -> None:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        self._channels = [
+            grpc.aio.secure_channel(address, credentials(certificates[index % len(certificates)]), options=options)
+            for index in range(count)
+        ]
+        self._members = members
+
+    async def close(self) -> None:
+        await asyncio.gather(*(channel.close() for channel in self._channels))
+
+    async def unary(self, name: str, seconds: float) -> Figure:
+        """Every client sends its next purchase when it has the answer of the one before."""
+        latencies: list[float] = []
+        started = time.perf_counter()
+        end = started + seconds
+
+        async def client(channel: grpc.aio.Channel, draw: random.Random) -> None:
+            call = terminal_pb2_grpc.TerminalServiceStub(channel).Purchase
+            while time.perf_counter() < end:
+                before = time.perf_counter()
+                await call(purchase(draw, self._members))
+                latencies.append(time.perf_counter() - before)
+
+        await asyncio.gather(*(client(channel, random.Random(n)) for n, channel in enumerate(self._channels)))
+        return figure(name, len(latencies), time.perf_counter() - started, latencies)
+
+    async def batches(self, name: str, seconds: float, size: int, terminal: Callable[[int], Any]) -> Figure:
+        """Every client sends batches of `size` operations, as a chain's till server does."""
+        latencies: list[float] = []
+        operations = 0
+        started = time.perf_counter()
+        end = started + seconds
+
+        async def client(channel: grpc.aio.Channel, number: int) -> None:
+            nonlocal operations
+            draw = random.Random(number)
+            call = terminal_pb2_grpc.TerminalServiceStub(channel).SubmitBatch
+            while time.perf_counter() < end:
+                request = terminal_pb2.SubmitBatchRequest(
+                    operations=[
+                        operations_pb2.Operation(purchase=purchase(draw, self._members, terminal(draw.randrange(1000))))
+                        for _ in range(size)
+                    ]
+                )
+                before = time.perf_counter()
+                response = await call(request)
+                latencies.append(time.perf_counter() - before)
+                operations += _accepted(response.results)
+
+        await asyncio.gather(*(client(channel, n) for n, channel in enumerate(self._channels)))
+        return figure(name, operations, time.perf_counter() - started, latencies)
+
+    async def streams(self, name: str, seconds: float, window: int, terminal: Callable[[int], Any]) -> Figure:
+        """Every client keeps up to `window` operations in flight on one stream."""
+        latencies: list[float] = []
+        started = time.perf_counter()
+        end = started + seconds
+
+        async def client(channel: grpc.aio.Channel, number: int) -> None:
+            draw = random.Random(number)
+            stream = terminal_pb2_grpc.TerminalServiceStub(channel).Stream()
+            free = asyncio.Semaphore(window)
+            sent: list[float] = []
+
+            async def send() -> None:
+                while time.perf_counter() < end:
+                    await free.acquire()
+                    sent.append(time.perf_counter())
+                    operation = operations_pb2.Operation(
+                        purchase=purchase(draw, self._members, terminal(draw.randrange(1000)))
+                    )
+                    await stream.write(terminal_pb2.StreamRequest(operation=operation))
+                await stream.done_writing()
+
+            sender = asyncio.ensure_future(send())
+            answered = 0
+            async for response in stream:
+                _accepted([response.result])
+                latencies.append(time.perf_counter() - sent[answered])
+                answered += 1
+                free.release()
+            await sender
+
+        await asyncio.gather(*(client(channel, n) for n, channel in enumerate(self._channels)))
+        return figure(name, len(latencies), time.perf_counter() - started, latencies)
+
+
+def purchase(draw: random.Random, members: int, terminal: Any = None) -> Any:
+    """A purchase of a random card; amounts small enough that no card runs dry."""
+    return operations_pb2.PurchaseRequest(
+        request_id=str(request_id()),
+        terminal=terminal,
+        card_number=card_number(draw.randrange(members)),
+        amount_minor=draw.randint(100, 900),
+        currency_code="CNY",
+        sale_reference="S-000001",
+    )
+
+
+def _accepted(results: Sequence[Any]) -> int:
+    for result in results:
+        if result.WhichOneof("result") != "receipt":
+            raise RuntimeError(f"a purchase of the bench was declined: {result.error.message}")
+    return len(results)
