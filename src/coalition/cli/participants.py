@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
-from coalition.cli.options import RequestId, read_request_id
+from coalition.cli.options import RequestId, read_request_id, read_till
 from coalition.cli.output import enum_name, table
 from coalition.cli.session import Session, client_command, pages
 from coalition.v1.programme_pb2 import (
@@ -14,7 +14,10 @@ from coalition.v1.programme_pb2 import (
     ListParticipantsRequest,
     ListStoresRequest,
     ListTerminalsRequest,
+    OperatingState,
     ParticipantRole,
+    SetParticipantStateRequest,
+    SetTerminalStateRequest,
 )
 
 ROLES: Final = {
@@ -32,6 +35,7 @@ DisplayName = Annotated[
     str | None, typer.Option("--name", help="Name for people; by default the code.", show_default=False)
 ]
 ParticipantCode = Annotated[str, typer.Argument(metavar="PARTICIPANT", help="Code of the participant.")]
+TillPath = Annotated[str, typer.Argument(metavar="TILL", help="Such as cafe/main/till-1.")]
 OfParticipant = Annotated[
     str, typer.Option("--participant", metavar="CODE", help="Only of this participant.", show_default=False)
 ]
@@ -88,6 +92,30 @@ def participant_list(session: Session) -> None:
             ),
         ),
     )
+
+
+def set_participant_state(session: Session, code: str, state: OperatingState.ValueType, request_id: str | None) -> None:
+    """Set the state and print it."""
+    with session.coalition() as connection:
+        answer = connection.call(
+            connection.programme.SetParticipantState,
+            SetParticipantStateRequest(request_id=read_request_id(request_id), participant=code, state=state),
+        )
+    session.say(answer, f"Participant {code} is {enum_name(answer.participant, 'state')}.")
+
+
+@participant_app.command("suspend", epilog="Example: coalition participant suspend cafe")
+@client_command
+def participant_suspend(session: Session, code: ParticipantCode, request_id: RequestId = None) -> None:
+    """Suspend a participant with all its stores and terminals: none of them may operate. Needs the operator."""
+    set_participant_state(session, code, OperatingState.OPERATING_STATE_SUSPENDED, request_id)
+
+
+@participant_app.command("resume", epilog="Example: coalition participant resume cafe")
+@client_command
+def participant_resume(session: Session, code: ParticipantCode, request_id: RequestId = None) -> None:
+    """Let a suspended participant back in. Needs the operator."""
+    set_participant_state(session, code, OperatingState.OPERATING_STATE_ACTIVE, request_id)
 
 
 @store_app.command("add", epilog='Example: coalition store add cafe main --name "Corner Cafe, Main Street"')
@@ -163,3 +191,29 @@ def terminal_list(session: Session, participant: OfParticipant = "") -> None:
             ((row.participant, row.store, row.code, enum_name(row, "state")) for row in rows),
         ),
     )
+
+
+@terminal_app.command("suspend", epilog="Example: coalition terminal suspend cafe/main/till-1")
+@client_command
+def terminal_suspend(session: Session, till: TillPath, request_id: RequestId = None) -> None:
+    """Suspend a terminal, such as one that was stolen: it may not operate. Needs the operator."""
+    set_terminal_state(session, till, OperatingState.OPERATING_STATE_SUSPENDED, request_id)
+
+
+@terminal_app.command("resume", epilog="Example: coalition terminal resume cafe/main/till-1")
+@client_command
+def terminal_resume(session: Session, till: TillPath, request_id: RequestId = None) -> None:
+    """Let a suspended terminal back in. Needs the operator."""
+    set_terminal_state(session, till, OperatingState.OPERATING_STATE_ACTIVE, request_id)
+
+
+def set_terminal_state(session: Session, till: str, state: OperatingState.ValueType, request_id: str | None) -> None:
+    """Set the state and print it."""
+    with session.coalition() as connection:
+        answer = connection.call(
+            connection.programme.SetTerminalState,
+            SetTerminalStateRequest(
+                request_id=read_request_id(request_id), terminal=read_till(session, till).ref, state=state
+            ),
+        )
+    session.say(answer, f"Terminal {till} is {enum_name(answer.terminal, 'state')}.")

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from coalition.cli.money import format_number
 from coalition.cli.output import console
 from coalition.client import CallRefused, ServerUnreachable
 
@@ -53,9 +54,16 @@ def show_refusal(refusal: CallRefused) -> None:
         out.print(f"  field {violation.field}{expects}")
     for name, value in sorted(refusal.metadata.items()):
         if name not in HIDDEN_FACTS:
-            out.print(f"  {name}: {value}")
+            out.print(f"  {fact_text(name, value)}")
     if refusal.reason in NEXT_STEPS:
         out.print(f"next: {NEXT_STEPS[refusal.reason]}")
+
+
+def fact_text(name: str, value: str) -> str:
+    """One fact of a refusal; amounts as people write them."""
+    if name.endswith("_minor") and value.lstrip("-").isdecimal():
+        return f"{name.removesuffix('_minor').replace('_', ' ')} {format_number(int(value))}"
+    return f"{name.replace('_', ' ')} {value}"
 
 
 def show_unreachable(failure: ServerUnreachable) -> None:

@@ -1,4 +1,7 @@
-"""`coalition demo` and `coalition replay`: the only glue to `coalition.replay`, imported when one of them runs."""
+"""`coalition demo` and `coalition replay`: the glue to `coalition.replay`, which is imported when one of them runs.
+
+Replay knows no settings and no keys: what a server process needs to start and the clients' certificates are handed in.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from coalition.config import SettingInvalid, environment_of, load_settings
+from coalition.cli.certificates import issue
+from coalition.client import certificate_folder
+from coalition.config import environment_of, load_settings
 
 if TYPE_CHECKING:
     from coalition.replay.demo import Premises
 
-Months = Annotated[str, typer.Option(help="Months of 2017 to replay, such as 1 or 1-12.")]
+Months = Annotated[str, typer.Option(help="Months of 2017 to replay, such as 1, 1-12 or 1,3.")]
 Members = Annotated[int | None, typer.Option(min=1, help="Only the first so many households; all.", show_default=False)]
 Var = Annotated[
     Path, typer.Option(help="Directory of the demo's own databases, keys and report; made anew by every run.")
@@ -32,7 +37,7 @@ def demo(months: Months = "1", members: Members = None, var: Var = Path("var/dem
     try:
         code = run_journey(months=months, members=members, var=var, keep=keep, furnish=furnish)
     except MonthsInvalid as error:
-        raise typer.BadParameter(f"--{error}") from None
+        raise typer.BadParameter(str(error)) from None
     raise typer.Exit(code)
 
 
@@ -59,11 +64,13 @@ def olist(
 
 
 def furnish(said: Mapping[str, str]) -> "Premises":
-    """Settings and certificates of a demo's server, on databases of its own. Raises SettingInvalid."""
-    from coalition.bootstrap import certificate
+    """The environment of a server process with these settings, and where an identity's certificate is (issued)."""
     from coalition.replay.demo import Premises
 
     settings = load_settings(**said)
-    if not settings.is_embedded:
-        raise SettingInvalid("setting database_url (COALITION_DATABASE_URL): unset it; a demo has databases of its own")
-    return Premises(environment_of(settings), lambda identity: certificate(settings, identity).cert.parent)
+
+    def certificates(identity: str) -> Path:
+        issue(settings, identity)
+        return certificate_folder(settings.certificates_directory, identity)
+
+    return Premises(environment_of(settings), certificates)

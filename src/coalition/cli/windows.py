@@ -1,5 +1,6 @@
 """`coalition windows`, `positions`, `claims`: where the month stands. Closing and netting: `python -m settlement`."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -83,8 +84,7 @@ def positions(session: Session, window: Label = "", calendar: Calendar = "monthl
                 for row in rows
             ),
         ),
-        f"sum of the net positions {format_number(sum(row.net_position_minor for row in rows))}; "
-        + (f"{whole.lag_batches} batches are not in it yet" if whole.lag_batches else "complete"),
+        closing_line(whole.lag_batches, rows),
     )
 
 
@@ -118,6 +118,14 @@ def claims(
             ),
         ),
     )
+
+
+def closing_line(lag_batches: int, rows: Sequence[Position]) -> str:
+    """What stands below the positions: their sum, when they are everybody's, and whether they are complete."""
+    state = f"{lag_batches} batches are not in it yet" if lag_batches else "complete"
+    if len(rows) == 1:
+        return state
+    return f"sum of the net positions {format_number(sum(row.net_position_minor for row in rows))}; {state}"
 
 
 def name_of(window: Window) -> str:
