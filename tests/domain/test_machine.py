@@ -124,6 +124,16 @@ class Month(RuleBasedStateMachine):
             assert drawn == [(row.face, row.principal) for row in done.decision.allocations]
 
     @precondition(lambda self: self.spends)
+    @rule(data=st.data(), share=parts, fee=rates, fees_return=st.booleans())
+    def revise(self, data: st.DataObject, share: str, fee: str, fees_return: bool) -> None:
+        """New versions of all that an earlier purchase was made under: its refunds must not notice."""
+        _, spend = data.draw(st.sampled_from(self.spends))
+        at = spend.at.lower()
+        self.acquire(at, fee, fee, gross=True, fees_return=fees_return)
+        for issuer in ISSUERS:
+            self.accept(issuer, at, share, fee, gross=True, fees_return=fees_return)
+
+    @precondition(lambda self: self.spends)
     @rule(data=st.data())
     def refund(self, data: st.DataObject) -> None:
         done, spend = data.draw(st.sampled_from(self.spends))
