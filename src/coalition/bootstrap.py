@@ -420,6 +420,27 @@ def _supervise(opened: Databases, stop: threading.Event, child: subprocess.Popen
                 log.warning("partitions_not_made", cause=str(error))
 
 
+def follow(settings: Settings) -> int:
+    """What `coalition follow` does: the positions follower as a process of its own, until SIGTERM or SIGINT.
+
+    Needs the ledger alone: no key ring, no certificate, and of a server named by URL no key database. Any number may
+    run beside each other and beside servers. Raises CoalitionError when it cannot start.
+    """
+    set_up_log(settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    opened = Databases(settings, attach=True)
+    if settings.is_embedded:
+        opened.open()
+    else:
+        check_schema(opened.dsn())
+    log.info("follower_started", follower="positions")
+    _follow(opened.dsn(), stop)
+    log.info("follower_stopped", follower="positions")
+    return 0
+
+
 def _follow(dsn: str, stop: threading.Event) -> None:
     def open_connection() -> Connection:
         return connect(dsn, "coalition positions")

@@ -8,6 +8,7 @@ import typer
 from coalition.cli import house, tills, windows
 from coalition.cli.agreements import agreement_app
 from coalition.cli.cards import card_app
+from coalition.cli.follow import follow
 from coalition.cli.manual import manual
 from coalition.cli.members import member_app
 from coalition.cli.output import console
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.command("serve", rich_help_panel=HOUSE, epilog="Example: coalition serve")(house.serve)
 app.command("demo", rich_help_panel=HOUSE, epilog="Example: coalition demo --months 1 --members 300")(demo)
 app.add_typer(replay_app, name="replay", rich_help_panel=HOUSE)
+app.command("follow", rich_help_panel=HOUSE, epilog="Example: coalition follow")(follow)
 app.command("migrate", rich_help_panel=HOUSE, epilog="Example: coalition migrate")(house.migrate)
 app.command("check", rich_help_panel=HOUSE, epilog="Example: coalition check")(house.check)
 app.command("certificate", rich_help_panel=HOUSE, epilog="Example: coalition certificate t/cafe/main/till-1")(

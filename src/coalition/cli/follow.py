@@ -1,0 +1,18 @@
+"""`coalition follow`: the folds of the journal in a process of their own, beside the servers."""
+
+import typer
+
+from coalition.cli.house import Var, house_errors
+from coalition.config import load_settings
+
+
+def follow(var: Var = None) -> None:
+    """Keep every window's positions up to date until stopped; a server started with --attach leaves that to this.
+
+    Any number may run at once: each range of the journal is folded by one of them, once.
+    """
+    settings = load_settings(var=var)
+    with house_errors():
+        from coalition import bootstrap
+
+        raise typer.Exit(bootstrap.follow(settings))
