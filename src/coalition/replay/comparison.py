@@ -73,6 +73,12 @@ def read_positions(path: Path) -> dict[str, Standing]:
     return settled
 
 
+def read_names(path: Path) -> dict[str, str]:
+    """The participants' display names beside their codes."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["participant"]: row["display_name"] for row in csv.DictReader(file)}
+
+
 def _posted(facts: Facts) -> Iterator[tuple[int, dict[Line, int]]]:
     """Exported transfers by entry, in journal order; netting has lines of its own that are no part of positions."""
     closed = {f"{calendar}/{label}" for calendar, cuts in facts.cuts.items() for _, label in cuts}

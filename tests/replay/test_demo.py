@@ -1,0 +1,122 @@
+"""The demo as a person runs it, small: real server process, real data, settlement's own commands, exit code."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from coalition.replay.comparison import judge
+from coalition.replay.demo import DirectoryInUse, cleared
+from coalition.replay.export import write_table
+from coalition.replay.facts import Facts
+
+pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(300)]
+
+OLIST = Path(__file__).resolve().parents[3] / "shared" / "data" / "olist"
+
+
+def coalition(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line with nothing of our environment's settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COALITION_")}
+    return subprocess.run(
+        [sys.executable, "-m", "coalition", *arguments],
+        env=environment | {"COLUMNS": "120", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def january(tmp_path_factory):
+    """One demo of twenty households, for every test that only looks."""
+    var = tmp_path_factory.mktemp("demo") / "var"
+    return var, coalition("demo", "--members", "20", "--var", str(var))
+
+
+def test_the_demo_ends_equal_for_every_participant(january):
+    _, run = january
+
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
+    for told in ("PURCHASE", "TOP_UP", "ACCEPTED", "operations/s", "p99", "netting saved", "EQUAL"):
+        assert told in run.stdout
+
+
+def test_the_demo_leaves_a_report_whose_positions_add_up_to_zero(january):
+    var, _ = january
+    report = var / "reports" / "2017-01"
+    with (report / "positions.csv").open(encoding="utf-8", newline="") as file:
+        nets = [int(row["net_minor"]) for row in csv.DictReader(file)]
+
+    assert sum(nets) == 0
+    assert any(nets)
+    assert (report / "report.svg").is_file()
+    assert json.loads((report / "summary.json").read_text())["gross_minor"] > 0
+
+
+def test_no_card_number_and_no_name_is_in_what_the_demo_leaves(january):
+    """Cards and profiles are made by the demo, and told once: neither log nor report nor export repeats them."""
+    var, run = january
+    left = [path for part in ("reports", "export", "server.log") for path in (var / part, *(var / part).rglob("*"))]
+    text = run.stdout.encode() + b"".join(path.read_bytes() for path in left if path.is_file())
+
+    assert b"+1555" not in text
+    assert b"Member household" not in text
+
+
+def test_one_altered_fen_in_the_demos_export_is_found(january, tmp_path):
+    var, _ = january
+    export = tmp_path / "export"
+    export.mkdir()
+    for path in (var / "export").glob("*.parquet"):
+        (export / path.name).write_bytes(path.read_bytes())
+    rows = Facts(export).rows("transfers", "SELECT * FROM facts ORDER BY entry_id, leg")
+    entry, leg, debit, credit, amount, *rest = rows[len(rows) // 2]
+    rows[len(rows) // 2] = (entry, leg, debit, credit, amount + 1, *rest)
+    reports = {("monthly", "2017-01"): var / "reports" / "2017-01"}
+    assert judge(export, reports).equal
+
+    write_table(export, "transfers", rows)
+
+    assert any(f"entry {entry}" in sentence for sentence in judge(export, reports).differences)
+
+
+@pytest.mark.skipif(not OLIST.is_dir(), reason="the Olist CSV files are not beside the project (../shared/data/olist)")
+def test_the_marketplace_replays_refunds_and_custody_over_two_months(tmp_path):
+    run = coalition(
+        *("replay", "olist", str(OLIST), "--months", "2016-09,2016-10", "--members", "12"),
+        *("--var", str(tmp_path / "var")),
+    )
+
+    assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
+    assert "REFUND" in run.stdout
+    assert "EQUAL" in run.stdout
+
+
+def test_a_second_run_starts_clean(tmp_path):
+    with cleared(tmp_path / "var"):
+        (tmp_path / "var" / "left-over").touch()
+    with cleared(tmp_path / "var"):
+        assert not (tmp_path / "var" / "left-over").exists()
+
+
+def test_a_directory_that_is_no_demos_is_left_alone(tmp_path):
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "ledger").write_text("precious")
+
+    with pytest.raises(DirectoryInUse, match="not a demo's"), cleared(tmp_path / "var"):
+        pass
+    assert (tmp_path / "var" / "ledger").read_text() == "precious"
+
+
+def test_two_demos_do_not_share_a_directory(tmp_path):
+    with (
+        cleared(tmp_path / "var"),
+        pytest.raises(DirectoryInUse, match="another demo"),
+        cleared(tmp_path / "var"),
+    ):
+        pass

@@ -1,0 +1,89 @@
+"""The plan: when a member tops up, what balance each answer must show; the same plan for the same trade."""
+
+from datetime import UTC, datetime
+from fractions import Fraction
+
+import pytest
+
+from coalition.replay.cli_entry import MonthsInvalid, parse_months
+from coalition.replay.journey_scheme import TOP_UP_RULE
+from coalition.replay.plan import plan
+from coalition.replay.trade import Basket, Part, Tier, TopUpRule
+
+NOON = datetime(2017, 1, 5, 17, tzinfo=UTC)
+RULE = TopUpRule((5_000, 10_000, 20_000), (Tier(5_000, Fraction(2, 100)), Tier(10_000, Fraction(6, 100))))
+
+
+def basket(name: str, *amounts: int, member: str = "m", is_returned: bool = False) -> Basket:
+    parts = tuple(Part(merchant, amount) for merchant, amount in zip(("store-1", "fuel"), amounts, strict=False))
+    return Basket(name, member, NOON, "2017-01", parts, is_returned)
+
+
+def planned(*baskets: Basket, rule: TopUpRule = RULE):
+    return [
+        (each.kind, each.merchant, each.amount_minor, each.balance_minor)
+        for each in plan(baskets, {"m": "home", "n": "home"}, rule, {})
+    ]
+
+
+def test_a_short_member_tops_up_once_at_home_before_the_whole_basket():
+    assert [
+        ("TOP_UP", "home", 5_000, 5_100),
+        ("PURCHASE", "store-1", 3_000, 2_100),
+        ("PURCHASE", "fuel", 1_500, 600),
+    ] == planned(basket("b", 3_000, 1_500))
+
+
+def test_what_is_left_is_spent_before_the_next_top_up():
+    assert [("TOP_UP", 5_100), ("PURCHASE", 3_100), ("PURCHASE", 1_100), ("TOP_UP", 6_200), ("PURCHASE", 4_200)] == [
+        (kind, balance) for kind, _, _, balance in planned(*(basket(name, 2_000) for name in "abc"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("missing", "principal", "bonus"),
+    [
+        (-5, 0, 0),
+        (0, 0, 0),
+        (1, 5_000, 100),
+        (5_000, 5_000, 100),
+        (5_001, 10_000, 600),
+        (10_001, 20_000, 2_000),
+        (20_001, 40_000, 4_000),
+        (40_000, 40_000, 4_000),
+    ],
+)
+def test_the_least_step_that_covers_what_is_missing(missing, principal, bonus):
+    assert (principal, bonus) == (TOP_UP_RULE.principal(missing), TOP_UP_RULE.bonus(principal))
+
+
+def test_without_steps_exactly_what_is_missing_is_paid_in():
+    assert [("TOP_UP", "home", 1_234, 1_234), ("PURCHASE", "store-1", 1_234, 0)] == planned(
+        basket("b", 1_234), rule=TopUpRule((), ())
+    )
+
+
+def test_a_returned_basket_is_refunded_part_by_part():
+    assert [("REFUND", "store-1", 700, 4_800), ("REFUND", "fuel", 300, 5_100)] == planned(
+        basket("b", 700, 300, is_returned=True)
+    )[-2:]
+
+
+def test_the_same_trade_gives_the_same_plan_and_no_balance_below_zero():
+    baskets = [basket(str(number), number * 37 % 9_000 + 1, member="mn"[number % 2]) for number in range(200)]
+
+    assert planned(*baskets) == planned(*baskets)
+    assert all(balance >= 0 for *_, balance in planned(*baskets))
+
+
+@pytest.mark.parametrize(
+    ("text", "months"), [("1", (1,)), ("1-12", tuple(range(1, 13))), ("1,3", (1, 3)), ("2-3, 3", (2, 3))]
+)
+def test_months_of_the_year(text, months):
+    assert months == parse_months(text)
+
+
+@pytest.mark.parametrize("text", ["", "0", "13", "3-1", "January", "1-", "1;2"])
+def test_months_that_are_none_are_refused(text):
+    with pytest.raises(MonthsInvalid, match="1-12"):
+        parse_months(text)
