@@ -1,8 +1,8 @@
-"""A small coalition for tests that need the whole house: real PostgreSQL, a laid scheme, agreements, members and cards.
+"""A small coalition for tests that need the whole house: PostgreSQL, a laid scheme, agreements, members and cards.
 
-A (`store-a`, of chain alpha) sells stored value with a fifth on top; B (`store-b`) is of the same chain; C (`cafe`) is an
-alliance merchant that takes A's value; D (`garage`) takes nobody's; H (`hq`) is the operator. All have store `main` with
-tills `till-1` and `till-2`.
+A (`store-a`, of chain alpha) sells stored value with a fifth on top; B (`store-b`) is of the same chain; C (`cafe`) is
+an alliance merchant that takes A's value; D (`garage`) takes nobody's; H (`hq`) is the operator. All but H have a store
+`main` with tills `till-1` and `till-2`.
 """
 
 import itertools
@@ -22,6 +22,7 @@ import grpc
 import psycopg
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
 from psycopg import sql
 
 from coalition import bootstrap
@@ -52,7 +53,7 @@ PARTICIPANTS = (
     ("garage", "ALLIANCE", None),
 )
 TILLS = ("till-1", "till-2")
-AGREEMENTS: tuple[tuple[str, str, dict[str, JSON]], ...] = (
+AGREEMENTS: tuple[tuple[str, str, Any], ...] = (
     (
         "terms-a",
         "TERMS",
@@ -84,7 +85,7 @@ AGREEMENTS: tuple[tuple[str, str, dict[str, JSON]], ...] = (
             "calendar": "monthly",
         },
     ),
-    *(
+    *[
         (
             f"acquiring-{code}",
             "ACQUIRING",
@@ -99,7 +100,7 @@ AGREEMENTS: tuple[tuple[str, str, dict[str, JSON]], ...] = (
             },
         )
         for code, _, _ in PARTICIPANTS
-    ),
+    ],
 )
 _numbers = itertools.count(1)
 _phones = itertools.count(13_800_000_000)
@@ -266,8 +267,7 @@ class Refusal:
 
 def refusal_of(error: grpc.RpcError) -> Refusal:
     """The rich error of a failed call."""
-    from grpc_status import rpc_status
-
+    assert isinstance(error, grpc.Call)
     status = rpc_status.from_call(error)
     assert status is not None, f"no rich status: {error.code()} {error.details()}"
     refusal = Refusal.of_status(status)

@@ -54,7 +54,7 @@ OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.so_reuseport", 0),
 )
 
-_ADDERS: Final[dict[str, tuple[type[Any], Callable[[Any, Any], None]]]] = {
+SERVICES: Final[dict[str, tuple[type[Any], Callable[[Any, Any], None]]]] = {
     "coalition.v1.TerminalService": (
         terminal_pb2_grpc.TerminalServiceServicer,
         terminal_pb2_grpc.add_TerminalServiceServicer_to_server,
@@ -142,7 +142,7 @@ def build(
         maximum_concurrent_rpcs=RPCS_MAX,
     )
     for servicer, service in zip(servicers, services, strict=True):
-        _ADDERS[service.full_name][1](servicer, server)
+        SERVICES[service.full_name][1](servicer, server)
     health = health_aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     names = [service.full_name for service in services]
@@ -164,7 +164,7 @@ def tls(credentials: Credentials) -> grpc.ServerCredentials:
 
 
 def _service(servicer: object) -> ServiceDescriptor:
-    for name, (base, _) in _ADDERS.items():
+    for name, (base, _) in SERVICES.items():
         if isinstance(servicer, base):
             return ALL_SERVICES[name]
     raise TypeError(f"{type(servicer).__name__} derives from no servicer of coalition.v1")

@@ -21,10 +21,12 @@ CREATE TABLE member_keys (
 );
 """
 
-# No UPDATE: a key is written once. Rewrapping under a new key-encryption key is the owner's job.
+# No UPDATE: a key is written once. Rewrapping under a new key-encryption key is the owner's job. The server reads the
+# schema's version before it starts.
 GRANTS = """
 GRANT USAGE ON SCHEMA public TO coalition_app;
 GRANT SELECT, INSERT, DELETE ON member_keys TO coalition_app;
+GRANT SELECT ON alembic_version TO coalition_app;
 """
 
 
