@@ -21,6 +21,13 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     shutil.rmtree(directory)
 
 
+@pytest.fixture(scope="package")
+def tried_ledger(postgres: EmbeddedPostgres) -> Iterator[Database]:
+    """A ledger shared by tests that keep nothing of what they try."""
+    with copy_of(postgres, "coalition") as database:
+        yield database
+
+
 @pytest.fixture
 def ledger(postgres: EmbeddedPostgres) -> Iterator[Database]:
     """A ledger of the test's own."""

@@ -1,0 +1,97 @@
+-- The database roles of coalition, for a PostgreSQL server (15 or newer) that DBAs manage. Four steps, each run by whom
+-- it names; every step may be run again. Passwords or certificates are given to the roles by the server's own rules
+-- (\password in psql asks for one and sends only its SCRAM verifier); none belongs in this file.
+--
+--   1. "roles"  as superuser, once a server (ledger and keydb are two servers: once on each)
+--   2. as superuser: CREATE DATABASE coalition OWNER coalition_migrator;  on the other server: CREATE DATABASE keydb ...
+--   3. `coalition migrate` with COALITION_OWNER_DATABASE_URL and COALITION_KEYDB_OWNER_URL as coalition_migrator. The
+--      first migration makes roles that are missing, and PostgreSQL asks for that right even when none is missing: give
+--      it for this one run (ALTER ROLE coalition_migrator CREATEROLE; afterwards NOCREATEROLE, or step 1 again)
+--   4. "ledger" and "keydb" as coalition_migrator, each in the database of that name: what the migrations granted, to
+--      read, to compare, to restore after a dump that was taken without privileges; in keydb also the right to see the
+--      schema's version, without which no server starts
+--
+--   psql --set=ON_ERROR_STOP=1 --set=step=roles  --dbname=postgres  --file=deploy/roles.sql
+--   psql --set=ON_ERROR_STOP=1 --set=step=ledger --dbname=coalition --file=deploy/roles.sql
+--
+-- A test compares "ledger" with a migrated database, right by right.
+
+SELECT :'step' = 'roles' AS is_roles, :'step' = 'ledger' AS is_ledger, :'step' = 'keydb' AS is_keydb \gset
+
+\if :is_roles
+-- begin roles
+DO $$
+DECLARE
+    wanted text;
+BEGIN
+    FOREACH wanted IN ARRAY ARRAY['coalition_migrator', 'coalition_app', 'coalition_settlement', 'coalition_auditor'] LOOP
+        IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = wanted) THEN
+            EXECUTE format('CREATE ROLE %I LOGIN', wanted);
+        END IF;
+        EXECUTE format('ALTER ROLE %I NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS', wanted);
+        -- Passwords travel as SCRAM only; whoever may log in as one of these holds that right by pg_hba.conf.
+        EXECUTE format('ALTER ROLE %I SET password_encryption = ''scram-sha-256''', wanted);
+    END LOOP;
+    -- A process that is stuck must not hold the tills: the sessions of the house set the same or stricter themselves.
+    FOREACH wanted IN ARRAY ARRAY['coalition_app', 'coalition_settlement', 'coalition_auditor'] LOOP
+        EXECUTE format('ALTER ROLE %I SET idle_in_transaction_session_timeout = ''30s''', wanted);
+        EXECUTE format('ALTER ROLE %I SET lock_timeout = ''5s''', wanted);
+    END LOOP;
+    ALTER ROLE coalition_auditor SET default_transaction_read_only = on;
+    ALTER ROLE coalition_auditor SET statement_timeout = '10min';
+END
+$$;
+-- end roles
+\endif
+
+\if :is_ledger
+-- begin ledger
+-- Only the owner makes anything in this schema.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO coalition_app, coalition_settlement, coalition_auditor;
+
+-- Server and settlement read everything here: nothing in the ledger is in clear that a thief could read.
+GRANT SELECT ON ALL TABLES IN SCHEMA public TO coalition_app, coalition_settlement;
+GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO coalition_app, coalition_settlement;
+
+-- The journal is append-only: nobody but its owner holds UPDATE, DELETE or TRUNCATE.
+GRANT INSERT ON batches, entries, transfers, allocations, requests TO coalition_app, coalition_settlement;
+GRANT USAGE ON SEQUENCE journal_number TO coalition_app, coalition_settlement;
+
+-- The programme. Agreements are never changed, they get new versions. `lock_only` is a column that nobody writes: an
+-- UPDATE right on it is what SELECT ... FOR SHARE of an open window asks for.
+GRANT INSERT, UPDATE ON participants, stores, terminals, calendars TO coalition_app;
+GRANT INSERT ON agreements, agreement_versions, scheme, windows TO coalition_app;
+GRANT UPDATE (epoch) ON config_epoch TO coalition_app, coalition_settlement;
+GRANT UPDATE (lock_only) ON windows TO coalition_app;
+
+-- Value, members and cards: the server alone.
+GRANT INSERT, UPDATE ON wallets, cards, lots TO coalition_app;
+GRANT INSERT, UPDATE ON members, credentials TO coalition_app;
+GRANT INSERT ON member_records TO coalition_app;
+GRANT INSERT, UPDATE, DELETE ON member_indexes TO coalition_app;
+
+-- The month: settlement alone.
+GRANT INSERT, UPDATE ON windows TO coalition_settlement;
+GRANT INSERT, UPDATE, DELETE ON net_positions TO coalition_settlement;
+
+-- The folds can be deleted and made again by whoever follows.
+GRANT INSERT, UPDATE, DELETE ON followers, window_claims TO coalition_app, coalition_settlement;
+
+-- Auditors verify records they cannot read: no member, no card, no wallet, no lot.
+GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
+    calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch
+    TO coalition_auditor;
+-- end ledger
+\endif
+
+\if :is_keydb
+-- begin keydb
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO coalition_app, coalition_settlement;
+-- A process looks at the schema's version before it starts.
+GRANT SELECT ON alembic_version TO coalition_app, coalition_settlement;
+-- A member's key is written once and deleted to erase the member; it is never overwritten.
+GRANT SELECT, INSERT, DELETE ON member_keys TO coalition_app;
+-- end keydb
+\endif
