@@ -15,6 +15,7 @@ from coalition.cli.output import console
 from coalition.cli.participants import participant_app, store_app, terminal_app
 from coalition.cli.refusals import show_refusal, show_unreachable
 from coalition.cli.replay import demo, replay_app
+from coalition.cli.wallet import wallet
 from coalition.client import CallRefused, CertificateMissing, ServerUnreachable
 from coalition.config import SettingInvalid
 
@@ -58,6 +59,7 @@ app.add_typer(terminal_app, name="terminal", rich_help_panel=HEADQUARTERS)
 app.add_typer(agreement_app, name="agreement", rich_help_panel=HEADQUARTERS)
 app.add_typer(member_app, name="member", rich_help_panel=COUNTER)
 app.add_typer(card_app, name="card", rich_help_panel=COUNTER)
+app.command("wallet", rich_help_panel=COUNTER, epilog="Example: coalition wallet MEMBER_ID")(wallet)
 app.command(
     "top-up", rich_help_panel=TILL, epilog="Example: coalition top-up --at grocer/main/till-1 --card @card.txt 1000.00"
 )(tills.top_up)
