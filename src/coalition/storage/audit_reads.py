@@ -1,7 +1,9 @@
 """The journal read in bulk and in order, for auditors and exports. Reads only what is decided, changes nothing.
 
-A page costs three short statements whatever its size: which batches hold it, their entries, their transfers. Nothing
-above the frontier is told, so that a batch that commits late is never passed over by a reader who walks the pages.
+A page costs three short statements whatever its size: which batches hold it, their entries, their transfers. Whoever
+reads in bulk gets the transfers of the next pages read along: until the BRIN index is summarised, which happens some
+minutes after they were written, finding a page's means reading them all. Nothing above the frontier is told, so that a
+batch that commits late is never passed over by a reader who walks the pages.
 """
 
 from collections.abc import Callable
@@ -19,6 +21,10 @@ from coalition.storage.names import Names
 BATCHES: Final = """
 SELECT number, time, count, root, signature FROM batches WHERE number >= %s AND number <= %s ORDER BY number LIMIT %s
 """
+BULK: Final = 500  # a page of so many entries is one of many
+AHEAD: Final = 20_000  # entries whose transfers are read along: 100,000 rows, 20 MB until the walk has passed them
+WALKS: Final = 2  # readers in bulk that are remembered at once
+
 # Every lane is named, so that the primary key (lane, entry_id) finds the range; entry_id order is journal order.
 # Transfers have a BRIN index on entry_id alone.
 ENTRIES: Final = """
@@ -41,6 +47,14 @@ class _Range(NamedTuple):
     times: dict[int, datetime]
 
 
+class _Ahead(NamedTuple):
+    """The transfers of the entries `after < entry_id < end`, by entry. The journal never changes: they stay right."""
+
+    after: int
+    end: int
+    legs: dict[int, list[TransferRecord]]
+
+
 class AuditReads:
     """Callable from any thread. `sleep` takes seconds and is used only while writers near the end finish."""
 
@@ -50,6 +64,7 @@ class AuditReads:
         self._sleep = sleep
         self._names = Names()
         self._decided = 0
+        self._ahead: tuple[_Ahead, ...] = ()
 
     def batches(self, first: int, last: int | None, limit: int) -> list[BatchRecord]:
         """The batches from number `first` to `last` (None: to the newest), `limit` at most. Raises FrontierStalled."""
@@ -63,12 +78,15 @@ class AuditReads:
         """
         with leased_cursor(self._lease) as cursor:
             first = number_of(after + 1)
-            asked = self._range(cursor, after, self._up_to(cursor, first, last, limit), limit)
+            up_to = self._up_to(cursor, first, last, limit)
+            asked = self._range(cursor, after, up_to, limit)
             if asked is None:
                 return []
-            entries = cursor.execute(ENTRIES, (self._lanes, asked.after, asked.end)).fetchall()
-            legs = self._legs(cursor, cursor.execute(TRANSFERS, (asked.after, asked.end)).fetchall())
-            return [self._record(cursor, row, asked.times, legs) for row in entries]
+            rows = cursor.execute(ENTRIES, (self._lanes, asked.after, asked.end)).fetchall()
+            legs = self._legs(cursor, asked, up_to, limit)
+            if len(rows) < limit:
+                self._ahead = ()
+            return [self._record(cursor, row, asked.times, legs) for row in rows]
 
     def _up_to(self, cursor: Cursor, first: int, last: int | None, limit: int) -> int:
         """The highest number that may be told; asks for the frontier only near the end of what is known of it."""
@@ -94,7 +112,18 @@ class AuditReads:
                 break
         return _Range(after, end, times) if times else None
 
-    def _legs(self, cursor: Cursor, rows: list[tuple[Any, ...]]) -> dict[int, list[TransferRecord]]:
+    def _legs(self, cursor: Cursor, asked: _Range, up_to: int, limit: int) -> dict[int, list[TransferRecord]]:
+        for ahead in self._ahead:
+            if ahead.after <= asked.after and asked.end <= ahead.end:
+                return ahead.legs
+        wide = self._range(cursor, asked.after, up_to, AHEAD) if limit >= BULK else None
+        end = max(asked.end, wide.end) if wide else asked.end
+        legs = self._named(cursor, cursor.execute(TRANSFERS, (asked.after, end)).fetchall())
+        if end > asked.end:
+            self._ahead = (*self._ahead[1 - WALKS :], _Ahead(asked.after, end, legs))
+        return legs
+
+    def _named(self, cursor: Cursor, rows: list[tuple[Any, ...]]) -> dict[int, list[TransferRecord]]:
         account, of = self._names.account, self._names.of
         return {
             entry: [

@@ -1,0 +1,70 @@
+"""PortalService: a member's own wallet and lines, for member gateways only."""
+
+import pytest
+
+from coalition.v1 import operations_pb2, portal_pb2
+from coalition.v1.member_pb2 import EnrolMemberRequest, IssueCardRequest, LinkCardRequest, Profile
+from coalition.v1.portal_pb2 import GetWalletRequest, ListWalletEntriesRequest
+from tests.server.services.house import Doors, new_id, pay, refused, top_up, trading, walk
+
+GATEWAY = "/mg/portal"
+
+
+@pytest.fixture(scope="module")
+def member_id(doors: Doors) -> str:
+    """A member who bought 100.00 (+20.00) at the grocer and 50.00 (+10.00) at the cinema, and spent 30.00 there."""
+    trading(doors, "grocer", "cinema")
+    counter = doors.visitor("/hq/grocer").member
+    profile = Profile(name="Mina", phone="+8613700000001")
+    member = counter.EnrolMember(EnrolMemberRequest(request_id=new_id(), profile=profile))
+    number = counter.IssueCard(IssueCardRequest(request_id=new_id())).card_number
+    counter.LinkCard(LinkCardRequest(request_id=new_id(), card_number=number, member_id=member.member_id))
+    top_up(doors, "grocer", number, 10_000)
+    top_up(doors, "cinema", number, 5_000)
+    pay(doors, "cinema", number, 3_000)
+    return member.member_id
+
+
+def test_a_wallet_is_the_sum_of_its_lots_principal_and_bonus_apart(doors: Doors, member_id: str) -> None:
+    wallet = doors.visitor(GATEWAY).portal.GetWallet(GetWalletRequest(member_id=member_id)).wallet
+    assert wallet.balance_minor == 15_000
+    assert wallet.balance_minor == sum(lot.face_minor for lot in wallet.lots)
+    assert wallet.principal_minor == sum(lot.principal_minor for lot in wallet.lots) == 12_500
+    assert wallet.bonus_minor == sum(lot.bonus_minor for lot in wallet.lots) == 2_500
+    assert (wallet.state, wallet.currency_code) == (portal_pb2.WALLET_STATE_OPEN, "CNY")
+    assert sorted(lot.issuer for lot in wallet.lots) == ["cinema", "grocer"]
+    assert [lot.lot_id for lot in wallet.lots] == sorted(lot.lot_id for lot in wallet.lots)
+
+
+def test_lines_are_told_newest_first_each_exactly_once_with_their_balance(doors: Doors, member_id: str) -> None:
+    stub = doors.visitor(GATEWAY).portal
+    lines = walk(stub.ListWalletEntries, ListWalletEntriesRequest(member_id=member_id), "entries", 1)
+    assert [(line.reason, line.balance_change_minor, line.balance_minor) for line in lines] == [
+        ("ACCEPTED", -3_000, 15_000),
+        ("ACCEPTED", 6_000, 18_000),
+        ("ACCEPTED", 12_000, 12_000),
+    ]
+    assert [line.kind for line in lines] == [
+        operations_pb2.ENTRY_KIND_PURCHASE,
+        operations_pb2.ENTRY_KIND_TOP_UP,
+        operations_pb2.ENTRY_KIND_TOP_UP,
+    ]
+    assert [line.participant for line in lines] == ["cinema", "cinema", "grocer"]
+    assert {line.store for line in lines} == {"main"}
+
+
+def test_an_unknown_member_is_unknown_and_a_foreign_token_is_refused(doors: Doors, member_id: str) -> None:
+    stub = doors.visitor(GATEWAY).portal
+    unknown = "00000000-0000-4000-8000-000000000000"
+    assert refused(lambda: stub.GetWallet(GetWalletRequest(member_id=unknown))).reason == "MEMBER_UNKNOWN"
+    request = ListWalletEntriesRequest(member_id=member_id, page_token="AAAA")
+    assert refused(lambda: stub.ListWalletEntries(request)).reason == "PAGE_TOKEN_INVALID"
+    assert refused(lambda: stub.GetWallet(GetWalletRequest(member_id="nobody"))).fields == ("member_id",)
+
+
+@pytest.mark.parametrize("path", ["/op/admin", "/hq/grocer", "/t/grocer/main/till-1", "/aud/firm"])
+def test_only_a_member_gateway_reads_members_wallets(doors: Doors, member_id: str, path: str) -> None:
+    stub = doors.visitor(path).portal
+    for known in (member_id, "00000000-0000-4000-8000-000000000000"):
+        request = GetWalletRequest(member_id=known)
+        assert refused(stub.GetWallet, request).reason == "PERMISSION_DENIED"
