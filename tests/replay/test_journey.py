@@ -1,4 +1,4 @@
-"""The Complete Journey read by its rules: months of the stores' clocks, splits that add up, coupons not paid by card."""
+"""The Complete Journey read by its rules: months of the stores' clocks, splits that add up, coupons left out."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo

@@ -12,7 +12,7 @@ import typer
 
 from coalition.cli.certificates import issue
 from coalition.client import certificate_folder
-from coalition.config import environment_of, load_settings
+from coalition.config import SettingInvalid, environment_of, load_settings
 
 if TYPE_CHECKING:
     from coalition.replay.demo import Premises
@@ -74,10 +74,15 @@ def check_extra() -> None:
 
 
 def furnish(said: Mapping[str, str]) -> "Premises":
-    """The environment of a server process with these settings, and where an identity's certificate is (issued)."""
+    """The environment of a server process with these settings, and where an identity's certificate is (issued).
+
+    A demo's books must be its own and empty: a database that the environment names is refused. Raises SettingInvalid.
+    """
     from coalition.replay.demo import Premises
 
     settings = load_settings(**said)
+    if not settings.is_embedded:
+        raise SettingInvalid("setting database_url (COALITION_DATABASE_URL): unset it; a demo has databases of its own")
 
     def certificates(identity: str) -> Path:
         issue(settings, identity)
