@@ -32,6 +32,10 @@ def demo(months: Months = "1", members: Members = None, var: Var = Path("var/dem
 
     Starts everything it needs: databases, keys, an mTLS server. Members of The Complete Journey top up at the store
     that recruited them and pay their baskets of January 2017 by card; then the month is closed, netted and reported.
+
+    Only the agreements and the top-ups are invented. When its balance is short of a basket a household pays in 50.00,
+    100.00 or 200.00, the least that covers what is missing (above 200.00: the next multiple of it), for 2 %, 6 % or
+    10 % bonus. The panel has no refunds, so there are none.
     """
     check_extra()
     from coalition.replay.cli_entry import MonthsInvalid, run_journey

@@ -6,7 +6,7 @@
 import re
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -66,7 +66,8 @@ def _run(read: Callable[[], Trade], var: Path, furnish: Furnish, *, keep: bool) 
         console.print(last_screen(story))
         if keep:
             console.print(f"The server goes on below {var} until Ctrl-C.")
-            threading.Event().wait()
+            with suppress(KeyboardInterrupt):
+                threading.Event().wait()
 
     try:
         with console.status("reading the trade"):

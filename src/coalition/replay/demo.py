@@ -27,6 +27,7 @@ from coalition.replay.trade import Trade
 CALENDAR: Final = "monthly"
 OPERATOR: Final = "/op/demo"
 AUDITOR: Final = "/aud/second-hand"
+DIFFERENCES: Final = "differences.txt"
 MARK: Final = ".coalition-demo"
 READY_SECONDS: Final = 30.0
 
@@ -135,6 +136,8 @@ def _story(trade: Trade, var: Path, premises: Premises, address: str, phases: Ph
     reports = {(CALENDAR, month.label): month.report for month in months}
     with watch.timed("recomputation"), _phase(phases, "independent recomputation"):
         verdict = judge(var / "export", reports)
+        if not verdict.equal:
+            (var / DIFFERENCES).write_text("\n".join(verdict.differences) + "\n", encoding="utf-8")
     return Story(trade, takings, tuple(months), entries, verdict, watch.seconds)
 
 

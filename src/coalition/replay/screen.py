@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from typing import Final
 
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from coalition.replay.comparison import Verdict
-from coalition.replay.demo import Month, Phases, Story
+from coalition.replay.demo import DIFFERENCES, Month, Phases, Story
 from coalition.replay.recompute import Standing
 
 LARGEST: Final = 5
@@ -146,12 +147,14 @@ def verdict_panel(verdict: Verdict, story: Story) -> Panel:
             title="independent recomputation",
             border_style="green",
         )
-    shown = list(verdict.differences[:DIFFERENCES_SHOWN])
-    lines = [f"[bold red]{len(verdict.differences):,} DIFFERENCES[/]", *shown]
+    shown = [escape(difference) for difference in verdict.differences[:DIFFERENCES_SHOWN]]
+    lines = (
+        [f"[bold red]{len(verdict.differences):,} DIFFERENCES[/]", *shown] if shown else ["the books are equal, but"]
+    )
     if len(verdict.differences) > len(shown):
-        lines.append(f"... and {len(verdict.differences) - len(shown):,} more")
+        lines.append(f"... and {len(verdict.differences) - len(shown):,} more in {DIFFERENCES} of the demo's directory")
     if story.takings.surprise_count:
-        lines += [f"[bold red]{story.takings.surprise_count:,} answers were not as planned[/]", *surprises]
+        lines += [f"[bold red]{story.takings.surprise_count:,} answers were not as planned[/]", *map(escape, surprises)]
     return Panel("\n".join(lines), title="independent recomputation", border_style="red")
 
 

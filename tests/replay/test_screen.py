@@ -1,0 +1,63 @@
+"""The last screen: a difference is loud, fails the command, and none is kept back."""
+
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from coalition.replay.comparison import Verdict
+from coalition.replay.demo import DIFFERENCES, Month, Story
+from coalition.replay.journey_scheme import AGREEMENTS, TOP_UP_RULE
+from coalition.replay.recompute import Standing
+from coalition.replay.screen import DIFFERENCES_SHOWN, last_screen
+from coalition.replay.tills import Takings
+from coalition.replay.trade import Trade
+
+
+def story(differences: tuple[str, ...] = (), surprises: int = 0) -> Story:
+    takings = Takings(seconds=2.0, latencies=[(0.25, 10)], surprise_count=surprises)
+    takings.outcomes["PURCHASE", "ACCEPTED"] = 9
+    takings.outcomes["PURCHASE", "INSUFFICIENT_FUNDS"] = 1
+    takings.amounts["PURCHASE"] = 123_456
+    month = Month(
+        "2017-01",
+        {"gross_minor": 10_000, "net_minor": 2_500, "saving_percent": "75.00"},
+        {"a": Standing(0, 2_500), "b": Standing(2_500, 0)},
+        {"a": "Store A", "b": "Store B"},
+        Path("reports/2017-01"),
+    )
+    trade = Trade("Test", "USD", "UTC", (), AGREEMENTS, TOP_UP_RULE, {}, {"2017-01": ()}, ("a remark",))
+    return Story(trade, takings, (month,), 12, Verdict(10, 2, differences), {"tills": 2.0})
+
+
+def shown(told: Story) -> str:
+    console = Console(width=120, file=StringIO(), record=True)
+    console.print(last_screen(told))
+    return console.export_text()
+
+
+def test_the_screen_tells_counts_rate_nets_saving_and_zero_sum():
+    text = shown(story())
+
+    for told in ("9", "INSUFFICIENT_FUNDS", "1,234.56", "5 operations/s", "p50 250 ms", "Store A", "25.00", "75.00 %"):
+        assert told in text
+    for told in ("0.00", "reports/2017-01", "EQUAL", "a remark"):
+        assert told in text
+
+
+@pytest.mark.parametrize("count", [1, DIFFERENCES_SHOWN, DIFFERENCES_SHOWN + 3])
+def test_differences_are_loud_and_fail(count):
+    told = story(tuple(f"entry {number}: posted 1, computed 2" for number in range(count)))
+
+    assert not told.is_sound
+    assert f"{count} DIFFERENCES" in shown(told)
+    assert "EQUAL" not in shown(told)
+    assert (count > DIFFERENCES_SHOWN) == (f"more in {DIFFERENCES}" in shown(told))
+
+
+def test_an_answer_that_was_not_planned_fails_too():
+    told = story(surprises=1)
+
+    assert not told.is_sound
+    assert "1 answers were not as planned" in shown(told)
