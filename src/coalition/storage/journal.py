@@ -6,7 +6,9 @@ Everyone who writes entries (the desk, acts, settlement) does it through here, i
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
+
+import psycopg
 
 from coalition.domain.ids import lane_of_request
 from coalition.domain.journal import Entry, Seal
@@ -29,7 +31,10 @@ JOIN entries e ON e.request_id = r.request_id AND e.participant_id = r.participa
 HOLD_JOURNAL: Final = f"SELECT pg_advisory_xact_lock_shared({JOURNAL_LOCK})"
 TAKE_NUMBER: Final = "SELECT nextval('journal_number'), clock_timestamp()"
 
-INSERT_BATCH: Final = "INSERT INTO batches (number, time, count, root, signature) VALUES (%s, %s, %s, %s, %s)"
+INSERT_BATCH: Final = """
+INSERT INTO batches (number, time, count, root, signature)
+VALUES (%s::bigint, %s::timestamptz, %s::integer, %s::bytea, %s::bytea)
+"""
 INSERT_ENTRIES: Final = """
 INSERT INTO entries (lane, entry_id, kind, reason, participant_id, store_id, terminal_id, request_id, wallet_id,
     card_id, amount_minor, original_entry_id, agreement_id, agreement_version, business_date, occurred_time, actor,
@@ -65,6 +70,17 @@ INSERT INTO allocations (lane, entry_id, lot_id, place, face, principal, agreeme
 SELECT * FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::smallint[], %s::bigint[], %s::bigint[],
     %s::integer[], %s::integer[], %s::bigint[])
 """
+# What a desk's session prepares.
+PREPARED: Final = (
+    CLAIM,
+    STORED,
+    HOLD_JOURNAL,
+    TAKE_NUMBER,
+    INSERT_BATCH,
+    INSERT_ENTRIES,
+    INSERT_TRANSFERS,
+    INSERT_ALLOCATIONS,
+)
 
 
 def claim_parameters(requests: Sequence[Any], lane_count: int) -> tuple[str, str, str, str]:
@@ -84,9 +100,26 @@ def take_number(cursor: Any) -> tuple[int, datetime]:
     return number, time
 
 
-def write_batch(cursor: Any, number: int, time: datetime, entries: Sequence[Entry], seal: Seal) -> None:
-    """Insert a small batch, all statements in one pipeline: the fewest round trips for a lone terminal."""
-    cursor.execute(INSERT_BATCH, (number, time, len(entries), seal.root, seal.signature), prepare=True)
+class Execute(Protocol):
+    """A cursor of psycopg, or a Pipeline: takes a statement and its parameters."""
+
+    def execute(self, statement: str, parameters: Any = ..., /, *, prepare: bool = ...) -> Any: ...
+
+
+def write_batch(cursor: Execute, number: int, time: datetime, entries: Sequence[Entry], seal: Seal) -> None:
+    """Insert a small batch with all legs of all its entries."""
+    insert_entries(cursor, entries, seal)
+    insert_batch(cursor, number, time, len(entries), seal)
+
+
+def insert_batch(cursor: Execute, number: int, time: datetime, count: int, seal: Seal) -> None:
+    """Insert the batch's own row."""
+    row = (str(number), time.isoformat(), str(count), "\\x" + seal.root.hex(), "\\x" + seal.signature.hex())
+    cursor.execute(INSERT_BATCH, row, prepare=True)
+
+
+def insert_entries(cursor: Execute, entries: Sequence[Entry], seal: Seal) -> None:
+    """Insert entries and their legs unnested, statements that fit in a pipeline: the fewest round trips for a few."""
     cursor.execute(INSERT_ENTRIES, _entry_columns(entries, seal), prepare=True)
     legs = _leg_rows(entries)
     if legs:
@@ -99,8 +132,8 @@ def write_batch(cursor: Any, number: int, time: datetime, entries: Sequence[Entr
         cursor.execute(INSERT_ALLOCATIONS, drawn, prepare=True)
 
 
-def copy_batch(cursor: Any, number: int, time: datetime, entries: Sequence[Entry], seal: Seal) -> None:
-    """Insert a large batch by COPY: the rows of `write_batch` at a quarter of the cost a row, outside a pipeline."""
+def copy_entries(cursor: "psycopg.Cursor[Any]", entries: Sequence[Entry], seal: Seal) -> None:
+    """Insert entries and their legs by COPY: the rows of `insert_entries` at a quarter of the cost a row."""
     for statement, lines in (
         (COPY_ENTRIES, _entry_lines(entries, seal)),
         (COPY_TRANSFERS, _number_lines(_leg_rows(entries))),
@@ -109,7 +142,6 @@ def copy_batch(cursor: Any, number: int, time: datetime, entries: Sequence[Entry
         if lines:
             with cursor.copy(statement) as copy:
                 copy.write("\n".join(lines))
-    cursor.execute(INSERT_BATCH, (number, time, len(entries), seal.root, seal.signature))
 
 
 def _leg_rows(entries: Sequence[Entry]) -> list[tuple[int | None, ...]]:

@@ -1,0 +1,314 @@
+"""One batch of the desk as one transaction: claim, lock, read, number; then write, commit (DESIGN section 4).
+
+READ COMMITTED, every step a statement of its own, so each sees what committed while it waited. A batch of cards seen
+before costs two round trips: everything up to the number, then every insert and update with the COMMIT.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Any, Final, NamedTuple, TypeAlias
+from uuid import UUID
+
+from coalition.domain.books import Books, Card, Original, Wallet
+from coalition.domain.commands import Command, Refund
+from coalition.domain.errors import Contention, LedgerBroken
+from coalition.domain.ids import lane_of_entry
+from coalition.domain.journal import Entry, Notary, Outcome
+from coalition.domain.kinds import Kind
+from coalition.domain.lots import Allocation, Lot
+from coalition.domain.prefetch import Prefetched, Stored
+from coalition.domain.programme import Programme
+from coalition.domain.reasons import Reason
+from coalition.storage.arrays import byte_strings, moments, plain_texts, whole_numbers
+from coalition.storage.connect import Connection
+from coalition.storage.journal import (
+    CLAIM,
+    COPY_FROM,
+    HOLD_JOURNAL,
+    STORED,
+    TAKE_NUMBER,
+    claim_parameters,
+    copy_entries,
+    insert_batch,
+    insert_entries,
+)
+from coalition.storage.ledger_statements import (
+    ALLOCATIONS,
+    CARDS,
+    INSERT_LOTS,
+    LOCK_WALLETS,
+    OPEN_LOTS,
+    OPEN_WINDOWS,
+    ORIGINAL_LOTS,
+    ORIGINALS_BY_ENTRY,
+    ORIGINALS_BY_REQUEST,
+    RESOLVE,
+    UPDATE_LOTS,
+    UPDATE_WALLETS,
+)
+from coalition.storage.pipeline import Answer, Pipeline
+
+WINDOW_TRIES: Final = 3
+
+BusinessDate = Callable[[datetime], date]
+
+
+class Pointer(NamedTuple):
+    """Where a credential leads: its card's lane and id, and the wallet, if it is linked."""
+
+    lane: int
+    wallet_id: int | None
+    card_id: int
+
+
+Pointers: TypeAlias = "dict[bytes, Pointer]"
+
+
+class Named(NamedTuple):
+    """An original that a refund names, the card that paid it, and its request."""
+
+    original: Original
+    card_id: int | None
+    request_id: UUID
+
+
+class Locked(NamedTuple):
+    """The answers of the locking step, not read yet."""
+
+    wallets: Answer
+    cards: Answer
+    lots: list[Answer]
+    allocations: Answer | None
+    windows: Answer
+    number: Answer
+
+
+class LedgerBatch:
+    """`prefetch` once, `write` once, `commit` by the store. `pointers` is the store's memory of credentials."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        pipeline: Pipeline,
+        programme: Programme,
+        pointers: Pointers,
+        load: Callable[[Connection], Programme],
+        business_date: BusinessDate,
+        notary: Notary,
+    ) -> None:
+        self._connection = connection
+        self._pipeline = pipeline
+        self.programme = programme
+        self._pointers = pointers
+        self._load = load
+        self._business_date = business_date
+        self._notary = notary
+        self._wrote = False
+
+    def prefetch(self, commands: Sequence[Command]) -> Prefetched:
+        """Claim, resolve, lock, read, take a number. `commands` have distinct (participant, request_id)."""
+        pipeline = self._pipeline
+        claim = claim_parameters(commands, self.programme.scheme.lane_count)
+        tokens = {token for command in commands if (token := getattr(command, "token", None)) is not None}
+        pipeline.execute("BEGIN")
+        claimed = pipeline.execute(CLAIM, claim)
+        named = self._resolve(tokens, [command for command in commands if isinstance(command, Refund)])
+        pointers = {token: self._pointers[token] for token in tokens if token in self._pointers}
+        locked = self._lock(pointers, named)
+        pipeline.run()
+        stored = self._stored(claim) if claimed.rowcount < len(commands) else {}
+        if len(stored) != len(commands) - claimed.rowcount:
+            raise Contention("a rival's claim is not visible yet")
+        return self._read(locked, pointers, named, stored)
+
+    def write(self, prefetched: Prefetched, entries: Sequence[Entry], touched: Sequence[Wallet]) -> None:
+        """Send every insert and update of the batch, sealed, and its COMMIT: one round trip for a small batch."""
+        pipeline, number, time = self._pipeline, prefetched.number, prefetched.time
+        if entries:
+            seal = self._notary.seal(number, time, entries)
+            if len(entries) >= COPY_FROM:
+                with self._connection.cursor() as cursor:
+                    copy_entries(cursor, entries, seal)
+            else:
+                insert_entries(pipeline, entries, seal)
+            insert_batch(pipeline, number, time, len(entries), seal)
+        if touched:
+            _write_wallets(pipeline, touched, entries)
+        pipeline.execute("COMMIT")
+        pipeline.run()
+        self._wrote = True
+
+    def commit(self) -> None:
+        """Commit a batch in which nothing had to be written (all of it was replayed)."""
+        if not self._wrote:
+            self._connection.execute("COMMIT")
+
+    def _resolve(self, tokens: set[bytes], refunds: Sequence[Refund]) -> list[Named]:
+        """Learn where unknown credentials lead and what the refunds name; nothing where all is known."""
+        pipeline = self._pipeline
+        unknown = [token for token in tokens if token not in self._pointers]
+        resolved = pipeline.execute(RESOLVE, (byte_strings(unknown),)) if unknown else None
+        answers: list[Answer] = []
+        by_request = [(r.participant_id, r.original_request_id) for r in refunds if r.original_request_id is not None]
+        if by_request:
+            participants = whole_numbers([participant for participant, _ in by_request])
+            requests = plain_texts([request for _, request in by_request])
+            answers.append(pipeline.execute(ORIGINALS_BY_REQUEST, (participants, requests)))
+        by_entry = [r.original_entry_id for r in refunds if r.original_entry_id is not None]
+        if by_entry:
+            lanes = whole_numbers(map(lane_of_entry, by_entry))
+            answers.append(pipeline.execute(ORIGINALS_BY_ENTRY, (lanes, whole_numbers(by_entry))))
+        if resolved is None and not answers:
+            return []
+        pipeline.run()
+        if resolved is not None:
+            for token, lane, wallet_id, card_id in resolved.rows():
+                self._pointers[token] = Pointer(lane, wallet_id, card_id)
+        return [_named(row) for answer in answers for row in answer.rows()]
+
+    def _lock(self, pointers: Pointers, named: Sequence[Named]) -> Locked:
+        """Queue the locks and what is read under them, then the number: after the last lock."""
+        pipeline = self._pipeline
+        wallet_keys = {(each.lane, each.wallet_id) for each in pointers.values() if each.wallet_id is not None}
+        wallet_keys |= {(each.original.lane, each.original.wallet_id) for each in named if each.original.wallet_id}
+        by_wallet = _columns(sorted(wallet_keys)) or ("{}", "{}")
+        card_keys = {(each.lane, each.card_id) for each in pointers.values()}
+        card_keys |= {(each.original.lane, each.card_id) for each in named if each.card_id is not None}
+        by_original = _columns([(each.original.lane, each.original.entry_id) for each in named])
+        wallets = pipeline.execute(LOCK_WALLETS, by_wallet)
+        cards = pipeline.execute(CARDS, _columns(sorted(card_keys)) or ("{}", "{}"))
+        lots = [pipeline.execute(OPEN_LOTS, by_wallet)]
+        allocations = None
+        if by_original:
+            lots.append(pipeline.execute(ORIGINAL_LOTS, by_original))
+            allocations = pipeline.execute(ALLOCATIONS, by_original)
+        windows = pipeline.execute(OPEN_WINDOWS)
+        pipeline.execute(HOLD_JOURNAL)
+        return Locked(wallets, cards, lots, allocations, windows, pipeline.execute(TAKE_NUMBER))
+
+    def _stored(self, claim: tuple[str, str, str, str]) -> dict[tuple[int, UUID], Stored]:
+        """The answers of those whose claim was there already, in a statement that sees the rival's commit."""
+        answer = self._pipeline.execute(STORED, claim[:3])
+        self._pipeline.run()
+        stored = {}
+        for request_id, participant_id, body_hash, _, kind, told in answer.rows():
+            outcome = Outcome.from_answer(told) if kind < Kind.PARTICIPANT_CREATED else None
+            stored[participant_id, UUID(request_id)] = Stored(body_hash, outcome)
+        return stored
+
+    def _read(
+        self,
+        locked: Locked,
+        pointers: Pointers,
+        named: Sequence[Named],
+        stored: dict[tuple[int, UUID], Stored],
+    ) -> Prefetched:
+        """Make the books of what was locked."""
+        windows, number, time = self._windows(locked)
+        books = Books(self.programme, self._business_date(time), windows)
+        for row in locked.wallets.rows():
+            books.wallets[row[1]] = Wallet(*row)
+        for answer in locked.lots:
+            for row in answer.rows():
+                books.wallets[row[2]].lots[row[1]] = Lot(*row)
+        self._fill_cards(books, locked.cards.rows(), pointers, named)
+        _fill_originals(books, named, locked.allocations.rows() if locked.allocations else [])
+        return Prefetched(stored, books, number, time)
+
+    def _windows(self, locked: Locked) -> tuple[dict[int, int], int, datetime]:
+        """The open windows this commit holds, and the batch's number and time.
+
+        A calendar without a window was being closed: the next one is in a newer snapshot, so look again. The number is
+        then taken anew, because it must come after the last lock; the unused one stays a gap.
+        """
+        rows, (number, time) = locked.windows.rows(), locked.number.row()
+        for _ in range(WINDOW_TRIES):
+            if rows and rows[0][2] != self.programme.epoch:
+                self.programme = self._load(self._connection)
+            if set(self.programme.calendars.values()) <= {row[0] for row in rows}:
+                break
+            again = self._pipeline.execute(OPEN_WINDOWS)
+            taken = self._pipeline.execute(TAKE_NUMBER)
+            self._pipeline.run()
+            rows, (number, time) = again.rows(), taken.row()
+        return {calendar: window for calendar, window, _ in rows}, number, time
+
+    def _fill_cards(
+        self, books: Books, rows: Sequence[tuple[Any, ...]], pointers: Pointers, named: Sequence[Named]
+    ) -> None:
+        cards = {row[0]: Card(*row) for row in rows}
+        for token, pointer in pointers.items():
+            card = cards.get(pointer.card_id)
+            if card is None or card.wallet_id != pointer.wallet_id:
+                # Linked or merged since the credential was read, maybe batches ago: read it again.
+                for moved in pointers:
+                    self._pointers.pop(moved, None)
+                raise Contention("a card moved to another wallet since it was read")
+            if card.wallet_id is not None and card.wallet_id not in books.wallets:
+                raise LedgerBroken(f"card {card.card_id} leads to wallet {card.wallet_id}, which is not there")
+            if card.wallet_id is None:
+                del self._pointers[token]  # it may be linked any time: not worth remembering
+            books.cards[token] = card
+        for original, card_id, _ in named:
+            if card_id in cards:
+                original.last_four = cards[card_id].last_four
+
+
+def _named(row: tuple[Any, ...]) -> Named:
+    entry, lane, kind, reason, participant, wallet, amount, agreement, version, card, request_id = row
+    original = Original(
+        entry, lane, Kind(kind), Reason(reason), participant, wallet, amount, agreement, version, last_four=""
+    )
+    return Named(original, card, request_id)
+
+
+def _fill_originals(books: Books, named: Sequence[Named], allocations: Sequence[tuple[Any, ...]]) -> None:
+    for original, _, request_id in named:
+        known = books.originals_by_entry.setdefault(original.entry_id, original)
+        books.originals_by_request[original.participant_id, request_id] = known
+    for row in allocations:
+        allocation = Allocation(*row[1:])
+        kept = books.originals_by_entry[row[0]].allocations
+        if all(each.place != allocation.place for each in kept):
+            kept.append(allocation)
+
+
+def _write_wallets(pipeline: Pipeline, touched: Sequence[Wallet], entries: Sequence[Entry]) -> None:
+    last_entry: dict[int, int] = {entry.wallet_id: entry.entry_id for entry in entries if entry.wallet_id is not None}
+    opened_here = {entry.entry_id for entry in entries if entry.kind is Kind.TOP_UP}
+    balances = [(w.lane, w.wallet_id, w.balance_minor, last_entry[w.wallet_id]) for w in touched]
+    pipeline.execute(UPDATE_WALLETS, _columns(balances))
+    changed, opened = [], []
+    for wallet in touched:
+        for lot in wallet.lots.values():
+            if lot.lot_id in opened_here:
+                opened.append(lot)
+            elif lot.lot_id in wallet.moved:
+                changed.append((lot.lane, lot.lot_id, lot.face, lot.principal))
+    if changed:
+        pipeline.execute(UPDATE_LOTS, _columns(changed))
+    if opened:
+        numbers_of = [
+            (
+                lot.lane,
+                lot.lot_id,
+                lot.wallet_id,
+                lot.issuer_id,
+                lot.custodian_id,
+                lot.seller_id,
+                lot.terms_id,
+                lot.terms_version,
+                lot.face_sold,
+                lot.principal_sold,
+                lot.face,
+                lot.principal,
+            )
+            for lot in opened
+        ]
+        columns = _columns(numbers_of)
+        expiries = moments([lot.bonus_expiry for lot in opened])
+        pipeline.execute(INSERT_LOTS, (*columns[:8], expiries, *columns[8:]))
+
+
+def _columns(rows: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
+    return tuple(whole_numbers(column) for column in zip(*rows, strict=True))

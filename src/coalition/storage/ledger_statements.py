@@ -1,0 +1,85 @@
+"""The statements of one batch of the desk, in the order they run: arrays in, rows out, look-ups by lane and id."""
+
+from typing import Final
+
+RESOLVE: Final = "SELECT token, lane, wallet_id, card_id FROM credentials WHERE token = ANY(%s::bytea[])"
+ORIGINALS_BY_REQUEST: Final = """
+SELECT e.entry_id, e.lane, e.kind, e.reason, e.participant_id, e.wallet_id, e.amount_minor, e.agreement_id,
+       e.agreement_version, e.card_id, e.request_id
+FROM unnest(%s::integer[], %s::uuid[]) AS asked (participant_id, request_id)
+JOIN entries e USING (participant_id, request_id)
+"""
+ORIGINALS_BY_ENTRY: Final = """
+SELECT e.entry_id, e.lane, e.kind, e.reason, e.participant_id, e.wallet_id, e.amount_minor, e.agreement_id,
+       e.agreement_version, e.card_id, e.request_id
+FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, entry_id)
+JOIN entries e USING (lane, entry_id)
+"""
+LOCK_WALLETS: Final = """
+SELECT w.lane, w.wallet_id, w.balance_minor, w.recruiter_id, w.state
+FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, wallet_id)
+JOIN wallets w USING (lane, wallet_id)
+ORDER BY w.lane, w.wallet_id FOR UPDATE OF w
+"""
+CARDS: Final = """
+SELECT c.card_id, c.wallet_id, c.state, c.last_four
+FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, card_id)
+JOIN cards c USING (lane, card_id)
+"""
+LOT_COLUMNS: Final = """l.lane, l.lot_id, l.wallet_id, l.issuer_id, l.custodian_id, l.seller_id, l.terms_id,
+    l.terms_version, l.bonus_expiry, l.face_sold, l.principal_sold, l.face, l.principal, l.reserved, l.is_reversed"""
+OPEN_LOTS: Final = f"""
+SELECT {LOT_COLUMNS}
+FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, wallet_id)
+JOIN lots l USING (lane, wallet_id) WHERE l.is_open
+"""
+ORIGINAL_LOTS: Final = f"""
+SELECT DISTINCT {LOT_COLUMNS}
+FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, entry_id)
+JOIN allocations a USING (lane, entry_id) JOIN lots l USING (lane, lot_id)
+"""
+ALLOCATIONS: Final = """
+SELECT a.entry_id, a.place, a.lot_id, a.face, a.principal, a.agreement_id, a.agreement_version,
+       (SELECT coalesce(sum(b.face), 0)::bigint FROM allocations b
+        WHERE b.lane = a.lane AND b.original_entry_id = a.entry_id AND b.place = a.place),
+       (SELECT coalesce(sum(b.principal), 0)::bigint FROM allocations b
+        WHERE b.lane = a.lane AND b.original_entry_id = a.entry_id AND b.place = a.place)
+FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, entry_id)
+JOIN allocations a USING (lane, entry_id)
+ORDER BY a.entry_id, a.place
+"""
+OPEN_WINDOWS: Final = """
+SELECT w.calendar_id, w.window_id, (SELECT epoch FROM config_epoch)
+FROM windows w WHERE w.state = 'OPEN' ORDER BY w.window_id FOR SHARE OF w
+"""
+UPDATE_WALLETS: Final = """
+UPDATE wallets w SET balance_minor = new.balance_minor, last_entry_id = new.last_entry_id
+FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[])
+    AS new (lane, wallet_id, balance_minor, last_entry_id)
+WHERE w.lane = new.lane AND w.wallet_id = new.wallet_id
+"""
+UPDATE_LOTS: Final = """
+UPDATE lots l SET face = new.face, principal = new.principal, is_open = new.face > 0
+FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS new (lane, lot_id, face, principal)
+WHERE l.lane = new.lane AND l.lot_id = new.lot_id
+"""
+INSERT_LOTS: Final = """
+INSERT INTO lots (lane, lot_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id, terms_version, bonus_expiry,
+    face_sold, principal_sold, face, principal, is_open)
+SELECT *, true FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::integer[], %s::integer[], %s::integer[],
+    %s::integer[], %s::integer[], %s::date[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+"""
+PREPARED: Final = (
+    RESOLVE,
+    ORIGINALS_BY_REQUEST,
+    ORIGINALS_BY_ENTRY,
+    LOCK_WALLETS,
+    CARDS,
+    OPEN_LOTS,
+    ORIGINAL_LOTS,
+    ALLOCATIONS,
+    OPEN_WINDOWS,
+    UPDATE_WALLETS,
+    UPDATE_LOTS,
+    INSERT_LOTS,
+)
