@@ -4,7 +4,6 @@ Writes bench/latest.json for whoever keeps a history; nothing here asserts a tim
 """
 
 import argparse
-import gc
 import json
 import os
 import shutil
@@ -27,7 +26,7 @@ from bench.desk import Trade, desk_alone, one_transaction_per_purchase, sell_lot
 from bench.figures import Figure, figure, median_figure
 from bench.house import SHOPS, Seat, add_trade
 from bench.load import Clients
-from coalition.bootstrap import business_date_in, certificate, key_ring, notary
+from coalition.bootstrap import business_date_in, certificate, key_ring, notary, tune_interpreter
 from coalition.config import load_settings
 from coalition.storage.connect import connect
 from coalition.storage.embedded import read_attach_file
@@ -105,8 +104,7 @@ class Bench:
     def _desk(self, address: str, say: Callable[[str], None]) -> dict[str, Figure]:  # noqa: ARG002
         stores = [self._store() for _ in range(16)]
         trade = self._trade(seed=2)
-        gc.collect()
-        gc.freeze()
+        tune_interpreter()
         gathered: dict[str, list[Figure]] = {}
         for number in range(self._rounds + 1):  # the first round warms up
             say(f"desk, round {number} of {self._rounds}")

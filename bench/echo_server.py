@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from coalition.bootstrap import databases, house, key_ring, path_parser, server_credentials
+from coalition.bootstrap import databases, house, key_ring, path_parser, server_credentials, tune_interpreter
 from coalition.config import load_settings
 from coalition.server.front_door import FrontDoor
 from coalition.server.identity import Identities
@@ -42,6 +42,7 @@ def main(port_file: Path) -> None:
     """Serve until SIGTERM. The gate's programme comes from the same ledger, read only."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    tune_interpreter()
     settings = load_settings(listen="127.0.0.1:0")
     with databases(settings, attach=True) as opened:
         real = house(settings, key_ring(settings), opened.dsn(), opened.keydb_dsn())

@@ -4,6 +4,7 @@ Makes on the first start what is missing below var: two embedded databases, a ke
 nothing about value. The server connects as coalition_app, never as an owner or superuser.
 """
 
+import gc
 import json
 import os
 import signal
@@ -83,8 +84,6 @@ KEYDB_SETTINGS: Final = {"shared_buffers": "32MB", "max_connections": "40"}
 PARTITION_SECONDS: Final = 3600.0
 SUPERVISE_SECONDS: Final = 0.5
 CHILD_SECONDS: Final = 15.0
-# Two threads of Python take turns every 5 ms by default: far longer than a batch takes to decide. Measured in bench.
-SWITCH_SECONDS: Final = 0.001
 
 # What every room says when the house cannot be put together: each sentence names the cause and its cure.
 HOUSE_ERRORS: Final = (CoalitionError, EmbeddedError, KeysError)
@@ -372,7 +371,6 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
     when it cannot start.
     """
     set_up_log(settings.log_level)
-    sys.setswitchinterval(SWITCH_SECONDS)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -478,6 +476,18 @@ def _write_server_file(settings: Settings, address: str, *, own: bool) -> Path:
     draft.write_text(json.dumps({"version": 1, "address": address, "pid": os.getpid()}) + "\n", encoding="utf-8")
     draft.replace(file)
     return file
+
+
+def tune_interpreter() -> None:
+    """Settle Python for serving: what is loaded now is never scanned again, and threads take turns more often.
+
+    The default collector runs every 700 new objects, which one call makes; cycles are rare here, so it may wait
+    (measured: a quarter of the desk's time at batches of 1,024).
+    """
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def what_to_type(settings: Settings, address: str, *, with_settlement: bool) -> Iterator[str]:
