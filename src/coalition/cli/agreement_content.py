@@ -71,12 +71,12 @@ def _fill(message: Message, content: Mapping[str, Any], path: str) -> None:
         elif field.message_type is not None:
             getattr(message, name).CopyFrom(_value(field, value, here))
         else:
+            plain = _value(field, value, here)
             try:
-                setattr(message, name, _value(field, value, here))
+                setattr(message, name, plain)
             except (TypeError, ValueError):
-                raise ValueError(
-                    f"{here}: must be a {'text' if field.type == field.TYPE_STRING else 'number'}"
-                ) from None
+                kind = "text" if field.type == field.TYPE_STRING else "number"
+                raise ValueError(f"{here}: must be a {kind}") from None
 
 
 def _value(field: FieldDescriptor, value: Any, path: str) -> Any:

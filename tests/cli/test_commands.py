@@ -1,0 +1,320 @@
+"""What a person at the command line meets: answers that read well, refusals that help, exit codes to rely on."""
+
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from coalition.cli.money import format_amount
+from coalition.cli.refusals import NEXT_STEPS
+from coalition.domain.reasons import Reason
+from tests.house import House, new_id
+
+GROCER = "store-a/main/till-1"
+CAFE = "cafe/main/till-1"
+
+
+@pytest.fixture
+def card(house: House, tmp_path: Path) -> Path:
+    """The number of a fresh member's card, in a file."""
+    file = tmp_path / "card.txt"
+    file.write_text(house.new_card())
+    return file
+
+
+def test_value_bought_at_one_merchant_is_spent_at_another(coalition, card):
+    """The reason for all of it."""
+    sold = coalition("top-up", "--at", GROCER, "--card", f"@{card}", "1000.00")
+    paid = coalition("pay", "--at", CAFE, "--card", "-", "300", typed=card.read_text())
+    left = coalition("balance", "--at", CAFE, "--card", f"@{card}", "--json")
+
+    assert (0, 0, 0) == (sold.code, paid.code, left.code)
+    assert "Topped up 1,000.00 CNY: principal 1,000.00, bonus 200.00" in sold.out
+    assert "Paid 300.00 CNY: principal 250.00, bonus 50.00" in paid.out
+    assert 90000 == json.loads(left.out)["balance"]["balance_minor"]
+
+
+def test_a_refusal_exits_with_1_and_says_reason_sentence_and_next_step(coalition, card):
+    """A cashier has to know what to do, a script that it did not happen."""
+    refused = coalition("pay", "--at", CAFE, "--card", f"@{card}", "10.00")
+
+    assert (1, "") == (refused.code, refused.out)
+    assert "refused: INSUFFICIENT_FUNDS" in refused.err
+    assert "top up or pay the rest otherwise" in refused.err
+    assert "balance 0.00" in refused.err
+    assert "next: coalition top-up" in refused.err
+
+
+@pytest.mark.parametrize("command", ["pay", "balance", "entries", "card show", "card freeze", "card link --member x"])
+def test_no_failure_repeats_a_card_number(coalition, command):
+    """Logs and screenshots of a failure travel far."""
+    number = "9111222233334444"
+    words = command.split()
+    till = [] if words[0] == "card" else ["--at", CAFE]
+    amount = ["10.00"] if command == "pay" else []
+
+    failed = coalition(*words, *till, "--card", number, *amount)
+
+    assert failed.code in {1, 2}
+    assert failed.err
+    assert number not in failed.out + failed.err
+
+
+def test_the_same_request_id_posts_once_and_says_so(coalition, card):
+    """The answer was lost on its way; the cashier repeats the command."""
+    coalition("top-up", "--at", GROCER, "--card", f"@{card}", "100.00")
+    again = ("pay", "--at", CAFE, "--card", f"@{card}", "40.00", "--request-id", new_id())
+
+    first, second = coalition(*again), coalition(*again)
+
+    assert "posted before" not in first.out
+    assert "posted before; nothing was posted again" in second.out
+    assert (
+        "8000"
+        == coalition("balance", "--at", CAFE, "--card", f"@{card}", "--field", "balance.balance_minor").out.strip()
+    )
+
+
+def test_a_purchase_is_refunded_by_its_entry_and_by_its_request_id(coalition, card):
+    """The one is on the receipt, the other in the till."""
+    coalition("top-up", "--at", GROCER, "--card", f"@{card}", "100.00")
+    paid = json.loads(coalition("pay", "--at", CAFE, "--card", f"@{card}", "40.00", "--json").out)["receipt"]
+
+    for original in (str(paid["entry_id"]), paid["request_id"]):
+        assert "Refunded 10.00 CNY" in coalition("refund", "--at", CAFE, original, "10.00").out
+
+    refused = coalition("refund", "--at", CAFE, str(paid["entry_id"]), "30.00")
+    assert "refused: REFUND_EXCEEDS_ORIGINAL" in refused.err
+
+
+def test_entries_are_listed_newest_first_up_to_the_limit(coalition, card):
+    """Over more than one page, too."""
+    for amount in ("100.00", "200.00", "300.00"):
+        coalition("top-up", "--at", GROCER, "--card", f"@{card}", amount)
+
+    listed = json.loads(coalition("entries", "--at", GROCER, "--card", f"@{card}", "--limit", "2", "--json").out)
+
+    assert [30000, 20000] == [entry["amount_minor"] for entry in listed]
+
+
+def test_headquarters_adds_what_it_lists(coalition):
+    """Participants, stores and terminals are made by the same hand."""
+    added = [
+        coalition("participant", "add", "bakery", "--role", "store", "--chain", "alpha", "--name", "[red]面包房"),
+        coalition("store", "add", "bakery", "main"),
+        coalition("terminal", "add", "bakery", "main", "till-1"),
+    ]
+
+    assert [0, 0, 0] == [each.code for each in added]
+    # A name is never taken for markup.
+    assert "[red]面包房" in coalition("participant", "list").out
+    assert "bakery" in coalition("store", "list", "--participant", "bakery").out
+    assert "till-1" in coalition("terminal", "list", "--participant", "bakery").out
+    assert "refused: PARTICIPANT_EXISTS" in coalition("participant", "add", "bakery").err
+
+
+def test_a_suspended_terminal_is_refused_until_it_is_resumed(coalition, card):
+    """A stolen till must not sell."""
+    till = "store-b/main/till-2"
+
+    assert "SUSPENDED" in coalition("terminal", "suspend", till).out
+    assert "refused: TERMINAL_SUSPENDED" in coalition("balance", "--at", till, "--card", f"@{card}").err
+    assert "ACTIVE" in coalition("terminal", "resume", till).out
+    assert 0 == coalition("balance", "--at", till, "--card", f"@{card}").code
+
+
+def test_an_agreement_shown_as_json_is_what_file_reads(coalition, tmp_path):
+    """Headquarters keeps its agreements in files under review."""
+    made = coalition(
+        "agreement", "add", "terms", "summer", "--issuer", "store-b", "--bonus", "500:10%", "--bonus", "1000:1/3",
+        "--minimum", "50.00", "--custody", "operator", "--from", "2030-01-01",
+    )  # fmt: skip
+    shown = coalition("agreement", "show", "summer", "--json")
+    file = tmp_path / "terms.json"
+    file.write_text(shown.out)
+    copied = coalition("agreement", "add", "terms", "autumn", "--file", str(file), "--from", "2030-01-01")
+
+    assert (0, 0) == (made.code, copied.code), copied.err
+    assert "tiers: from 1,000.00 CNY a bonus of 1/3" in made.out
+    assert json.loads(shown.out) == json.loads(coalition("agreement", "show", "autumn", "--json").out)
+
+
+def test_an_agreement_is_revised_only_by_who_has_read_it(coalition):
+    """Two people at headquarters must not overwrite each other."""
+    arguments = ("agreement", "add", "acceptance", "a-at-garage", "--issuer", "store-a", "--acquirer", "garage")
+    revision = (*arguments, "--interchange", "0.3%", "--revises", "1")
+
+    assert 0 == coalition(*arguments).code
+    assert "version 2" in coalition(*revision).out
+    assert "refused: AGREEMENT_VERSION_CONFLICT" in coalition(*revision).err
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ('{"issuer": "store-a", "bonus": "1/5"}', "bonus: no such field"),
+        ('{"issuer": "store-a", "sponsor_share": "a fifth"}', "sponsor_share: write a rate"),
+        ('{"issuer": "store-a", "tiers": [{"from_minor": "1"}]}', "tiers[0].from_minor: must be a number"),
+        ('{"issuer": "store-a", "custody": "MINE"}', "custody: must be one of"),
+        ('{"issuer": 7}', "issuer: must be a text"),
+        ("[]", "one JSON object"),
+        ("{", "no JSON"),
+    ],
+)
+def test_a_broken_agreement_file_is_refused_by_its_field(coalition, content, named):
+    """Before anything is sent."""
+    refused = coalition("agreement", "add", "terms", "broken", "--file", "-", typed=content)
+
+    assert 2 == refused.code
+    assert named in " ".join(refused.err.replace("│", " ").split())
+
+
+def test_a_member_is_enrolled_by_answers_and_never_told_back_in_clear(coalition):
+    """What a person tells is not for the screen of the next customer."""
+    phone = "+8613900139000"
+    enrolled = coalition("member", "enrol", "--recruiter", "store-a", typed=f"李小龙\n{phone}\n4\n")
+    found = coalition("member", "find", typed=f"{phone}\n")
+    twice = coalition(
+        "member", "enrol", "--recruiter", "store-a", "--from-file", "-",
+        typed=json.dumps({"name": "李小龙", "phone": phone}),
+    )  # fmt: skip
+
+    assert (0, 0, 1) == (enrolled.code, found.code, twice.code), enrolled.err + found.err
+    assert "refused: MEMBER_EXISTS" in twice.err
+    for said in (enrolled, found, twice):
+        assert phone not in said.out + said.err
+        assert "李小龙" not in said.out + said.err
+    assert "name 李*, phone 139****9000" in found.out
+
+
+def test_what_a_person_told_is_not_repeated_when_it_is_malformed(coalition):
+    """Not even in the error."""
+    refused = coalition("member", "enrol", "--from-file", "-", typed='{"name": "Wang", "phone": 13800138000}')
+
+    assert 2 == refused.code
+    assert "138" not in refused.out + refused.err
+
+
+def test_a_new_card_number_goes_to_a_file_of_its_owner_only(coalition, tmp_path):
+    """And to an existing file never: it may hold another card."""
+    file = tmp_path / "new.txt"
+    issued = coalition("card", "issue", "--issuer", "store-a", "--number-to", str(file))
+    number = file.read_text().strip()
+
+    assert 0 == issued.code
+    assert number not in issued.out
+    assert stat.S_IRUSR | stat.S_IWUSR == stat.S_IMODE(file.stat().st_mode)
+    assert 2 == coalition("card", "issue", "--issuer", "store-a", "--number-to", str(file)).code
+    assert f"**** {number[-4:]}: ISSUED" in coalition("card", "show", "--card", f"@{file}").out
+
+
+def test_a_card_is_frozen_and_replaced_and_the_value_stays(coalition, card, tmp_path):
+    """A lost card costs the member nothing."""
+    coalition("top-up", "--at", GROCER, "--card", f"@{card}", "100.00")
+    new = tmp_path / "replacement.txt"
+
+    assert "FROZEN" in coalition("card", "freeze", "--card", f"@{card}").out
+    assert "refused: CARD_FROZEN" in coalition("pay", "--at", GROCER, "--card", f"@{card}", "1.00").err
+    assert 0 == coalition("card", "replace", "--card", f"@{card}", "--number-to", str(new)).code
+    assert "refused: CARD_REPLACED" in coalition("pay", "--at", GROCER, "--card", f"@{card}", "1.00").err
+    assert "balance 120.00 CNY" in coalition("balance", "--at", GROCER, "--card", f"@{new}").out
+
+
+def test_another_identity_has_other_rights(coalition, card):
+    """--as is who you are, not who you would like to be."""
+    assert "refused: PERMISSION_DENIED" in coalition("participant", "add", "mine", "--as", "hq/cafe").err
+    mine = coalition("participant", "list", "--as", "hq/cafe", "--field", "code").out.split()
+    assert ["cafe"] == mine
+    assert (
+        "refused: TERMINAL_OF_OTHER_STORE"
+        in coalition("balance", "--as", f"t/{CAFE}", "--at", GROCER, "--card", f"@{card}").err
+    )
+    assert 0 == coalition("balance", "--as", "ts/alpha/server-1", "--at", GROCER, "--card", f"@{card}").code
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("pay", "--at", CAFE, "--card", "9111222233334444", "3.001"),
+        ("pay", "--at", "cafe/main", "--card", "9111222233334444", "3.00"),
+        ("pay", "--card", "9111222233334444", "3.00"),
+        ("pay", "--at", CAFE, "--card", "123", "3.00"),
+        ("pay", "--at", CAFE, "--card", "@nothing-here", "3.00"),
+        ("pay", "--at", CAFE, "--card", "9111222233334444", "3.00 USD"),
+        ("refund", "--at", CAFE, "yesterday", "3.00"),
+        ("participant", "add", "x", "--role", "king"),
+        ("participant", "list", "--field", "colour"),
+        ("participant", "list", "--as", "king/arthur"),
+        ("member", "show", "x", "--purpose", "curiosity"),
+        ("nonsense",),
+    ],
+)
+def test_a_wrong_command_line_exits_with_2(coalition, arguments):
+    """Nothing was asked of the service."""
+    wrong = coalition(*arguments)
+
+    assert 2 == wrong.code
+    assert wrong.err
+
+
+def test_a_wrong_setting_exits_with_2_and_is_named(coalition, monkeypatch):
+    """The cure is where the setting is."""
+    monkeypatch.setenv("COALITION_ZONE", "Atlantis")
+
+    wrong = coalition("participant", "list")
+
+    assert 2 == wrong.code
+    assert "COALITION_ZONE" in wrong.err
+
+
+def test_a_server_that_is_not_there_exits_with_3_and_says_how_to_start_one(coalition):
+    """Not the same as a refusal: a script may try again."""
+    nobody = coalition("participant", "list", "--server", "127.0.0.1:1")
+
+    assert 3 == nobody.code
+    assert "no answer from 127.0.0.1:1" in nobody.err
+    assert "make serve" in nobody.err
+
+
+def test_without_the_authority_a_missing_certificate_is_not_made_up(run, tmp_path, monkeypatch):
+    """An authority that nobody trusts would only change the error."""
+    monkeypatch.setenv("COALITION_VAR", str(tmp_path))
+
+    missing = run("participant", "list")
+
+    assert 2 == missing.code
+    assert "no certificate in" in missing.err
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_every_next_step_belongs_to_a_reason_of_the_service():
+    """A hint for a reason that was renamed is never shown."""
+    assert set(NEXT_STEPS) <= {reason.name for reason in Reason}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "", "serve", "demo", "migrate", "check", "certificate", "help", "replay olist", "participant add", "store add",
+        "terminal suspend", "agreement add terms", "agreement add acceptance", "agreement add acquiring",
+        "member enrol", "member find", "card issue", "card replace", "wallet", "top-up", "pay", "refund", "balance",
+        "entries", "windows", "positions", "claims",
+    ],
+)  # fmt: skip
+def test_every_command_explains_itself(run, command):
+    """A newcomer types --help first."""
+    told = run(*command.split(), "--help")
+
+    assert 0 == told.code
+    assert "Usage:" in told.out
+    assert command in {"", "help"} or "Example: coalition" in " ".join(told.out.split())
+
+
+def test_the_manual_shows_the_amounts_it_promises(run):
+    """Its examples of amounts are what commands print."""
+    told = run("help")
+
+    assert 0 == told.code
+    for minor in (30000, 120000):
+        assert format_amount(minor, "CNY").removesuffix(" CNY") in told.out
