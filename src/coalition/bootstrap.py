@@ -84,6 +84,7 @@ KEYDB_SETTINGS: Final = {"shared_buffers": "32MB", "max_connections": "40"}
 PARTITION_SECONDS: Final = 3600.0
 SUPERVISE_SECONDS: Final = 0.5
 CHILD_SECONDS: Final = 15.0
+GC_THRESHOLDS: Final = (50_000, 20, 20)
 
 # What every room says when the house cannot be put together: each sentence names the cause and its cure.
 HOUSE_ERRORS: Final = (CoalitionError, EmbeddedError, KeysError)
@@ -383,6 +384,7 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
         follower = threading.Thread(target=_follow, args=(opened.dsn(), stop), name="positions", daemon=True)
         child: subprocess.Popen[bytes] | None = None
         try:
+            tune_interpreter()
             address = server.open()
             file = _write_server_file(settings, address, own=not attach)
             if not attach:
@@ -479,12 +481,11 @@ def _write_server_file(settings: Settings, address: str, *, own: bool) -> Path:
 
 
 def tune_interpreter() -> None:
-    """Settle Python for serving: what is loaded now is never scanned again, and threads take turns more often.
+    """Settle Python for serving: what is loaded now is never scanned again, what comes is scanned rarely.
 
     The default collector runs every 700 new objects, which one call makes; cycles are rare here, so it may wait
     (measured: a quarter of the desk's time at batches of 1,024).
     """
-    sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
