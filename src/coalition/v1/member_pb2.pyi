@@ -118,7 +118,7 @@ class MaskedProfile(_message.Message):
     NAME_MASKED_FIELD_NUMBER: _builtins.int
     PHONE_MASKED_FIELD_NUMBER: _builtins.int
     name_masked: _builtins.str
-    """First character of the name, then a star for each other one."""
+    """First character of the name, then one star, however long the name is."""
     phone_masked: _builtins.str
     """Stars for all but the last four digits of the phone number."""
     def __init__(
@@ -437,7 +437,9 @@ class IssueCardResponse(_message.Message):
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
     card_number: _builtins.str
-    """Its full number, told this once. Empty when receipt.replayed: it is stored nowhere; issue another card then."""
+    """Its full number, stored nowhere; a repetition is told it too. Empty only when the keys it is made from have been
+    renewed since; issue another card then.
+    """
     @_builtins.property
     def card(self) -> Global___Card:
         """The card issued."""
@@ -681,7 +683,9 @@ class ReplaceCardResponse(_message.Message):
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
     card_number: _builtins.str
-    """Its full number, told this once. Empty when receipt.replayed: it is stored nowhere; replace with another card then."""
+    """Its full number, stored nowhere; a repetition is told it too. Empty only when the keys it is made from have been
+    renewed since; replace with another card then.
+    """
     @_builtins.property
     def card(self) -> Global___Card:
         """The new card."""

@@ -99,7 +99,8 @@ class MemberServiceServicer:
     """
 
     def EnrolMember(self, request, context):
-        """Enrols a person and opens an empty wallet. Idempotent by request_id. Errors: MEMBER_EXISTS, PARTICIPANT_UNKNOWN.
+        """Enrols a person and opens an empty wallet. Idempotent by request_id. Errors: MEMBER_EXISTS, PARTICIPANT_UNKNOWN,
+        SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,8 +121,8 @@ class MemberServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def IssueCard(self, request, context):
-        """Issues a card that is linked to nobody yet. Idempotent by request_id; a number made by the coalition is told once
-        and is not in the answer to a repetition. Errors: PARTICIPANT_UNKNOWN, CARD_NUMBER_TAKEN.
+        """Issues a card that is linked to nobody yet. Idempotent by request_id: a number made by the coalition is stored
+        nowhere and told again to a repetition. Errors: PARTICIPANT_UNKNOWN, SUSPENDED, CARD_NUMBER_TAKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,7 +130,7 @@ class MemberServiceServicer:
 
     def LinkCard(self, request, context):
         """Links an issued card to a member: from now on it pays from the member's wallet. Idempotent by request_id.
-        Errors: CARD_UNKNOWN, CARD_ALREADY_LINKED, CARD_STATE_CONFLICT, MEMBER_UNKNOWN, WALLET_CLOSED.
+        Errors: CARD_UNKNOWN, CARD_ALREADY_LINKED, MEMBER_UNKNOWN, WALLET_CLOSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,14 +138,15 @@ class MemberServiceServicer:
 
     def FreezeCard(self, request, context):
         """Freezes a card: no purchase follows the answer. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED,
-        CARD_STATE_CONFLICT.
+        CARD_REPLACED, CARD_STATE_CONFLICT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UnfreezeCard(self, request, context):
-        """Lets a frozen card pay again. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_STATE_CONFLICT.
+        """Lets a frozen card pay again. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED,
+        CARD_STATE_CONFLICT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -152,8 +154,8 @@ class MemberServiceServicer:
 
     def ReplaceCard(self, request, context):
         """Gives the member a new card on the same wallet and ends the old one for ever; no value moves. Idempotent by
-        request_id; a number made by the coalition is told once and is not in the answer to a repetition.
-        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_STATE_CONFLICT, CARD_NUMBER_TAKEN.
+        request_id: a number made by the coalition is stored nowhere and told again to a repetition.
+        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,29 +41,33 @@ class MemberServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MemberServiceAsyncStub: ...
     EnrolMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.EnrolMemberRequest, _member_pb2.EnrolMemberResponse]
-    """Enrols a person and opens an empty wallet. Idempotent by request_id. Errors: MEMBER_EXISTS, PARTICIPANT_UNKNOWN."""
+    """Enrols a person and opens an empty wallet. Idempotent by request_id. Errors: MEMBER_EXISTS, PARTICIPANT_UNKNOWN,
+    SUSPENDED.
+    """
     FindMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.FindMemberRequest, _member_pb2.FindMemberResponse]
     """Finds the member of a phone number; the look-up and its purpose are logged. Errors: MEMBER_UNKNOWN."""
     GetMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetMemberRequest, _member_pb2.GetMemberResponse]
     """Reads a member, personal fields masked; the look-up and its purpose are logged. Errors: MEMBER_UNKNOWN."""
     IssueCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.IssueCardRequest, _member_pb2.IssueCardResponse]
-    """Issues a card that is linked to nobody yet. Idempotent by request_id; a number made by the coalition is told once
-    and is not in the answer to a repetition. Errors: PARTICIPANT_UNKNOWN, CARD_NUMBER_TAKEN.
+    """Issues a card that is linked to nobody yet. Idempotent by request_id: a number made by the coalition is stored
+    nowhere and told again to a repetition. Errors: PARTICIPANT_UNKNOWN, SUSPENDED, CARD_NUMBER_TAKEN.
     """
     LinkCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.LinkCardRequest, _member_pb2.LinkCardResponse]
     """Links an issued card to a member: from now on it pays from the member's wallet. Idempotent by request_id.
-    Errors: CARD_UNKNOWN, CARD_ALREADY_LINKED, CARD_STATE_CONFLICT, MEMBER_UNKNOWN, WALLET_CLOSED.
+    Errors: CARD_UNKNOWN, CARD_ALREADY_LINKED, MEMBER_UNKNOWN, WALLET_CLOSED.
     """
     FreezeCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.FreezeCardRequest, _member_pb2.FreezeCardResponse]
     """Freezes a card: no purchase follows the answer. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED,
-    CARD_STATE_CONFLICT.
+    CARD_REPLACED, CARD_STATE_CONFLICT.
     """
     UnfreezeCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.UnfreezeCardRequest, _member_pb2.UnfreezeCardResponse]
-    """Lets a frozen card pay again. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_STATE_CONFLICT."""
+    """Lets a frozen card pay again. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED,
+    CARD_STATE_CONFLICT.
+    """
     ReplaceCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.ReplaceCardRequest, _member_pb2.ReplaceCardResponse]
     """Gives the member a new card on the same wallet and ends the old one for ever; no value moves. Idempotent by
-    request_id; a number made by the coalition is told once and is not in the answer to a repetition.
-    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_STATE_CONFLICT, CARD_NUMBER_TAKEN.
+    request_id: a number made by the coalition is stored nowhere and told again to a repetition.
+    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED.
     """
     GetCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetCardRequest, _member_pb2.GetCardResponse]
     """Reads where a card stands. Errors: CARD_UNKNOWN."""
@@ -81,29 +85,33 @@ class MemberServiceAsyncStub(MemberServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     EnrolMember: _aio.UnaryUnaryMultiCallable[_member_pb2.EnrolMemberRequest, _member_pb2.EnrolMemberResponse]  # type: ignore[assignment]
-    """Enrols a person and opens an empty wallet. Idempotent by request_id. Errors: MEMBER_EXISTS, PARTICIPANT_UNKNOWN."""
+    """Enrols a person and opens an empty wallet. Idempotent by request_id. Errors: MEMBER_EXISTS, PARTICIPANT_UNKNOWN,
+    SUSPENDED.
+    """
     FindMember: _aio.UnaryUnaryMultiCallable[_member_pb2.FindMemberRequest, _member_pb2.FindMemberResponse]  # type: ignore[assignment]
     """Finds the member of a phone number; the look-up and its purpose are logged. Errors: MEMBER_UNKNOWN."""
     GetMember: _aio.UnaryUnaryMultiCallable[_member_pb2.GetMemberRequest, _member_pb2.GetMemberResponse]  # type: ignore[assignment]
     """Reads a member, personal fields masked; the look-up and its purpose are logged. Errors: MEMBER_UNKNOWN."""
     IssueCard: _aio.UnaryUnaryMultiCallable[_member_pb2.IssueCardRequest, _member_pb2.IssueCardResponse]  # type: ignore[assignment]
-    """Issues a card that is linked to nobody yet. Idempotent by request_id; a number made by the coalition is told once
-    and is not in the answer to a repetition. Errors: PARTICIPANT_UNKNOWN, CARD_NUMBER_TAKEN.
+    """Issues a card that is linked to nobody yet. Idempotent by request_id: a number made by the coalition is stored
+    nowhere and told again to a repetition. Errors: PARTICIPANT_UNKNOWN, SUSPENDED, CARD_NUMBER_TAKEN.
     """
     LinkCard: _aio.UnaryUnaryMultiCallable[_member_pb2.LinkCardRequest, _member_pb2.LinkCardResponse]  # type: ignore[assignment]
     """Links an issued card to a member: from now on it pays from the member's wallet. Idempotent by request_id.
-    Errors: CARD_UNKNOWN, CARD_ALREADY_LINKED, CARD_STATE_CONFLICT, MEMBER_UNKNOWN, WALLET_CLOSED.
+    Errors: CARD_UNKNOWN, CARD_ALREADY_LINKED, MEMBER_UNKNOWN, WALLET_CLOSED.
     """
     FreezeCard: _aio.UnaryUnaryMultiCallable[_member_pb2.FreezeCardRequest, _member_pb2.FreezeCardResponse]  # type: ignore[assignment]
     """Freezes a card: no purchase follows the answer. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED,
-    CARD_STATE_CONFLICT.
+    CARD_REPLACED, CARD_STATE_CONFLICT.
     """
     UnfreezeCard: _aio.UnaryUnaryMultiCallable[_member_pb2.UnfreezeCardRequest, _member_pb2.UnfreezeCardResponse]  # type: ignore[assignment]
-    """Lets a frozen card pay again. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_STATE_CONFLICT."""
+    """Lets a frozen card pay again. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED,
+    CARD_STATE_CONFLICT.
+    """
     ReplaceCard: _aio.UnaryUnaryMultiCallable[_member_pb2.ReplaceCardRequest, _member_pb2.ReplaceCardResponse]  # type: ignore[assignment]
     """Gives the member a new card on the same wallet and ends the old one for ever; no value moves. Idempotent by
-    request_id; a number made by the coalition is told once and is not in the answer to a repetition.
-    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_STATE_CONFLICT, CARD_NUMBER_TAKEN.
+    request_id: a number made by the coalition is stored nowhere and told again to a repetition.
+    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED.
     """
     GetCard: _aio.UnaryUnaryMultiCallable[_member_pb2.GetCardRequest, _member_pb2.GetCardResponse]  # type: ignore[assignment]
     """Reads where a card stands. Errors: CARD_UNKNOWN."""
@@ -124,7 +132,9 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.EnrolMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.EnrolMemberResponse, _abc.Awaitable[_member_pb2.EnrolMemberResponse]]:
-        """Enrols a person and opens an empty wallet. Idempotent by request_id. Errors: MEMBER_EXISTS, PARTICIPANT_UNKNOWN."""
+        """Enrols a person and opens an empty wallet. Idempotent by request_id. Errors: MEMBER_EXISTS, PARTICIPANT_UNKNOWN,
+        SUSPENDED.
+        """
 
     @_abc_1.abstractmethod
     def FindMember(
@@ -148,8 +158,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.IssueCardRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.IssueCardResponse, _abc.Awaitable[_member_pb2.IssueCardResponse]]:
-        """Issues a card that is linked to nobody yet. Idempotent by request_id; a number made by the coalition is told once
-        and is not in the answer to a repetition. Errors: PARTICIPANT_UNKNOWN, CARD_NUMBER_TAKEN.
+        """Issues a card that is linked to nobody yet. Idempotent by request_id: a number made by the coalition is stored
+        nowhere and told again to a repetition. Errors: PARTICIPANT_UNKNOWN, SUSPENDED, CARD_NUMBER_TAKEN.
         """
 
     @_abc_1.abstractmethod
@@ -159,7 +169,7 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.LinkCardResponse, _abc.Awaitable[_member_pb2.LinkCardResponse]]:
         """Links an issued card to a member: from now on it pays from the member's wallet. Idempotent by request_id.
-        Errors: CARD_UNKNOWN, CARD_ALREADY_LINKED, CARD_STATE_CONFLICT, MEMBER_UNKNOWN, WALLET_CLOSED.
+        Errors: CARD_UNKNOWN, CARD_ALREADY_LINKED, MEMBER_UNKNOWN, WALLET_CLOSED.
         """
 
     @_abc_1.abstractmethod
@@ -169,7 +179,7 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.FreezeCardResponse, _abc.Awaitable[_member_pb2.FreezeCardResponse]]:
         """Freezes a card: no purchase follows the answer. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED,
-        CARD_STATE_CONFLICT.
+        CARD_REPLACED, CARD_STATE_CONFLICT.
         """
 
     @_abc_1.abstractmethod
@@ -178,7 +188,9 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.UnfreezeCardRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.UnfreezeCardResponse, _abc.Awaitable[_member_pb2.UnfreezeCardResponse]]:
-        """Lets a frozen card pay again. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_STATE_CONFLICT."""
+        """Lets a frozen card pay again. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED,
+        CARD_STATE_CONFLICT.
+        """
 
     @_abc_1.abstractmethod
     def ReplaceCard(
@@ -187,8 +199,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.ReplaceCardResponse, _abc.Awaitable[_member_pb2.ReplaceCardResponse]]:
         """Gives the member a new card on the same wallet and ends the old one for ever; no value moves. Idempotent by
-        request_id; a number made by the coalition is told once and is not in the answer to a repetition.
-        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_STATE_CONFLICT, CARD_NUMBER_TAKEN.
+        request_id: a number made by the coalition is stored nowhere and told again to a repetition.
+        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED.
         """
 
     @_abc_1.abstractmethod
