@@ -52,9 +52,6 @@ class Books:
     wallets: dict[int, list[Lot]] = field(default_factory=lambda: defaultdict(list))
     purchases: dict[int, Purchase] = field(default_factory=dict)
 
-    def balance(self, wallet: int) -> int:
-        return sum(lot.face for lot in self.wallets[wallet])
-
 
 class _Entry:
     """The lines of one entry under construction; nothing is posted for 0 or from a party to itself."""
