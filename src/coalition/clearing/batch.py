@@ -4,7 +4,7 @@ A command whose request_id is stored gets the stored answer; two of one request_
 decline is an entry too. Nothing here does I/O but through the store that is handed in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from coalition.clearing.store import Store
@@ -13,7 +13,7 @@ from coalition.domain.commands import Command, Purchase, Refund, TopUp
 from coalition.domain.decide import decide
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.ids import entry_id, lane_of_request
-from coalition.domain.journal import Entry, Outcome
+from coalition.domain.journal import Entry, Outcome, Transfer
 from coalition.domain.prefetch import Prefetched, Stored
 from coalition.domain.reasons import Reason, is_stored
 
@@ -70,6 +70,7 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
         wallet.balance_minor,
         books.balance_here(wallet, command.participant_id),
         decision.last_four,
+        window_labels=_window_labels(decision.transfers, books.programme.windows),
     )
     if wallet.lane != lane:
         raise LedgerBroken(f"entry {entry} is numbered for lane {lane}, its wallet lies in lane {wallet.lane}")
@@ -100,6 +101,12 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
         ),
         outcome,
     )
+
+
+def _window_labels(transfers: Sequence[Transfer], names: Mapping[int, str]) -> tuple[str, ...]:
+    """The windows an entry's claims fell into, as the programme names them."""
+    windows = {transfer.window_id for transfer in transfers if transfer.window_id is not None}
+    return tuple(sorted(names[window] for window in windows if window in names))
 
 
 def _declined(

@@ -98,6 +98,7 @@ class Outcome:
     balance_here_minor: int = 0
     last_four: str = ""
     facts: dict[str, str] = field(default_factory=dict)
+    window_labels: tuple[str, ...] = ()
     replayed: bool = False
 
     def to_answer(self) -> bytes:
@@ -105,9 +106,10 @@ class Outcome:
         delta = self.post_time - EPOCH
         micros = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
         facts = json.dumps(self.facts, sort_keys=True, separators=(",", ":")) if self.facts else "{}"
+        labels = json.dumps(self.window_labels, separators=(",", ":")) if self.window_labels else "[]"
         return (
             f"[{self.reason:d},{self.entry_id},{micros},{self.kind:d},{self.amount_minor},{self.principal_minor},"
-            f'{self.bonus_minor},{self.balance_minor},{self.balance_here_minor},"{self.last_four}",{facts}]'
+            f'{self.bonus_minor},{self.balance_minor},{self.balance_here_minor},"{self.last_four}",{facts},{labels}]'
         ).encode()
 
     def again(self) -> "Outcome":
@@ -117,7 +119,9 @@ class Outcome:
     @classmethod
     def from_answer(cls, answer: bytes) -> "Outcome":
         """A stored answer, told again: equal to the first but for `replayed`."""
-        reason, entry_id, micros, kind, amount, principal, bonus, balance, here, last_four, facts = json.loads(answer)
+        reason, entry_id, micros, kind, amount, principal, bonus, balance, here, last_four, facts, *appended = (
+            json.loads(answer)
+        )
         return cls(
             Reason(reason),
             entry_id,
@@ -130,6 +134,7 @@ class Outcome:
             here,
             last_four,
             facts,
+            tuple(appended[0]) if appended else (),
             replayed=True,
         )
 

@@ -4,15 +4,19 @@ The desk holds one and reloads it when the database's `config_epoch` has moved o
 agreement is in force between whom today) are remembered, so they cost a dictionary access.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from types import MappingProxyType
+from typing import Final
 from uuid import UUID
 
 from coalition.domain.accounts import PARTICIPANT_BITS
 from coalition.domain.agreements import CHAIN_PREFIX, Acceptance, Acquiring, Terms, Version
 from coalition.domain.bearing import Bearing, bearing
 from coalition.domain.errors import LedgerBroken
+
+NO_WINDOWS: Final[Mapping[int, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +108,13 @@ class Programme:
         terminals: Iterable[Terminal],
         calendars: dict[str, int],
         versions: Iterable[Version],
+        windows: Mapping[int, str] = NO_WINDOWS,
     ) -> None:
+        """`windows` names every settlement window, "calendar/label" by window_id."""
         self.epoch = epoch
         self.scheme = scheme
         self.calendars = calendars
+        self.windows = windows
         self.participants = {participant.participant_id: participant for participant in participants}
         self.participant_by_code = {participant.code: participant for participant in self.participants.values()}
         self.stores = {store.store_id: store for store in stores}

@@ -131,6 +131,7 @@ def receipt_of(request_id: str, outcome: Outcome, currency_code: str) -> operati
         currency_code=currency_code,
         card_last_four=outcome.last_four,
         replayed=outcome.replayed,
+        window_labels=outcome.window_labels,
     )
 
 

@@ -32,7 +32,9 @@ SELECT (SELECT epoch FROM config_epoch),
     (SELECT coalesce(json_agg(json_build_array(terminal_id, store_id, code, state = 'ACTIVE')), '[]') FROM terminals),
     (SELECT coalesce(json_object_agg(code, calendar_id), '{}') FROM calendars),
     (SELECT coalesce(json_agg(json_build_array(agreement_id, version, code, kind, effective_from, effective_until,
-        content)), '[]') FROM agreement_versions JOIN agreements USING (agreement_id))
+        content)), '[]') FROM agreement_versions JOIN agreements USING (agreement_id)),
+    (SELECT coalesce(json_object_agg(window_id, code || '/' || label), '{}') FROM windows JOIN calendars
+        USING (calendar_id))
 """
 
 
@@ -53,7 +55,7 @@ def load(connection: Connection) -> Programme:
         row = cursor.execute(LOAD).fetchone()
     if row is None or row[1] is None:
         raise LedgerBroken("the database holds no scheme yet; start it with `coalition serve`")
-    epoch, scheme, participants, stores, terminals, calendars, versions = row
+    epoch, scheme, participants, stores, terminals, calendars, versions, windows = row
     return Programme(
         epoch,
         Scheme(UUID(scheme[0]), *scheme[1:]),
@@ -62,6 +64,7 @@ def load(connection: Connection) -> Programme:
         [Terminal(*each) for each in terminals],
         calendars,
         [_version(*each) for each in versions],
+        {int(window_id): name for window_id, name in windows.items()},
     )
 
 
