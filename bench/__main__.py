@@ -26,7 +26,7 @@ from bench.desk import Trade, desk_alone, one_transaction_per_purchase, sell_lot
 from bench.figures import Figure, figure, median_figure
 from bench.house import SHOPS, Seat, add_trade
 from bench.load import Clients
-from coalition.bootstrap import business_date_in, certificate, key_ring, notary, tune_interpreter
+from coalition.bootstrap import DESK_THREADS, business_date_in, certificate, key_ring, notary, tune_interpreter
 from coalition.config import load_settings
 from coalition.storage.connect import connect
 from coalition.storage.embedded import read_attach_file
@@ -112,7 +112,7 @@ class Bench:
                 durable_commit(self._dsn("owner"), 200),
                 one_transaction_per_purchase("one_transaction_per_purchase", stores[:1], trade, 600),
                 one_transaction_per_purchase("one_transaction_per_purchase_16", stores, trade, 150),
-                desk_alone("desk_1024", stores[0], trade, 1024, 12),
+                desk_alone("desk_1024", stores[:DESK_THREADS], trade, 1024, 12),
             ]
             for each in measured if number else ():
                 gathered.setdefault(each.name, []).append(each)

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from bench.figures import Figure, figure
 from bench.house import PRINCIPAL_MINOR, Seat, card_number, request_id
 from coalition.clearing.batch import run_batch
+from coalition.clearing.desk import Desk
+from coalition.clearing.queue import Answer, Ticket
 from coalition.clearing.store import Store
 from coalition.domain.commands import Purchase, TopUp
 from coalition.domain.reasons import Reason
@@ -64,16 +66,37 @@ def sell_lots(store: Store, trade: Trade) -> None:
             raise RuntimeError("a top-up of the bench was declined")
 
 
-def desk_alone(name: str, store: Store, trade: Trade, size: int, batches: int) -> Figure:
-    """Purchases in batches of `size`; the commands are made beforehand, as a server's loop would."""
-    work = [[trade.purchase() for _ in range(size)] for _ in range(batches)]
-    latencies = []
+class Tally:
+    """A sink that notes how long each batch's answers took from the batch before."""
+
+    def __init__(self, expected: int) -> None:
+        self._missing = expected
+        self._last = time.perf_counter()
+        self.latencies: list[float] = []
+        self.complete = threading.Event()
+
+    def deliver(self, answers: Sequence[tuple[Ticket, Answer]]) -> None:
+        _accepted([answer for _, answer in answers])
+        now = time.perf_counter()
+        self.latencies.append(now - self._last)
+        self._last = now
+        self._missing -= len(answers)
+        if self._missing == 0:
+            self.complete.set()
+
+
+def desk_alone(name: str, stores: Sequence[Store], trade: Trade, size: int, batches: int) -> Figure:
+    """The desk as a server has it, fed at once with purchases that were made beforehand; batches of `size`."""
+    tally = Tally(size * batches)
+    work = [Ticket(trade.purchase(), tally) for _ in range(size * batches)]
+    desk = Desk(stores, batch_max=size, queue_max=len(work), clock=time.monotonic, pause=time.sleep)
     started = time.perf_counter()
-    for commands in work:
-        before = time.perf_counter()
-        _accepted(run_batch(store, commands))
-        latencies.append(time.perf_counter() - before)
-    return figure(name, size * batches, time.perf_counter() - started, latencies)
+    desk.submit(work)
+    desk.start()
+    tally.complete.wait()
+    seconds = time.perf_counter() - started
+    desk.close()
+    return figure(name, len(work), seconds, tally.latencies)
 
 
 def one_transaction_per_purchase(name: str, stores: Sequence[Store], trade: Trade, each: int) -> Figure:

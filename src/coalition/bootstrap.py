@@ -84,6 +84,7 @@ KEYDB_SETTINGS: Final = {"shared_buffers": "32MB", "max_connections": "40"}
 PARTITION_SECONDS: Final = 3600.0
 SUPERVISE_SECONDS: Final = 0.5
 CHILD_SECONDS: Final = 15.0
+DESK_THREADS: Final = 2  # one decides while the database writes the other's batch; the interpreter runs one at a time
 GC_THRESHOLDS: Final = (50_000, 20, 20)
 
 # What every room says when the house cannot be put together: each sentence names the cause and its cure.
@@ -333,7 +334,7 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
         MemberStore(lease, acts, lane_count), ring, KeyDatabase(keydb_pool.connection, WrappedKey), utc_now, os.urandom
     )
     desk = Desk(
-        LedgerStore(app_dsn, load, business_date, seal),
+        [LedgerStore(app_dsn, load, business_date, seal) for _ in range(DESK_THREADS)],
         batch_max=settings.desk_batch_max,
         queue_max=settings.desk_queue_max,
         clock=time.monotonic,

@@ -41,7 +41,7 @@ class Collector:
 
 @contextmanager
 def open_desk(store: Store, queue_max: int = 1000) -> Iterator[Desk]:
-    desk = Desk(store, batch_max=256, queue_max=queue_max, clock=time.monotonic, pause=time.sleep)
+    desk = Desk([store], batch_max=256, queue_max=queue_max, clock=time.monotonic, pause=time.sleep)
     desk.start()
     try:
         yield desk
@@ -78,6 +78,44 @@ def test_a_full_queue_refuses_all_of_a_request_and_keeps_none(house: House) -> N
 
     assert Reason.QUEUE_FULL == refused.value.reason
     assert 8 == len(queue)
+
+
+def test_a_second_batch_leaves_busy_wallets_and_streams_alone(house: House) -> None:
+    """What waits for a wallet or a stream under way keeps its place; everything else goes on at once."""
+    sink, queue = Collector(), FairQueue(1000, overlap_from=1)
+    one, two, three, four = (bytes([number]) * 32 for number in range(1, 5))
+    first = Ticket(house.purchase("a", one, 1), sink, stream="s")
+    same_wallet = Ticket(house.purchase("a", one, 2), sink)
+    same_stream = Ticket(house.purchase("a", two, 3), sink, stream="s")
+    behind_it = Ticket(house.purchase("a", three, 4), sink, stream="s")
+    free = Ticket(house.purchase("a", four, 5), sink)
+    queue.put([first])
+    assert [first] == queue.take(10)
+    queue.put([same_wallet, same_stream, behind_it, free])
+
+    assert [free] == queue.take(10)
+    queue.done([first])
+    assert [same_wallet, same_stream, behind_it] == queue.take(10)
+    assert 0 == len(queue)
+
+
+def test_few_operations_wait_for_the_batch_under_way(house: House) -> None:
+    """Below the threshold a second batch would only make both smaller."""
+    sink, queue = Collector(), FairQueue(1000, overlap_from=3)
+    tickets = tickets_for([house.purchase("a", bytes([number]) * 32, 1) for number in range(1, 6)], sink)
+    queue.put(tickets[:1])
+    queue.take(10)
+    queue.put(tickets[1:3])
+    taken: list[Ticket] = []
+    taker = threading.Thread(target=lambda: taken.extend(queue.take(10)))
+    taker.start()
+    taker.join(0.2)
+    assert [] == taken
+
+    queue.put(tickets[3:])
+    taker.join(5)
+
+    assert tickets[1:] == taken
 
 
 def test_late_and_cancelled_commands_are_dropped_only_until_taken(house: House) -> None:
@@ -215,11 +253,32 @@ def test_a_broken_connection_neither_loses_nor_doubles(house: House, step: str, 
     house.check_books()
 
 
+def test_two_threads_of_a_desk_keep_each_stream_in_order(house: House) -> None:
+    """Streams of many wallets, batches under way at once: entries of a stream are numbered as they were put."""
+    tokens, sink = [house.funded_card() for _ in range(6)], Collector()
+    desk = Desk([house.store(), house.store()], batch_max=64, queue_max=5000, clock=time.monotonic, pause=time.sleep)
+    streams = {
+        name: [Ticket(house.purchase("cafe", tokens[(n * 7 + k) % 6], 1), sink, stream=name) for n in range(300)]
+        for k, name in enumerate("abc")
+    }
+    for parts in zip(*streams.values(), strict=True):
+        desk.submit(parts)
+    desk.start()
+    for tickets in streams.values():
+        sink.wait_for(tickets)
+    desk.close()
+
+    for tickets in streams.values():
+        ids = [accepted(sink.answers[ticket]).entry_id for ticket in tickets]
+        assert sorted(ids) == ids
+    house.check_books()
+
+
 def test_batches_of_overlapping_desks_are_numbered_in_conflict_order(house: House) -> None:
     """Of one wallet, each entry's stored balance follows from the one before it in journal order."""
     token, sink = house.funded_card(), Collector()
     stores = [house.store() for _ in range(4)]
-    desks = [Desk(store, batch_max=16, queue_max=1000, clock=time.monotonic, pause=time.sleep) for store in stores]
+    desks = [Desk([store], batch_max=16, queue_max=1000, clock=time.monotonic, pause=time.sleep) for store in stores]
     tickets = []
     for desk in desks:
         desk.start()

@@ -27,26 +27,33 @@ log = structlog.get_logger(__name__)
 
 
 class Desk:
-    """Runs until `close`. `batch_max` bounds a batch (at most 4,096), `queue_max` what may wait before it."""
+    """Runs until `close`. `batch_max` bounds a batch (at most 4,096), `queue_max` what may wait before it.
+
+    Works with one thread a store. With two, one batch is decided while the database writes the other.
+    """
 
     def __init__(
         self,
-        store: Store,
+        stores: Sequence[Store],
         *,
         batch_max: int,
         queue_max: int,
         clock: Callable[[], float],
         pause: Callable[[float], None],
     ) -> None:
-        self._store = store
+        self._stores = stores
         self._batch_max = batch_max
         self._clock = clock
         self._pause = pause
         self.queue = FairQueue(queue_max)
-        self._thread = threading.Thread(target=self._run, name="desk", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, args=(store,), name=f"desk {number}", daemon=True)
+            for number, store in enumerate(stores)
+        ]
 
     def start(self) -> None:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, tickets: Sequence[Ticket]) -> None:
         """Queue tickets, all or none; their sinks get the answers. Raises Refused when full or draining."""
@@ -55,10 +62,11 @@ class Desk:
     def close(self) -> None:
         """Take no more, answer all that waits, stop."""
         self.queue.close()
-        self._thread.join()
-        self._store.close()
+        for thread, store in zip(self._threads, self._stores, strict=True):
+            thread.join()
+            store.close()
 
-    def _run(self) -> None:
+    def _run(self, store: Store) -> None:
         while tickets := self.queue.take(self._batch_max):
             now = self._clock()
             answers: list[tuple[Ticket, Answer]] = []
@@ -69,16 +77,17 @@ class Desk:
                 else:
                     live.append(ticket)
             if live:
-                answers += zip(live, self._answers(live), strict=True)
+                answers += zip(live, self._answers(store, live), strict=True)
+            self.queue.done(tickets)
             _deliver(answers)
 
-    def _answers(self, tickets: list[Ticket]) -> Sequence[Answer]:
+    def _answers(self, store: Store, tickets: list[Ticket]) -> Sequence[Answer]:
         """Run the batch until it is answered; only a deterministic error halves it, first half first."""
         commands = [ticket.command for ticket in tickets]
         contentions = outages = 0
         while True:
             try:
-                return run_batch(self._store, commands)
+                return run_batch(store, commands)
             except Contention as error:
                 contentions += 1
                 if contentions >= CONTENTION_TRIES:
@@ -98,7 +107,7 @@ class Desk:
                     return [error]
                 log.warning("batch_halved", commands=len(commands), error=type(error).__name__)
                 half = len(tickets) // 2
-                return [*self._answers(tickets[:half]), *self._answers(tickets[half:])]
+                return [*self._answers(store, tickets[:half]), *self._answers(store, tickets[half:])]
 
 
 def _deliver(answers: Sequence[tuple[Ticket, Answer]]) -> None:

@@ -1,49 +1,63 @@
-"""The queue before the desk: bounded, one line an identity, lines served in turn, order kept within a line."""
+"""The queue before the desk: bounded, one line an identity, lines served in turn, order kept where it means something.
+
+Two batches may be under way at once. A wallet's next operation and a stream's next operation wait for the batch that
+holds the one before, so that batches never wait for each other's locks and a stream's order is never lost.
+"""
 
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from coalition.domain.commands import Command
 from coalition.domain.errors import Refused
 from coalition.domain.journal import Outcome
 from coalition.domain.reasons import Reason
 
+OVERLAP_FROM: Final = 256
+"""So many must wait before a second batch begins beside one that is under way: small ones are better kept together."""
+
 Answer = Outcome | Exception
 
 
 class Sink(Protocol):
-    """Where answers go. `deliver` is called on the desk's thread, once a batch, with everything of that batch."""
+    """Where answers go. `deliver` is called on a thread of the desk, once a batch, with everything of that batch."""
 
     def deliver(self, answers: Sequence[tuple["Ticket", Answer]]) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
 class Ticket:
-    """A command waiting for its answer. Cancelled is heeded only until the desk takes it; afterwards it commits."""
+    """A command waiting for its answer. Cancelled is heeded only until the desk takes it; afterwards it commits.
+
+    Tickets of one `stream` are decided in the order they were put; None stands alone.
+    """
 
     command: Command
     sink: Sink
     deadline: float | None = None
     cancelled: bool = False
     context: object = None
+    stream: Hashable = None
 
 
 class FairQueue:
-    """Holds at most `bound` tickets. Any thread may put; the desk's thread takes."""
+    """Holds at most `bound` tickets. Any thread may put; the desk's threads take, and say when they are done."""
 
-    def __init__(self, bound: int) -> None:
+    def __init__(self, bound: int, overlap_from: int = OVERLAP_FROM) -> None:
         self._bound = bound
+        self._overlap_from = overlap_from
         self._lines: OrderedDict[str, deque[Ticket]] = OrderedDict()
         self._size = 0
+        self._batches = 0
+        self._busy: set[Hashable] = set()
         self._closed = False
-        self._ready = threading.Condition()
+        self._changed = threading.Condition()
 
     def put(self, tickets: Sequence[Ticket]) -> None:
         """Queue all of them or none. Raises Refused(QUEUE_FULL) or Refused(SERVER_DRAINING)."""
-        with self._ready:
+        with self._changed:
             if self._closed:
                 raise Refused(Reason.SERVER_DRAINING)
             if self._size + len(tickets) > self._bound:
@@ -54,27 +68,69 @@ class FairQueue:
                     line = self._lines[ticket.command.actor] = deque()
                 line.append(ticket)
             self._size += len(tickets)
-            self._ready.notify()
+            if not self._batches or self._size >= self._overlap_from:
+                self._changed.notify()
 
     def take(self, most: int) -> list[Ticket]:
-        """Wait for work and take up to `most`, one of each line in turn. Empty only when closed and drained."""
-        with self._ready:
-            while not self._size and not self._closed:
-                self._ready.wait()
-            taken: list[Ticket] = []
-            while self._size and len(taken) < most:
-                actor, line = self._lines.popitem(last=False)
-                taken.append(line.popleft())
-                self._size -= 1
-                if line:
-                    self._lines[actor] = line
-            return taken
+        """Wait for work and take up to `most`, one of each line in turn. Empty only when closed and drained.
+
+        What is taken is under way until `done` is called with it.
+        """
+        with self._changed:
+            while True:
+                if self._size and (not self._batches or self._size >= self._overlap_from):
+                    taken = self._pick(most)
+                    if taken:
+                        self._batches += 1
+                        return taken
+                elif not self._size and self._closed:
+                    return []
+                self._changed.wait()
+
+    def done(self, tickets: Sequence[Ticket]) -> None:
+        """The batch of these tickets is over: whoever waited for its wallets and streams may go on."""
+        with self._changed:
+            self._batches -= 1
+            for ticket in tickets:
+                self._busy.discard(ticket.stream)
+                self._busy.discard(_card(ticket))
+            self._changed.notify_all()
 
     def close(self) -> None:
         """Refuse new work; what waits is still taken."""
-        with self._ready:
+        with self._changed:
             self._closed = True
-            self._ready.notify_all()
+            self._changed.notify_all()
 
     def __len__(self) -> int:
         return self._size
+
+    def _pick(self, most: int) -> list[Ticket]:
+        """Serve the lines in turn; what another batch holds up goes back to the head of its line."""
+        taken: list[Ticket] = []
+        held_up: list[Ticket] = []
+        waiting: set[Hashable] = set()
+        while self._lines and len(taken) < most:
+            actor, line = self._lines.popitem(last=False)
+            ticket = line.popleft()
+            stream, token = ticket.stream, _card(ticket)
+            if stream in self._busy or token in self._busy or stream in waiting or token in waiting:
+                held_up.append(ticket)
+                waiting.update((stream, token))
+                waiting.discard(None)
+            else:
+                taken.append(ticket)
+            if line:
+                self._lines[actor] = line
+        for ticket in reversed(held_up):
+            self._lines.setdefault(ticket.command.actor, deque()).appendleft(ticket)
+        for ticket in taken:
+            self._busy.update((ticket.stream, _card(ticket)))
+        self._busy.discard(None)
+        self._size -= len(taken)
+        return taken
+
+
+def _card(ticket: Ticket) -> bytes | None:
+    """The card an operation names; a refund names its purchase instead, and the database's locks settle that."""
+    return getattr(ticket.command, "token", None)

@@ -104,7 +104,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         if gathering:
             sink = GatheringSink(self._loop, len(gathering))
             deadline = _deadline(context)
-            tickets = [Ticket(command, sink, deadline, context=place) for place, command in gathering]
+            tickets = [Ticket(command, sink, deadline, context=place, stream=sink) for place, command in gathering]
             self._desk.submit(tickets)
             try:
                 await sink.complete
@@ -231,7 +231,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                 ticket: Ticket | None = None
                 try:
                     command = await self._operation(request.operation, present)
-                    ticket = Ticket(command, self._sink, deadline, context=waiting)
+                    ticket = Ticket(command, self._sink, deadline, context=waiting, stream=pending)
                     self._desk.submit((ticket,))
                 except Refused as refused:
                     waiting.set_result(refused)
