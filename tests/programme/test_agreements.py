@@ -217,9 +217,7 @@ def test_the_party_of_an_acceptance_that_changed_is_named(house: House, office: 
 def test_a_taken_code_and_an_unknown_one_are_told_apart(house: House, office: Office):
     create(house, office, "fees", "ACQUIRING", FEES)
 
-    assert Reason.AGREEMENT_VERSION_CONFLICT == reason_of(
-        lambda: create(house, office, "fees", "TERMS", {"issuer": "a"})
-    )
+    assert Reason.AGREEMENT_EXISTS == reason_of(lambda: create(house, office, "fees", "TERMS", {"issuer": "a"}))
     assert Reason.AGREEMENT_UNKNOWN == reason_of(lambda: revise(house, office, "none", 1, FEES))
 
 

@@ -144,7 +144,7 @@ class Office:
     ) -> ActAnswer:
         """A new agreement, version 1.
 
-        AGREEMENT_INVALID with the field; AGREEMENT_VERSION_CONFLICT where `code` is taken.
+        AGREEMENT_INVALID with the field; AGREEMENT_EXISTS where `code` is taken.
         """
         check_code(code)
         parsed = parse_content(kind, _bounded(content))
@@ -154,7 +154,7 @@ class Office:
         def apply(books: ProgrammeBooks) -> Answer:
             taken = books.agreement(code)
             if taken:
-                raise Refused(Reason.AGREEMENT_VERSION_CONFLICT, "code", {"latest_version": str(taken[-1].version)})
+                raise Refused(Reason.AGREEMENT_EXISTS, "code", {"latest_version": str(taken[-1].version)})
             agreement_rules.check_names(parsed, books.parties(), books.calendars())
             agreement_rules.check_alone(code, parsed, effective_from, effective_until, books.versions(kind))
             agreement_id = books.add_agreement(code, kind, create_time)

@@ -171,8 +171,8 @@ class ProgrammeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateAgreement(self, request, context):
-        """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_INVALID (also when the code is taken),
-        PARTICIPANT_UNKNOWN.
+        """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, AGREEMENT_INVALID (also for
+        parties that are not there).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,8 +180,8 @@ class ProgrammeServiceServicer:
 
     def ReviseAgreement(self, request, context):
         """Adds the next version of an agreement; earlier versions stay, and what was posted under them follows them.
-        Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, AGREEMENT_INVALID,
-        PARTICIPANT_UNKNOWN.
+        Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, AGREEMENT_INVALID (also for parties
+        that are not there).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
