@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import grpc
 import structlog
@@ -141,10 +141,11 @@ def build(
         options=[*OPTIONS, *options],
         maximum_concurrent_rpcs=RPCS_MAX,
     )
+    unregistered = _Unregistered(server)
     for servicer, service in zip(servicers, services, strict=True):
-        SERVICES[service.full_name][1](servicer, server)
+        SERVICES[service.full_name][1](servicer, unregistered)
     health = health_aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(health, server)
+    health_pb2_grpc.add_HealthServicer_to_server(health, cast("grpc.aio.Server", unregistered))
     names = [service.full_name for service in services]
     reflection.enable_server_reflection([*names, "grpc.health.v1.Health", reflection.SERVICE_NAME], server)
     try:
@@ -152,6 +153,23 @@ def build(
     except RuntimeError as error:
         raise AddressTaken(f"setting listen: {listen} cannot be bound; is another server running there?") from error
     return Server(server, gate, port, health, names)
+
+
+class _Unregistered:
+    """A server as generated code sees it, whose methods are found by name and not registered one by one.
+
+    grpc.aio 1.85 keeps a task for each registered method and waits on all of them before every call: our 37 methods
+    cost 70 us a call on the loop, a fifth of everything it does.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
+        self._server.add_generic_rpc_handlers(handlers)
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: object) -> None:
+        """Leave them to the generic handlers that generated code adds besides."""
 
 
 def tls(credentials: Credentials) -> grpc.ServerCredentials:

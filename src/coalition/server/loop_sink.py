@@ -38,14 +38,14 @@ class GatheringSink:
         self.complete: asyncio.Future[None] = loop.create_future()
 
     def deliver(self, answers: Sequence[tuple[Ticket, Answer]]) -> None:
-        """Called on the desk's thread, possibly several times: a large batch call may span batches."""
+        """Called on a desk's thread, possibly several times: a large batch call may span batches, and desks."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._gather, answers)
+
+    def _gather(self, answers: Sequence[tuple[Ticket, Answer]]) -> None:
         for ticket, answer in answers:
             if isinstance(ticket.context, int):
                 self.answers[ticket.context] = answer
         self._missing -= len(answers)
-        if self._missing == 0 and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._finish)
-
-    def _finish(self) -> None:
-        if not self.complete.done():
+        if self._missing == 0 and not self.complete.done():
             self.complete.set_result(None)
