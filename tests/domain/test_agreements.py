@@ -230,11 +230,11 @@ def test_on_us_needs_no_acceptance_and_a_sister_store_does():
         ("2026-02-28", 10),
         ("2026-03-01", 20),
         ("2026-03-31", 20),
-        ("2026-04-01", 10),
+        ("2026-04-01", None),
     ],
 )
-def test_the_highest_version_in_force_on_the_day_counts(day: str, fee: int | None):
-    """`effective_until` is the first day it no longer holds; an open-ended earlier version then holds again."""
+def test_the_highest_version_that_has_begun_decides_alone(day: str, fee: int | None):
+    """`effective_until` is the first day it no longer holds; an open-ended earlier version does not hold again."""
     house = house_with_chains()
     house.accept("a", "c")
     house.acquire("c", since="2026-02-01", operator_fee="1/100")

@@ -172,6 +172,19 @@ def test_two_agreements_never_answer_one_question_on_one_day(house: House, offic
     assert reason == reason_of(lambda: create(house, office, "two", "ACQUIRING", FEES, *second))
 
 
+def test_a_revision_with_an_end_ends_an_agreement_without_one(house: House, office: Office):
+    """HQ terminates by a last version; from its end on the parties may agree anew."""
+    create(house, office, "one", "ACQUIRING", FEES)
+    revise(house, office, "one", 1, FEES, JANUARY, MARCH)
+    assert Reason.AGREEMENT_INVALID == reason_of(lambda: create(house, office, "two", "ACQUIRING", FEES, FEBRUARY))
+    create(house, office, "two", "ACQUIRING", FEES, APRIL)
+
+    programme = loaded(house)
+    cafe = programme.participant_by_code["cafe"].participant_id
+    held = [programme.acquiring(cafe, day) for day in (FEBRUARY, MARCH, APRIL)]
+    assert [("one", 2), None, ("two", 1)] == [version and (version.code, version.version) for version in held]
+
+
 def test_an_issuer_may_sell_under_several_terms(house: House, office: Office):
     """A top-up names the terms it buys under."""
     create(house, office, "plain", "TERMS", {"issuer": "a"})

@@ -103,7 +103,10 @@ Content = Terms | Acceptance | Acquiring
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of an agreement, in force from `effective_from` until the day before `effective_until`."""
+    """One version of an agreement, in force from `effective_from` until the day before `effective_until`.
+
+    From the day a higher version begins it is never in force again (see Programme).
+    """
 
     agreement_id: int
     version: int

@@ -253,12 +253,16 @@ class Programme:
         return next((version for key in keys for version in self._in_force(key, day)), None)
 
     def _in_force(self, key: tuple[str, ...], day: date) -> list[Version]:
-        """Of each agreement between these parties, its highest version in force, unless that names other parties."""
-        newest = [
-            next((version for version in self._agreements[agreement_id] if version.in_force(day)), None)
+        """The versions in force between these parties, at most one of each agreement.
+
+        The highest version that has begun decides alone. Once that one has ended nothing is in force, whatever an
+        earlier one without an end said: so a revision that has an end ends the agreement.
+        """
+        begun = [
+            next((version for version in self._agreements[agreement_id] if version.effective_from <= day), None)
             for agreement_id in self._by_key.get(key, [])
         ]
-        return [version for version in newest if version is not None and _key_of(version) == key]
+        return [version for version in begun if version and version.in_force(day) and _key_of(version) == key]
 
 
 def _key_of(version: Version) -> tuple[str, ...]:

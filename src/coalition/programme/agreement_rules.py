@@ -36,9 +36,9 @@ def check_alone(
     """
     if isinstance(content, Terms):
         return
-    for other in others:
+    for other, end in _with_ends(others):
         is_rival = other.code != code and parties_of(other.content) == parties_of(content)
-        if is_rival and _overlap(effective_from, effective_until, other.effective_from, other.effective_until):
+        if is_rival and _overlap(effective_from, effective_until, other.effective_from, end):
             raise Refused(
                 Reason.AGREEMENT_INVALID,
                 "effective_from",
@@ -49,7 +49,7 @@ def check_alone(
 def check_succession(latest: Version, expected_version: int, content: Content, effective_from: date) -> None:
     """A new version follows the one its author read, in number and in time, between the same parties.
 
-    Other parties would leave the old version in force for the old ones: that is another agreement.
+    For other parties it would silently end what the old ones agreed: that is another agreement.
     """
     if expected_version != latest.version:
         raise Refused(Reason.AGREEMENT_VERSION_CONFLICT, "expected_version", {"latest_version": str(latest.version)})
@@ -98,6 +98,16 @@ def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
                 yield "commission_to", content.commission_to, False
 
 
+def _with_ends(versions: Iterable[Version]) -> Iterator[tuple[Version, date | None]]:
+    """Each version with the first day it no longer holds: its own end, or the day its successor begins."""
+    known = list(versions)
+    successors = {(version.agreement_id, version.version - 1): version.effective_from for version in known}
+    for version in known:
+        days = (version.effective_until, successors.get((version.agreement_id, version.version)))
+        yield version, min((day for day in days if day is not None), default=None)
+
+
 def _overlap(left_from: date, left_until: date | None, right_from: date, right_until: date | None) -> bool:
     """Whether two periods, each without its last day, share a day; None never ends."""
-    return left_from < (right_until or date.max) and right_from < (left_until or date.max)
+    left_end, right_end = left_until or date.max, right_until or date.max
+    return max(left_from, right_from) < min(left_end, right_end)

@@ -139,7 +139,9 @@ class Facts:
     def _acceptance(self, issuer: str, acquirer: str, day: date) -> AcceptanceFacts | None:
         for pair in ((a, b) for a in self._parties(issuer) for b in self._parties(acquirer)):
             matching = [v for v in self.versions.values() if v.kind == "ACCEPTANCE" and v.parties == pair]
-            in_force = [v for v in matching if v.in_force(day)]
+            # Of each agreement the highest version that has begun decides alone, also when it has ended.
+            begun = {v.code: v for v in sorted(matching, key=lambda each: each.version) if v.first <= day}
+            in_force = [v for v in begun.values() if v.in_force(day)]
             if in_force:
                 content = max(in_force, key=lambda version: version.version).content
                 return content if isinstance(content, AcceptanceFacts) and content.accepted else None

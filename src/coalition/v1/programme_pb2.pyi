@@ -255,7 +255,10 @@ Global___Terminal: _TypeAlias = Terminal  # noqa: Y015
 
 @_typing.final
 class Agreement(_message.Message):
-    """One version of an agreement, in force from effective_from until the day before effective_until."""
+    """One version of an agreement. On a business date the highest version that has begun by then decides alone: it is in
+    force from effective_from until the day before effective_until. Where it has ended nothing is in force, whatever an
+    earlier version said; so an agreement is ended by a version with effective_until.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
