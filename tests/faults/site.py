@@ -1,0 +1,217 @@
+"""Where the fault tests run: a var directory of its own, `coalition serve` as real processes on its embedded databases.
+
+Kills only processes that it started, or the database processes that those started.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from coalition import bootstrap
+from coalition.client import ClientCertificate, Connection, RetryPolicy
+from coalition.config import PREFIX, Settings, load_settings
+from coalition.storage import launch
+from coalition.storage.attach import ATTACH_FILE, AttachInfo
+from coalition.storage.connect import connect
+from coalition.storage.embedded import SUPERUSER
+
+START_SECONDS = 90.0
+STOP_SECONDS = 40.0
+ONCE = RetryPolicy(attempts_max=1, deadline_s=20.0)
+"""A client that sends a request once: what it does not hear, it does not know."""
+
+
+class ServerProcess:
+    """One `coalition serve`. Dies with this process; `address` is set once it answers."""
+
+    def __init__(self, site: "Site", *, attach: bool, settings: dict[str, str]) -> None:
+        self.log = site.directory / f"server-{site.next_log()}.log"
+        self._var = site.var
+        self._attach = attach
+        owner = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), "-1", "-1"]
+        command = [sys.executable, "-m", "coalition", "serve", "--no-settlement", *(["--attach"] if attach else [])]
+        self.started = time.monotonic()
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [*owner, *command],
+                env={**site.environment, **{f"{PREFIX}{name.upper()}": value for name, value in settings.items()}},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.address = self._wait()
+        self.start_seconds = time.monotonic() - self.started
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
+    def kill(self) -> None:
+        """Kill -9; the embedded databases notice and shut down."""
+        self.process.kill()
+        self.process.wait(STOP_SECONDS)
+
+    def terminate(self) -> float:
+        """SIGTERM; how many seconds it took to end. `process.returncode` is the exit code."""
+        started = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(STOP_SECONDS)
+        return time.monotonic() - started
+
+    def resident_bytes(self) -> int:
+        """Memory of the process, from /proc."""
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+
+    def _wait(self) -> str:
+        file = self._var / (f"server-{self.pid}.json" if self._attach else "server.json")
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self.is_running, f"the server ended with {self.process.returncode}: {self.tail()}"
+            if file.exists():
+                told = json.loads(file.read_text(encoding="utf-8"))
+                if told["pid"] == self.pid:  # a killed server leaves its file behind
+                    return str(told["address"])
+            time.sleep(0.02)
+        self.process.kill()
+        raise AssertionError(f"no server within {START_SECONDS:g} s: {self.tail()}")
+
+    def tail(self) -> str:
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+
+
+@dataclass
+class Site:
+    """A house on disk and the server processes on it: `owner` runs the databases, others attach."""
+
+    directory: Path
+    environment: dict[str, str]
+    settings: Settings
+    owners: list[ServerProcess] = field(default_factory=list)
+    seconds: list[ServerProcess] = field(default_factory=list)
+    trade: Any = None
+    _logs: int = 0
+
+    @property
+    def var(self) -> Path:
+        return self.settings.var
+
+    @property
+    def owner(self) -> ServerProcess:
+        """The server that owns the databases, started if there is none."""
+        return self._running(self.owners, attach=False)
+
+    @property
+    def second(self) -> ServerProcess:
+        """One more server on the same databases, kept for all tests; it outlives a killed owner."""
+        assert self.owner.is_running
+        return self._running(self.seconds, attach=True)
+
+    def _running(self, processes: list[ServerProcess], *, attach: bool) -> ServerProcess:
+        if not processes or not processes[-1].is_running:
+            processes.append(ServerProcess(self, attach=attach, settings={}))
+        return processes[-1]
+
+    @contextmanager
+    def attached(self, **settings: str) -> Iterator[ServerProcess]:
+        """A server process of the test's own on the same databases."""
+        assert self.owner.is_running
+        process = ServerProcess(self, attach=True, settings=settings)
+        try:
+            yield process
+        finally:
+            if process.is_running:
+                process.terminate()
+
+    def database(self, name: str = "ledger") -> AttachInfo:
+        """Of `ledger` or `keydb`, as the owner last described it; read even while it is down."""
+        document = json.loads((self.var / ATTACH_FILE).read_text(encoding="utf-8"))
+        records = {record["name"]: record for record in document["instances"]}
+        return AttachInfo(**{**records[name], "databases": tuple(records[name]["databases"])})
+
+    def dsn(self) -> str:
+        """The ledger as its owner: tests look at everything."""
+        return self.database().dsn(SUPERUSER)
+
+    def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with connect(self.dsn(), "test") as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+    def execute(self, statement: str, *parameters: Any) -> None:
+        with connect(self.dsn(), "test") as connection:
+            connection.execute(statement, parameters)
+
+    @contextmanager
+    def blocked_wallet(self, card: str) -> Iterator[None]:
+        """The wallet of a card is locked by somebody else: the first batch that needs it waits, and all behind it."""
+        token = bootstrap.key_ring(self.settings).card_token(card)
+        with connect(self.dsn(), "test") as connection, connection.transaction():
+            locked = connection.execute(
+                "SELECT 1 FROM wallets w JOIN credentials c USING (lane, wallet_id) WHERE c.token = %s FOR UPDATE OF w",
+                (token,),
+            )
+            assert locked.rowcount == 1
+            yield
+
+    def database_log(self, name: str = "ledger") -> str:
+        """Everything PostgreSQL wrote since the site was made."""
+        return Path(self.database(name).log_file).read_text(encoding="utf-8", errors="replace")
+
+    def certificate(self, path: str) -> ClientCertificate:
+        """The certificate of an identity such as t/cafe/main/till-1."""
+        return ClientCertificate.load_folder(bootstrap.certificate(self.settings, path).cert.parent)
+
+    def connection(self, address: str, path: str, *, retry: RetryPolicy = ONCE) -> Connection:
+        """A connection with a transport of its own, as that identity."""
+        return Connection(address, self.certificate(path), retry=retry, own_transport=True)
+
+    def next_log(self) -> int:
+        self._logs += 1
+        return self._logs
+
+    def close(self) -> None:
+        for process in (*self.seconds, *self.owners):
+            if process.is_running:
+                process.terminate()
+
+
+@contextmanager
+def new_site() -> Iterator[Site]:
+    """An empty site; its directory is passable, because the databases run as another user when we are root."""
+    directory = Path(tempfile.mkdtemp(prefix="coalition-faults-"))
+    directory.chmod(0o755)
+    settings = load_settings(var=directory / "var", listen="127.0.0.1:0", settlement_listen="127.0.0.1:0")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    said = {"VAR": str(settings.var), "LISTEN": settings.listen, "SETTLEMENT_LISTEN": settings.settlement_listen}
+    site = Site(directory, {**kept, **{f"{PREFIX}{name}": value for name, value in said.items()}}, settings)
+    try:
+        yield site
+    finally:
+        try:
+            site.close()
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> float:
+    """Look every few milliseconds; how long it took. Fails with `what` after `seconds`."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < seconds, f"not within {seconds:g} s: {what}"
+        time.sleep(0.005)
+    return time.monotonic() - started

@@ -1,0 +1,220 @@
+"""Promise 15: a member's name, phone and card number leave no trace in logs, errors, dumps, data files or WAL.
+
+A canary is searched for in every form it could be written in, a marker that may be stored proves that the search finds.
+"""
+
+import base64
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from coalition.client import CallRefused, Connection, new_request_id
+from coalition.domain.cards import check_digit
+from coalition.storage.binaries import find_binaries
+from coalition.storage.embedded import SUPERUSER
+from coalition.v1 import member_pb2, operations_pb2, terminal_pb2
+from tests.faults.site import Site
+from tests.faults.trade import Trade, purchase, seat
+
+NAME = "司徒Quetzalina Überbär"
+PHONE = "+8619912345067"
+CARD = (CARD_BODY := "947130582640917") + check_digit(CARD_BODY)
+NEW_CARD = (NEW_CARD_BODY := "958241693751028") + check_digit(NEW_CARD_BODY)
+FIRST_DATABASE_OF_OURS = 16_384  # below are the databases that PostgreSQL brings with it
+MARKER = "marker-of-a-sale-7741"
+pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(240)]
+
+
+def test_personal_data_and_card_numbers_leave_no_trace(site: Site, trade: Trade, tmp_path: Path):
+    live_a_life(site)
+    told = fail_on_purpose(site)
+    site.execute("CHECKPOINT")
+    # Zeros to the end are files allocated ahead.
+    places = {
+        place: data.rstrip(b"\0").lower()
+        for place, data in {**everything_written(site), **dumps(site, tmp_path)}.items()
+    }
+    needles = {form: canary for canary in (NAME, PHONE, CARD, NEW_CARD) for form in forms(canary)}
+
+    found = [f"a form of canary {canary[:2]}... in {place}" for place, data in places.items()
+             for form, canary in needles.items() if form in data]  # fmt: skip
+    assert [] == found
+    assert not any(form in sentence.encode().lower() for sentence in told for form in needles)
+    # The search works: what is stored on purpose is found in dump, data files and WAL alike.
+    marked = {place.split(":")[0] for place, data in places.items() if MARKER.encode() in data}
+    assert {"ledger dump", "ledger data", "ledger wal"} <= marked
+    assert any(b"command_failed" in data for place, data in places.items() if place[:3] == "log")
+    print(
+        f"{len(needles)} forms of 4 canaries in none of {len(places)} places, {sum(map(len, places.values())):,} bytes"
+    )
+
+
+def live_a_life(site: Site) -> None:
+    """Enrol, issue, link, top up, buy, be refused, freeze, replace; every call as a counter and a till make it."""
+    with (
+        site.connection(site.owner.address, "op/admin") as counter,
+        site.connection(site.owner.address, "t/cafe/main/till-1") as cafe,
+        site.connection(site.owner.address, "t/shop-1/main/till-1") as shop,
+    ):
+        enrol = member_pb2.EnrolMemberRequest(
+            request_id=new_request_id(),
+            profile=member_pb2.Profile(name=NAME, phone=PHONE, birth_month=5),
+            recruiter="shop-1",
+        )
+        member = counter.call(counter.members.EnrolMember, enrol)
+        counter.call(counter.members.EnrolMember, enrol)
+        again = member_pb2.EnrolMemberRequest(request_id=new_request_id(), profile=enrol.profile, recruiter="shop-1")
+        assert "MEMBER_EXISTS" == refused(counter, counter.members.EnrolMember, again).reason
+        issue = member_pb2.IssueCardRequest(request_id=new_request_id(), issuer="shop-1", card_number=CARD)
+        counter.call(counter.members.IssueCard, issue)
+        twice = member_pb2.IssueCardRequest(request_id=new_request_id(), issuer="shop-1", card_number=CARD)
+        assert "CARD_NUMBER_TAKEN" == refused(counter, counter.members.IssueCard, twice).reason
+        counter.call(
+            counter.members.LinkCard,
+            member_pb2.LinkCardRequest(request_id=new_request_id(), card_number=CARD, member_id=member.member_id),
+        )
+        counter.call(
+            counter.members.FindMember,
+            member_pb2.FindMemberRequest(phone=PHONE, purpose=member_pb2.PURPOSE_COUNTER_SERVICE),
+        )
+        shop.call(
+            shop.terminal.TopUp,
+            operations_pb2.TopUpRequest(
+                request_id=new_request_id(),
+                terminal=seat("shop-1"),
+                card_number=CARD,
+                amount_minor=10_000,
+                currency_code="CNY",
+                sale_reference=MARKER,
+            ),
+        )
+        bought = purchase(CARD, 700).purchase
+        cafe.call(cafe.terminal.Purchase, bought)
+        for request, reason in (
+            (purchase(CARD, 5_000_000), "INSUFFICIENT_FUNDS"),
+            (purchase(CARD, 10**11), "AMOUNT_TOO_LARGE"),
+            (purchase(CARD, 701, request_id=bought.request_id), "REQUEST_ID_REUSED"),
+        ):
+            assert reason == refused(cafe, cafe.terminal.Purchase, request.purchase).reason
+        cafe.call(cafe.terminal.GetBalance, terminal_pb2.GetBalanceRequest(card_number=CARD))
+        refused(cafe, cafe.terminal.Purchase, purchase(CARD + "1" * 9, 700).purchase)
+        refused(cafe, cafe.terminal.Purchase, purchase(CARD[:-1] + str((int(CARD[-1]) + 1) % 10), 700).purchase)
+        counter.call(
+            counter.members.FreezeCard, member_pb2.FreezeCardRequest(request_id=new_request_id(), card_number=CARD)
+        )
+        assert "CARD_FROZEN" == refused(cafe, cafe.terminal.Purchase, purchase(CARD, 700).purchase).reason
+        counter.call(
+            counter.members.ReplaceCard,
+            member_pb2.ReplaceCardRequest(request_id=new_request_id(), card_number=CARD, new_card_number=NEW_CARD),
+        )
+        assert "CARD_REPLACED" == refused(cafe, cafe.terminal.Purchase, purchase(CARD, 700).purchase).reason
+        cafe.call(cafe.terminal.Purchase, purchase(NEW_CARD, 700).purchase)
+
+
+def fail_on_purpose(site: Site) -> list[str]:
+    """Server errors in every room, by rights taken away from it; PostgreSQL logs the statements that failed.
+
+    What clients were told: nothing but INTERNAL.
+    """
+    errors = []
+    broken = ("entries", "member_records", "credentials", "lots")
+    other = member_pb2.Profile(name=NAME, phone=PHONE[:-1] + "8")
+    number = "96" + CARD[2:-1]
+    with (
+        site.connection(site.owner.address, "op/admin") as counter,
+        site.connection(site.owner.address, "t/cafe/main/till-1") as cafe,
+    ):
+        for table in broken:
+            site.execute(f"REVOKE INSERT, UPDATE ON {table} FROM coalition_app")
+        try:
+            errors.append(refused(cafe, cafe.terminal.Purchase, purchase(NEW_CARD, 500).purchase))
+            errors.append(
+                refused(
+                    counter,
+                    counter.members.EnrolMember,
+                    member_pb2.EnrolMemberRequest(request_id=new_request_id(), profile=other, recruiter="shop-1"),
+                )
+            )
+            errors.append(
+                refused(
+                    counter,
+                    counter.members.IssueCard,
+                    member_pb2.IssueCardRequest(
+                        request_id=new_request_id(), issuer="shop-1", card_number=number + check_digit(number)
+                    ),
+                )
+            )
+        finally:
+            for table in broken:
+                site.execute(f"GRANT INSERT ON {table} TO coalition_app")
+            for table in ("credentials", "lots"):
+                site.execute(f"GRANT UPDATE ON {table} TO coalition_app")
+    assert ["INTERNAL"] * len(errors) == [error.code for error in errors]
+    return [f"{error} {error.metadata} {error.fields}" for error in errors]
+
+
+def refused(connection: Connection, method: Any, request: object) -> CallRefused:
+    with pytest.raises(CallRefused) as caught:
+        connection.call(method, request)
+    return caught.value
+
+
+def forms(canary: str) -> Iterator[bytes]:
+    """How a text may be written down: encodings of it, of those their hex and base64, plain hashes; in lower case."""
+    bare = canary.lstrip("+")
+    for text in {canary, bare, canary.casefold(), json.dumps(canary)[1:-1]}:
+        for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+            raw = text.encode(encoding)
+            yield raw.lower()
+            yield raw.hex().encode()
+            yield from (each.lower() for each in base64_forms(raw))
+    for algorithm in ("md5", "sha1", "sha256"):
+        for text in {canary, bare}:
+            digest = hashlib.new(algorithm, text.encode()).digest()
+            yield digest.hex().encode()
+            yield base64.b64encode(digest)[:-3].lower()
+
+
+def base64_forms(raw: bytes) -> Iterator[bytes]:
+    """Base64 of the text wherever it begins in a longer one: three alignments, without the characters at the edges."""
+    for offset in range(3):
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            coded = encode(b"\0" * offset + raw)
+            first = -(-offset * 8 // 6)
+            yield coded[first : (offset + len(raw)) * 8 // 6]
+
+
+def everything_written(site: Site) -> dict[str, bytes]:
+    """Logs of every server process and of both databases, and all data files and WAL of both."""
+    places = {f"log: {log.name}": log.read_bytes() for log in site.directory.glob("server-*.log")}
+    for name in ("ledger", "keydb"):
+        database = site.database(name)
+        places[f"log: postgres {name}"] = Path(database.log_file).read_bytes()
+        data = Path(database.data_directory)
+        for file in (data / "pg_wal").iterdir():
+            if file.is_file():
+                places[f"{name} wal: {file.name}"] = file.read_bytes()
+        for file in (data / "base").glob("*/*"):
+            if int(file.parent.name) >= FIRST_DATABASE_OF_OURS:
+                places[f"{name} data: {file.name}"] = file.read_bytes()
+    return places
+
+
+def dumps(site: Site, directory: Path) -> dict[str, bytes]:
+    """pg_dump of both databases, as a backup would take them."""
+    program = find_binaries(None, uid=None, state_root=directory).directory / "pg_dump"
+    told = {}
+    for name in ("ledger", "keydb"):
+        done = subprocess.run(
+            [str(program), "--dbname", site.database(name).dsn(SUPERUSER), "--no-sync"],
+            capture_output=True,
+            check=True,
+            timeout=60,
+        )
+        told[f"{name} dump:"] = done.stdout
+    return told
