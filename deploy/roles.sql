@@ -4,12 +4,9 @@
 --
 --   1. "roles"  as superuser, once a server (ledger and keydb are two servers: once on each)
 --   2. as superuser: CREATE DATABASE coalition OWNER coalition_migrator;  on the other server: CREATE DATABASE keydb ...
---   3. `coalition migrate` with COALITION_OWNER_DATABASE_URL and COALITION_KEYDB_OWNER_URL as coalition_migrator. The
---      first migration makes roles that are missing, and PostgreSQL asks for that right even when none is missing: give
---      it for this one run (ALTER ROLE coalition_migrator CREATEROLE; afterwards NOCREATEROLE, or step 1 again)
+--   3. `coalition migrate` with COALITION_OWNER_DATABASE_URL and COALITION_KEYDB_OWNER_URL as coalition_migrator
 --   4. "ledger" and "keydb" as coalition_migrator, each in the database of that name: what the migrations granted, to
---      read, to compare, to restore after a dump that was taken without privileges; in keydb also the right to see the
---      schema's version, without which no server starts
+--      read, to compare, to restore after a dump that was taken without privileges
 --
 --   psql --set=ON_ERROR_STOP=1 --set=step=roles  --dbname=postgres  --file=deploy/roles.sql
 --   psql --set=ON_ERROR_STOP=1 --set=step=ledger --dbname=coalition --file=deploy/roles.sql

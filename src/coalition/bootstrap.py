@@ -52,7 +52,7 @@ from coalition.storage.lease import Lease
 from coalition.storage.ledger import LedgerStore
 from coalition.storage.membership import MemberStore
 from coalition.storage.migrating import KEYDB, LEDGER, check_schema, migrate
-from coalition.storage.partitions import ensure_partitions
+from coalition.storage.partitions import ensure_partitions, stray_rows
 from coalition.storage.pool import open_pool
 from coalition.storage.portal_reads import PortalReads
 from coalition.storage.programme import lay_scheme, load
@@ -107,6 +107,16 @@ class Databases:
         self._attach = attach
         self._owned: list[EmbeddedPostgres] = []
         self._dsn: Callable[[str, str], str] | None = None
+
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the databases are the embedded ones, a development house with an authority of its own."""
+        return self._settings.is_embedded
+
+    def stray_partitions(self) -> list[str]:
+        """Default partitions that hold rows, which `coalition migrate` should have made partitions for."""
+        with connect(self.dsn(), "coalition check") as connection:
+            return [stray.partition for stray in stray_rows(connection)]
 
     @property
     def is_owner(self) -> bool:
@@ -217,9 +227,11 @@ def key_ring(settings: Settings) -> KeyRing:
 
 
 def certificate(settings: Settings, path: str, *, days: int = CERTIFICATE_DAYS) -> CertificateFiles:
-    """The certificate files of an identity such as "/t/cafe/main/till-1", issued when missing or past half their life.
+    """The certificate files of an identity such as "/t/cafe/main/till-1".
 
-    Makes the development authority on first use. Raises SpiffeError for what is no identity.
+    With the development authority, made on first use, they are issued when missing or past half their life. Where only
+    the authority's certificate lies, others issue: what is there is used as it is. Raises SpiffeError for what is no
+    identity, AuthorityError for a certificate that is missing and cannot be issued here.
     """
     directory = settings.certificates_directory
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +240,8 @@ def certificate(settings: Settings, path: str, *, days: int = CERTIFICATE_DAYS) 
     path = "/" + path.strip("/")
     files = certificate_files(directory, path[1:].split("/"))
     half_life_seconds = days * 86_400 / 2
-    if not files.cert.exists() or time.time() - files.cert.stat().st_mtime > half_life_seconds:
+    issuing = (directory / "authority.key").exists()
+    if not files.cert.exists() or (issuing and time.time() - files.cert.stat().st_mtime > half_life_seconds):
         files = issue(directory, f"spiffe://{settings.trust_domain}{path}", days=days)
     return files
 
@@ -379,7 +392,7 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
     with databases(settings, attach=attach) as opened:
         ring = key_ring(settings)
         lay(settings, ring, opened.dsn())
-        for identity in FIRST_IDENTITIES:
+        for identity in FIRST_IDENTITIES if opened.is_embedded else ():
             certificate(settings, identity)
         server = house(settings, ring, opened.dsn(), opened.keydb_dsn())
         follower = threading.Thread(target=_follow, args=(opened.dsn(), stop), name="positions", daemon=True)

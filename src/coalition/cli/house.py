@@ -105,8 +105,10 @@ def look_at_databases(settings: Settings) -> str:
     with house_errors():
         from coalition import bootstrap
 
-        with bootstrap.databases(settings, attach=True):
-            pass
+        with bootstrap.databases(settings, attach=True) as opened:
+            strays = opened.stray_partitions()
+    if strays:
+        raise HouseRefused(f"rows lie in default partitions ({', '.join(strays)}); run `coalition migrate` more often")
     return "embedded, running" if settings.is_embedded else "both answer"
 
 

@@ -24,7 +24,8 @@ SESSION: Final = {
 }
 # 40P01 deadlock, 55P03 lock timeout, 40001 serialization, 23505 a rival inserted the same key: run the same work again.
 RETRYABLE: Final = frozenset({"40P01", "55P03", "40001", "23505"})
-# 57P0x: the server is shutting down or was killed; 08xxx and no sqlstate at all: the connection is gone.
+# 57P0x: the server is shutting down or was killed; 08xxx and no sqlstate at all: the connection is gone; 53xxx: it has no
+# room (disk, memory, connections) until a human or time makes some. All of them: send it again later.
 GONE: Final = frozenset({"57P01", "57P02", "57P03", "25P03"})
 
 
@@ -62,7 +63,7 @@ def translated(error: psycopg.Error) -> Exception:
     state = error.sqlstate
     if state in RETRYABLE:
         return Contention(f"the database asks to run this again ({state})")
-    if state is None or state in GONE or state.startswith("08"):
+    if state is None or state in GONE or state[:2] in {"08", "53"}:
         return StoreUnavailable(f"the database does not answer: {_first_line(error)}")
     return error
 

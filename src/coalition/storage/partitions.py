@@ -25,7 +25,7 @@ DEFAULT_PARTITIONS: Final = {
     "allocations_rest": "true",
     "requests_rest": "substr(request_id::text, 15, 1) = '7'",
 }
-SPAN_BITS: Final = 20  # a journal partition holds 2**20 batches, as migration 0001 laid the first ones
+SPAN_BITS: Final = 24  # a journal partition holds 2**24 batches, as migration 0001 laid the first ones
 AHEAD: Final = 4  # whole journal partitions beyond the one that is being written
 MONTHS_BEFORE: Final = 2  # a till server may deliver, weeks later, what it made while it had no connection
 MONTHS_AFTER: Final = 24

@@ -33,7 +33,10 @@ GRANT SELECT ON alembic_version TO coalition_app;
 def upgrade() -> None:
     """Lay the table and let the server's role add, read and delete its rows."""
     op.execute(MEMBER_KEYS)
-    op.execute("DO $$ BEGIN CREATE ROLE coalition_app LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$")
+    op.execute(
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'coalition_app') "
+        "THEN CREATE ROLE coalition_app LOGIN; END IF; END $$"
+    )
     op.execute(GRANTS)
 
 

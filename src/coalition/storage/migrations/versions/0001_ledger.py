@@ -10,9 +10,10 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-# Journal tables are partitioned by entry_id, whose high bits are the batch number: a partition holds 2**20 batches.
+# Journal tables are partitioned by entry_id, whose high bits are the batch number: a partition holds 2**24 batches
+# (days at the highest rate; a replay looks through all of them).
 # An entry_id is number << 22 | place << 10 | lane (domain/ids.py).
-ENTRY_ID_SPAN = 1 << 42
+ENTRY_ID_SPAN = 1 << 46
 FIRST_PARTITIONS = 4
 
 PROGRAMME = """
@@ -326,7 +327,8 @@ def upgrade() -> None:
     op.execute("CREATE TABLE requests_rest PARTITION OF requests DEFAULT")
     for role in ROLES:
         op.execute(
-            f"DO $$ BEGIN CREATE ROLE coalition_{role} LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'coalition_{role}') "
+            f"THEN CREATE ROLE coalition_{role} LOGIN; END IF; END $$"
         )
     op.execute(GRANTS)
 
