@@ -128,7 +128,7 @@ def test_an_agreement_shown_as_json_is_what_file_reads(coalition, tmp_path):
     """Headquarters keeps its agreements in files under review."""
     made = coalition(
         "agreement", "add", "terms", "summer", "--issuer", "store-b", "--bonus", "500:10%", "--bonus", "1000:1/3",
-        "--minimum", "50.00", "--custody", "operator", "--from", "2030-01-01",
+        "--minimum", "50.00", "--custody", "operator", "--top-up-loss", "issuer", "--from", "2030-01-01",
     )  # fmt: skip
     shown = coalition("agreement", "show", "summer", "--json")
     file = tmp_path / "terms.json"
@@ -137,6 +137,7 @@ def test_an_agreement_shown_as_json_is_what_file_reads(coalition, tmp_path):
 
     assert (0, 0) == (made.code, copied.code), copied.err
     assert "tiers: from 1,000.00 CNY a bonus of 1/3" in made.out
+    assert "ISSUER" == json.loads(shown.out)["top_up_loss"]
     assert json.loads(shown.out) == json.loads(coalition("agreement", "show", "autumn", "--json").out)
 
 

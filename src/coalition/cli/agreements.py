@@ -86,6 +86,9 @@ def add_terms(
         str | None,
         typer.Option(metavar="RATE", help="What the issuer pays a seller, of the amount; nothing.", show_default=False),
     ] = None,
+    top_up_loss: Annotated[
+        str | None, typer.Option(help="seller (default) or issuer: who bears a bounced payment.", show_default=False)
+    ] = None,
     calendar: Calendar = None,
     file: ContentFile = None,
     effective_from: From = None,
@@ -95,8 +98,7 @@ def add_terms(
 ) -> None:
     """Agree on what an issuer sells: stored value, with a bonus by the amount paid.
 
-    --bonus 1/5 gives a fifth on any amount; --bonus 500:10% --bonus 1000:1/5 gives a tenth from 500.00 and a fifth from
-    1,000.00 on.
+    --bonus 1/5 gives a fifth on any amount; --bonus 500:10% --bonus 1000:1/5 a tenth from 500.00, a fifth from 1000.00.
     """
     if custody is not None and custody not in CUSTODIES:
         raise typer.BadParameter(f"--custody is one of {', '.join(CUSTODIES)}")
@@ -111,6 +113,7 @@ def add_terms(
         "sponsor": sponsor,
         "sponsor_share": sponsor_share,
         "seller_commission": seller_commission,
+        "top_up_loss": top_up_loss and top_up_loss.upper(),
         "calendar": calendar,
     }
     add(session, "terms", code, options, file, effective_from, effective_until, revises, request_id)

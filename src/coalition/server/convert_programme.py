@@ -21,6 +21,7 @@ RATES = frozenset(
 )
 CHOICES: Mapping[str, tuple[type[Any], str]] = {
     "custody": (programme_pb2.Custody, "CUSTODY_"),
+    "top_up_loss": (programme_pb2.LossBearer, "LOSS_BEARER_"),
     "interchange_base": (programme_pb2.FeeBase, "FEE_BASE_"),
     "fee_base": (programme_pb2.FeeBase, "FEE_BASE_"),
 }
@@ -140,6 +141,7 @@ def _terms(terms: Terms) -> programme_pb2.Terms:
         sponsor_share=_rate_message(terms.sponsor_share),
         seller_commission=_rate_message(terms.seller_commission),
         balance_limit_minor=terms.balance_limit_minor,
+        top_up_loss=programme_pb2.LossBearer.Value(f"LOSS_BEARER_{terms.top_up_loss}"),
         calendar=terms.calendar,
     )
 

@@ -105,6 +105,30 @@ CUSTODY_OPERATOR_HELD: Custody.ValueType  # 2
 """The coalition's custodian keeps it in trust."""
 Global___Custody: _TypeAlias = Custody  # noqa: Y015
 
+class _LossBearer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LossBearerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LossBearer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LOSS_BEARER_UNSPECIFIED: _LossBearer.ValueType  # 0
+    """Not said: SELLER."""
+    LOSS_BEARER_SELLER: _LossBearer.ValueType  # 1
+    """The seller, who took the payment: it owes the issuer what was spent."""
+    LOSS_BEARER_ISSUER: _LossBearer.ValueType  # 2
+    """The issuer itself."""
+
+class LossBearer(_LossBearer, metaclass=_LossBearerEnumTypeWrapper):
+    """Who bears the loss of a top-up that was taken back after some of it was spent."""
+
+LOSS_BEARER_UNSPECIFIED: LossBearer.ValueType  # 0
+"""Not said: SELLER."""
+LOSS_BEARER_SELLER: LossBearer.ValueType  # 1
+"""The seller, who took the payment: it owes the issuer what was spent."""
+LOSS_BEARER_ISSUER: LossBearer.ValueType  # 2
+"""The issuer itself."""
+Global___LossBearer: _TypeAlias = LossBearer  # noqa: Y015
+
 class _FeeBase:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -387,6 +411,7 @@ class Terms(_message.Message):
     SELLER_COMMISSION_FIELD_NUMBER: _builtins.int
     BALANCE_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
     CALENDAR_FIELD_NUMBER: _builtins.int
+    TOP_UP_LOSS_FIELD_NUMBER: _builtins.int
     issuer: _builtins.str
     """Who owes the value: a participant code, or "chain:<code>" for each participant of a chain."""
     custody: Global___Custody.ValueType
@@ -403,6 +428,8 @@ class Terms(_message.Message):
     """
     calendar: _builtins.str
     """Code of the settlement calendar its claims go by. Default (empty): "monthly"."""
+    top_up_loss: Global___LossBearer.ValueType
+    """Who bears what was spent already of a top-up whose payment bounced. Default: LOSS_BEARER_SELLER."""
     @_builtins.property
     def sellers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Who may sell it, each a participant code or "chain:<code>", 0..1000. Default (none): the issuer alone."""
@@ -433,10 +460,11 @@ class Terms(_message.Message):
         seller_commission: Global___Rate | None = ...,
         balance_limit_minor: _builtins.int | None = ...,
         calendar: _builtins.str = ...,
+        top_up_loss: Global___LossBearer.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor", "_bonus_months", b"_bonus_months", "balance_limit_minor", b"balance_limit_minor", "bonus_months", b"bonus_months", "seller_commission", b"seller_commission", "sponsor_share", b"sponsor_share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor", "_bonus_months", b"_bonus_months", "balance_limit_minor", b"balance_limit_minor", "bonus_months", b"bonus_months", "calendar", b"calendar", "custody", b"custody", "issuer", b"issuer", "minimum_minor", b"minimum_minor", "seller_commission", b"seller_commission", "sellers", b"sellers", "sponsor", b"sponsor", "sponsor_share", b"sponsor_share", "tiers", b"tiers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor", "_bonus_months", b"_bonus_months", "balance_limit_minor", b"balance_limit_minor", "bonus_months", b"bonus_months", "calendar", b"calendar", "custody", b"custody", "issuer", b"issuer", "minimum_minor", b"minimum_minor", "seller_commission", b"seller_commission", "sellers", b"sellers", "sponsor", b"sponsor", "sponsor_share", b"sponsor_share", "tiers", b"tiers", "top_up_loss", b"top_up_loss"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__balance_limit_minor: _TypeAlias = _typing.Literal["balance_limit_minor"]  # noqa: Y015
     _WhichOneofArgType__balance_limit_minor: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor"]  # noqa: Y015

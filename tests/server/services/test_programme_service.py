@@ -199,10 +199,60 @@ def test_an_agreement_comes_back_as_it_was_said_with_its_defaults_spelt_out(door
         (500, 0, 1),
     ]
     assert (made.sellers, made.minimum_minor, made.calendar) == (["south"], 1, "monthly")
+    assert made.top_up_loss == programme_pb2.LOSS_BEARER_SELLER
     assert (made.bonus_months, made.sponsor, made.balance_limit_minor) == (12, "east", 500_000)
     read = hq.GetAgreement(GetAgreementRequest(code="links-at-east")).agreement.acceptance
     assert (read.accepted, read.fees_return, read.interchange_base) == (True, True, programme_pb2.FEE_BASE_GROSS)
     assert (read.issuer_bonus_share.numerator, read.interchange.numerator) == (1, 0)
+
+
+def test_what_was_read_and_sent_back_as_a_revision_says_the_same(doors: Doors) -> None:
+    """HQ's tools read, change one field and write: no field may fall back to its default on the way."""
+    hq = doors.visitor().programme
+    told = {
+        "terms": Terms(
+            issuer="east",
+            custody=programme_pb2.CUSTODY_OPERATOR_HELD,
+            sellers=["east", "south"],
+            tiers=[Tier(from_minor=7, bonus=Rate(numerator=1, denominator=9))],
+            minimum_minor=5,
+            bonus_months=3,
+            sponsor="south",
+            sponsor_share=Rate(numerator=1, denominator=3),
+            seller_commission=Rate(numerator=1, denominator=100),
+            balance_limit_minor=9_000,
+            calendar="monthly",
+            top_up_loss=programme_pb2.LOSS_BEARER_ISSUER,
+        ),
+        "acceptance": Acceptance(
+            issuer="south",
+            acquirer="north",
+            accepted=False,
+            issuer_bonus_share=Rate(numerator=1, denominator=2),
+            interchange=Rate(numerator=1, denominator=200),
+            interchange_base=programme_pb2.FEE_BASE_PRINCIPAL,
+            fees_return=False,
+            calendar="monthly",
+        ),
+        "acquiring": Acquiring(
+            acquirer="north",
+            operator_fee=Rate(numerator=3, denominator=500),
+            commission=Rate(numerator=1, denominator=100),
+            commission_to="south",
+            fee_base=programme_pb2.FEE_BASE_PRINCIPAL,
+            fees_return=False,
+            calendar="monthly",
+        ),
+    }
+    for kind, content in told.items():
+        assert {field.name for field, _ in content.ListFields()} == set(content.DESCRIPTOR.fields_by_name)
+        code = f"round-{kind}"
+        agree(hq, code, **{kind: content})
+        read = getattr(hq.GetAgreement(GetAgreementRequest(code=code)).agreement, kind)
+        again = ReviseAgreementRequest(
+            request_id=new_id(), code=code, expected_version=1, effective_from="2020-01-01", **{kind: read}
+        )
+        assert getattr(hq.ReviseAgreement(again).agreement, kind) == content
 
 
 def test_refusals_name_their_reason_and_their_field(doors: Doors) -> None:
