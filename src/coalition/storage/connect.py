@@ -24,8 +24,8 @@ SESSION: Final = {
 }
 # 40P01 deadlock, 55P03 lock timeout, 40001 serialization, 23505 a rival inserted the same key: run the same work again.
 RETRYABLE: Final = frozenset({"40P01", "55P03", "40001", "23505"})
-# 57P0x: the server is shutting down or was killed; 08xxx and no sqlstate at all: the connection is gone; 53xxx: it has no
-# room (disk, memory, connections) until a human or time makes some. All of them: send it again later.
+# 57P0x: the server is shutting down or was killed; 08xxx and no sqlstate at all: the connection is gone; 53xxx: it has
+# no room (disk, memory, connections) until a human or time makes some. All of them: send it again later.
 GONE: Final = frozenset({"57P01", "57P02", "57P03", "25P03"})
 
 
