@@ -4,15 +4,12 @@ It changes the rules of the coalition. It never moves value and never sees perso
 programme's epoch in its own transaction, so every desk learns of it before its next decision.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
-from typing import Protocol, TypeVar
 
 from coalition.domain.acts import JSON, Act, ActAnswer, canonical
-from coalition.domain.agreements import KINDS, parse_content
-from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
+from coalition.domain.agreements import parse_content
 from coalition.domain.errors import Refused
-from coalition.domain.pages import page_limit, page_token, text_key
 from coalition.domain.programme import Participant, Store
 from coalition.domain.reasons import Reason
 from coalition.programme import agreement_rules
@@ -21,14 +18,6 @@ from coalition.programme.store import Answer, ProgrammeBooks, ProgrammeStore
 
 CONTENT_BYTES_MAX = 65_536
 """A chain with a thousand sellers by name stays below it."""
-
-
-class _Coded(Protocol):
-    @property
-    def code(self) -> str: ...
-
-
-Row = TypeVar("Row", bound=_Coded)
 
 
 class Office:
@@ -197,48 +186,6 @@ class Office:
 
         return self._store.perform(act, apply)
 
-    def list_participants(self, page_size: int = 0, page_token: str = "") -> tuple[list[ParticipantRecord], str]:
-        """A page by code, and the token of the next page ("" after the last). FIELD_INVALID, PAGE_TOKEN_INVALID."""
-        scope, limit = "participants", page_limit(page_size)
-        return _page(scope, limit, self._store.list_participants(text_key(scope, page_token), limit + 1))
-
-    def list_stores(self, participant: str, page_size: int = 0, page_token: str = "") -> tuple[list[StoreRecord], str]:
-        """The stores of one participant. PARTICIPANT_UNKNOWN; FIELD_INVALID, PAGE_TOKEN_INVALID."""
-        scope, limit = f"stores/{check_code(participant, 'participant')}", page_limit(page_size)
-        rows = self._store.list_stores(participant, text_key(scope, page_token), limit + 1)
-        if rows is None:
-            raise Refused(Reason.PARTICIPANT_UNKNOWN, "participant", {"participant": participant})
-        return _page(scope, limit, rows)
-
-    def list_terminals(
-        self, participant: str, store: str, page_size: int = 0, page_token: str = ""
-    ) -> tuple[list[TerminalRecord], str]:
-        """The terminals of one store. STORE_UNKNOWN; FIELD_INVALID, PAGE_TOKEN_INVALID."""
-        scope = f"terminals/{check_code(participant, 'participant')}/{check_code(store, 'store')}"
-        limit = page_limit(page_size)
-        rows = self._store.list_terminals(participant, store, text_key(scope, page_token), limit + 1)
-        if rows is None:
-            raise Refused(Reason.STORE_UNKNOWN, "store", {"participant": participant, "store": store})
-        return _page(scope, limit, rows)
-
-    def list_agreements(
-        self, kind: str | None = None, page_size: int = 0, page_token: str = ""
-    ) -> tuple[list[AgreementRecord], str]:
-        """The latest version of each agreement, of one kind or (None) of all. FIELD_INVALID, PAGE_TOKEN_INVALID."""
-        if kind is not None:
-            check_among(kind, KINDS, "kind")
-        scope, limit = f"agreements/{kind or ''}", page_limit(page_size)
-        return _page(scope, limit, self._store.list_agreements(kind, text_key(scope, page_token), limit + 1))
-
-    def get_agreement(self, code: str, version: int | None = None) -> AgreementRecord:
-        """One version, by default the latest. AGREEMENT_UNKNOWN; FIELD_INVALID."""
-        versions = self._store.list_agreement_versions(check_code(code))
-        wanted = [record for record in versions if version in {None, record.version}]
-        if not wanted:
-            facts = {"agreement": code} | ({} if version is None else {"version": str(version)})
-            raise Refused(Reason.AGREEMENT_UNKNOWN, "version" if versions else "code", facts)
-        return wanted[-1]
-
 
 def _participant(books: ProgrammeBooks, code: str) -> Participant:
     participant = books.participant(code)
@@ -258,9 +205,3 @@ def _bounded(content: Mapping[str, JSON]) -> Mapping[str, JSON]:
     if len(canonical(content)) > CONTENT_BYTES_MAX:
         raise agreement_rules.invalid("content", f"at most {CONTENT_BYTES_MAX} bytes")
     return content
-
-
-def _page(scope: str, limit: int, rows: Sequence[Row]) -> tuple[list[Row], str]:
-    """The first `limit` rows, and the token after them where there are more."""
-    page = list(rows[:limit])
-    return page, page_token(scope, page[-1].code) if len(rows) > limit else ""

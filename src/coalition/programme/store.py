@@ -6,7 +6,6 @@ from typing import Protocol, TypeAlias
 
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.agreements import Version
-from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
 from coalition.domain.programme import Participant, Store, Terminal
 
 Answer: TypeAlias = dict[str, JSON]
@@ -62,23 +61,7 @@ class ProgrammeBooks(Protocol):
 
 
 class ProgrammeStore(Protocol):
-    """Performs acts exactly once and lists what they made. Lists are ordered by code and begin after `after`."""
+    """Performs acts exactly once."""
 
     def perform(self, act: Act, apply: Callable[[ProgrammeBooks], Answer]) -> ActAnswer:
         """Run `apply` in a transaction of its own, or tell the stored answer again. Raises Refused."""
-
-    def list_participants(self, after: str | None, limit: int) -> list[ParticipantRecord]: ...
-
-    def list_stores(self, participant: str, after: str | None, limit: int) -> list[StoreRecord] | None:
-        """None where there is no such participant."""
-
-    def list_terminals(
-        self, participant: str, store: str, after: str | None, limit: int
-    ) -> list[TerminalRecord] | None:
-        """None where there is no such store."""
-
-    def list_agreements(self, kind: str | None, after: str | None, limit: int) -> list[AgreementRecord]:
-        """The latest version of each agreement."""
-
-    def list_agreement_versions(self, code: str) -> list[AgreementRecord]:
-        """Every version of one agreement, oldest first."""

@@ -218,13 +218,13 @@ class ProgrammeService(programme_pb2_grpc.ProgrammeServiceServicer):
         self, request: programme_pb2.GetAgreementRequest, context: Any
     ) -> programme_pb2.GetAgreementResponse:
         parties, version = own_parties(caller(context), self._watch.current), request.version or None
-        if parties is None:
-            record = await asyncio.to_thread(self._office.get_agreement, request.code, version)
-            return programme_pb2.GetAgreementResponse(agreement=convert.agreement_message(record))
-        own = await asyncio.to_thread(self._reads.agreement, request.code, version, parties)
-        if own is None:
+        record = await asyncio.to_thread(self._reads.agreement, request.code, version, parties)
+        if record is None and parties is None:
+            raise Refused(Reason.AGREEMENT_UNKNOWN, "code", {"agreement": request.code})
+        if record is None:
+            # Not there, or another's: who does not read everything is not told which.
             raise Refused(Reason.PERMISSION_DENIED, "code")
-        return programme_pb2.GetAgreementResponse(agreement=convert.agreement_message(own))
+        return programme_pb2.GetAgreementResponse(agreement=convert.agreement_message(record))
 
     async def ListAgreements(
         self, request: programme_pb2.ListAgreementsRequest, context: Any
@@ -265,8 +265,8 @@ class ProgrammeService(programme_pb2_grpc.ProgrammeServiceServicer):
         return convert.terminal_message(_found(self._reads.terminal(participant, store, code)), state)
 
     def _version(self, answer: Mapping[str, Any]) -> programme_pb2.Agreement:
-        record = self._office.get_agreement(str(answer["agreement"]), int(answer["version"]))
-        return convert.agreement_message(record)
+        record = self._reads.agreement(str(answer["agreement"]), int(answer["version"]), None)
+        return convert.agreement_message(_found(record))
 
 
 def _content_field(request: Any) -> str:

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
 from coalition.storage.lease import Lease, leased_cursor
-from coalition.storage.programme_store import RECORDS
 
 PARTICIPANTS: Final = "SELECT p.code, p.display_name, p.role, p.chain_code, p.state, p.create_time FROM participants p"
 STORES: Final = """
@@ -18,6 +17,10 @@ SELECT p.code, s.code, s.display_name, s.state, s.create_time FROM stores s JOIN
 TERMINALS: Final = """
 SELECT p.code, s.code, t.code, t.state, t.create_time
 FROM terminals t JOIN stores s USING (store_id) JOIN participants p USING (participant_id)
+"""
+RECORDS: Final = """
+SELECT a.code, a.kind, v.version, v.effective_from, v.effective_until, v.content, v.create_time
+FROM agreements a JOIN agreement_versions v USING (agreement_id)
 """
 OWN: Final = "(%(within)s::text[] IS NULL OR p.code = ANY (%(within)s))"
 # An agreement concerns whom it names, by code or by chain.

@@ -1,8 +1,8 @@
-"""HQ's office in SQL: the writes of one act inside its transaction, and the lists. Decides nothing.
+"""HQ's office in SQL: the writes of one act inside its transaction. Decides nothing.
 
-Implements the protocols of coalition.programme.store. Each act first raises the programme's epoch: the row is locked
-until the act commits, so acts of HQ run one after the other and a rule that looks across rows (no two agreements for
-the same question) holds.
+Implements the protocols of coalition.programme.store; what is read outside of an act is in programme_reads.py. Each act
+first raises the programme's epoch: the row is locked until the act commits, so acts of HQ run one after the other and a
+rule that looks across rows (no two agreements for the same question) holds.
 """
 
 from collections.abc import Callable
@@ -14,20 +14,15 @@ from psycopg.types.json import Jsonb
 
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.agreements import Version, parse_content
-from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.programme import Participant, Store, Terminal
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
-from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
+from coalition.storage.lease import Cursor, Lease, leased
 
 RAISE_EPOCH: Final = "UPDATE config_epoch SET epoch = epoch + 1"
 VERSIONS: Final = """
 SELECT a.agreement_id, v.version, a.code, a.kind, v.effective_from, v.effective_until, v.content
-FROM agreements a JOIN agreement_versions v USING (agreement_id)
-"""
-RECORDS: Final = """
-SELECT a.code, a.kind, v.version, v.effective_from, v.effective_until, v.content, v.create_time
 FROM agreements a JOIN agreement_versions v USING (agreement_id)
 """
 
@@ -49,57 +44,6 @@ class ProgrammeStore:
 
         with leased(self._lease) as connection:
             return self._acts.perform(connection, act, work)
-
-    def list_participants(self, after: str | None, limit: int) -> list[ParticipantRecord]:
-        rows = self._rows(
-            "SELECT code, display_name, role, chain_code, state, create_time FROM participants"
-            " WHERE code > %s ORDER BY code LIMIT %s",
-            (after or "", limit),
-        )
-        return [ParticipantRecord(*row) for row in rows]
-
-    def list_stores(self, participant: str, after: str | None, limit: int) -> list[StoreRecord] | None:
-        rows = self._rows(
-            "SELECT p.code, s.code, s.display_name, s.state, s.create_time"
-            " FROM stores s JOIN participants p USING (participant_id)"
-            " WHERE p.code = %s AND s.code > %s ORDER BY s.code LIMIT %s",
-            (participant, after or "", limit),
-        )
-        if not rows and not self._rows("SELECT 1 FROM participants WHERE code = %s", (participant,)):
-            return None
-        return [StoreRecord(*row) for row in rows]
-
-    def list_terminals(
-        self, participant: str, store: str, after: str | None, limit: int
-    ) -> list[TerminalRecord] | None:
-        rows = self._rows(
-            "SELECT p.code, s.code, t.code, t.state, t.create_time FROM terminals t JOIN stores s USING (store_id)"
-            " JOIN participants p USING (participant_id)"
-            " WHERE p.code = %s AND s.code = %s AND t.code > %s ORDER BY t.code LIMIT %s",
-            (participant, store, after or "", limit),
-        )
-        if not rows and not self._rows(
-            "SELECT 1 FROM stores s JOIN participants p USING (participant_id) WHERE p.code = %s AND s.code = %s",
-            (participant, store),
-        ):
-            return None
-        return [TerminalRecord(*row) for row in rows]
-
-    def list_agreements(self, kind: str | None, after: str | None, limit: int) -> list[AgreementRecord]:
-        rows = self._rows(
-            f"{RECORDS} WHERE v.version = (SELECT max(version) FROM agreement_versions"
-            " WHERE agreement_id = a.agreement_id) AND a.code > %s AND (%s::text IS NULL OR a.kind = %s)"
-            " ORDER BY a.code LIMIT %s",
-            (after or "", kind, kind, limit),
-        )
-        return [AgreementRecord(*row) for row in rows]
-
-    def list_agreement_versions(self, code: str) -> list[AgreementRecord]:
-        return [AgreementRecord(*row) for row in self._rows(f"{RECORDS} WHERE a.code = %s ORDER BY v.version", (code,))]
-
-    def _rows(self, statement: str, parameters: tuple[object, ...]) -> list[tuple[Any, ...]]:
-        with leased_cursor(self._lease) as cursor:
-            return cursor.execute(statement, parameters).fetchall()
 
 
 class ProgrammeBooks:
