@@ -74,6 +74,8 @@ def test_a_call_given_up_by_its_client_is_answered_when_it_is_sent_again(site: S
         sender.join(10)
 
         assert note.answer is None
+    with site.connection(site.owner.address, "t/cafe/main/till-1") as cafe:
+        send_one(cafe, Note(purchase(card, 100)))  # batches follow each other: now the first one is over
     counts = check_notes(site, site.owner.address, [note])
 
     assert 1 == counts.committed_unheard + counts.absent
