@@ -21,18 +21,29 @@ _LEAF: Final = struct.Struct(">BBq16sI32s32s16s32s")
 
 
 def payload(entry: Entry) -> bytes:
-    """The entry's own bytes: its answer, then one line a transfer, then one line an allocation."""
-    head = (
-        f"{entry.entry_id} {entry.kind} {entry.reason} {entry.participant_id} {entry.wallet_id or 0} "
-        f"{entry.amount_minor} {entry.original_entry_id or 0} {entry.business_date}"
-    )
-    lines = [head]
-    lines += [
-        f"T {debit} {credit} {amount} {code} {window or 0} {unit}"
-        for debit, credit, amount, code, window, unit in entry.transfers
+    """The entry's own bytes: its answer, a line feed, then signed 64-bit big endian numbers.
+
+    entry, kind, reason, participant, wallet, amount, original, business date (days, 1 is 0001-01-01), count of
+    transfers, count of allocations; per transfer debit, credit, amount, code, window, unit; per allocation lot, place,
+    face, principal, agreement, its version. 0 stands for what an entry does not have.
+    """
+    numbers: list[int] = [
+        entry.entry_id,
+        entry.kind,
+        entry.reason,
+        entry.participant_id,
+        entry.wallet_id or 0,
+        entry.amount_minor,
+        entry.original_entry_id or 0,
+        entry.business_date.toordinal(),
+        len(entry.transfers),
+        len(entry.allocations),
     ]
-    lines += [f"A {row.lot_id} {row.place} {row.face} {row.principal}" for row in entry.allocations]
-    return entry.answer + b"\n" + "\n".join(lines).encode()
+    for debit, credit, amount, code, window, unit in entry.transfers:
+        numbers += (debit, credit, amount, code, window or 0, unit)
+    for lot, place, face, principal, agreement, version, _ in entry.allocations:
+        numbers += (lot, place, face, principal, agreement or 0, version or 0)
+    return b"%b\n%b" % (entry.answer, struct.pack(f">{len(numbers)}q", *numbers))
 
 
 @lru_cache(maxsize=4096)

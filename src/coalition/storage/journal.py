@@ -159,8 +159,13 @@ def _draw_rows(entries: Sequence[Entry]) -> list[tuple[int | None, ...]]:
 
 
 def _number_lines(rows: Sequence[tuple[int | None, ...]]) -> list[str]:
-    """Rows of numbers in COPY's text form."""
-    return ["\t".join(["\\N" if value is None else str(value) for value in row]) for row in rows]
+    """Rows of numbers in COPY's text form. One formatting a row is half the cost of one a value."""
+    if not rows:
+        return []
+    form = "\t".join(["%s"] * len(rows[0]))
+    return [
+        form % (tuple(["\\N" if value is None else value for value in row]) if None in row else row) for row in rows
+    ]
 
 
 def _entry_lines(entries: Sequence[Entry], seal: Seal) -> list[str]:
