@@ -113,6 +113,18 @@ def test_later_commands_of_a_batch_see_the_earlier_ones(house: House) -> None:
     house.check_books()
 
 
+def test_a_refund_of_what_was_declined_is_answered_alike_in_the_same_batch_and_later(house: House) -> None:
+    """Whether two requests met in one batch is chance; the answer must not be."""
+    poor, token = house.purchase("cafe", house.new_card(), 500), house.funded_card()
+    unsold = house.top_up("bar", token, 500)
+    asked = [house.refund("cafe", poor.request_id, 100), house.refund("bar", unsold.request_id, 100)]
+    together = house.run(poor, unsold, *asked)
+    later = house.run(house.refund("cafe", poor.request_id, 100), house.refund("bar", unsold.request_id, 100))
+
+    assert [Reason.INSUFFICIENT_FUNDS, Reason.TERMS_UNKNOWN] == reasons(together[:2])
+    assert [Reason.ORIGINAL_NOT_REFUNDABLE] * 4 == reasons([*together[2:], *later])
+
+
 def test_refund_in_a_later_window_leaves_the_closed_one_alone(house: House) -> None:
     """Promise 11: the claims of the refund carry the open window, whatever the purchase's was."""
     token = house.funded_card()

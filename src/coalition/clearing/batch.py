@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from coalition.clearing.store import Store
-from coalition.domain.books import Wallet
-from coalition.domain.commands import Command, Purchase, Refund, TopUp
+from coalition.domain.books import Original, Wallet
+from coalition.domain.commands import Command, FollowUp, Purchase, Refund, TopUp
 from coalition.domain.decide import decide
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.ids import entry_id, lane_of_request
@@ -32,6 +32,7 @@ def run_batch(store: Store, commands: Sequence[Command]) -> list[Answer]:
         first.setdefault((command.participant_id, command.request_id), command)
     with store.batch() as batch:
         prefetched = batch.prefetch(list(first.values()))
+        prefetched.books.names_originals = any(isinstance(command, FollowUp) for command in commands)
         answers: dict[Key, Answer] = {}
         entries: list[Entry] = []
         touched: dict[int, Wallet] = {}
@@ -116,6 +117,10 @@ def _declined(
         raise LedgerBroken(f"{refused.reason.name} was decided by a rule, but it is never stored")
     outcome = Outcome(
         refused.reason, entry, prefetched.time, command.kind, command.amount_minor, facts=refused.metadata
+    )
+    # A refund further on in this batch finds the decline, as one of a later batch would.
+    prefetched.books.originals_by_request[command.participant_id, command.request_id] = Original(
+        entry, lane, command.kind, refused.reason, command.participant_id, None, command.amount_minor, None, None, ""
     )
     return (
         Entry(
