@@ -86,7 +86,10 @@ class HeldValue:
 
 @dataclass(slots=True)
 class Books:
-    """Everything a batch decides against. `windows` maps calendar_id to the open window that this commit holds."""
+    """Everything a batch decides against. `windows` maps calendar_id to the open window that this commit holds.
+
+    `names_originals` says whether a command of the batch names an earlier entry: only then are its own remembered.
+    """
 
     programme: Programme
     business_date: date
@@ -96,6 +99,7 @@ class Books:
     originals_by_request: dict[tuple[int, UUID], Original] = field(default_factory=dict)
     originals_by_entry: dict[int, Original] = field(default_factory=dict)
     holds: dict[int, HeldValue] = field(default_factory=dict)
+    names_originals: bool = True
 
     def balance_here(self, wallet: Wallet, acquirer_id: int) -> int:
         """What of the wallet can be spent at `acquirer_id` today, minor units."""

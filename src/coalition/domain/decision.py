@@ -52,6 +52,8 @@ class Decision:
             _count_returns(self.original, self.allocations)
         elif command.kind is Kind.HOLD or command.kind is Kind.CAPTURE:
             self._apply_hold(books, command, entry_id)
+        if not books.names_originals:
+            return
         original = Original(
             entry_id,
             wallet.lane,

@@ -1,9 +1,11 @@
 """What is written down: transfers, entries, and the answer a client gets for ever."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
@@ -83,8 +85,10 @@ class Notary(Protocol):
 Sign = Callable[[bytes], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+NO_FACTS: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Outcome(NamedTuple):
     """The answer to a command. Equal for ever under its request_id, but for `replayed`."""
 
     reason: Reason
@@ -97,7 +101,7 @@ class Outcome:
     balance_minor: int = 0
     balance_here_minor: int = 0
     last_four: str = ""
-    facts: dict[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = NO_FACTS
     window_labels: tuple[str, ...] = ()
     replayed: bool = False
 
@@ -105,8 +109,8 @@ class Outcome:
         """The stored form: a JSON array whose order is fixed (fields are only ever appended)."""
         delta = self.post_time - EPOCH
         micros = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-        facts = json.dumps(self.facts, sort_keys=True, separators=(",", ":")) if self.facts else "{}"
-        labels = json.dumps(self.window_labels, separators=(",", ":")) if self.window_labels else "[]"
+        facts = json.dumps(dict(self.facts), sort_keys=True, separators=(",", ":")) if self.facts else "{}"
+        labels = _labels_json(self.window_labels)
         return (
             f"[{self.reason:d},{self.entry_id},{micros},{self.kind:d},{self.amount_minor},{self.principal_minor},"
             f'{self.bonus_minor},{self.balance_minor},{self.balance_here_minor},"{self.last_four}",{facts},{labels}]'
@@ -114,7 +118,7 @@ class Outcome:
 
     def again(self) -> "Outcome":
         """The same answer, told a second time."""
-        return replace(self, replayed=True)
+        return self._replace(replayed=True)
 
     @classmethod
     def from_answer(cls, answer: bytes) -> "Outcome":
@@ -137,6 +141,12 @@ class Outcome:
             tuple(appended[0]) if appended else (),
             replayed=True,
         )
+
+
+@lru_cache(maxsize=256)
+def _labels_json(labels: tuple[str, ...]) -> str:
+    """The same few windows all month."""
+    return json.dumps(labels, separators=(",", ":"))
 
 
 def _from_micros(micros: int) -> datetime:

@@ -37,7 +37,7 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class WalletLine:
-    """An entry of a wallet with its stored answer."""
+    """An entry of a wallet with its stored answer; an act on one of its cards moves nothing and has no amounts."""
 
     entry_id: int
     participant_id: int
@@ -52,7 +52,7 @@ class WalletLine:
 
     @property
     def balance_change_minor(self) -> int:
-        """What the entry did to the wallet: above 0 value entered, below 0 value left, 0 for declines and holds."""
+        """What the entry did to the wallet: above 0 value entered, below 0 value left, 0 for holds and acts."""
         moved = self.outcome.principal_minor + self.outcome.bonus_minor
         if self.outcome.kind in VALUE_ENTERS:
             return moved
