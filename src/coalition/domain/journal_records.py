@@ -12,7 +12,7 @@ class BatchRecord(NamedTuple):
 
     number: int
     time: datetime
-    count: int
+    entry_count: int
     root: bytes
     signature: bytes
 

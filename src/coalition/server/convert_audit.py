@@ -14,7 +14,7 @@ def batch_message(batch: BatchRecord) -> audit_pb2.Batch:
     return audit_pb2.Batch(
         number=batch.number,
         time=timestamp_of(batch.time),
-        count=batch.count,
+        count=batch.entry_count,
         root=batch.root,
         signature=batch.signature,
     )
