@@ -102,7 +102,7 @@ class AuditReads:
         wanted, times, end = limit, {}, after
         for batch in self._batches(cursor, number_of(after + 1), up_to, limit + 1):
             begun = place_of(after) + 1 if batch.number == number_of(after) else 0
-            taken = min(wanted, batch.count - begun)
+            taken = min(wanted, batch.entry_count - begun)
             if taken <= 0:
                 continue
             times[batch.number] = batch.time
