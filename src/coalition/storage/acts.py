@@ -9,7 +9,7 @@ import psycopg
 
 from coalition.domain.acts import JSON, Act, ActAnswer, canonical
 from coalition.domain.errors import Contention, Refused
-from coalition.domain.ids import entry_id, lane_of_request
+from coalition.domain.ids import entry_id, lane_of_request, lane_of_wallet
 from coalition.domain.journal import Entry, Notary, Transfer
 from coalition.domain.reasons import Reason, is_stored
 from coalition.storage.connect import Connection, translated
@@ -34,8 +34,9 @@ class Acts:
         """Do `apply` once in one transaction with its claim and its journal entry.
 
         `apply` works on the connection and returns the answer to store; a Refused it raises is undone and, if its
-        reason is of the stored kind, kept as the answer for ever. `transfers`, asked after `apply`, are the entry's
-        legs. Raises Refused (also when replaying a decline), Contention after several tries, StoreUnavailable.
+        reason is of the stored kind, kept as the answer for ever. A `wallet_id` and a `card_id` in the answer are the
+        entry's too: it lies among the wallet's entries. `transfers`, asked after `apply`, are the entry's legs.
+        Raises Refused (also when replaying a decline), Contention after several tries, StoreUnavailable.
         """
         for _ in range(ATTEMPTS):
             try:
@@ -87,7 +88,12 @@ class Acts:
             refusal = refused
             stored = {"field": refused.field, "metadata": dict(refused.metadata), "reason": int(refused.reason)}
         number, time = take_number(cursor)
-        lane = lane_of_request(act.request_id, self._lane_count)
+        wallet_id = _number(stored, "wallet_id")
+        lane = (
+            lane_of_request(act.request_id, self._lane_count)
+            if wallet_id is None
+            else lane_of_wallet(wallet_id, self._lane_count)
+        )
         entry = Entry(
             lane=lane,
             entry_id=entry_id(number, 0, lane),
@@ -100,6 +106,8 @@ class Acts:
             amount_minor=0,
             business_date=self._business_date(time),
             answer=canonical({"answer": stored, "time": time.isoformat()}),
+            wallet_id=wallet_id,
+            card_id=_number(stored, "card_id"),
             transfers=transfers() if transfers and refusal is None else (),
         )
         write_batch(cursor, number, time, [entry], self._notary.seal(number, time, [entry]))
@@ -121,6 +129,11 @@ class Acts:
         if "reason" in stored and "metadata" in stored:
             refusal = Refused(Reason(stored["reason"]), stored["field"], stored["metadata"])
         return ActAnswer(entry, datetime.fromisoformat(told["time"]), replayed=True, answer=stored), refusal
+
+
+def _number(answer: dict[str, JSON], name: str) -> int | None:
+    value = answer.get(name)
+    return value if isinstance(value, int) else None
 
 
 def _told(answer: tuple[ActAnswer, Refused | None]) -> ActAnswer:

@@ -1,5 +1,7 @@
 """What terminals read: a card's wallet, its lines, whether a request was answered. One statement each, one snapshot."""
 
+import json
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -8,7 +10,9 @@ import psycopg
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import lane_of_request
 from coalition.domain.journal import Outcome
+from coalition.domain.kinds import Kind
 from coalition.domain.programme import Programme
+from coalition.domain.reasons import Reason
 from coalition.domain.wallet_lines import HeldLot, Holding, WalletLine
 from coalition.storage.connect import translated
 from coalition.storage.lease import Lease, leased_cursor
@@ -23,13 +27,13 @@ JOIN cards c ON c.lane = k.lane AND c.card_id = k.card_id
 LEFT JOIN wallets w ON w.lane = c.lane AND w.wallet_id = c.wallet_id
 WHERE k.token = %s
 """
-# Along entries_wallet (lane, wallet_id, entry_id), backwards; acts have no wallet, so kinds below 100 only.
+# Along entries_wallet (lane, wallet_id, entry_id), backwards. Kinds below 100 are operations, the others acts.
 LINES: Final = """
 SELECT entry_id, participant_id, store_id, terminal_id, request_id, occurred_time, business_date, original_entry_id,
-       sale_reference, answer
+       sale_reference, kind, answer
 FROM entries
-WHERE lane = %s::smallint AND wallet_id = %s::bigint AND entry_id < %s::bigint AND kind < 100
-  AND (%s::integer IS NULL OR participant_id = %s::integer)
+WHERE lane = %s::smallint AND wallet_id = %s::bigint AND entry_id < %s::bigint
+  AND (%s::integer IS NULL OR (participant_id = %s::integer AND kind < 100))
 ORDER BY entry_id DESC LIMIT %s
 """
 KNOWN: Final = """
@@ -57,12 +61,15 @@ class WalletReads:
     def lines(
         self, lane: int, wallet_id: int, *, participant_id: int | None, before: int | None, limit: int
     ) -> list[WalletLine]:
-        """The wallet's lines, newest first, below entry `before`; only those of `participant_id` if given."""
+        """The wallet's lines, newest first, below entry `before`.
+
+        With `participant_id` the operations made there; without it every line, what was done to its cards among them.
+        """
         with leased_cursor(self._lease) as cursor:
             rows: list[tuple[Any, ...]] = cursor.execute(
                 LINES, (lane, wallet_id, before or NEWEST, participant_id, participant_id, limit)
             ).fetchall()
-        return [WalletLine(*(*row[:9], Outcome.from_answer(bytes(row[9])))) for row in rows]
+        return [WalletLine(*(*row[:9], _outcome(row[0], row[9], bytes(row[10])))) for row in rows]
 
     def is_known(self, participant_id: int, request_id: UUID) -> bool:
         """Whether this request was answered, accepted or declined."""
@@ -70,6 +77,15 @@ class WalletReads:
         with leased_cursor(self._lease) as cursor:
             row = cursor.execute(KNOWN, (lane, request_id, participant_id)).fetchone()
         return bool(row and row[0])
+
+
+def _outcome(entry_id: int, kind: int, answer: bytes) -> Outcome:
+    """The stored answer; an act's is put into the same words, with the card it left."""
+    if kind < Kind.PARTICIPANT_CREATED:
+        return Outcome.from_answer(answer)
+    told = json.loads(answer)
+    time, last_four = datetime.fromisoformat(told["time"]), told["answer"].get("last_four", "")
+    return Outcome(Reason.ACCEPTED, entry_id, time, Kind(kind), amount_minor=0, last_four=last_four, replayed=True)
 
 
 def read_programme(lease: Lease) -> Programme:

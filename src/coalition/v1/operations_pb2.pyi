@@ -462,7 +462,7 @@ Global___ActReceipt: _TypeAlias = ActReceipt  # noqa: Y015
 
 @_typing.final
 class WalletEntry(_message.Message):
-    """A line of a wallet: one operation, accepted or declined."""
+    """A line of a wallet: an operation that was accepted, or what was done to one of its cards."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -490,7 +490,7 @@ class WalletEntry(_message.Message):
     reason: _builtins.str
     """"ACCEPTED", or the reason it was declined for, such as "INSUFFICIENT_FUNDS"."""
     request_id: _builtins.str
-    """request_id of the operation; empty for entries the coalition made itself."""
+    """request_id of the operation or act; empty for entries the coalition made itself."""
     business_date: _builtins.str
     """Business date it was posted on, "YYYY-MM-DD"."""
     participant: _builtins.str
@@ -500,17 +500,19 @@ class WalletEntry(_message.Message):
     terminal: _builtins.str
     """Code of the terminal it was made at; empty when it was made at none."""
     amount_minor: _builtins.int
-    """Amount asked for, minor units, > 0."""
+    """Amount asked for, minor units, > 0; 0 for an act."""
     balance_change_minor: _builtins.int
-    """What it did to the wallet, minor units: above 0 value entered, below 0 value left, 0 for a decline."""
+    """What it did to the wallet, minor units: above 0 value entered, below 0 value left, 0 for a decline or an act."""
     balance_minor: _builtins.int
-    """Wallet balance right after it, minor units, >= 0; 0 for a decline."""
+    """Wallet balance right after it, minor units, >= 0; 0 for a decline or an act."""
     currency_code: _builtins.str
     """ISO 4217 code of every amount of this line."""
     original_entry_id: _builtins.int
     """Entry this one returns or reverses; 0 when there is none."""
     card_last_four: _builtins.str
-    """Last four digits of the card it was made with; empty when it was made with none."""
+    """Last four digits of the card it was made with, or that an act was about (the new one, where one was replaced);
+    empty when it was made with none.
+    """
     sale_reference: _builtins.str
     """The merchant's own reference of the sale, 0..64 characters."""
     @_builtins.property

@@ -65,7 +65,8 @@ class PortalServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListWalletEntries(self, request, context):
-        """Reads the lines of a member's wallet, made anywhere, newest first. Errors: PAGE_TOKEN_INVALID.
+        """Reads the lines of a member's wallet, newest first: operations made anywhere, and the linking, freezing, unfreezing
+        and replacing of its cards. Errors: PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

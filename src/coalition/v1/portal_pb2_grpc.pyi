@@ -40,7 +40,9 @@ class PortalServiceStub:
     GetWallet: _grpc.UnaryUnaryMultiCallable[_portal_pb2.GetWalletRequest, _portal_pb2.GetWalletResponse]
     """Reads what a member's wallet holds now."""
     ListWalletEntries: _grpc.UnaryUnaryMultiCallable[_portal_pb2.ListWalletEntriesRequest, _portal_pb2.ListWalletEntriesResponse]
-    """Reads the lines of a member's wallet, made anywhere, newest first. Errors: PAGE_TOKEN_INVALID."""
+    """Reads the lines of a member's wallet, newest first: operations made anywhere, and the linking, freezing, unfreezing
+    and replacing of its cards. Errors: PAGE_TOKEN_INVALID.
+    """
 
 @_typing.type_check_only
 class PortalServiceAsyncStub(PortalServiceStub):
@@ -54,7 +56,9 @@ class PortalServiceAsyncStub(PortalServiceStub):
     GetWallet: _aio.UnaryUnaryMultiCallable[_portal_pb2.GetWalletRequest, _portal_pb2.GetWalletResponse]  # type: ignore[assignment]
     """Reads what a member's wallet holds now."""
     ListWalletEntries: _aio.UnaryUnaryMultiCallable[_portal_pb2.ListWalletEntriesRequest, _portal_pb2.ListWalletEntriesResponse]  # type: ignore[assignment]
-    """Reads the lines of a member's wallet, made anywhere, newest first. Errors: PAGE_TOKEN_INVALID."""
+    """Reads the lines of a member's wallet, newest first: operations made anywhere, and the linking, freezing, unfreezing
+    and replacing of its cards. Errors: PAGE_TOKEN_INVALID.
+    """
 
 class PortalServiceServicer(metaclass=_abc_1.ABCMeta):
     """For member gateways (/mg/<name>). Reads only; no personal field is in it.
@@ -77,6 +81,8 @@ class PortalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _portal_pb2.ListWalletEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_portal_pb2.ListWalletEntriesResponse, _abc.Awaitable[_portal_pb2.ListWalletEntriesResponse]]:
-        """Reads the lines of a member's wallet, made anywhere, newest first. Errors: PAGE_TOKEN_INVALID."""
+        """Reads the lines of a member's wallet, newest first: operations made anywhere, and the linking, freezing, unfreezing
+        and replacing of its cards. Errors: PAGE_TOKEN_INVALID.
+        """
 
 def add_PortalServiceServicer_to_server(servicer: PortalServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

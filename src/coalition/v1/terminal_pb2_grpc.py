@@ -128,7 +128,7 @@ class TerminalServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListEntries(self, request, context):
-        """Reads the lines of the wallet of a card that were made at the caller's own participant, newest first.
+        """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
         Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

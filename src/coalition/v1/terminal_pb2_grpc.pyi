@@ -63,7 +63,7 @@ class TerminalServiceStub:
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED.
     """
     ListEntries: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.ListEntriesRequest, _terminal_pb2.ListEntriesResponse]
-    """Reads the lines of the wallet of a card that were made at the caller's own participant, newest first.
+    """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
     """
     SubmitBatch: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.SubmitBatchRequest, _terminal_pb2.SubmitBatchResponse]
@@ -111,7 +111,7 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED.
     """
     ListEntries: _aio.UnaryUnaryMultiCallable[_terminal_pb2.ListEntriesRequest, _terminal_pb2.ListEntriesResponse]  # type: ignore[assignment]
-    """Reads the lines of the wallet of a card that were made at the caller's own participant, newest first.
+    """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
     """
     SubmitBatch: _aio.UnaryUnaryMultiCallable[_terminal_pb2.SubmitBatchRequest, _terminal_pb2.SubmitBatchResponse]  # type: ignore[assignment]
@@ -186,7 +186,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _terminal_pb2.ListEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_terminal_pb2.ListEntriesResponse, _abc.Awaitable[_terminal_pb2.ListEntriesResponse]]:
-        """Reads the lines of the wallet of a card that were made at the caller's own participant, newest first.
+        """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
         Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
         """
 

@@ -3,8 +3,16 @@
 import pytest
 
 from coalition.v1 import operations_pb2, portal_pb2
-from coalition.v1.member_pb2 import EnrolMemberRequest, IssueCardRequest, LinkCardRequest, Profile
+from coalition.v1.member_pb2 import (
+    EnrolMemberRequest,
+    FreezeCardRequest,
+    IssueCardRequest,
+    LinkCardRequest,
+    Profile,
+    ReplaceCardRequest,
+)
 from coalition.v1.portal_pb2 import GetWalletRequest, ListWalletEntriesRequest
+from coalition.v1.terminal_pb2 import ListEntriesRequest
 from tests.server.services.house import Doors, new_id, pay, refused, top_up, trading, walk
 
 GATEWAY = "/mg/portal"
@@ -43,14 +51,44 @@ def test_lines_are_told_newest_first_each_exactly_once_with_their_balance(doors:
         ("ACCEPTED", -3_000, 15_000),
         ("ACCEPTED", 6_000, 18_000),
         ("ACCEPTED", 12_000, 12_000),
+        ("ACCEPTED", 0, 0),
     ]
     assert [line.kind for line in lines] == [
         operations_pb2.ENTRY_KIND_PURCHASE,
         operations_pb2.ENTRY_KIND_TOP_UP,
         operations_pb2.ENTRY_KIND_TOP_UP,
+        operations_pb2.ENTRY_KIND_CARD_LINKED,
     ]
-    assert [line.participant for line in lines] == ["cinema", "cinema", "grocer"]
-    assert {line.store for line in lines} == {"main"}
+    assert [line.participant for line in lines] == ["cinema", "cinema", "grocer", "grocer"]
+    assert [line.store for line in lines] == ["main", "main", "main", ""]
+
+
+def test_the_member_sees_what_was_done_to_the_cards_and_a_till_only_what_was_paid_there(doors: Doors) -> None:
+    """A freeze the member did not ask for must show; a till has no business with it."""
+    trading(doors, "kiosk")
+    counter = doors.visitor("/hq/kiosk").member
+    profile = Profile(name="Nora", phone="+8613700000002")
+    member = counter.EnrolMember(EnrolMemberRequest(request_id=new_id(), profile=profile))
+    number = counter.IssueCard(IssueCardRequest(request_id=new_id())).card_number
+    counter.LinkCard(LinkCardRequest(request_id=new_id(), card_number=number, member_id=member.member_id))
+    top_up(doors, "kiosk", number, 1_000)
+    freeze = FreezeCardRequest(request_id=new_id(), card_number=number)
+    frozen = counter.FreezeCard(freeze)
+    replaced = counter.ReplaceCard(ReplaceCardRequest(request_id=new_id(), card_number=number))
+
+    stub = doors.visitor(GATEWAY).portal
+    lines = walk(stub.ListWalletEntries, ListWalletEntriesRequest(member_id=member.member_id), "entries")
+    assert [(line.kind, line.card_last_four) for line in lines] == [
+        (operations_pb2.ENTRY_KIND_CARD_REPLACED, replaced.card.last_four),
+        (operations_pb2.ENTRY_KIND_CARD_FROZEN, number[-4:]),
+        (operations_pb2.ENTRY_KIND_TOP_UP, number[-4:]),
+        (operations_pb2.ENTRY_KIND_CARD_LINKED, number[-4:]),
+    ]
+    assert (lines[1].entry_id, lines[1].request_id) == (frozen.receipt.entry_id, freeze.request_id)
+    assert (lines[1].post_time, lines[1].reason) == (frozen.receipt.post_time, "ACCEPTED")
+    till = doors.visitor("/t/kiosk/main/till-1").terminal
+    seen = till.ListEntries(ListEntriesRequest(card_number=replaced.card_number)).entries
+    assert [line.kind for line in seen] == [operations_pb2.ENTRY_KIND_TOP_UP]
 
 
 def test_an_unknown_member_is_unknown_and_a_foreign_token_is_refused(doors: Doors, member_id: str) -> None:
