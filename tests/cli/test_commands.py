@@ -222,6 +222,22 @@ def test_a_card_is_frozen_and_replaced_and_the_value_stays(coalition, card, tmp_
     assert "balance 120.00 CNY" in coalition("balance", "--at", GROCER, "--card", f"@{new}").out
 
 
+def test_a_lost_card_is_named_by_its_member(coalition, card, tmp_path):
+    """Its number went with it."""
+    member = coalition("card", "show", "--card", f"@{card}", "--field", "card.member_id").out.strip()
+    shown = coalition("member", "show", member)
+    card_id = json.loads(coalition("member", "show", member, "--json").out)["member"]["cards"][0]["card_id"]
+    named = ("--member", member, "--card-id", str(card_id))
+
+    assert f"card {card_id}: **** {card.read_text().strip()[-4:]}, ACTIVE" in shown.out
+    assert "FROZEN" in coalition("card", "freeze", *named).out
+    assert "ACTIVE" in coalition("card", "unfreeze", *named).out
+    assert 0 == coalition("card", "replace", *named, "--number-to", str(tmp_path / "new.txt")).code
+    assert "refused: CARD_REPLACED" in coalition("card", "freeze", *named).err
+    for half in (named[:2], named[2:], (*named, "--card", f"@{card}")):
+        assert 2 == coalition("card", "freeze", *half).code
+
+
 def test_another_identity_has_other_rights(coalition, card):
     """--as is who you are, not who you would like to be."""
     assert "refused: PERMISSION_DENIED" in coalition("participant", "add", "mine", "--as", "hq/cafe").err

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from coalition.domain.kinds import Kind
-from coalition.membership.card_desk import CardAnswer, CardOfMember
+from coalition.membership.card_views import CardAnswer, CardOfMember
 from coalition.membership.profile import Profile
 from coalition.membership.reception import Enrolment, Reception
 from coalition.membership.store import MemberKeys, MemberStore

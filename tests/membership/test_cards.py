@@ -13,7 +13,7 @@ from coalition.domain.errors import Refused
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
 from coalition.membership import card_desk
-from coalition.membership.card_desk import CardOfMember
+from coalition.membership.card_views import CardOfMember
 from tests.membership.desk import Desk
 from tests.offices import LANES, at_once, reason_of
 
@@ -157,6 +157,26 @@ def test_a_lost_card_is_frozen_without_its_number(desk: Desk):
     assert "FROZEN" == desk.freeze(CardOfMember(enrolment.member_id, card_id)).card.state
     assert "ACTIVE" == desk.replace(CardOfMember(enrolment.member_id, card_id)).card.state
     assert "REPLACED" == desk.reception.get_card(number).state
+
+
+def test_the_journal_files_what_was_done_to_cards_under_their_wallet(desk: Desk):
+    """Whose wallet it is the journal never says; an issued card has none yet, and a refused act changed none."""
+    enrolment, number = desk.linked()
+    desk.freeze(number)
+    assert Reason.CARD_STATE_CONFLICT == reason_of(lambda: desk.freeze(number))
+    old, new = desk.reception.get_card(number), desk.replace(number).card
+    wallet, lane = enrolment.wallet_id, enrolment.wallet_id % LANES
+
+    entries = desk.house.query("SELECT kind, wallet_id, card_id, lane FROM entries WHERE kind > 110 ORDER BY entry_id")
+    assert [
+        (Kind.CARD_ISSUED, None, old.card_id),
+        (Kind.CARD_LINKED, wallet, old.card_id),
+        (Kind.CARD_FROZEN, wallet, old.card_id),
+        (Kind.CARD_FROZEN, None, None),
+        (Kind.CARD_REPLACED, wallet, new.card_id),
+    ] == [row[:3] for row in entries]
+    assert {lane} == {row[3] for row in entries if row[1] is not None}
+    assert [] == desk.house.query("SELECT 1 FROM entries WHERE entry_id & 1023 <> lane")
 
 
 def test_an_unknown_or_unlinked_card_is_neither_frozen_nor_replaced(desk: Desk):

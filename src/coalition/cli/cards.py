@@ -5,7 +5,17 @@ from typing import Annotated, Final
 
 import typer
 
-from coalition.cli.options import CardNumber, RequestId, read_card, read_request_id, write_card
+from coalition.cli.options import (
+    AnyCard,
+    CardId,
+    CardNumber,
+    MemberOfCard,
+    RequestId,
+    read_any_card,
+    read_card,
+    read_request_id,
+    write_card,
+)
 from coalition.cli.output import enum_name
 from coalition.cli.session import Session, client_command
 from coalition.client import Connection, new_request_id
@@ -80,39 +90,63 @@ def card_link(session: Session, card: CardNumber, member: MemberId, request_id: 
     session.say(answer, described(answer.card))
 
 
-@card_app.command("freeze", epilog="Example: coalition card freeze --card -")
+@card_app.command("freeze", epilog="Example: coalition card freeze --member MEMBER_ID --card-id 7")
 @client_command
-def card_freeze(session: Session, card: CardNumber, request_id: RequestId = None) -> None:
-    """Freeze a card: no purchase follows the answer."""
+def card_freeze(
+    session: Session,
+    card: AnyCard = None,
+    member: MemberOfCard = None,
+    card_id: CardId = None,
+    request_id: RequestId = None,
+) -> None:
+    """Freeze a card: no purchase follows the answer. A lost one is named by --member and --card-id."""
+    named = read_any_card(card, member, card_id)
     with session.coalition() as connection:
         answer = connection.call(
             connection.members.FreezeCard,
-            FreezeCardRequest(request_id=read_request_id(request_id), card_number=read_card(card)),
+            FreezeCardRequest(request_id=read_request_id(request_id), **named),
         )
     session.say(answer, described(answer.card))
 
 
 @card_app.command("unfreeze", epilog="Example: coalition card unfreeze --card -")
 @client_command
-def card_unfreeze(session: Session, card: CardNumber, request_id: RequestId = None) -> None:
+def card_unfreeze(
+    session: Session,
+    card: AnyCard = None,
+    member: MemberOfCard = None,
+    card_id: CardId = None,
+    request_id: RequestId = None,
+) -> None:
     """Let a frozen card pay again."""
+    named = read_any_card(card, member, card_id)
     with session.coalition() as connection:
         answer = connection.call(
             connection.members.UnfreezeCard,
-            UnfreezeCardRequest(request_id=read_request_id(request_id), card_number=read_card(card)),
+            UnfreezeCardRequest(request_id=read_request_id(request_id), **named),
         )
     session.say(answer, described(answer.card))
 
 
-@card_app.command("replace", epilog="Example: coalition card replace --card @lost.txt --number-to new.txt")
+@card_app.command(
+    "replace", epilog="Example: coalition card replace --member MEMBER_ID --card-id 7 --number-to new.txt"
+)
 @client_command
-def card_replace(session: Session, card: CardNumber, number_to: NumberTo = None, request_id: RequestId = None) -> None:
+def card_replace(
+    session: Session,
+    card: AnyCard = None,
+    member: MemberOfCard = None,
+    card_id: CardId = None,
+    number_to: NumberTo = None,
+    request_id: RequestId = None,
+) -> None:
     """End a card for ever and give the member a new one on the same wallet. No value moves."""
     check_free(number_to)
+    named = read_any_card(card, member, card_id)
     with session.coalition() as connection:
         answer = connection.call(
             connection.members.ReplaceCard,
-            ReplaceCardRequest(request_id=read_request_id(request_id), card_number=read_card(card)),
+            ReplaceCardRequest(request_id=read_request_id(request_id), **named),
         )
     if number_to and answer.card_number:
         write_card(number_to, answer.card_number)

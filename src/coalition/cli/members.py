@@ -98,7 +98,7 @@ def member_show(
     member_id: Annotated[str, typer.Argument(metavar="MEMBER_ID", help="UUID of the member.")],
     purpose: PurposeName = "counter-service",
 ) -> None:
-    """Show a member, personal fields masked. The look-up and its purpose are logged."""
+    """Show a member and the member's cards, personal fields masked. The look-up and its purpose are logged."""
     with session.coalition() as connection:
         answer = connection.call(
             connection.members.GetMember, GetMemberRequest(member_id=member_id, purpose=read_purpose(purpose))
@@ -113,6 +113,7 @@ def described(member: Member) -> str:
             f"member {member.member_id}, {enum_name(member, 'state')}",
             f"  name {member.profile.name_masked}, phone {member.profile.phone_masked}",
             f"  wallet {member.wallet_id}, enrolled by {member.recruiter} on {time_text(member.create_time)} UTC",
+            *(f"  card {card.card_id}: **** {card.last_four}, {enum_name(card, 'state')}" for card in member.cards),
         )
     )
 

@@ -4,12 +4,13 @@ import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
 from coalition.cli.session import Session
 from coalition.client import new_request_id
+from coalition.v1.member_pb2 import CardOfMember
 from coalition.v1.operations_pb2 import TerminalRef
 
 CARD_DIGITS_MIN: Final = 12
@@ -36,6 +37,32 @@ CardNumber = Annotated[
         prompt="Card number",
         hide_input=True,
         show_default=False,
+    ),
+]
+# A card that may be named without its number, because it was lost.
+AnyCard = Annotated[
+    str | None,
+    typer.Option(
+        "--card",
+        metavar="NUMBER",
+        help="Card number; @FILE reads it from a file, - from standard input; asked for when left out with --member. "
+        "A number typed here stays in the history of the shell.",
+        show_default=False,
+    ),
+]
+MemberOfCard = Annotated[
+    str | None,
+    typer.Option(
+        "--member",
+        metavar="MEMBER_ID",
+        help="Whose the card is, where its number is not at hand; with --card-id.",
+        show_default=False,
+    ),
+]
+CardId = Annotated[
+    int | None,
+    typer.Option(
+        "--card-id", metavar="N", help="Which of the member's cards; member show lists them.", show_default=False
     ),
 ]
 RequestId = Annotated[
@@ -85,6 +112,15 @@ def read_card(text: str) -> str:
     if not (digits.isascii() and digits.isdigit() and CARD_DIGITS_MIN <= len(digits) <= CARD_DIGITS_MAX):
         raise typer.BadParameter(f"a card number has {CARD_DIGITS_MIN} to {CARD_DIGITS_MAX} digits")
     return digits
+
+
+def read_any_card(card: str | None, member: str | None, card_id: int | None) -> dict[str, Any]:
+    """The fields of a request that names a card by its number, or by its member and id."""
+    if (member is None) is not (card_id is None) or (card is not None and member is not None):
+        raise typer.BadParameter("name the card by --card, or by --member and --card-id")
+    if member is not None and card_id is not None:
+        return {"card_of_member": CardOfMember(member_id=member, card_id=card_id)}
+    return {"card_number": read_card(card or typer.prompt("Card number", hide_input=True, err=True))}
 
 
 def write_card(path: Path, number: str) -> None:

@@ -6,7 +6,6 @@ same number although no answer in the journal holds it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, NamedTuple
 from uuid import UUID
@@ -16,44 +15,13 @@ from coalition.domain.cards import last_four, made_number, parse_card_number
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.members import CardRow, NewCard
 from coalition.domain.reasons import Reason
+from coalition.membership.card_views import CardAnswer, CardOfMember, CardView, card_view
 from coalition.membership.keyed_act import keyed
 from coalition.membership.random_ids import Random, random_number
 from coalition.membership.store import Answer, Key, Keys, MemberBooks, MemberStore
 
 DRAWS_MAX: Final = 4
 """Numbers tried for one card. A million issued cards leave one draw in 10**8 taken."""
-
-
-@dataclass(frozen=True, slots=True)
-class CardOfMember:
-    """A card named without its number, as when it was lost: by its member and its id."""
-
-    member_id: UUID
-    card_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class CardView:
-    """A card as counter staff may see it; `issuer` a participant code, wallet and member None until it is linked."""
-
-    card_id: int
-    last_four: str
-    state: str
-    issuer: str
-    wallet_id: int | None
-    member_id: UUID | None
-    replaced_by: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CardAnswer:
-    """What an act made of a card, then. `number` is the full one at issue and replacement only, else None."""
-
-    entry_id: int
-    time: datetime
-    replayed: bool
-    card: CardView
-    number: str | None = field(default=None, repr=False)
 
 
 class _Held(NamedTuple):
@@ -100,7 +68,7 @@ class CardDesk(Generic[Key]):
         token = self._token(number, "card_number")
 
         def apply(books: MemberBooks) -> Answer:
-            wallet_id = _wallet_of(books, member_id)
+            wallet_id = _wallet_of(books, member_id, "member_id")
             if not books.lock_wallet(wallet_id):
                 raise Refused(Reason.WALLET_CLOSED, "member_id")
             pointer = books.lock_credential(token)
@@ -140,9 +108,9 @@ class CardDesk(Generic[Key]):
             held = find(books)
             old = held.card
             if old.state == "REPLACED":
-                raise Refused(Reason.CARD_REPLACED, "card_number", _facts(old))
+                raise Refused(Reason.CARD_REPLACED, _field(card), _facts(old))
             if not held.is_wallet_open:
-                raise Refused(Reason.WALLET_CLOSED, "card_number", _facts(old))
+                raise Refused(Reason.WALLET_CLOSED, _field(card), _facts(old))
             answer = self._from_stock(books, given, held.wallet_id) or self._add(
                 books, act, given, card_id, "ACTIVE", old.issuer, held.wallet_id, create_time
             )
@@ -156,10 +124,7 @@ class CardDesk(Generic[Key]):
         card = self._store.card(self._token(number, "card_number"))
         if card is None:
             raise Refused(Reason.CARD_UNKNOWN, "card_number")
-        member_id = self._member_of(card.wallet_id)
-        return CardView(
-            card.card_id, card.last_four, card.state, card.issuer, card.wallet_id, member_id, card.replaced_by
-        )
+        return card_view(card, self._member_of(card.wallet_id))
 
     def _change(self, act: Act, card: str | CardOfMember, *, before: str, after: str) -> CardAnswer:
         find = self._finder(card)
@@ -167,9 +132,9 @@ class CardDesk(Generic[Key]):
         def apply(books: MemberBooks) -> Answer:
             found = find(books).card
             if found.state == "REPLACED":
-                raise Refused(Reason.CARD_REPLACED, "card_number", _facts(found))
+                raise Refused(Reason.CARD_REPLACED, _field(card), _facts(found))
             if found.state != before:
-                raise Refused(Reason.CARD_STATE_CONFLICT, "card_number", {**_facts(found), "expected": before})
+                raise Refused(Reason.CARD_STATE_CONFLICT, _field(card), {**_facts(found), "expected": before})
             books.set_card_state(found, after)
             return _told(found, after, found.wallet_id)
 
@@ -268,19 +233,24 @@ def _of_token(books: MemberBooks, token: bytes) -> _Held:
 
 
 def _of_member(books: MemberBooks, reference: CardOfMember) -> _Held:
-    wallet_id = _wallet_of(books, reference.member_id)
+    wallet_id = _wallet_of(books, reference.member_id, "card_of_member.member_id")
     is_open = books.lock_wallet(wallet_id)
     card = books.lock_card_of_wallet(wallet_id, reference.card_id)
     if card is None:
-        raise Refused(Reason.CARD_UNKNOWN, "card_id", {"card_id": str(reference.card_id)})
+        raise Refused(Reason.CARD_UNKNOWN, "card_of_member.card_id", {"card_id": str(reference.card_id)})
     return _Held(card, wallet_id, is_open)
 
 
-def _wallet_of(books: MemberBooks, member_id: UUID) -> int:
+def _wallet_of(books: MemberBooks, member_id: UUID, field_name: str) -> int:
     wallet_id = books.wallet_of_member(member_id)
     if wallet_id is None:
-        raise Refused(Reason.MEMBER_UNKNOWN, "member_id", {"member_id": str(member_id)})
+        raise Refused(Reason.MEMBER_UNKNOWN, field_name, {"member_id": str(member_id)})
     return wallet_id
+
+
+def _field(card: str | CardOfMember) -> str:
+    """By which field the card was named."""
+    return "card_of_member" if isinstance(card, CardOfMember) else "card_number"
 
 
 def _found(card: CardRow | None) -> CardRow:

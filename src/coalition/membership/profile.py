@@ -11,9 +11,10 @@ from uuid import UUID
 
 from coalition.domain.acts import canonical
 from coalition.domain.errors import Refused
-from coalition.domain.members import CONTACT, IDENTITY, CardRow
+from coalition.domain.members import CONTACT, IDENTITY
 from coalition.domain.phones import mask_name, mask_phone, normalize_phone
 from coalition.domain.reasons import Reason
+from coalition.membership.card_views import CardView
 
 NAME_CHARACTERS_MAX: Final = 120
 
@@ -47,7 +48,7 @@ class MemberView:
     state: str
     recruiter: str
     create_time: datetime
-    cards: tuple[CardRow, ...]
+    cards: tuple[CardView, ...]
 
 
 def normalized(profile: Profile) -> Profile:

@@ -17,7 +17,8 @@ from coalition.domain.errors import CoalitionError, LedgerBroken, Refused
 from coalition.domain.members import CONTACT, IDENTITY, PHONE_INDEX, MemberRow, NewMember, SealedRecord
 from coalition.domain.phones import normalize_phone
 from coalition.domain.reasons import Reason
-from coalition.membership.card_desk import CardAnswer, CardDesk, CardOfMember, CardView
+from coalition.membership.card_desk import CardDesk
+from coalition.membership.card_views import CardAnswer, CardOfMember, CardView, card_view
 from coalition.membership.keyed_act import keyed
 from coalition.membership.profile import (
     MemberView,
@@ -206,6 +207,8 @@ class Reception(Generic[Key]):
     def _view(self, actor: str, row: MemberRow, purpose: Purpose) -> MemberView:
         records = self._store.records(row.member_id, (CONTACT, IDENTITY))
         name, phone = masked(self._open(records, row.member_id))
-        cards = tuple(self._store.cards_of_wallet(row.wallet_id, CARDS_SHOWN_MAX))
+        cards = tuple(
+            card_view(card, row.member_id) for card in self._store.cards_of_wallet(row.wallet_id, CARDS_SHOWN_MAX)
+        )
         log.info("member_disclosed", actor=actor, member_id=str(row.member_id), purpose=purpose.value)
         return MemberView(row.member_id, row.wallet_id, name, phone, row.state, row.recruiter, row.create_time, cards)

@@ -108,4 +108,5 @@ class MemberStore(Protocol):
 
     def card(self, token: bytes) -> CardRow | None: ...
 
-    def cards_of_wallet(self, wallet_id: int, limit: int) -> list[CardRow]: ...
+    def cards_of_wallet(self, wallet_id: int, limit: int) -> list[CardRow]:
+        """Those that were replaced last."""

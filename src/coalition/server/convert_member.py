@@ -2,12 +2,17 @@
 what is answered is masked.
 """
 
+from typing import TypeAlias
+from uuid import UUID
+
 from coalition.domain.acts import Act
-from coalition.membership.card_desk import CardAnswer, CardView
+from coalition.membership.card_views import CardAnswer, CardOfMember, CardView
 from coalition.membership.profile import MemberView, Profile
 from coalition.server.acting import receipt
 from coalition.server.convert import timestamp_of
 from coalition.v1 import member_pb2, operations_pb2
+
+CardRequest: TypeAlias = member_pb2.FreezeCardRequest | member_pb2.UnfreezeCardRequest | member_pb2.ReplaceCardRequest
 
 
 def profile_of(message: member_pb2.Profile) -> Profile:
@@ -20,6 +25,14 @@ def purpose_word(purpose: member_pb2.Purpose.ValueType) -> str:
     return member_pb2.Purpose.Name(purpose).removeprefix("PURPOSE_")
 
 
+def card_of(request: CardRequest) -> str | CardOfMember:
+    """The card a request names: its number, or whose it is and which."""
+    if request.WhichOneof("card") == "card_number":
+        return request.card_number
+    named = request.card_of_member
+    return CardOfMember(UUID(named.member_id), named.card_id)
+
+
 def member_message(view: MemberView) -> member_pb2.Member:
     """A member as staff may see it; without a profile once it is erased."""
     message = member_pb2.Member(
@@ -28,6 +41,7 @@ def member_message(view: MemberView) -> member_pb2.Member:
         state=member_pb2.MemberState.Value(f"MEMBER_STATE_{view.state}"),
         recruiter=view.recruiter,
         create_time=timestamp_of(view.create_time),
+        cards=[card_message(card) for card in view.cards],
     )
     if view.masked_name or view.masked_phone:
         message.profile.name_masked = view.masked_name

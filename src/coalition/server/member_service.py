@@ -67,7 +67,7 @@ class MemberService(member_pb2_grpc.MemberServiceServicer):
 
     async def FreezeCard(self, request: member_pb2.FreezeCardRequest, context: Any) -> member_pb2.FreezeCardResponse:
         act = await act_of(caller(context), Kind.CARD_FROZEN, request, self._request_ids)
-        answer = await asyncio.to_thread(self._reception.freeze_card, act, request.card_number)
+        answer = await asyncio.to_thread(self._reception.freeze_card, act, convert.card_of(request))
         return member_pb2.FreezeCardResponse(
             card=convert.card_message(answer.card), receipt=convert.card_receipt(act, answer)
         )
@@ -76,7 +76,7 @@ class MemberService(member_pb2_grpc.MemberServiceServicer):
         self, request: member_pb2.UnfreezeCardRequest, context: Any
     ) -> member_pb2.UnfreezeCardResponse:
         act = await act_of(caller(context), Kind.CARD_UNFROZEN, request, self._request_ids)
-        answer = await asyncio.to_thread(self._reception.unfreeze_card, act, request.card_number)
+        answer = await asyncio.to_thread(self._reception.unfreeze_card, act, convert.card_of(request))
         return member_pb2.UnfreezeCardResponse(
             card=convert.card_message(answer.card), receipt=convert.card_receipt(act, answer)
         )
@@ -84,7 +84,7 @@ class MemberService(member_pb2_grpc.MemberServiceServicer):
     async def ReplaceCard(self, request: member_pb2.ReplaceCardRequest, context: Any) -> member_pb2.ReplaceCardResponse:
         act = await act_of(caller(context), Kind.CARD_REPLACED, request, self._request_ids)
         new_number = request.new_card_number or None
-        answer = await asyncio.to_thread(self._reception.replace_card, act, request.card_number, new_number)
+        answer = await asyncio.to_thread(self._reception.replace_card, act, convert.card_of(request), new_number)
         return member_pb2.ReplaceCardResponse(
             card=convert.card_message(answer.card),
             card_number=answer.number or "",

@@ -84,7 +84,7 @@ class MemberStore:
     def cards_of_wallet(self, wallet_id: int, limit: int) -> list[CardRow]:
         with leased_cursor(self._lease) as cursor:
             rows = cursor.execute(
-                f"{CARD} WHERE c.lane = %s AND c.wallet_id = %s ORDER BY c.card_id LIMIT %s",
+                f"{CARD} WHERE c.lane = %s AND c.wallet_id = %s ORDER BY c.state = 'REPLACED', c.card_id LIMIT %s",
                 (lane_of_wallet(wallet_id, self._lane_count), wallet_id, limit),
             ).fetchall()
         return [CardRow(*row) for row in rows]

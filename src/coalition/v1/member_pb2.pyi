@@ -4,9 +4,11 @@ isort:skip_file
 What counter staff ask for: members and their cards. The only messages that carry personal fields."""
 
 from coalition.v1 import operations_pb2 as _operations_pb2
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -147,6 +149,7 @@ class Member(_message.Message):
     RECRUITER_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
+    CARDS_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     """UUID of the member."""
     wallet_id: _builtins.int
@@ -163,6 +166,10 @@ class Member(_message.Message):
     def profile(self) -> Global___MaskedProfile:
         """The profile, masked; absent once the member is erased."""
 
+    @_builtins.property
+    def cards(self) -> _containers.RepeatedCompositeFieldContainer[Global___Card]:
+        """The member's cards, at most 100, those that were replaced last."""
+
     def __init__(
         self,
         *,
@@ -172,10 +179,11 @@ class Member(_message.Message):
         recruiter: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         profile: Global___MaskedProfile | None = ...,
+        cards: _abc.Iterable[Global___Card] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "profile", b"profile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "member_id", b"member_id", "profile", b"profile", "recruiter", b"recruiter", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cards", b"cards", "create_time", b"create_time", "member_id", b"member_id", "profile", b"profile", "recruiter", b"recruiter", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -226,6 +234,32 @@ class Card(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Card: _TypeAlias = Card  # noqa: Y015
+
+@_typing.final
+class CardOfMember(_message.Message):
+    """A linked card named without its number; GetMember and FindMember tell the ids."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.str
+    """UUID of the member."""
+    card_id: _builtins.int
+    """The member's card, > 0."""
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.str = ...,
+        card_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "member_id", b"member_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CardOfMember: _TypeAlias = CardOfMember  # noqa: Y015
 
 @_typing.final
 class EnrolMemberRequest(_message.Message):
@@ -533,23 +567,31 @@ class FreezeCardRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    CARD_OF_MEMBER_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
     """
     card_number: _builtins.str
     """Full card number, 12..22 digits. Never stored."""
+    @_builtins.property
+    def card_of_member(self) -> Global___CardOfMember:
+        """A card that is not at hand, such as a lost one."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         card_number: _builtins.str = ...,
+        card_of_member: Global___CardOfMember | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "card_number", b"card_number", "card_of_member", b"card_of_member"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "card_number", b"card_number", "card_of_member", b"card_of_member", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_card: _TypeAlias = _typing.Literal["card_number", "card_of_member"]  # noqa: Y015
+    _WhichOneofArgType_card: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_card) -> _WhichOneofReturnType_card | None: ...
 
 Global___FreezeCardRequest: _TypeAlias = FreezeCardRequest  # noqa: Y015
 
@@ -591,23 +633,31 @@ class UnfreezeCardRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    CARD_OF_MEMBER_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
     """
     card_number: _builtins.str
     """Full card number, 12..22 digits. Never stored."""
+    @_builtins.property
+    def card_of_member(self) -> Global___CardOfMember:
+        """A card that is not at hand, such as a lost one."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         card_number: _builtins.str = ...,
+        card_of_member: Global___CardOfMember | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "card_number", b"card_number", "card_of_member", b"card_of_member"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "card_number", b"card_number", "card_of_member", b"card_of_member", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_card: _TypeAlias = _typing.Literal["card_number", "card_of_member"]  # noqa: Y015
+    _WhichOneofArgType_card: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_card) -> _WhichOneofReturnType_card | None: ...
 
 Global___UnfreezeCardRequest: _TypeAlias = UnfreezeCardRequest  # noqa: Y015
 
@@ -649,27 +699,35 @@ class ReplaceCardRequest(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    CARD_OF_MEMBER_FIELD_NUMBER: _builtins.int
     NEW_CARD_NUMBER_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
     """
     card_number: _builtins.str
-    """Full number of the card to end, 12..22 digits. Never stored."""
+    """Full card number, 12..22 digits. Never stored."""
     new_card_number: _builtins.str
     """Number printed on the new card, 12..22 digits ending in a Luhn digit. Default (empty): the coalition makes one."""
+    @_builtins.property
+    def card_of_member(self) -> Global___CardOfMember:
+        """A card that is not at hand, such as a lost one."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         card_number: _builtins.str = ...,
+        card_of_member: Global___CardOfMember | None = ...,
         new_card_number: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "card_number", b"card_number", "card_of_member", b"card_of_member"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "new_card_number", b"new_card_number", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "card_number", b"card_number", "card_of_member", b"card_of_member", "new_card_number", b"new_card_number", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_card: _TypeAlias = _typing.Literal["card_number", "card_of_member"]  # noqa: Y015
+    _WhichOneofArgType_card: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_card) -> _WhichOneofReturnType_card | None: ...
 
 Global___ReplaceCardRequest: _TypeAlias = ReplaceCardRequest  # noqa: Y015
 

@@ -138,7 +138,7 @@ class MemberServiceServicer:
 
     def FreezeCard(self, request, context):
         """Freezes a card: no purchase follows the answer. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED,
-        CARD_REPLACED, CARD_STATE_CONFLICT.
+        CARD_REPLACED, CARD_STATE_CONFLICT, MEMBER_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,7 +146,7 @@ class MemberServiceServicer:
 
     def UnfreezeCard(self, request, context):
         """Lets a frozen card pay again. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED,
-        CARD_STATE_CONFLICT.
+        CARD_STATE_CONFLICT, MEMBER_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -155,7 +155,8 @@ class MemberServiceServicer:
     def ReplaceCard(self, request, context):
         """Gives the member a new card on the same wallet and ends the old one for ever; no value moves. Idempotent by
         request_id: a number made by the coalition is stored nowhere and told again to a repetition.
-        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED.
+        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
+        MEMBER_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -58,16 +58,17 @@ class MemberServiceStub:
     """
     FreezeCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.FreezeCardRequest, _member_pb2.FreezeCardResponse]
     """Freezes a card: no purchase follows the answer. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED,
-    CARD_REPLACED, CARD_STATE_CONFLICT.
+    CARD_REPLACED, CARD_STATE_CONFLICT, MEMBER_UNKNOWN.
     """
     UnfreezeCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.UnfreezeCardRequest, _member_pb2.UnfreezeCardResponse]
     """Lets a frozen card pay again. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED,
-    CARD_STATE_CONFLICT.
+    CARD_STATE_CONFLICT, MEMBER_UNKNOWN.
     """
     ReplaceCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.ReplaceCardRequest, _member_pb2.ReplaceCardResponse]
     """Gives the member a new card on the same wallet and ends the old one for ever; no value moves. Idempotent by
     request_id: a number made by the coalition is stored nowhere and told again to a repetition.
-    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED.
+    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
+    MEMBER_UNKNOWN.
     """
     GetCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetCardRequest, _member_pb2.GetCardResponse]
     """Reads where a card stands. Errors: CARD_UNKNOWN."""
@@ -102,16 +103,17 @@ class MemberServiceAsyncStub(MemberServiceStub):
     """
     FreezeCard: _aio.UnaryUnaryMultiCallable[_member_pb2.FreezeCardRequest, _member_pb2.FreezeCardResponse]  # type: ignore[assignment]
     """Freezes a card: no purchase follows the answer. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED,
-    CARD_REPLACED, CARD_STATE_CONFLICT.
+    CARD_REPLACED, CARD_STATE_CONFLICT, MEMBER_UNKNOWN.
     """
     UnfreezeCard: _aio.UnaryUnaryMultiCallable[_member_pb2.UnfreezeCardRequest, _member_pb2.UnfreezeCardResponse]  # type: ignore[assignment]
     """Lets a frozen card pay again. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED,
-    CARD_STATE_CONFLICT.
+    CARD_STATE_CONFLICT, MEMBER_UNKNOWN.
     """
     ReplaceCard: _aio.UnaryUnaryMultiCallable[_member_pb2.ReplaceCardRequest, _member_pb2.ReplaceCardResponse]  # type: ignore[assignment]
     """Gives the member a new card on the same wallet and ends the old one for ever; no value moves. Idempotent by
     request_id: a number made by the coalition is stored nowhere and told again to a repetition.
-    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED.
+    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
+    MEMBER_UNKNOWN.
     """
     GetCard: _aio.UnaryUnaryMultiCallable[_member_pb2.GetCardRequest, _member_pb2.GetCardResponse]  # type: ignore[assignment]
     """Reads where a card stands. Errors: CARD_UNKNOWN."""
@@ -179,7 +181,7 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.FreezeCardResponse, _abc.Awaitable[_member_pb2.FreezeCardResponse]]:
         """Freezes a card: no purchase follows the answer. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED,
-        CARD_REPLACED, CARD_STATE_CONFLICT.
+        CARD_REPLACED, CARD_STATE_CONFLICT, MEMBER_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
@@ -189,7 +191,7 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.UnfreezeCardResponse, _abc.Awaitable[_member_pb2.UnfreezeCardResponse]]:
         """Lets a frozen card pay again. Idempotent by request_id. Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED,
-        CARD_STATE_CONFLICT.
+        CARD_STATE_CONFLICT, MEMBER_UNKNOWN.
         """
 
     @_abc_1.abstractmethod
@@ -200,7 +202,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_member_pb2.ReplaceCardResponse, _abc.Awaitable[_member_pb2.ReplaceCardResponse]]:
         """Gives the member a new card on the same wallet and ends the old one for ever; no value moves. Idempotent by
         request_id: a number made by the coalition is stored nowhere and told again to a repetition.
-        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED.
+        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
+        MEMBER_UNKNOWN.
         """
 
     @_abc_1.abstractmethod

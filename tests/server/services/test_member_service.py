@@ -7,6 +7,7 @@ import structlog
 
 from coalition.v1 import member_pb2, operations_pb2
 from coalition.v1.member_pb2 import (
+    CardOfMember,
     EnrolMemberRequest,
     FindMemberRequest,
     FreezeCardRequest,
@@ -102,6 +103,41 @@ def test_a_counter_acts_in_its_own_name_only(doors: Doors) -> None:
             assert (answer.reason, answer.fields) == ("PERMISSION_DENIED", ("issuer",))
     answer = refused(lambda: enrolled(doors, "+8613800000014", "/op/admin", recruiter="nobody"))
     assert answer.reason == "PARTICIPANT_UNKNOWN"
+
+
+def test_a_lost_card_is_frozen_and_replaced_by_its_member_and_id(doors: Doors) -> None:
+    """Who has lost a card has no number; the member is found by phone, and shows the cards."""
+    counter = doors.visitor("/hq/bakery").member
+    member, stranger = enrolled(doors, "+8613800000016"), enrolled(doors, "+8613800000017")
+    number = counter.IssueCard(IssueCardRequest(request_id=new_id())).card_number
+    counter.LinkCard(LinkCardRequest(request_id=new_id(), card_number=number, member_id=member.member_id))
+    look = FindMemberRequest(phone="+8613800000016", purpose=COUNTER)
+    found = counter.FindMember(look).member
+    assert [(card.last_four, card.member_id) for card in found.cards] == [(number[-4:], member.member_id)]
+    lost = CardOfMember(member_id=member.member_id, card_id=found.cards[0].card_id)
+    foreign = CardOfMember(member_id=stranger.member_id, card_id=lost.card_id)
+
+    wrong = FreezeCardRequest(request_id=new_id(), card_of_member=foreign)
+    answer = refused(lambda: counter.FreezeCard(wrong))
+    assert (answer.reason, answer.fields) == ("CARD_UNKNOWN", ("card_of_member.card_id",))
+    freeze = FreezeCardRequest(request_id=new_id(), card_of_member=lost)
+    frozen = told_again(counter.FreezeCard, freeze, card_number=number).card
+    assert frozen == counter.GetCard(GetCardRequest(card_number=number)).card
+    assert frozen.state == operations_pb2.CARD_STATE_FROZEN
+    thaw = UnfreezeCardRequest(request_id=new_id(), card_of_member=lost)
+    assert counter.UnfreezeCard(thaw).card.state == operations_pb2.CARD_STATE_ACTIVE
+    replaced = counter.ReplaceCard(ReplaceCardRequest(request_id=new_id(), card_of_member=lost)).card
+    shown = counter.GetMember(GetMemberRequest(member_id=member.member_id, purpose=COUNTER)).member.cards
+    assert [(card.card_id, card.state) for card in shown] == [
+        (replaced.card_id, operations_pb2.CARD_STATE_ACTIVE),
+        (lost.card_id, operations_pb2.CARD_STATE_REPLACED),
+    ]
+    assert shown[1].replaced_by_card_id == replaced.card_id
+    late = FreezeCardRequest(request_id=new_id(), card_of_member=lost)
+    answer = refused(lambda: counter.FreezeCard(late))
+    assert (answer.reason, answer.fields) == ("CARD_REPLACED", ("card_of_member",))
+    neither = FreezeCardRequest(request_id=new_id())
+    assert refused(lambda: counter.FreezeCard(neither)).fields == ("card",)
 
 
 def test_a_chain_s_till_server_says_for_whom(doors: Doors) -> None:
