@@ -15,6 +15,7 @@ from tests.faults.notes import Note
 from tests.faults.site import ONCE, Site, wait_until
 from tests.faults.trade import SHOPS, TILL_SERVER, purchase, refund, submit, top_up
 
+KEPT_MAX: Final = 1_000  # notes a client keeps that forgets
 PLACES: Final = (*SHOPS, "cafe")
 MORE_THAN_ANY_MINOR: Final = 90_000_000  # below the largest amount of one operation
 
@@ -34,13 +35,19 @@ class Load:
         patience_s: float = 0.0,
         only_purchases_at: str | None = None,
         retry: RetryPolicy = ONCE,
+        forget: bool = False,
         seed: int = 0,
     ) -> None:
-        """With `patience_s`, a client sends the same operation again for so long; without, it stops when unheard."""
+        """With `patience_s`, a client sends the same operation again for so long; without, it stops when unheard.
+
+        With `forget`, notes beyond the latest of each client are dropped: for loads of minutes.
+        """
         self._cards = cards
         self._batch_size = batch_size
         self._patience_s = patience_s
         self._place = only_purchases_at
+        self._forget = forget
+        self._forgotten = [0] * (unary + batches)
         self._stop = threading.Event()
         self._by_client: list[list[Note]] = [[] for _ in range(unary + batches)]
         self._connections: list[Connection] = []
@@ -54,7 +61,7 @@ class Load:
             self._threads.append(
                 threading.Thread(
                     target=work,
-                    args=(connection, place, self._by_client[number], random.Random(seed * 1_000 + number)),
+                    args=(connection, place, number, random.Random(seed * 1_000 + number)),
                     daemon=True,
                 )
             )
@@ -85,7 +92,8 @@ class Load:
     @property
     def heard(self) -> int:
         """How many operations are answered so far."""
-        return sum(note.answer is not None for notes in self._by_client for note in list(notes))
+        kept = sum(note.answer is not None for notes in self._by_client for note in list(notes))
+        return kept + sum(self._forgotten)
 
     def wait_for_more(self, count: int, seconds: float = 60) -> None:
         """Return when `count` more operations are answered than now."""
@@ -101,20 +109,31 @@ class Load:
         wait_until(lambda: bool(heard()), seconds, "an answer to a later call")
         return min(heard())
 
-    def _till(self, connection: Connection, place: str, notes: list[Note], draw: random.Random) -> None:
+    def _till(self, connection: Connection, place: str, client: int, draw: random.Random) -> None:
+        notes = self._by_client[client]
         while not self._stop.is_set():
+            self._drop_old(client)
             note = Note(self._next(place, notes, draw))
             notes.append(note)
             if not self._again(lambda note=note: send_one(connection, note)):
                 return
 
-    def _till_server(self, connection: Connection, _: str, notes: list[Note], draw: random.Random) -> None:
+    def _till_server(self, connection: Connection, _: str, client: int, draw: random.Random) -> None:
         """The chain's: names a shop of it with each operation."""
+        notes = self._by_client[client]
         while not self._stop.is_set():
+            self._drop_old(client)
             batch = [Note(self._next(draw.choice(SHOPS), notes, draw)) for _ in range(self._batch_size)]
             notes.extend(batch)
             if not self._again(lambda batch=batch: send_batch(connection, batch)):
                 return
+
+    def _drop_old(self, client: int) -> None:
+        notes = self._by_client[client]
+        if self._forget and len(notes) > KEPT_MAX:
+            old = notes[: KEPT_MAX // 2]
+            del notes[: KEPT_MAX // 2]
+            self._forgotten[client] += sum(note.answer is not None for note in old)
 
     def _again(self, send) -> bool:
         """Send until heard or out of patience; whether to go on with the next operation."""
