@@ -129,12 +129,13 @@ def test_refund_in_a_later_window_leaves_the_closed_one_alone(house: House) -> N
     """Promise 11: the claims of the refund carry the open window, whatever the purchase's was."""
     token = house.funded_card()
     paid = house.purchase("cafe", token, 30_000)
-    house.run(paid)
+    first = accepted(house.run(paid)[0])
     before = house.query("SELECT * FROM transfers WHERE window_id = 1 ORDER BY entry_id, leg")
     house.execute("UPDATE windows SET state = 'CLOSED', close_time = now(), cut_number = 9 WHERE calendar_id = 1")
     house.execute(
         "INSERT INTO windows (calendar_id, label, open_time) SELECT calendar_id, 'next', now() FROM windows LIMIT 1"
     )
+    house.execute("UPDATE config_epoch SET epoch = epoch + 1")
 
     outcome = accepted(house.run(house.refund("cafe", paid.request_id, 10_000))[0])
 
@@ -142,6 +143,8 @@ def test_refund_in_a_later_window_leaves_the_closed_one_alone(house: House) -> N
     assert before == house.query("SELECT * FROM transfers WHERE window_id = 1 ORDER BY entry_id, leg")
     claims = house.query("SELECT DISTINCT window_id FROM transfers WHERE entry_id = %s", outcome.entry_id)
     assert 1 not in {window for (window,) in claims}
+    assert (("monthly/2017-01",), ("monthly/next",)) == (first.window_labels, outcome.window_labels)
+    assert first.again() == house.run(paid)[0]
     house.check_books()
 
 

@@ -21,6 +21,9 @@ def test_what_one_store_sold_is_spent_at_another_and_partly_given_back(house: Ho
     assert (8_333, 1_667, 100_000) == (returned.principal_minor, returned.bonus_minor, returned.balance_minor)
     assert card[-4:] == spent.card_last_four
     assert [False, False, False] == [sold.replayed, spent.replayed, returned.replayed]
+    (window,) = spent.window_labels
+    assert window.startswith("monthly/")
+    assert ([], [window]) == (list(sold.window_labels), list(returned.window_labels))
 
 
 def test_the_same_request_gets_the_same_receipt_for_ever(house: House, tills: Tills):

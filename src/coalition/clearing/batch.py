@@ -106,8 +106,8 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
 
 def _window_labels(transfers: Sequence[Transfer], names: Mapping[int, str]) -> tuple[str, ...]:
     """The windows an entry's claims fell into, as the programme names them."""
-    windows = {transfer.window_id for transfer in transfers if transfer.window_id is not None}
-    return tuple(sorted(names[window] for window in windows if window in names))
+    windows = {transfer.window_id for transfer in transfers}
+    return tuple(sorted([names[window] for window in windows if window is not None and window in names]))
 
 
 def _declined(
@@ -118,10 +118,22 @@ def _declined(
     outcome = Outcome(
         refused.reason, entry, prefetched.time, command.kind, command.amount_minor, facts=refused.metadata
     )
-    # A refund further on in this batch finds the decline, as one of a later batch would.
-    prefetched.books.originals_by_request[command.participant_id, command.request_id] = Original(
-        entry, lane, command.kind, refused.reason, command.participant_id, None, command.amount_minor, None, None, ""
-    )
+    books = prefetched.books
+    if books.names_originals:
+        # A refund further on in this batch finds the decline, as one of a later batch would.
+        declined = Original(
+            entry,
+            lane,
+            command.kind,
+            refused.reason,
+            command.participant_id,
+            None,
+            command.amount_minor,
+            None,
+            None,
+            "",
+        )
+        books.originals_by_request[command.participant_id, command.request_id] = declined
     return (
         Entry(
             lane=lane,
@@ -133,7 +145,7 @@ def _declined(
             body_hash=command.body_hash,
             actor=command.actor,
             amount_minor=command.amount_minor,
-            business_date=prefetched.books.business_date,
+            business_date=books.business_date,
             answer=outcome.to_answer(),
             store_id=command.store_id,
             terminal_id=command.terminal_id,
