@@ -130,9 +130,11 @@ class KeyRing:
         return self._tokens.digest(labelled(b"card1", number))
 
     def member_token(self, kind: str, value: str) -> bytes:
-        """The 32-byte keyed hash of any other credential of a member (`kind` says which); kinds never share values.
+        """The 32-byte keyed hash of anything else that must not be tried out; kinds never share values.
 
-        Not for phone or identity numbers: a full-length token tells who is who, `blind_index` does not.
+        Reception's kinds: "request-body", an act's body under its request id (membership/keyed_act.py), and
+        "card-number", what a card number of our own making is drawn from (membership/card_desk.py). Not for phone or
+        identity numbers: a full-length token tells who is who, `blind_index` does not.
         """
         return self._tokens.digest(labelled(b"member1", kind, value))
 
