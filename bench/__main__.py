@@ -26,7 +26,11 @@ from bench.desk import Trade, desk_alone, one_transaction_per_purchase, sell_lot
 from bench.figures import Figure, figure, median_figure
 from bench.house import SHOPS, Seat, add_trade
 from bench.load import Clients
-from coalition.bootstrap import DESK_THREADS, business_date_in, certificate, key_ring, notary, tune_interpreter
+from coalition.bootstrap.clock import business_date_in
+from coalition.bootstrap.house import DESK_THREADS
+from coalition.bootstrap.identities import certificate
+from coalition.bootstrap.serving import tune_interpreter
+from coalition.bootstrap.strongroom import key_ring, notary
 from coalition.config import load_settings
 from coalition.storage.connect import connect
 from coalition.storage.embedded import read_attach_file

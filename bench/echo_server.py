@@ -11,7 +11,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from coalition.bootstrap import databases, house, key_ring, path_parser, server_credentials, tune_interpreter
+from coalition.bootstrap.databases import databases
+from coalition.bootstrap.house import house
+from coalition.bootstrap.identities import path_parser, server_credentials
+from coalition.bootstrap.serving import tune_interpreter
+from coalition.bootstrap.strongroom import key_ring
 from coalition.config import load_settings
 from coalition.server.front_door import FrontDoor
 from coalition.server.identity import Identities

@@ -96,7 +96,7 @@ def finish(code: int, sentence: str) -> int:
 def job(database_url: str | None) -> Iterator[Job]:
     """Open the ledger as the settlement role, with the database's own clock."""
     if database_url is None:
-        from coalition.bootstrap import settlement_dsn  # noqa: PLC0415 - only without --database-url
+        from coalition.bootstrap.settlement import settlement_dsn  # noqa: PLC0415 - only without --database-url
 
         database_url = settlement_dsn()
     dsn = database_url
@@ -110,7 +110,7 @@ def job(database_url: str | None) -> Iterator[Job]:
 
 def notary() -> Notary:
     """Who seals the netting's batch."""
-    from coalition.bootstrap import settlement_notary  # noqa: PLC0415 - opens the key ring, for this command only
+    from coalition.bootstrap.settlement import settlement_notary  # noqa: PLC0415 - opens the key ring, for this command only
 
     return settlement_notary()
 

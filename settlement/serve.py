@@ -13,15 +13,11 @@ from typing import Final
 
 import structlog
 
-from coalition.bootstrap import (
-    business_date_in,
-    databases,
-    key_ring,
-    notary,
-    path_parser,
-    server_credentials,
-    utc_now,
-)
+from coalition.bootstrap.addresses import SETTLEMENT, announced
+from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
+from coalition.bootstrap.databases import databases
+from coalition.bootstrap.identities import path_parser, server_credentials
+from coalition.bootstrap.strongroom import key_ring, notary
 from coalition.config import Settings
 from coalition.domain.journal import Notary
 from coalition.followers.positions import PositionsFollower
@@ -57,8 +53,10 @@ def serve(settings: Settings) -> int:
     with databases(settings, attach=True) as opened:
         credentials, seal = server_credentials(settings), notary(key_ring(settings))
         with settlement_server(settings, opened.dsn("settlement"), credentials, seal) as front_door:
-            log.info("settlement_server_started", address=front_door.open())
-            stop.wait()
+            address = front_door.open()
+            with announced(settings, SETTLEMENT, address):
+                log.info("settlement_server_started", address=address)
+                stop.wait()
         log.info("settlement_server_stopped")
     return 0
 
@@ -79,7 +77,7 @@ def settlement_server(settings: Settings, dsn: str, credentials: Credentials, se
         service = SettlementService(
             MonthReads(lease),
             watch,
-            RequestIds(WalletReads(lease, scheme.lane_count), lambda: int(utc_now().timestamp() * 1000)),
+            RequestIds(WalletReads(lease, scheme.lane_count), unix_milliseconds),
             Orders(lease, acts, follower, seal, time.sleep),
         )
         stop = threading.Event()

@@ -25,7 +25,11 @@ from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 from psycopg import sql
 
-from coalition import bootstrap
+from coalition.bootstrap import house as rooms_of
+from coalition.bootstrap import identities
+from coalition.bootstrap.clock import business_date_in, utc_now
+from coalition.bootstrap.strongroom import key_ring
+from coalition.bootstrap.strongroom import notary as notary_of
 from coalition.client import ClientCertificate
 from coalition.config import Settings, load_settings
 from coalition.domain.acts import JSON, Act, body_hash
@@ -38,9 +42,10 @@ from coalition.storage.connect import connect
 from coalition.storage.embedded import SUPERUSER, EmbeddedPostgres
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.membership import MemberStore
-from coalition.storage.migrating import KEYDB, LEDGER, migrate
+from coalition.storage.migrating import migrate
 from coalition.storage.pool import open_pool
 from coalition.storage.programme_store import ProgrammeStore
+from coalition.storage.schema import KEYDB, LEDGER
 from keys import KeyRing, WrappedKey
 
 SMALL = {"shared_buffers": "64MB", "max_connections": "100", "min_wal_size": "80MB", "fsync": "off"}
@@ -158,7 +163,7 @@ class House:
 
     def certificate(self, path: str) -> ClientCertificate:
         """The certificate of an identity such as t/cafe/main/till-1."""
-        return ClientCertificate.load_folder(bootstrap.certificate(self.settings, path).cert.parent)
+        return ClientCertificate.load_folder(identities.certificate(self.settings, path).cert.parent)
 
     def new_card(self, *, linked: bool = True) -> str:
         """The number of a new card, of a new member unless it is not to be linked."""
@@ -170,13 +175,13 @@ class House:
             self.reception.link_card(self.act(Kind.CARD_LINKED, at=next(_numbers)), number, member.member_id)
         return number
 
-    def serve(self, **changes: Any) -> bootstrap.House:
+    def serve(self, **changes: Any) -> rooms_of.House:
         """A server process's rooms on this house; open() and close() are the caller's."""
         settings = self.settings.model_copy(update=changes)
-        return bootstrap.house(settings, self.ring, self.dsn(), self.keydb_dsn())
+        return rooms_of.house(settings, self.ring, self.dsn(), self.keydb_dsn())
 
     @contextmanager
-    def server(self, **changes: Any) -> Iterator[tuple[bootstrap.House, str]]:
+    def server(self, **changes: Any) -> Iterator[tuple[rooms_of.House, str]]:
         """A running server and its address."""
         rooms = self.serve(**changes)
         try:
@@ -186,18 +191,18 @@ class House:
 
     def furnish(self) -> None:
         """Open the rooms, lay the scheme and everything the module's docstring tells."""
-        bootstrap.lay(self.settings, self.ring, self.dsn())
+        rooms_of.lay(self.settings, self.ring, self.dsn())
         self.operator_id = int(self.query("SELECT operator_id FROM scheme")[0][0])
         pool = self._closing.enter_context(open_pool(self.dsn(), size=4, application="test rooms"))
         keydb = self._closing.enter_context(open_pool(self.keydb_dsn(), size=2, application="test rooms"))
-        notary = bootstrap.notary(self.ring)
-        acts = Acts(LANES, bootstrap.business_date_in(self.settings.zone), notary)
-        self.office = Office(ProgrammeStore(pool.connection, acts), bootstrap.utc_now)
+        notary = notary_of(self.ring)
+        acts = Acts(LANES, business_date_in(self.settings.zone), notary)
+        self.office = Office(ProgrammeStore(pool.connection, acts), utc_now)
         self.reception = Reception(
             MemberStore(pool.connection, acts, LANES),
             self.ring,
             KeyDatabase(keydb.connection, WrappedKey),
-            bootstrap.utc_now,
+            utc_now,
             os.urandom,
         )
         for code, role, chain in PARTICIPANTS:
@@ -225,7 +230,7 @@ def new_house(postgres: EmbeddedPostgres, directory: Path, **said: Any) -> Itera
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log")
             owner.execute(statement.format(sql.Identifier(copy), sql.Identifier(template)))
     settings = load_settings(var=directory, listen="127.0.0.1:0", lane_count=LANES, **said)
-    house = House(postgres, settings, bootstrap.key_ring(settings), ledger, keydb)
+    house = House(postgres, settings, key_ring(settings), ledger, keydb)
     try:
         house.furnish()
         yield house

@@ -22,8 +22,9 @@ from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection, connect
 from coalition.storage.embedded import EmbeddedPostgres
 from coalition.storage.lease import Lease
-from coalition.storage.migrating import KEYDB, LEDGER, migrate
+from coalition.storage.migrating import migrate
 from coalition.storage.programme import lay_scheme
+from coalition.storage.schema import KEYDB, LEDGER
 
 NOON = datetime(2017, 1, 15, 12, 0, tzinfo=UTC)
 BUSINESS_DATE = date(2017, 1, 15)

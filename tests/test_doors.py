@@ -22,8 +22,9 @@ RANDOMNESS = {"random", "secrets", "os.urandom", "uuid.uuid1", "uuid.uuid4", "uu
 MAY_READ_ENVIRONMENT = ("coalition/config.py", "coalition/storage/data_directory.py")
 # The client makes request ids before it sends; a command is the edge of its own process, where a clock is picked up.
 # keys is a command too, and imports nothing of ours: its clock and random arguments have the real ones as defaults.
-MAY_READ_CLOCK = ("coalition/bootstrap.py", "coalition/client/", "coalition/cli/", "coalition/replay/", "keys/")
-MAY_DRAW = MAY_READ_CLOCK
+EDGES = ("coalition/client/", "coalition/cli/", "coalition/replay/", "keys/")
+MAY_READ_CLOCK = ("coalition/bootstrap/clock.py", *EDGES)
+MAY_DRAW = ("coalition/bootstrap/house.py", "coalition/bootstrap/strongroom.py", *EDGES)
 
 
 def modules() -> Iterator[tuple[str, ast.Module]]:

@@ -164,9 +164,9 @@ def check_balances(site: Site, cards: dict[str, int], notes: Sequence[Note]) -> 
 
 def balances(site: Site, cards: Sequence[str]) -> dict[str, int]:
     """Balances by card number, from the wallets."""
-    from coalition import bootstrap
+    from coalition.bootstrap.strongroom import key_ring
 
-    token = bootstrap.key_ring(site.settings).card_token
+    token = key_ring(site.settings).card_token
     by_token = {token(card): card for card in cards}
     rows = site.query(
         "SELECT c.token, w.balance_minor FROM credentials c JOIN wallets w USING (lane, wallet_id)"

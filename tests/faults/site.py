@@ -17,7 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from coalition import bootstrap
+from coalition.bootstrap.identities import certificate
+from coalition.bootstrap.strongroom import key_ring
 from coalition.client import ClientCertificate, Connection, RetryPolicy
 from coalition.config import PREFIX, Settings, load_settings
 from coalition.storage import launch
@@ -159,7 +160,7 @@ class Site:
     @contextmanager
     def blocked_wallet(self, card: str) -> Iterator[None]:
         """The wallet of a card is locked by somebody else: the first batch that needs it waits, and all behind it."""
-        token = bootstrap.key_ring(self.settings).card_token(card)
+        token = key_ring(self.settings).card_token(card)
         with connect(self.dsn(), "test") as connection, connection.transaction():
             locked = connection.execute(
                 "SELECT 1 FROM wallets w JOIN credentials c USING (lane, wallet_id) WHERE c.token = %s FOR UPDATE OF w",
@@ -174,7 +175,7 @@ class Site:
 
     def certificate(self, path: str) -> ClientCertificate:
         """The certificate of an identity such as t/cafe/main/till-1."""
-        return ClientCertificate.load_folder(bootstrap.certificate(self.settings, path).cert.parent)
+        return ClientCertificate.load_folder(certificate(self.settings, path).cert.parent)
 
     def connection(self, address: str, path: str, *, retry: RetryPolicy = ONCE) -> Connection:
         """A connection with a transport of its own, as that identity."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from coalition import bootstrap
+from coalition.bootstrap.strongroom import key_ring
 from coalition.client import CallRefused, Connection, new_request_id
 from coalition.domain.cards import check_digit
 from coalition.storage.connect import connect
@@ -41,7 +41,7 @@ class Trade:
 
     def new_cards(self, count: int) -> list[str]:
         """Members' cards with an empty wallet each."""
-        token = bootstrap.key_ring(self.site.settings).card_token
+        token = key_ring(self.site.settings).card_token
         bodies = [f"9{self._made + index:014d}" for index in range(count)]
         numbers = [body + check_digit(body) for body in bodies]
         draw = random.Random(self._made)

@@ -222,12 +222,12 @@ def test_a_till_server_names_its_terminal(house: House, tills: Tills, card: str)
 
 def test_without_a_certificate_of_the_coalition_there_is_no_call(house: House, address: str, tmp_path, card: str):
     """The handshake fails: the server sees no call, so the client sees UNAVAILABLE and no reason."""
-    from coalition import bootstrap
+    from coalition.bootstrap.identities import certificate
     from coalition.config import load_settings
 
     ours = house.certificate(CAFE_TILL)
     strangers = load_settings(var=tmp_path)
-    foreign = ClientCertificate.load_folder(bootstrap.certificate(strangers, CAFE_TILL).cert.parent)
+    foreign = ClientCertificate.load_folder(certificate(strangers, CAFE_TILL).cert.parent)
     pretender = grpc.ssl_channel_credentials(ours.authority, foreign.key, foreign.certificate)
     for credentials in (grpc.ssl_channel_credentials(ours.authority), pretender):
         with grpc.secure_channel(address, credentials) as channel, pytest.raises(grpc.RpcError) as caught:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.xdist_group("serial")
 
 SERVE = """
 import sys
-from coalition.bootstrap import serve
+from coalition.bootstrap.serving import serve
 from coalition.config import load_settings
 sys.exit(serve(load_settings(), with_settlement=False))
 """

@@ -12,8 +12,9 @@ from psycopg import sql
 
 from coalition.storage.connect import Connection, connect
 from coalition.storage.embedded import SUPERUSER, EmbeddedPostgres
-from coalition.storage.migrating import KEYDB, LEDGER, migrate
+from coalition.storage.migrating import migrate
 from coalition.storage.programme import lay_scheme
+from coalition.storage.schema import KEYDB, LEDGER
 from tests.offices import BUSINESS_DATE, DEPLOYMENT, LANES, SMALL
 
 _numbers = itertools.count(1)

@@ -1,12 +1,16 @@
 """The schema and its versions: no process starts on another one, and the hot tables keep the shape that lanes need."""
 
+from pathlib import Path
+
 import psycopg
 import pytest
 import sqlalchemy
 from alembic import command
+from alembic.script import ScriptDirectory
 
 from coalition.storage import migrating
-from coalition.storage.migrating import KEYDB, LEDGER, SchemaMismatch, check_schema, migrate
+from coalition.storage.migrating import migrate
+from coalition.storage.schema import KEYDB, LEDGER, SchemaMismatch, check_schema, newest_revision
 from tests.storage.databases import Database
 
 HOT = ("wallets", "cards", "lots", "entries", "transfers", "allocations", "requests")
@@ -52,6 +56,12 @@ def test_the_schema_of_this_release_is_accepted_with_the_servers_own_rights(trie
     """Whoever looks at the version needs no owner's rights for it."""
     for role in ("coalition_app", "coalition_settlement"):
         check_schema(tried_ledger.dsn(role))
+
+
+@pytest.mark.parametrize("scripts", [LEDGER, KEYDB])
+def test_the_newest_revision_is_the_one_whose_file_has_the_highest_number(scripts: Path) -> None:
+    """Every start looks at the version, and most must not load Alembic for it."""
+    assert [newest_revision(scripts)] == ScriptDirectory.from_config(migrating._config(scripts)).get_heads()
 
 
 def test_migrating_twice_changes_nothing(empty: Database) -> None:

@@ -37,10 +37,11 @@ def own_certificate(settings: Settings, identity: str) -> ClientCertificate:
 
 def issue(settings: Settings, identity: str) -> None:
     """Issue the certificate of an identity. Raises CertificateMissing for what is no identity, or cannot be issued."""
-    # Opens every room of the house: only where it is needed.
-    from coalition.bootstrap import HOUSE_ERRORS, certificate
+    # Opens the strongroom: only where it is needed.
+    from coalition.bootstrap.errors import HouseError
+    from coalition.bootstrap.identities import certificate
 
     try:
         certificate(settings, identity)
-    except HOUSE_ERRORS as error:
+    except HouseError as error:
         raise CertificateMissing(settings.certificates_directory / identity.strip("/"), str(error)) from None

@@ -13,6 +13,6 @@ def follow(var: Var = None) -> None:
     """
     settings = load_settings(var=var)
     with house_errors():
-        from coalition import bootstrap
+        from coalition.bootstrap import serving
 
-        raise typer.Exit(bootstrap.follow(settings))
+        raise typer.Exit(serving.follow(settings))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from coalition.bootstrap.addresses import SERVER, address_of
 from coalition.cli.certificates import issue, own_certificate
 from coalition.cli.output import console
 from coalition.cli.session import OPERATOR
@@ -51,18 +52,18 @@ def serve(
     """
     settings = load_settings(var=var, listen=listen, database_url=database_url)
     with house_errors():
-        from coalition import bootstrap
+        from coalition.bootstrap import serving
 
-        raise typer.Exit(bootstrap.serve(settings, attach=attach, with_settlement=settlement))
+        raise typer.Exit(serving.serve(settings, attach=attach, with_settlement=settlement))
 
 
 def migrate(var: Var = None) -> None:
     """Bring both databases to the schema of this release. A server of another schema version refuses to start."""
     settings = load_settings(var=var)
     with house_errors():
-        from coalition import bootstrap
+        from coalition.bootstrap.databases import migrate_databases
 
-        bootstrap.migrate_databases(settings)
+        migrate_databases(settings)
     typer.echo("both databases have the schema of this release")
 
 
@@ -103,9 +104,9 @@ def check(var: Var = None) -> None:
 def look_at_databases(settings: Settings) -> str:
     """Both databases answer and have the schema of this release."""
     with house_errors():
-        from coalition import bootstrap
+        from coalition.bootstrap.databases import databases
 
-        with bootstrap.databases(settings, attach=True) as opened:
+        with databases(settings, attach=True) as opened:
             strays = opened.stray_partitions()
     if strays:
         raise HouseRefused(f"rows lie in default partitions ({', '.join(strays)}); run `coalition migrate` more often")
@@ -118,9 +119,9 @@ def look_at_keys(settings: Settings) -> str:
     if not directory.exists():
         raise HouseRefused(f"{directory} does not exist; the first coalition serve makes it, or restore its backup")
     with house_errors():
-        from coalition import bootstrap
+        from coalition.bootstrap.strongroom import key_ring
 
-        bootstrap.key_ring(settings)
+        key_ring(settings)
     return str(directory)
 
 
@@ -132,17 +133,18 @@ def look_at_certificate(settings: Settings) -> str:
 
 def look_at_server(settings: Settings) -> str:
     """The server takes a connection over mutual TLS."""
-    with Connection(settings.listen, own_certificate(settings, OPERATOR)) as connection:
+    address = address_of(settings, SERVER, settings.listen)
+    with Connection(address, own_certificate(settings, OPERATOR)) as connection:
         connection.wait_until_ready(READY_SECONDS)
-    return settings.listen
+    return address
 
 
 @contextmanager
 def house_errors() -> Iterator[None]:
     """Turn the errors of rooms that the command line does not know into one that it prints."""
-    from coalition.bootstrap import HOUSE_ERRORS
+    from coalition.bootstrap.errors import HouseError
 
     try:
         yield
-    except HOUSE_ERRORS as error:
+    except HouseError as error:
         raise HouseRefused(str(error)) from error

@@ -12,6 +12,7 @@ import typer
 from google.protobuf.message import Message
 from rich.console import RenderableType
 
+from coalition.bootstrap.addresses import SERVER, SETTLEMENT, address_of
 from coalition.cli import money
 from coalition.cli.certificates import own_certificate
 from coalition.cli.output import console, print_json, to_json
@@ -37,13 +38,16 @@ class Session:
     @contextmanager
     def coalition(self, identity: str = OPERATOR) -> Iterator[Connection]:
         """The coalition's server, as --as or `identity`. Raises CertificateMissing."""
-        with self._connect(self.server or self.settings.listen, identity) as connection:
+        with self._connect(
+            self.server or address_of(self.settings, SERVER, self.settings.listen), identity
+        ) as connection:
             yield connection
 
     @contextmanager
     def settlement(self, identity: str = OPERATOR) -> Iterator[Connection]:
         """The settlement's server, as --as or `identity`. Raises CertificateMissing."""
-        with self._connect(self.server or self.settings.settlement_listen, identity) as connection:
+        address = self.server or address_of(self.settings, SETTLEMENT, self.settings.settlement_listen)
+        with self._connect(address, identity) as connection:
             yield connection
 
     def _connect(self, server: str, identity: str) -> Connection:

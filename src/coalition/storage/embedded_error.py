@@ -3,8 +3,10 @@
 They never carry a statement, a parameter or a row: only paths, versions, process ids and lines of the server's own log.
 """
 
+from coalition.domain.errors import CoalitionError
 
-class EmbeddedError(RuntimeError):
+
+class EmbeddedError(CoalitionError):
     """The embedded PostgreSQL cannot be started, stopped or found; the message holds the cure."""
 
 

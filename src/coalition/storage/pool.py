@@ -2,10 +2,9 @@
 
 from typing import Any, Final
 
-from psycopg.conninfo import make_conninfo
 from psycopg_pool import ConnectionPool
 
-from coalition.storage.connect import CONNECT_TIMEOUT_SECONDS, SESSION, Connection
+from coalition.storage.connect import Connection, session_conninfo
 
 WAIT_SECONDS: Final = 5.0  # below a till's patience of 8 s; then the call is answered DATABASE_UNAVAILABLE
 
@@ -15,10 +14,9 @@ def open_pool(dsn: str, *, size: int, application: str) -> ConnectionPool[Connec
 
     Opens nothing yet: the first loan does. Close it at the end.
     """
-    options = " ".join(f"-c {name}={value.replace(' ', chr(92) + ' ')}" for name, value in SESSION.items())
     settings: dict[str, Any] = {"autocommit": True}
     return ConnectionPool(
-        make_conninfo(dsn, options=options, application_name=application, connect_timeout=CONNECT_TIMEOUT_SECONDS),
+        session_conninfo(dsn, application),
         kwargs=settings,
         min_size=1,
         max_size=size,

@@ -16,7 +16,10 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 from grpc_status import rpc_status
 
-from coalition import bootstrap
+from coalition.bootstrap import house as rooms
+from coalition.bootstrap.clock import utc_now
+from coalition.bootstrap.identities import certificate, server_credentials
+from coalition.bootstrap.strongroom import notary
 from coalition.config import Settings, load_settings
 from coalition.followers.positions import PositionsFollower
 from coalition.storage.connect import connect
@@ -75,7 +78,7 @@ class Doors:
 
     def visitor(self, path: str = OPERATOR) -> Visitor:
         if path not in self._visitors:
-            files = bootstrap.certificate(self.settings, path)
+            files = certificate(self.settings, path)
             credentials = grpc.ssl_channel_credentials(
                 files.chain.read_bytes(), files.key.read_bytes(), files.cert.read_bytes()
             )
@@ -99,7 +102,7 @@ class Doors:
     def fold(self) -> None:
         """Let the positions follow the journal to its present end."""
         dsn = self.house.postgres.dsn("coalition_settlement", self.house.ledger)
-        PositionsFollower(lambda: connect(dsn), bootstrap.utc_now, time.sleep).catch_up()
+        PositionsFollower(lambda: connect(dsn), utc_now, time.sleep).catch_up()
 
     def close(self) -> None:
         self._closing.close()
@@ -113,10 +116,10 @@ def open_doors(postgres: EmbeddedPostgres, ring: KeyRing, directory: Path) -> It
         settings = load_settings(var=directory / f"var-{next(_places)}", listen="127.0.0.1:0")
         settings = settings.model_copy(update={"settlement_listen": "127.0.0.1:0"})
         app, keydb = (postgres.dsn("coalition_app", name) for name in (house.ledger, house.keydb))
-        main = bootstrap.house(settings, ring, app, keydb)
+        main = rooms.house(settings, ring, app, keydb)
         address = main.open()
         closing.callback(main.close)
-        credentials, seal = bootstrap.server_credentials(settings), bootstrap.notary(ring)
+        credentials, seal = server_credentials(settings), notary(ring)
         dsn = postgres.dsn("coalition_settlement", house.ledger)
         settlement = closing.enter_context(settlement_server(settings, dsn, credentials, seal))
         doors = Doors(settings, house, address, settlement.open())

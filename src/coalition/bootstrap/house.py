@@ -1,0 +1,130 @@
+"""The rooms of one server process, put together and handed their stores, clock, chance and keys.
+
+Works on databases that are migrated; starts no process and reads no environment.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
+from coalition.bootstrap.identities import path_parser, server_credentials
+from coalition.bootstrap.strongroom import notary
+from coalition.clearing.desk import Desk
+from coalition.config import Settings
+from coalition.membership.reception import Reception
+from coalition.programme.office import Office
+from coalition.server.audit_service import AuditService
+from coalition.server.front_door import FrontDoor
+from coalition.server.identity import Identities
+from coalition.server.member_service import MemberService
+from coalition.server.portal_service import PortalService
+from coalition.server.programme_service import ProgrammeService
+from coalition.server.programme_watch import ProgrammeWatch
+from coalition.server.request_ids import RequestIds
+from coalition.server.terminal import TerminalServicer
+from coalition.storage.acts import Acts
+from coalition.storage.audit_reads import AuditReads
+from coalition.storage.connect import connect
+from coalition.storage.keydb import KeyDatabase
+from coalition.storage.lease import Lease
+from coalition.storage.ledger import LedgerStore
+from coalition.storage.membership import MemberStore
+from coalition.storage.pool import open_pool
+from coalition.storage.portal_reads import PortalReads
+from coalition.storage.programme import lay_scheme, load
+from coalition.storage.programme_reads import ProgrammeReads
+from coalition.storage.programme_store import ProgrammeStore
+from coalition.storage.reads import WalletReads, read_epoch, read_programme
+from keys import KeyRing, WrappedKey
+
+POOL_SIZE: Final = 12  # threads that read or act at once; of the 120 connections of an embedded database
+KEYDB_POOL_SIZE: Final = 4
+DESK_THREADS: Final = 2  # one decides while the database writes the other's batch; the interpreter runs one at a time
+
+
+@dataclass(slots=True)
+class House:
+    """The rooms of one server process, put together; `open` their front door, `close` all."""
+
+    settings: Settings
+    desk: Desk
+    watch: ProgrammeWatch
+    front_door: FrontDoor
+    _closing: ExitStack
+
+    def open(self) -> str:
+        """Start the desk and serve; the address bound."""
+        self.desk.start()
+        self._closing.callback(self.desk.close)
+        return self.front_door.open()
+
+    def close(self) -> None:
+        """Drain: calls in the house are answered, then the desk, then the connections."""
+        self.front_door.close()
+        self._closing.close()
+
+
+def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> House:
+    """Furnish a server process on databases that are migrated and laid."""
+    closing = ExitStack()
+    pool = closing.enter_context(open_pool(app_dsn, size=POOL_SIZE, application="coalition server"))
+    keydb_pool = closing.enter_context(open_pool(keydb_dsn, size=KEYDB_POOL_SIZE, application="coalition server"))
+    lease: Lease = pool.connection
+    seal, business_date = notary(ring), business_date_in(settings.zone)
+    watch = ProgrammeWatch(lambda: read_programme(lease), lambda: read_epoch(lease))
+    lane_count = watch.current.scheme.lane_count
+    acts = Acts(lane_count, business_date, seal)
+    reads = WalletReads(lease, lane_count)
+    request_ids = RequestIds(reads, unix_milliseconds)
+    office = Office(ProgrammeStore(lease, acts), utc_now)
+    reception = Reception(
+        MemberStore(lease, acts, lane_count), ring, KeyDatabase(keydb_pool.connection, WrappedKey), utc_now, os.urandom
+    )
+    desk = Desk(
+        [LedgerStore(app_dsn, load, business_date, seal) for _ in range(DESK_THREADS)],
+        batch_max=settings.desk_batch_max,
+        queue_max=settings.desk_queue_max,
+        clock=time.monotonic,
+        pause=time.sleep,
+    )
+    stop = threading.Event()
+    watcher = threading.Thread(target=watch.run, args=(stop,), name="programme watch", daemon=True)
+    watcher.start()
+    closing.callback(watcher.join)
+    closing.callback(stop.set)
+
+    def servicers() -> Sequence[object]:
+        return (
+            TerminalServicer(desk, watch, reads, request_ids, ring.card_token, business_date),
+            ProgrammeService(office, ProgrammeReads(lease), watch, request_ids),
+            MemberService(reception, watch, request_ids),
+            AuditService(AuditReads(lease, lane_count, time.sleep), watch),
+            PortalService(PortalReads(lease), reads, watch),
+        )
+
+    identities = Identities(path_parser(settings.trust_domain), watch)
+    front_door = FrontDoor(servicers, server_credentials(settings), identities, settings.listen)
+    return House(settings, desk, watch, front_door, closing)
+
+
+def lay(settings: Settings, ring: KeyRing, dsn: str) -> bool:
+    """Lay the scheme on an empty ledger, or check that it is the one of the settings. Raises SchemeDiffers."""
+    now = utc_now()
+    with connect(dsn, "coalition lay") as connection:
+        return lay_scheme(
+            connection,
+            deployment_id=ring.deployment_id,
+            display_name=settings.display_name,
+            trust_domain=settings.trust_domain,
+            zone=settings.zone,
+            currency_code=settings.currency,
+            lane_count=settings.lane_count,
+            time=now,
+            business_date=business_date_in(settings.zone)(now),
+            first_label=settings.first_window,
+        )

@@ -1,0 +1,173 @@
+"""What `coalition serve` and `coalition follow` run, from the first signal handler to the exit code.
+
+Watches over its children: embedded databases, which come back when they die, and the settlement server. Answers no call
+and folds no batch itself: the house and the follower do.
+"""
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from coalition.bootstrap.addresses import SERVER, SETTLEMENT, announced, has_open_port
+from coalition.bootstrap.clock import utc_now
+from coalition.bootstrap.databases import Databases, databases
+from coalition.bootstrap.house import house, lay
+from coalition.bootstrap.identities import certificate
+from coalition.bootstrap.strongroom import key_ring
+from coalition.config import Settings, environment_of
+from coalition.domain.errors import Contention
+from coalition.followers.positions import PositionsFollower
+from coalition.log import set_up_log
+from coalition.storage import launch
+from coalition.storage.connect import Connection, connect
+from coalition.storage.schema import check_schema
+
+FIRST_IDENTITIES: Final = ("/server", "/op/admin")
+PARTITION_SECONDS: Final = 3600.0
+SUPERVISE_SECONDS: Final = 0.5
+CHILD_SECONDS: Final = 15.0
+GC_THRESHOLDS: Final = (50_000, 20, 20)
+
+log = structlog.get_logger(__name__)
+Say = Callable[[str], None]
+
+
+def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = True, say: Say = print) -> int:
+    """What `coalition serve` does: everything, until SIGTERM or SIGINT; the process's exit code.
+
+    Belongs to the main thread. `attach` joins the embedded databases of another `serve` process. Raises CoalitionError
+    when it cannot start.
+    """
+    set_up_log(settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with databases(settings, attach=attach) as opened:
+        ring = key_ring(settings)
+        lay(settings, ring, opened.dsn())
+        for identity in FIRST_IDENTITIES if opened.is_embedded else ():
+            certificate(settings, identity)
+        server = house(settings, ring, opened.dsn(), opened.keydb_dsn())
+        follower = threading.Thread(target=_follow, args=(opened.dsn(), stop), name="positions", daemon=True)
+        child: subprocess.Popen[bytes] | None = None
+        try:
+            tune_interpreter()
+            address = server.open()
+            with announced(settings, f"server-{os.getpid()}.json" if attach else SERVER, address):
+                if not attach:
+                    follower.start()
+                    child = _start_settlement(settings) if with_settlement else None
+                for line in what_to_type(settings, address, with_settlement=child is not None):
+                    say(line)
+                log.info("server_started", address=address)
+                _supervise(opened, stop, child)
+                say("stopping: calls in the house are answered first")
+        finally:
+            stop.set()
+            _end_child(child)
+            server.close()
+        log.info("server_stopped")
+    return 0
+
+
+def _supervise(opened: Databases, stop: threading.Event, child: subprocess.Popen[bytes] | None) -> None:
+    """The main thread's loop: embedded databases are its children and come back when they die."""
+    next_partitions = time.monotonic() + PARTITION_SECONDS
+    while not stop.wait(SUPERVISE_SECONDS):
+        opened.restart_dead()
+        if child is not None and child.poll() is not None:
+            log.error("settlement_server_ended", exit_code=child.returncode)
+            child = None
+        if opened.is_owner and time.monotonic() > next_partitions:
+            next_partitions = time.monotonic() + PARTITION_SECONDS
+            try:
+                opened.make_partitions()
+            except Contention as error:
+                log.warning("partitions_not_made", cause=str(error))
+
+
+def follow(settings: Settings) -> int:
+    """What `coalition follow` does: the positions follower as a process of its own, until SIGTERM or SIGINT.
+
+    Needs the ledger alone: no key ring, no certificate, and of a server named by URL no key database. Any number may
+    run beside each other and beside servers. Raises CoalitionError when it cannot start.
+    """
+    set_up_log(settings.log_level)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    opened = Databases(settings, attach=True)
+    if settings.is_embedded:
+        opened.open()
+    else:
+        check_schema(opened.dsn())
+    log.info("follower_started", follower="positions")
+    _follow(opened.dsn(), stop)
+    log.info("follower_stopped", follower="positions")
+    return 0
+
+
+def _follow(dsn: str, stop: threading.Event) -> None:
+    def open_connection() -> Connection:
+        return connect(dsn, "coalition positions")
+
+    PositionsFollower(open_connection, utc_now, time.sleep).run(stop)
+
+
+def _start_settlement(settings: Settings) -> subprocess.Popen[bytes]:
+    """HQ's own server as a child that dies with us (launch.py ties it to this thread, the main one)."""
+    (settings.var / SETTLEMENT).unlink(missing_ok=True)  # what a killed one left is not the new one's address
+    wrapped = [sys.executable, "-I", "-S", str(Path(launch.__file__)), str(os.getpid()), "-1", "-1"]
+    return subprocess.Popen(
+        [*wrapped, sys.executable, "-m", "settlement", "serve"],
+        env=environment_of(settings),
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is ours, and we stop it in our order
+    )
+
+
+def _end_child(child: subprocess.Popen[bytes] | None) -> None:
+    if child is None or child.poll() is not None:
+        return
+    child.send_signal(signal.SIGINT)
+    try:
+        child.wait(CHILD_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def tune_interpreter() -> None:
+    """Settle Python for serving: what is loaded now is never scanned again, what comes is scanned rarely.
+
+    The default collector runs every 700 new objects, which one call makes; cycles are rare here, so it may wait
+    (measured: a quarter of the desk's time at batches of 1,024).
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+def what_to_type(settings: Settings, address: str, *, with_settlement: bool) -> Iterator[str]:
+    """What a newcomer reads when the server is up."""
+    yield f"coalition serves terminals, headquarters, counters and auditors at {address} (mutual TLS)"
+    if with_settlement:
+        # It is starting now: with port 0 nobody knows the port yet.
+        port_is_open = has_open_port(settings.settlement_listen)
+        where = f"the address in {settings.var / SETTLEMENT}" if port_is_open else settings.settlement_listen
+        yield f"the settlement server answers headquarters at {where}"
+    yield f"certificates are in {settings.certificates_directory}; databases and keys below {settings.var}"
+    yield "in another shell, type for example:"
+    yield "  coalition participant list"
+    yield "  coalition participant add bakery --name 'Bakery' --role store"
+    yield "  coalition windows"
+    yield "Ctrl-C stops it; what was acknowledged stays"

@@ -1,0 +1,25 @@
+"""The key ring of this house and what seals with it. Holds no key material itself: `keys` does."""
+
+import os
+
+from coalition.audit.notary import BatchNotary
+from coalition.bootstrap.clock import utc_now
+from coalition.bootstrap.errors import strongroom_errors
+from coalition.config import Settings
+from coalition.domain.journal import Notary
+from keys import KeyRing, create_ring
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """The key ring; made when the directory holds none yet. Raises StrongroomRefused."""
+    directory = settings.keys_directory
+    with strongroom_errors():
+        if (directory / "ring.json").exists() or (directory.is_dir() and any(directory.iterdir())):
+            return KeyRing.load(directory)
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        return create_ring(directory, random=os.urandom, create_time=utc_now())
+
+
+def notary(ring: KeyRing) -> Notary:
+    """Seals batches with the ring's signing key."""
+    return BatchNotary(ring.sign_batch)
