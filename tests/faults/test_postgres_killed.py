@@ -59,3 +59,22 @@ def test_a_killed_key_database_comes_back_while_the_tills_go_on(site: Site, trad
         load.wait_for_more(10)
 
     assert all(note.answer is not None for note in load.notes)
+
+
+def test_a_killed_backend_of_the_desk_makes_postgresql_recover_and_loses_nothing(site: Site, trade: Trade):
+    """PostgreSQL throws everybody out and replays its WAL by itself; the batch under way is run again."""
+    before = balances(site, trade.cards)
+    server, postmaster = site.owner, site.database().pid
+    with Load(site, [server.address], trade.cards, patience_s=PATIENCE_SECONDS, seed=3) as load:
+        load.wait_for_more(100)
+        ((backend,),) = site.query(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'coalition desk' ORDER BY backend_start LIMIT 1"
+        )
+        os.kill(backend, signal.SIGKILL)
+        load.first_answer_to_a_call_sent_after(time.monotonic(), PATIENCE_SECONDS)
+        load.wait_for_more(100)
+    assert site.database().pid == postmaster
+    assert all(note.answer is not None for note in load.notes), "a client ran out of patience"
+    check_notes(site, server.address, load.notes)
+    check_balances(site, before, load.notes)
+    check_books(site)
