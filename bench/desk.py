@@ -4,13 +4,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from uuid import UUID
 
 from bench.figures import Figure, figure
-from bench.house import PRINCIPAL_MINOR, Seat, card_number, request_id
+from bench.house import PRINCIPAL_MINOR, Seat, card_number
 from coalition.clearing.batch import run_batch
 from coalition.clearing.desk import Desk
 from coalition.clearing.queue import Answer, Ticket
 from coalition.clearing.store import Store
+from coalition.client import new_request_id
 from coalition.domain.commands import Purchase, TopUp
 from coalition.domain.reasons import Reason
 
@@ -32,7 +34,7 @@ class Trade:
             store_id=seat.store_id,
             terminal_id=seat.terminal_id,
             actor=seat.path,
-            request_id=request_id(),
+            request_id=UUID(new_request_id()),
             amount_minor=self._draw.randint(100, 900),
             token=self._draw.choice(self._tokens),
         )
@@ -48,7 +50,7 @@ class Trade:
                     store_id=seat.store_id,
                     terminal_id=seat.terminal_id,
                     actor=seat.path,
-                    request_id=request_id(),
+                    request_id=UUID(new_request_id()),
                     amount_minor=PRINCIPAL_MINOR,
                     token=token,
                     issuer_id=seat.participant_id,

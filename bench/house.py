@@ -4,13 +4,10 @@ Participants, wallets and cards are copied in; the lots are sold by the desk its
 """
 
 import json
-import os
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 import psycopg
 
@@ -33,14 +30,6 @@ class Seat:
     store_id: int
     terminal_id: int
     path: str
-
-
-def request_id() -> UUID:
-    """A version 7 UUID of now."""
-    data = bytearray((time.time_ns() // 1_000_000).to_bytes(6, "big") + os.urandom(10))
-    data[6] = data[6] & 0x0F | 0x70
-    data[8] = data[8] & 0x3F | 0x80
-    return UUID(bytes=bytes(data))
 
 
 def card_number(index: int) -> str:

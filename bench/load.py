@@ -13,7 +13,8 @@ from typing import Any
 import grpc
 
 from bench.figures import Figure, figure
-from bench.house import card_number, request_id
+from bench.house import card_number
+from coalition.client import new_request_id
 from coalition.v1 import operations_pb2, terminal_pb2, terminal_pb2_grpc
 
 
@@ -120,7 +121,7 @@ class Clients:
 def purchase(draw: random.Random, members: int, terminal: Any = None) -> Any:
     """A purchase of a random card; amounts small enough that no card runs dry."""
     return operations_pb2.PurchaseRequest(
-        request_id=str(request_id()),
+        request_id=new_request_id(),
         terminal=terminal,
         card_number=card_number(draw.randrange(members)),
         amount_minor=draw.randint(100, 900),

@@ -2,8 +2,6 @@
 
 import itertools
 import json
-import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -12,6 +10,7 @@ from uuid import UUID
 
 import psycopg
 
+from coalition import client
 from coalition.audit.notary import BatchNotary
 from coalition.clearing.batch import Answer, run_batch
 from coalition.domain.commands import Command, Purchase, Refund, TopUp
@@ -38,12 +37,9 @@ AGREEMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 _databases = itertools.count(1)
 
 
-def new_request_id(age_ms: int = 0) -> UUID:
+def new_request_id() -> UUID:
     """A version 7 UUID of now."""
-    data = bytearray((time.time_ns() // 1_000_000 - age_ms).to_bytes(6, "big") + os.urandom(10))
-    data[6] = data[6] & 0x0F | 0x70
-    data[8] = data[8] & 0x3F | 0x80
-    return UUID(bytes=bytes(data))
+    return UUID(client.new_request_id())
 
 
 @dataclass
