@@ -4,6 +4,7 @@ import-linter (`make lint`) holds the doors between rooms; these tests read the 
 """
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,6 +114,14 @@ def test_the_domain_imports_the_standard_library_and_itself_only():
 def imports_of(node: ast.Import | ast.ImportFrom) -> list[str]:
     """Return the modules that this statement imports."""
     return [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+
+
+def test_a_command_of_the_month_loads_no_server_no_alembic_and_no_sqlalchemy():
+    """It is run by timers and in loops: these three took half of its time."""
+    code = "import sys, settlement.cli, coalition.bootstrap.settlement; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    assert set() == {"coalition.server", "grpc", "alembic", "sqlalchemy"} & set(ran.stdout.split())
 
 
 def test_imports_are_absolute():
