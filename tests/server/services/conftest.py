@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from coalition.storage.embedded import EmbeddedPostgres
 from keys import KeyRing, create_ring
 from tests.server.services.house import Doors, open_doors
 
@@ -16,6 +15,6 @@ def ring(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
 
 
 @pytest.fixture(scope="package")
-def doors(ledger_server: EmbeddedPostgres, ring: KeyRing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    with open_doors(ledger_server, ring, tmp_path_factory.mktemp("house")) as opened:
+def doors(ring: KeyRing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+    with open_doors(ring, tmp_path_factory.mktemp("house")) as opened:
         yield opened

@@ -23,7 +23,6 @@ from coalition.bootstrap.strongroom import notary
 from coalition.config import Settings, load_settings
 from coalition.followers.positions import PositionsFollower
 from coalition.storage.connect import connect
-from coalition.storage.embedded import EmbeddedPostgres
 from coalition.v1 import (
     audit_pb2_grpc,
     member_pb2_grpc,
@@ -37,6 +36,7 @@ from coalition.v1 import (
 )
 from keys import KeyRing
 from settlement.serve import settlement_server
+from tests.house import running_ledger_server
 from tests.offices import House, empty_house
 
 OPERATOR = "/op/admin"
@@ -109,18 +109,22 @@ class Doors:
 
 
 @contextmanager
-def open_doors(postgres: EmbeddedPostgres, ring: KeyRing, directory: Path) -> Iterator[Doors]:
-    """Both servers on a fresh ledger."""
+def open_doors(ring: KeyRing, directory: Path) -> Iterator[Doors]:
+    """Both servers on a fresh ledger.
+
+    In a PostgreSQL of their own: they stay connected long, and the databases of the session's one are templates, which
+    nobody may be connected to while they are copied.
+    """
     with ExitStack() as closing:
-        house = empty_house(postgres)
+        house = empty_house(closing.enter_context(running_ledger_server()))
         settings = load_settings(var=directory / f"var-{next(_places)}", listen="127.0.0.1:0")
         settings = settings.model_copy(update={"settlement_listen": "127.0.0.1:0"})
-        app, keydb = (postgres.dsn("coalition_app", name) for name in (house.ledger, house.keydb))
+        app, keydb = (house.postgres.dsn("coalition_app", name) for name in (house.ledger, house.keydb))
         main = rooms.house(settings, ring, app, keydb)
         address = main.open()
         closing.callback(main.close)
         credentials, seal = server_credentials(settings), notary(ring)
-        dsn = postgres.dsn("coalition_settlement", house.ledger)
+        dsn = house.postgres.dsn("coalition_settlement", house.ledger)
         settlement = closing.enter_context(settlement_server(settings, dsn, credentials, seal))
         doors = Doors(settings, house, address, settlement.open())
         closing.callback(doors.close)

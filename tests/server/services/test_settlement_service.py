@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from coalition.storage.embedded import EmbeddedPostgres
 from coalition.v1 import operations_pb2, settlement_pb2
 from coalition.v1.member_pb2 import EnrolMemberRequest, IssueCardRequest, LinkCardRequest, Profile
 from coalition.v1.settlement_pb2 import (
@@ -23,12 +22,12 @@ PATH = "/op/admin"
 
 
 @pytest.fixture(scope="module")
-def month(ledger_server: EmbeddedPostgres, ring: KeyRing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+def month(ring: KeyRing, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     """A ledger of its own, as its windows are closed here: A sold 1000 + 200, of which 300 was spent at C.
 
     A => C 250 + 50, C => H 1.80: the worked month of the design without its commission.
     """
-    with open_doors(ledger_server, ring, tmp_path_factory.mktemp("month")) as doors:
+    with open_doors(ring, tmp_path_factory.mktemp("month")) as doors:
         trading(doors, "a", "b", "c")
         counter = doors.visitor("/hq/a").member
         profile = Profile(name="Zoe", phone="+8613700000201")
