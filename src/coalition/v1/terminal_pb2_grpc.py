@@ -138,7 +138,8 @@ class TerminalServiceServicer:
     def SubmitBatch(self, request, context):
         """Posts up to 1000 operations in the order given, each on its own: one that is refused leaves the others alone, and
         its error is in its result. Idempotent by the request_id of each operation. The call itself fails only with the
-        errors of every call; send the same batch again then.
+        errors of every call and with QUEUE_FULL when the waiting room has no place for all of them: it takes a batch whole
+        or not at all, so after QUEUE_FULL none was posted. Send the same batch again then, after the delay it names.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -69,7 +69,8 @@ class TerminalServiceStub:
     SubmitBatch: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.SubmitBatchRequest, _terminal_pb2.SubmitBatchResponse]
     """Posts up to 1000 operations in the order given, each on its own: one that is refused leaves the others alone, and
     its error is in its result. Idempotent by the request_id of each operation. The call itself fails only with the
-    errors of every call; send the same batch again then.
+    errors of every call and with QUEUE_FULL when the waiting room has no place for all of them: it takes a batch whole
+    or not at all, so after QUEUE_FULL none was posted. Send the same batch again then, after the delay it names.
     """
     Stream: _grpc.StreamStreamMultiCallable[_terminal_pb2.StreamRequest, _terminal_pb2.StreamResponse]
     """Posts operations as they come; answers each as soon as it is durable, in the order they were sent. A refused
@@ -117,7 +118,8 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     SubmitBatch: _aio.UnaryUnaryMultiCallable[_terminal_pb2.SubmitBatchRequest, _terminal_pb2.SubmitBatchResponse]  # type: ignore[assignment]
     """Posts up to 1000 operations in the order given, each on its own: one that is refused leaves the others alone, and
     its error is in its result. Idempotent by the request_id of each operation. The call itself fails only with the
-    errors of every call; send the same batch again then.
+    errors of every call and with QUEUE_FULL when the waiting room has no place for all of them: it takes a batch whole
+    or not at all, so after QUEUE_FULL none was posted. Send the same batch again then, after the delay it names.
     """
     Stream: _aio.StreamStreamMultiCallable[_terminal_pb2.StreamRequest, _terminal_pb2.StreamResponse]  # type: ignore[assignment]
     """Posts operations as they come; answers each as soon as it is durable, in the order they were sent. A refused
@@ -198,7 +200,8 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.SubmitBatchResponse, _abc.Awaitable[_terminal_pb2.SubmitBatchResponse]]:
         """Posts up to 1000 operations in the order given, each on its own: one that is refused leaves the others alone, and
         its error is in its result. Idempotent by the request_id of each operation. The call itself fails only with the
-        errors of every call; send the same batch again then.
+        errors of every call and with QUEUE_FULL when the waiting room has no place for all of them: it takes a batch whole
+        or not at all, so after QUEUE_FULL none was posted. Send the same batch again then, after the delay it names.
         """
 
     @_abc_1.abstractmethod
