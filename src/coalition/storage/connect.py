@@ -38,8 +38,11 @@ NETWORK: Final = {
 # 40P01 deadlock, 55P03 lock timeout, 40001 serialization, 23505 a rival inserted the same key: run the same work again.
 RETRYABLE: Final = frozenset({"40P01", "55P03", "40001", "23505"})
 # 57P0x: the server is shutting down or was killed; 08xxx and no sqlstate at all: the connection is gone; 53xxx: it has
-# no room (disk, memory, connections) until a human or time makes some. All of them: send it again later.
-GONE: Final = frozenset({"57P01", "57P02", "57P03", "25P03"})
+# no room (disk, memory, connections) until a human or time makes some; 25006: a standby, or a primary that was demoted,
+# answers in its place. All of them: send it again later.
+GONE: Final = frozenset({"57P01", "57P02", "57P03", "25P03", "25006"})
+# Without an sqlstate too, but raised on this side, because of what was to be sent: sending it again changes nothing.
+OURS: Final = (psycopg.DataError, psycopg.ProgrammingError, psycopg.NotSupportedError)
 
 
 def connect(dsn: str, application: str = "coalition") -> Connection:
@@ -64,6 +67,8 @@ def translated(error: psycopg.Error) -> Exception:
     state = error.sqlstate
     if state in RETRYABLE:
         return Contention(f"the database asks to run this again ({state})")
+    if state is None and isinstance(error, OURS):
+        return error
     if state is None or state in GONE or state[:2] in {"08", "53"}:
         return StoreUnavailable(f"the database does not answer: {_first_line(error)}")
     return error

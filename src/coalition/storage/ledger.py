@@ -11,6 +11,7 @@ from typing import Final
 import psycopg
 from psycopg.pq import PipelineStatus
 
+from coalition.domain.errors import StoreUnavailable
 from coalition.domain.journal import Notary
 from coalition.domain.programme import Programme
 from coalition.storage import journal, ledger_statements
@@ -60,8 +61,12 @@ class LedgerStore:
             batch.commit()
             self._programme = batch.programme
         except psycopg.Error as error:
-            self._roll_back()
-            raise translated(error) from error
+            problem = translated(error)
+            if isinstance(problem, StoreUnavailable):
+                self.close()  # the next session may reach a server that answers
+            else:
+                self._roll_back()
+            raise problem from error
         except BaseException:
             self._roll_back()
             raise
@@ -74,13 +79,22 @@ class LedgerStore:
 
     def _session(self) -> tuple[Connection, Pipeline]:
         if self._connection is None or self._pipeline is None or self._connection.closed:
-            self._connection = connection = connect(self._dsn, "coalition desk")
+            self._connection, self._pipeline = self._open()
+        return self._connection, self._pipeline
+
+    def _open(self) -> tuple[Connection, Pipeline]:
+        """A session with all of its settings and statements, or none: preparing one may wait for a window's close."""
+        connection = connect(self._dsn, "coalition desk")
+        try:
             for setting in DESK_SESSION:
                 connection.execute(setting)
-            self._pipeline = Pipeline(connection)
+            pipeline = Pipeline(connection)
             for statement in PREPARED:
-                self._pipeline.prepare(statement)
-        return self._connection, self._pipeline
+                pipeline.prepare(statement)
+        except BaseException:
+            connection.close()
+            raise
+        return connection, pipeline
 
     def _roll_back(self) -> None:
         """Undo; a session that is in the middle of something, or broken, is dropped, which undoes too."""
