@@ -40,11 +40,12 @@ FROM transfers WHERE entry_id > %s AND entry_id < %s ORDER BY entry_id, leg
 
 
 class _Range(NamedTuple):
-    """Entries `after < entry_id < end`, and when their batches were written."""
+    """Entries `after < entry_id < end`, when their batches were written, and how many fewer they are than asked for."""
 
     after: int
     end: int
     times: dict[int, datetime]
+    missing: int
 
 
 class _Ahead(NamedTuple):
@@ -69,7 +70,10 @@ class AuditReads:
     def batches(self, first: int, last: int | None, limit: int) -> list[BatchRecord]:
         """The batches from number `first` to `last` (None: to the newest), `limit` at most. Raises FrontierStalled."""
         with leased_cursor(self._lease) as cursor:
-            return self._batches(cursor, first, self._up_to(cursor, first, last, limit), limit)
+            rows = self._batches(cursor, first, self._known(last), limit)
+            if len(rows) < limit and self._may_have_grown(last):
+                rows = self._batches(cursor, first, self._anew(cursor, last), limit)
+            return rows
 
     def entries(self, after: int, last: int | None, limit: int) -> list[JournalRecord]:
         """The entries behind `after` in batches up to `last` (None: to the newest), `limit` at most, in order.
@@ -77,9 +81,11 @@ class AuditReads:
         `after` is an entry_id, or a bound such as `number << NUMBER_SHIFT` minus 1. Raises FrontierStalled.
         """
         with leased_cursor(self._lease) as cursor:
-            first = number_of(after + 1)
-            up_to = self._up_to(cursor, first, last, limit)
+            up_to = self._known(last)
             asked = self._range(cursor, after, up_to, limit)
+            if (asked is None or asked.missing) and self._may_have_grown(last):
+                up_to = self._anew(cursor, last)
+                asked = self._range(cursor, after, up_to, limit)
             if asked is None:
                 return []
             rows = cursor.execute(ENTRIES, (self._lanes, asked.after, asked.end)).fetchall()
@@ -88,11 +94,18 @@ class AuditReads:
                 self._ahead = ()
             return [self._record(cursor, row, asked.times, legs) for row in rows]
 
-    def _up_to(self, cursor: Cursor, first: int, last: int | None, limit: int) -> int:
-        """The highest number that may be told; asks for the frontier only near the end of what is known of it."""
-        if first + limit > self._decided and (last is None or last > self._decided):
-            self._decided = max(self._decided, frontier(cursor.connection, sleep=self._sleep))
+    def _known(self, last: int | None) -> int:
+        """The highest number that may be told, without asking. Numbers have gaps: only a page tells if it is enough."""
         return self._decided if last is None else min(last, self._decided)
+
+    def _may_have_grown(self, last: int | None) -> bool:
+        """Whether more may be decided by now of what was asked for."""
+        return last is None or last > self._decided
+
+    def _anew(self, cursor: Cursor, last: int | None) -> int:
+        """The same as `_known`, once the frontier was asked; waits for the writers of this moment."""
+        self._decided = max(self._decided, frontier(cursor.connection, sleep=self._sleep))
+        return self._known(last)
 
     def _batches(self, cursor: Cursor, first: int, up_to: int, limit: int) -> list[BatchRecord]:
         return [BatchRecord(*row) for row in cursor.execute(BATCHES, (first, up_to, limit)).fetchall()]
@@ -110,7 +123,7 @@ class AuditReads:
             wanted -= taken
             if wanted == 0:
                 break
-        return _Range(after, end, times) if times else None
+        return _Range(after, end, times, wanted) if times else None
 
     def _legs(self, cursor: Cursor, asked: _Range, up_to: int, limit: int) -> dict[int, list[TransferRecord]]:
         for ahead in self._ahead:
