@@ -85,6 +85,33 @@ def test_a_duplicate_within_one_batch_is_answered_in_memory(house: House) -> Non
     assert [(119_300,)] == house.query("SELECT balance_minor FROM wallets")
 
 
+def test_each_repetition_in_one_batch_is_judged_by_its_own_body(house: House) -> None:
+    """Another body under a request_id must not cost the honest repetition behind it its answer."""
+    token = house.funded_card()
+    first = house.purchase("cafe", token, 3_000)
+    other = house.purchase("cafe", token, 4_000, first.request_id)
+    told = accepted(house.run(first)[0])
+
+    refused, again = house.run(other, first)
+
+    assert isinstance(refused, Refused)
+    assert Reason.REQUEST_ID_REUSED == refused.reason
+    assert told.again() == again
+
+
+def test_a_lot_that_is_sold_and_spent_in_one_batch_is_closed(house: House) -> None:
+    """Closed lots are found by nobody but refunds of them."""
+    token = house.new_card()
+    purchase = house.purchase("a", token, 5_000)
+
+    house.run(house.top_up("a", token, 5_000), purchase)
+
+    assert [(0, False)] == house.query("SELECT face, is_open FROM lots")
+    accepted(house.run(house.refund("a", purchase.request_id, 2_000))[0])
+    assert [(2_000, True)] == house.query("SELECT face, is_open FROM lots")
+    house.check_books()
+
+
 def test_later_commands_of_a_batch_see_the_earlier_ones(house: House) -> None:
     """Top-up, purchase, refund of it and an overdraft in one batch, in arrival order."""
     token = house.new_card()

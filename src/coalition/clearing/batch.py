@@ -33,19 +33,17 @@ def run_batch(store: Store, commands: Sequence[Command]) -> list[Answer]:
     with store.batch() as batch:
         prefetched = batch.prefetch(list(first.values()))
         prefetched.books.names_originals = any(isinstance(command, FollowUp) for command in commands)
-        answers: dict[Key, Answer] = {}
+        answers: dict[Key, Outcome] = {}
         entries: list[Entry] = []
         touched: dict[int, Wallet] = {}
         for key, command in first.items():
-            known = prefetched.stored.get(key)
-            if known is not None:
-                answers[key] = _stored_answer(command, known)
+            if key in prefetched.stored:
                 continue
             entry, outcome = _decided(command, prefetched, len(entries), touched)
             entries.append(entry)
             answers[key] = outcome
         batch.write(prefetched, entries, list(touched.values()))
-    return _in_order(commands, first, answers)
+    return _in_order(commands, first, answers, prefetched.stored)
 
 
 def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict[int, Wallet]) -> tuple[Entry, Outcome]:
@@ -177,16 +175,25 @@ def _stored_answer(command: Command, known: Stored) -> Answer:
     return known.outcome
 
 
-def _in_order(commands: Sequence[Command], first: dict[Key, Command], answers: dict[Key, Answer]) -> list[Answer]:
-    """One answer a command; the second and later ones of a request_id in this batch are replays."""
+def _in_order(
+    commands: Sequence[Command],
+    first: dict[Key, Command],
+    decided: dict[Key, Outcome],
+    stored: Mapping[Key, Stored],
+) -> list[Answer]:
+    """One answer a command, judged by its own body; the second and later ones of a request_id here are replays."""
     told: set[Key] = set()
     result: list[Answer] = []
     for command in commands:
         key = (command.participant_id, command.request_id)
-        answer = answers[key]
-        if key in told and not isinstance(answer, Refused):
-            same = command.body_hash == first[key].body_hash
-            answer = answer.again() if same else Refused(Reason.REQUEST_ID_REUSED, field="request_id")
+        outcome = decided.get(key)
+        if outcome is None:
+            result.append(_stored_answer(command, stored[key]))
+        elif key not in told:
+            result.append(outcome)
+        elif command.body_hash == first[key].body_hash:
+            result.append(outcome.again())
+        else:
+            result.append(Refused(Reason.REQUEST_ID_REUSED, field="request_id"))
         told.add(key)
-        result.append(answer)
     return result

@@ -66,8 +66,11 @@ WHERE l.lane = new.lane AND l.lot_id = new.lot_id
 INSERT_LOTS: Final = """
 INSERT INTO lots (lane, lot_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id, terms_version, bonus_expiry,
     face_sold, principal_sold, face, principal, is_open)
-SELECT *, true FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::integer[], %s::integer[], %s::integer[],
+SELECT *, new.face > 0
+FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::integer[], %s::integer[], %s::integer[],
     %s::integer[], %s::integer[], %s::date[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+    AS new (lane, lot_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id, terms_version, bonus_expiry,
+        face_sold, principal_sold, face, principal)
 """
 PREPARED: Final = (
     RESOLVE,
