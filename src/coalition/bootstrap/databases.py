@@ -69,9 +69,10 @@ class Databases:
         settings.var.mkdir(parents=True, exist_ok=True)
         ledger = EmbeddedPostgres(settings.var.resolve(), "ledger")
         keydb = EmbeddedPostgres(settings.var.resolve(), "keydb", settings=KEYDB_SETTINGS)
-        self._owned = [ledger, keydb]
-        for instance in self._owned:
+        for instance in (ledger, keydb):
             instance.start()
+            # Ours from here on: of a house that another process serves we close nothing and remove no attach file.
+            self._owned.append(instance)
         by_name = {"ledger": ledger, "keydb": keydb}
         self._dsn = lambda name, role: by_name[name].dsn(role)
         write_attach_file(settings.var, self._owned)

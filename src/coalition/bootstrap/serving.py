@@ -6,6 +6,7 @@ and folds no batch itself: the house and the follower do.
 
 import gc
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,7 +167,9 @@ def what_to_type(settings: Settings, address: str, *, with_settlement: bool) -> 
         where = f"the address in {settings.var / SETTLEMENT}" if port_is_open else settings.settlement_listen
         yield f"the settlement server answers headquarters at {where}"
     yield f"certificates are in {settings.certificates_directory}; databases and keys below {settings.var}"
-    yield "in another shell, type for example:"
+    yield "in another shell, in this directory, type for example:"
+    if shutil.which("coalition") is None:
+        yield f"  . {os.path.relpath(sys.prefix)}/bin/activate"
     yield "  coalition participant list"
     yield "  coalition participant add bakery --name 'Bakery' --role store"
     yield "  coalition windows"
