@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import typer
 from rich import box
@@ -25,7 +25,7 @@ from coalition.storage import positions as folded
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection, connect
 from settlement import closing, netting, report
-from settlement.errors import NothingToDo
+from settlement.errors import NeedsHuman, NothingToDo
 from settlement.multilateral import major
 from settlement.status import Status
 from settlement.status import status as read_status
@@ -39,7 +39,7 @@ app = typer.Typer(
     name="settlement",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_show_locals=False,
+    pretty_exceptions_enable=False,
     help="""The month of the coalition: close a window, net it, report it.
 
     A month takes three commands, in this order:
@@ -53,6 +53,7 @@ app = typer.Typer(
     Each may be run again: what is done stays done. Exit codes: 0 done, 2 nothing to do, 1 a human is needed.""",
 )
 
+LabelText = TypeVar("LabelText", str, str | None)
 Calendar = Annotated[str, typer.Option(help="Code of the settlement calendar.")]
 Label = Annotated[str, typer.Argument(help="Label of the window, such as 2017-01.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a sentence.")]
@@ -129,6 +130,7 @@ def close(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Close a window and open the next: takes milliseconds, while the tills go on."""
+    calendar, label = named(calendar, label)
     with job(database_url) as work, told(as_json):
         closed = closing.close(
             work.connection,
@@ -155,6 +157,7 @@ def close(
 @app.command()
 def net(label: Label, calendar: Calendar = "monthly", as_json: Json = False, database_url: DatabaseUrl = None) -> None:
     """Net a closed window: check every claim against the journal, store and post one position for each participant."""
+    calendar, label = named(calendar, label)
     with job(database_url) as work, told(as_json):
         done = netting.net(work.connection, work.follower, calendar, label, notary=notary())
         say(
@@ -184,8 +187,12 @@ def report_command(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Write the report of a netted window: positions, bilateral claims, every participant's lines, and a picture."""
+    calendar, label = named(calendar, label)
     with job(database_url) as work, told(as_json):
-        written = report.write(work.connection, calendar, label, out)
+        try:
+            written = report.write(work.connection, calendar, label, out)
+        except OSError as error:
+            raise NeedsHuman(f"--out {out} cannot be written: {error.strerror}") from error
         say(
             as_json,
             {"directory": str(written.directory), "files": written.files, "manifest_sha256": written.manifest_sha256},
@@ -206,6 +213,9 @@ def status_command(
     if as_json:
         typer.echo(json.dumps(status_facts(current), sort_keys=True))
         return
+    if not current.windows:
+        typer.echo("no such windows")
+        return
     console = Console()
     console.print(status_table(current))
     console.print(
@@ -221,6 +231,12 @@ def serve_command() -> None:
     from settlement.serve import serve  # noqa: PLC0415 - the same: it opens the front door's libraries
 
     raise typer.Exit(serve(load_settings()))
+
+
+def named(calendar: str, label: LabelText) -> tuple[str, LabelText]:
+    """Calendar and label of a window, which may be written as receipts name it: monthly/2017-01."""
+    before, slash, after = (label or "").partition("/")
+    return (before, after) if slash else (calendar, label)
 
 
 @contextmanager

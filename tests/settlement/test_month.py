@@ -370,6 +370,18 @@ def test_commands_end_with_0_done_2_nothing_to_do_1_human_needed(ledger: Ledger,
     assert "host=" not in printed.err
 
 
+def test_a_window_may_be_named_as_receipts_name_it_and_a_bad_directory_is_told(ledger: Ledger, tmp_path: Path, capsys):
+    """A person copies monthly/2017-01 from a screen, and errs about files; neither ends in a traceback."""
+    netted(ledger)
+    database = ["--database-url", ledger.dsn()]
+    file = tmp_path / "file"
+    file.touch()
+
+    assert 0 == cli.main(["report", "monthly/2017-01", "--out", str(tmp_path / "january"), *database])
+    assert 1 == cli.main(["report", "2017-01", "--out", str(file), *database])
+    assert f"--out {file} cannot be written: Not a directory" in capsys.readouterr().err
+
+
 def test_help_names_the_three_commands_of_a_month():
     done = subprocess.run(
         [sys.executable, "-m", "settlement", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
