@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from coalition.cli.money import format_amount
-from coalition.cli.refusals import NEXT_STEPS
+from coalition.cli.refusals import NEXT_STEPS, PATTERNS
+from coalition.cli.windows import named
 from coalition.domain.reasons import Reason
 from tests.house import House, new_id
 
@@ -263,6 +264,9 @@ def test_another_identity_has_other_rights(coalition, card):
         ("participant", "add", "x", "--role", "king"),
         ("participant", "list", "--field", "colour"),
         ("participant", "list", "--as", "king/arthur"),
+        ("participant", "list", "--as", "hq"),
+        ("participant", "list", "--server", "localhost"),
+        ("certificate", "t/cafe/main"),
         ("member", "show", "x", "--purpose", "curiosity"),
         ("nonsense",),
     ],
@@ -310,6 +314,29 @@ def test_every_next_step_belongs_to_a_reason_of_the_service():
     assert set(NEXT_STEPS) <= {reason.name for reason in Reason}
 
 
+def test_a_malformed_code_is_explained_in_words(coalition):
+    """A person who typed a capital letter is not shown a regular expression."""
+    refused = coalition("participant", "add", "Cafe")
+
+    assert 1 == refused.code
+    assert "field code: write a-z, 0-9 and -" in refused.err
+    assert "regex" not in refused.err
+
+
+def test_every_pattern_put_into_words_is_one_of_the_protos():
+    """Words for a pattern that was changed are never shown."""
+    protos = "".join(file.read_text() for file in Path("protos/coalition/v1").glob("*.proto")).replace("\\\\", "\\")
+
+    assert set() == {pattern for pattern in PATTERNS if f'"{pattern}"' not in protos}
+
+
+def test_a_window_may_be_named_as_it_is_printed():
+    """What `coalition windows` shows can be copied into --window; the calendar in it is the one that counts."""
+    assert ("monthly", "2017-01") == named("monthly", "2017-01")
+    assert ("weekly", "2017-W05") == named("monthly", "weekly/2017-W05")
+    assert ("monthly", "") == named("monthly", "")
+
+
 @pytest.mark.parametrize(
     "command",
     [
@@ -329,9 +356,10 @@ def test_every_command_explains_itself(run, command):
 
 
 def test_the_manual_shows_the_amounts_it_promises(run):
-    """Its examples of amounts are what commands print."""
+    """Its examples of amounts are what commands print; it fits into a terminal."""
     told = run("help")
 
     assert 0 == told.code
+    assert max(len(line) for line in told.out.splitlines()) <= 80
     for minor in (30000, 120000):
         assert format_amount(minor, "CNY").removesuffix(" CNY") in told.out

@@ -3,6 +3,8 @@
 import time
 from typing import Final
 
+import typer
+
 from coalition.client import CertificateMissing, ClientCertificate, certificate_folder
 from coalition.client.certificate import CERTIFICATE
 from coalition.config import Settings
@@ -10,6 +12,25 @@ from coalition.config import Settings
 AUTHORITY_KEY: Final = "authority.key"
 RENEW_SECONDS: Final = 30 * 86_400
 """Age at which a development certificate, which lives 90 days, is renewed when it is used."""
+
+IDENTITIES: Final = {
+    "op": "op/NAME",
+    "hq": "hq/PARTICIPANT",
+    "t": "t/PARTICIPANT/STORE/TERMINAL",
+    "ts": "ts/PARTICIPANT-OR-CHAIN/NAME",
+    "aud": "aud/FIRM",
+    "mg": "mg/NAME",
+}
+
+
+def read_identity(text: str) -> str:
+    """An identity as people write it, without slashes around it; what is none ends the command with exit code 2."""
+    identity = text.strip("/")
+    role, *names = identity.split("/")
+    form = IDENTITIES.get(role, "")
+    if not form or len(names) != form.count("/") or not all(names):
+        raise typer.BadParameter(f"an identity is one of {', '.join(IDENTITIES.values())}; see coalition help")
+    return identity
 
 
 def own_certificate(settings: Settings, identity: str) -> ClientCertificate:

@@ -8,13 +8,14 @@ from typing import Annotated
 import typer
 
 from coalition.bootstrap.addresses import SERVER, address_of
-from coalition.cli.certificates import issue, own_certificate
+from coalition.cli.certificates import issue, own_certificate, read_identity
 from coalition.cli.output import console
 from coalition.cli.session import OPERATOR
 from coalition.client import CertificateMissing, Connection, ServerUnreachable, certificate_folder
 from coalition.config import Settings, load_settings
 
 READY_SECONDS = 5.0
+SERVER_IDENTITY = "server"
 
 Var = Annotated[
     Path | None,
@@ -77,6 +78,7 @@ def certificate(
     development, not for production.
     """
     settings = load_settings(var=var)
+    identity = identity if identity.strip("/") == SERVER_IDENTITY else read_identity(identity)
     issue(settings, identity)
     typer.echo(str(certificate_folder(settings.certificates_directory, identity)))
 
@@ -90,7 +92,7 @@ def check(var: Var = None) -> None:
         ("certificate", look_at_certificate),
         ("server", look_at_server),
     ]
-    typer.echo(f"settings     ok: var {settings.var}, currency {settings.currency}, zone {settings.zone}")
+    typer.echo(f"settings     ok: below {settings.var}, currency {settings.currency}, zone {settings.zone}")
     trouble = False
     for name, look in looks:
         try:

@@ -27,10 +27,19 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table; a column whose name begins with ">" is aligned to the right."""
+    """A table; a column whose name begins with ">" is aligned to the right.
+
+    In a narrow terminal words are folded, so that nothing is lost; amounts and what a row is known by are not.
+    """
     made = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for column in columns:
-        made.add_column(column.removeprefix(">"), justify="right" if column.startswith(">") else "left")
+    for place, column in enumerate(columns):
+        is_amount = column.startswith(">")
+        made.add_column(
+            column.removeprefix(">"),
+            justify="right" if is_amount else "left",
+            no_wrap=is_amount or place == 0,
+            overflow="fold",
+        )
     for row in rows:
         made.add_row(*row)
     return made

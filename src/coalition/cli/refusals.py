@@ -28,7 +28,9 @@ NEXT_STEPS: Final = {
     "PARTICIPANT_EXISTS": "coalition participant list",
     "STORE_UNKNOWN": "coalition store list",
     "STORE_EXISTS": "coalition store list",
-    "TERMINAL_UNKNOWN": "coalition terminal list, then: coalition terminal add PARTICIPANT STORE CODE",
+    "TERMINAL_UNKNOWN": "--at and --as name who is registered, see coalition terminal list and coalition participant "
+    "list; a new one: coalition terminal add PARTICIPANT STORE CODE",
+    "TERMINAL_SUSPENDED": "headquarters may let it back in: coalition terminal resume TILL",
     "TERMINAL_EXISTS": "coalition terminal list",
     "TERMINAL_OF_OTHER_STORE": "let --at name the terminal of the identity given by --as",
     "AGREEMENT_UNKNOWN": "coalition agreement list",
@@ -41,6 +43,16 @@ NEXT_STEPS: Final = {
     "REQUEST_ID_TOO_OLD": "check the clock of this machine; leave --request-id out for a new operation",
 }
 
+# The patterns of the protos, as a person would say them; a pattern that is not here is shown as it is.
+PATTERNS: Final = {
+    "^[a-z0-9][a-z0-9-]{0,62}$": "write a-z, 0-9 and -, at most 63 of them, no - first",
+    "^(chain:)?[a-z0-9][a-z0-9-]{0,62}$": "write a participant's code, or chain: and the code of a chain",
+    "^\\+[1-9][0-9]{6,14}$": "write + and the country code, such as +8613800138000",
+    "^[0-9]{12,22}$": "write 12 to 22 digits",
+    "^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$": "write a version 7 UUID",
+}
+PATTERN_SENTENCE: Final = "does not match regex pattern"
+
 
 def show_refusal(refusal: CallRefused) -> None:
     """Say on standard error what was refused, why, and what to do next."""
@@ -50,13 +62,20 @@ def show_refusal(refusal: CallRefused) -> None:
         out.print(refusal.message)
     for violation in refusal.fields:
         # A sentence that was said already is not said again for the field.
-        expects = "" if violation.description == refusal.message else f": {violation.description}"
+        expects = "" if violation.description == refusal.message else f": {expectation(violation.description)}"
         out.print(f"  field {violation.field}{expects}")
     for name, value in sorted(refusal.metadata.items()):
         if name not in HIDDEN_FACTS:
             out.print(f"  {fact_text(name, value)}")
     if refusal.reason in NEXT_STEPS:
         out.print(f"next: {NEXT_STEPS[refusal.reason]}")
+
+
+def expectation(description: str) -> str:
+    """What a field has to be, in words where the service names a pattern."""
+    if not description.startswith(PATTERN_SENTENCE):
+        return description
+    return PATTERNS.get(description.removeprefix(PATTERN_SENTENCE).strip().strip("`"), description)
 
 
 def fact_text(name: str, value: str) -> str:

@@ -14,7 +14,7 @@ from rich.console import RenderableType
 
 from coalition.bootstrap.addresses import SERVER, SETTLEMENT, address_of
 from coalition.cli import money
-from coalition.cli.certificates import own_certificate
+from coalition.cli.certificates import own_certificate, read_identity
 from coalition.cli.output import console, print_json, to_json
 from coalition.client import Connection
 from coalition.config import Settings, load_settings
@@ -77,6 +77,13 @@ class Session:
         out = console()
         for line in lines:
             out.print(line, soft_wrap=isinstance(line, str))
+
+
+def read_server(text: str | None) -> str | None:
+    """The address of --server; without a port it would be looked for at 443."""
+    if text is not None and not text.rpartition(":")[2].isdecimal():
+        raise typer.BadParameter("--server is HOST:PORT, such as 127.0.0.1:7443")
+    return text
 
 
 def found(facts: Any, field: str) -> list[Any]:
@@ -153,7 +160,8 @@ def client_command(function: Callable[..., None]) -> Callable[..., None]:
         *, identity: str | None, server: str | None, as_json: bool, field: str | None, **arguments: Any
     ) -> None:
         settings = load_settings()
-        function(Session(identity and identity.strip("/"), server, as_json, field, settings), **arguments)
+        session = Session(read_identity(identity) if identity else None, read_server(server), as_json, field, settings)
+        function(session, **arguments)
 
     # What typer reads instead of the Session.
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

@@ -148,7 +148,7 @@ def entries(
                     format_number(row.amount_minor),
                     format_number(row.balance_change_minor),
                     format_number(row.balance_minor) if row.reason == "ACCEPTED" else "",
-                    "/".join(filter(None, (row.participant, row.store, row.terminal))),
+                    "/".join(filter(None, (row.store, row.terminal))),
                     row.sale_reference,
                 )
                 for row in rows

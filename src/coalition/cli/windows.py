@@ -56,6 +56,7 @@ def positions(session: Session, window: Label = "", calendar: Calendar = "monthl
     """Show what each participant has to receive and to send in a window so far. All positions add up to zero."""
     answers: list[ListPositionsResponse] = []
     rows: list[Position] = []
+    calendar, window = named(calendar, window)
     request = ListPositionsRequest(calendar=calendar, label=window, page_size=1000)
     with session.settlement() as connection:
         while True:
@@ -98,6 +99,7 @@ def claims(
     ] = "",
 ) -> None:
     """List who owes whom in a window, and what for."""
+    calendar, window = named(calendar, window)
     with session.settlement() as connection:
         request = ListClaimsRequest(calendar=calendar, label=window, participant=participant)
         rows = list(pages(connection, connection.settlement.ListClaims, request, "claims"))
@@ -126,6 +128,12 @@ def closing_line(lag_batches: int, rows: Sequence[Position]) -> str:
     if len(rows) == 1:
         return state
     return f"sum of the net positions {format_number(sum(row.net_position_minor for row in rows))}; {state}"
+
+
+def named(calendar: str, window: str) -> tuple[str, str]:
+    """Calendar and label of --window, which may be written as `coalition windows` prints it: monthly/2017-01."""
+    before, slash, label = window.partition("/")
+    return (before, label) if slash else (calendar, window)
 
 
 def name_of(window: Window) -> str:
