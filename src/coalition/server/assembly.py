@@ -151,7 +151,10 @@ def build(
     try:
         port = server.add_secure_port(listen, tls(credentials))
     except RuntimeError as error:
-        raise AddressTaken(f"setting listen: {listen} cannot be bound; is another server running there?") from error
+        raise AddressTaken(
+            f"{listen} cannot be bound; is another server running there? Choose other addresses by COALITION_LISTEN "
+            "and COALITION_SETTLEMENT_LISTEN"
+        ) from error
     return Server(server, gate, port, health, names)
 
 
