@@ -142,7 +142,7 @@ def verdict_panel(verdict: Verdict, story: Story) -> Panel:
     surprises = story.takings.surprises
     if story.is_sound:
         return Panel(
-            f"[bold green]EQUAL[/] for every participant, to the fen: {verdict.entries:,} operations and "
+            f"[bold green]EQUAL[/] for every participant, to the cent: {verdict.entries:,} operations and "
             f"{verdict.positions:,} positions computed again from the exported journal",
             title="independent recomputation",
             border_style="green",
