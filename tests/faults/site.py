@@ -16,11 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from coalition.bootstrap.identities import certificate
 from coalition.bootstrap.strongroom import key_ring
 from coalition.client import ClientCertificate, Connection, RetryPolicy
 from coalition.config import PREFIX, Settings, load_settings
+from coalition.domain.ids import lane_of_request
 from coalition.storage import launch
 from coalition.storage.attach import ATTACH_FILE, AttachInfo
 from coalition.storage.connect import connect
@@ -167,6 +169,19 @@ class Site:
                 (token,),
             )
             assert locked.rowcount == 1
+            yield
+
+    @contextmanager
+    def blocked_claim(self, request_id: str, participant: str) -> Iterator[None]:
+        """Somebody else is about to claim the request, and gives it up in the end."""
+        with connect(self.dsn(), "test") as connection, connection.transaction(force_rollback=True):
+            ((lanes, participant_id),) = connection.execute(
+                "SELECT lane_count, participant_id FROM scheme, participants WHERE code = %s", (participant,)
+            ).fetchall()
+            connection.execute(
+                "INSERT INTO requests (lane, request_id, participant_id, body_hash) VALUES (%s, %s, %s, '')",
+                (lane_of_request(UUID(request_id), lanes), request_id, participant_id),
+            )
             yield
 
     def database_log(self, name: str = "ledger") -> str:
