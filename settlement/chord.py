@@ -210,17 +210,11 @@ def labels(
         reach = circle.radius + 80
         heights = svg.spread([y for y, _, _ in wanted], LABEL_GAP, circle.y - reach, circle.y + reach)
         for height, (_, key, middle) in zip(heights, wanted, strict=True):
-            x = circle.x + side * label_reach(circle, height)
-            drawn.append(
-                svg.line(
-                    [
-                        circle.point(middle, circle.radius + ARC_WIDTH + 2),
-                        circle.point(middle, circle.radius + ARC_WIDTH + 9),
-                        (x - side * 5, height),
-                    ],
-                    "#b8b2a7",
-                )
-            )
+            bend = circle.point(middle, circle.radius + ARC_WIDTH + 9)
+            # Never nearer to the middle than its line bends: the line would run through the words.
+            x = circle.x + side * max(label_reach(circle, height), side * (bend[0] - circle.x) + 6)
+            start = circle.point(middle, circle.radius + ARC_WIDTH + 2)
+            drawn.append(svg.line([start, bend, (x - side * 5, height)], "#b8b2a7"))
             drawn.append(svg.text(x, height - 4, svg.shortened(titles[key], 22), size=13, anchor=anchor, bold=True))
             for below, words, total in ((9, "owes", owes), (21, "is owed", owed)):
                 amount = f"{words} {major(total.get(key, 0), grouped=True)}"
