@@ -168,8 +168,9 @@ def what_to_type(settings: Settings, address: str, *, with_settlement: bool) -> 
         yield f"the settlement server answers headquarters at {where}"
     yield f"certificates are in {settings.certificates_directory}; databases and keys below {settings.var}"
     yield "in another shell, in this directory, type for example:"
-    if shutil.which("coalition") is None:
-        yield f"  . {os.path.relpath(sys.prefix)}/bin/activate"
+    activate = Path(sys.prefix) / "bin" / "activate"
+    if shutil.which("coalition") is None and activate.exists():
+        yield f"  . {os.path.relpath(activate)}"
     yield "  coalition participant list"
     yield "  coalition participant add bakery --name 'Bakery' --role store"
     yield "  coalition windows"

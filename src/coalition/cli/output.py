@@ -29,10 +29,14 @@ def console(*, stderr: bool = False) -> Console:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     """A table; a column whose name begins with ">" is aligned to the right.
 
-    In a narrow terminal words are folded, so that nothing is lost; amounts and what a row is known by are not.
+    In a narrow terminal words are folded, so that nothing is lost; amounts and what a row is known by are not. A column
+    in which no row has anything is left out.
     """
+    cells = [list(row) for row in rows]
+    shown = [place for place in range(len(columns)) if not cells or any(row[place] for row in cells)]
     made = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for place, column in enumerate(columns):
+    for place in shown:
+        column = columns[place]
         is_amount = column.startswith(">")
         made.add_column(
             column.removeprefix(">"),
@@ -40,8 +44,8 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
             no_wrap=is_amount or place == 0,
             overflow="fold",
         )
-    for row in rows:
-        made.add_row(*row)
+    for row in cells:
+        made.add_row(*(row[place] for place in shown))
     return made
 
 

@@ -138,13 +138,13 @@ def entries(
         rows,
         table(
             f"{len(rows)} entries, {session.settings.currency}",
-            ("entry", "time, UTC", "kind", "outcome", ">amount", ">change", ">balance", "at", "reference"),
+            ("entry", "time, UTC", "kind", "declined for", ">amount", ">change", ">balance", "at", "reference"),
             (
                 (
                     str(row.entry_id),
                     time_text(row.post_time),
                     enum_name(row, "kind"),
-                    row.reason,
+                    "" if row.reason == "ACCEPTED" else row.reason,
                     format_number(row.amount_minor),
                     format_number(row.balance_change_minor),
                     format_number(row.balance_minor) if row.reason == "ACCEPTED" else "",
