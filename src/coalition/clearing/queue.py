@@ -74,7 +74,10 @@ class FairQueue:
                     line = self._lines[ticket.command.actor] = deque()
                 line.append(ticket)
             self._size += len(tickets)
-            if self._size >= self._wanted if self._lingering else not self._batches or self._size >= self._overlap_from:
+            if self._lingering:
+                if self._size >= self._wanted:
+                    self._changed.notify_all()  # the one that lingers among them
+            elif not self._batches or self._size >= self._overlap_from:
                 self._changed.notify()
 
     def take(self, most: int) -> list[Ticket]:
@@ -84,12 +87,16 @@ class FairQueue:
         """
         with self._changed:
             while True:
-                if self._size and (not self._batches or self._size >= self._overlap_from):
+                if self._lingering:
+                    pass  # what waits is the other thread's, which gathers it
+                elif self._size and (not self._batches or self._size >= self._overlap_from):
                     self._linger()
                     taken = self._pick(most)
                     if taken:
                         self._batches += 1
                         self._wanted = len(taken) // 2 if len(taken) >= BUSY_FROM else 0
+                        if self._size >= self._overlap_from or (self._closed and not self._size):
+                            self._changed.notify()  # it left the queue alone while we lingered
                         return taken
                 elif not self._size:
                     if self._closed:
@@ -117,7 +124,7 @@ class FairQueue:
 
     def _linger(self) -> None:
         """While the house is busy, let half of what the last batch had come together first: fewer, larger batches."""
-        if self._size < self._wanted and not self._closed and not self._lingering:
+        if self._size < self._wanted and not self._closed:
             self._lingering = True
             self._changed.wait_for(lambda: self._size >= self._wanted or self._closed, self._linger_seconds)
             self._lingering = False
