@@ -57,7 +57,8 @@ GRANT USAGE ON SEQUENCE journal_number TO coalition_app, coalition_settlement;
 
 -- The programme. Agreements are never changed, they get new versions. `lock_only` is a column that nobody writes: an
 -- UPDATE right on it is what SELECT ... FOR SHARE of an open window asks for.
-GRANT INSERT, UPDATE ON participants, stores, terminals, calendars TO coalition_app;
+GRANT INSERT ON participants, stores, terminals, calendars TO coalition_app;
+GRANT UPDATE (state) ON participants, stores, terminals TO coalition_app;
 GRANT INSERT ON agreements, agreement_versions, scheme, windows TO coalition_app;
 GRANT UPDATE (epoch) ON config_epoch TO coalition_app, coalition_settlement;
 GRANT UPDATE (lock_only) ON windows TO coalition_app;

@@ -53,6 +53,7 @@ FIELDS: list[tuple[str, dict[str, Any], Reason, str]] = [
     ("letters for a card number", {"card_number": "card"}, Reason.FIELD_INVALID, "card_number"),
     ("an over-long card number", {"card_number": "9" * 23}, Reason.FIELD_INVALID, "card_number"),
     ("an over-long reference", {"sale_reference": "x" * 65}, Reason.FIELD_INVALID, "sale_reference"),
+    ("a reference no database takes", {"sale_reference": "a\x00b"}, Reason.FIELD_INVALID, "sale_reference"),
     (
         "a terminal code with blanks",
         {"terminal": TerminalRef(participant="a b", store="main", terminal="t")},

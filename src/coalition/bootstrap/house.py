@@ -33,6 +33,7 @@ from coalition.storage.connect import connect
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.lease import Lease
 from coalition.storage.ledger import LedgerStore
+from coalition.storage.ledger_batch import Pointers
 from coalition.storage.membership import MemberStore
 from coalition.storage.pool import open_pool
 from coalition.storage.portal_reads import PortalReads
@@ -85,8 +86,9 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
     reception = Reception(
         MemberStore(lease, acts, lane_count), ring, KeyDatabase(keydb_pool.connection, WrappedKey), utc_now, os.urandom
     )
+    pointers: Pointers = {}
     desk = Desk(
-        [LedgerStore(app_dsn, load, business_date, seal) for _ in range(DESK_THREADS)],
+        [LedgerStore(app_dsn, load, business_date, seal, pointers) for _ in range(DESK_THREADS)],
         batch_max=settings.desk_batch_max,
         queue_max=settings.desk_queue_max,
         clock=time.monotonic,

@@ -16,7 +16,7 @@ from coalition.domain.journal import Notary
 from coalition.domain.programme import Programme
 from coalition.storage import journal, ledger_statements
 from coalition.storage.connect import Connection, connect, translated
-from coalition.storage.ledger_batch import BusinessDate, LedgerBatch, Pointers
+from coalition.storage.ledger_batch import BusinessDate, LedgerBatch, Pointer, Pointers
 from coalition.storage.pipeline import Pipeline
 
 DESK_SESSION: Final = (
@@ -27,15 +27,23 @@ DESK_SESSION: Final = (
     "SET enable_bitmapscan = off",
 )
 PREPARED: Final = (*journal.PREPARED, *ledger_statements.PREPARED, "BEGIN", "COMMIT")
+KNOWN_CARDS: Final = "SELECT token, lane, wallet_id, card_id FROM credentials WHERE wallet_id IS NOT NULL LIMIT %s"
 POINTERS_MAX: Final = 250_000  # about 50 MB; a store that meets more cards forgets them all and begins again
 
 Loader = Callable[[Connection], Programme]
 
 
 class LedgerStore:
-    """Opens batches, one at a time. Used by one thread."""
+    """Opens batches, one at a time. Used by one thread; stores of one desk may share `pointers`."""
 
-    def __init__(self, dsn: str, load: Loader, business_date: BusinessDate, notary: Notary) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        load: Loader,
+        business_date: BusinessDate,
+        notary: Notary,
+        pointers: Pointers | None = None,
+    ) -> None:
         self._dsn = dsn
         self._load = load
         self._business_date = business_date
@@ -43,7 +51,7 @@ class LedgerStore:
         self._connection: Connection | None = None
         self._pipeline: Pipeline | None = None
         self._programme: Programme | None = None
-        self._pointers: Pointers = {}
+        self._pointers: Pointers = {} if pointers is None else pointers
 
     @contextmanager
     def batch(self) -> Iterator[LedgerBatch]:
@@ -52,6 +60,7 @@ class LedgerStore:
             connection, pipeline = self._session()
             if self._programme is None:
                 self._programme = self._load(connection)
+                self._learn_cards(connection)
             if len(self._pointers) > POINTERS_MAX:
                 self._pointers.clear()
             batch = LedgerBatch(
@@ -95,6 +104,12 @@ class LedgerStore:
             connection.close()
             raise
         return connection, pipeline
+
+    def _learn_cards(self, connection: Connection) -> None:
+        """Learn where the cards lead before the first customer waits for it; half of what the memory holds."""
+        if not self._pointers:
+            known = connection.execute(KNOWN_CARDS, (POINTERS_MAX // 2,))
+            self._pointers.update({token: Pointer(*where) for token, *where in known})
 
     def _roll_back(self) -> None:
         """Undo; a session that is in the middle of something, or broken, is dropped, which undoes too."""

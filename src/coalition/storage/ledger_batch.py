@@ -61,7 +61,7 @@ class Pointer(NamedTuple):
     card_id: int
 
 
-Pointers: TypeAlias = "dict[bytes, Pointer]"
+Pointers: TypeAlias = dict[bytes, Pointer]
 
 
 class Named(NamedTuple):
@@ -112,8 +112,7 @@ class LedgerBatch:
         tokens = {token for command in commands if (token := getattr(command, "token", None)) is not None}
         pipeline.execute("BEGIN")
         claimed = pipeline.execute(CLAIM, claim)
-        named = self._resolve(tokens, [command for command in commands if isinstance(command, Refund)])
-        pointers = {token: self._pointers[token] for token in tokens if token in self._pointers}
+        pointers, named = self._resolve(tokens, [command for command in commands if isinstance(command, Refund)])
         locked = self._lock(pointers, named)
         pipeline.run()
         stored = self._stored(claim) if claimed.rowcount < len(commands) else {}
@@ -143,10 +142,14 @@ class LedgerBatch:
         if not self._wrote:
             self._connection.execute("COMMIT")
 
-    def _resolve(self, tokens: set[bytes], refunds: Sequence[Refund]) -> list[Named]:
-        """Learn where unknown credentials lead and what the refunds name; nothing where all is known."""
+    def _resolve(self, tokens: set[bytes], refunds: Sequence[Refund]) -> tuple[Pointers, list[Named]]:
+        """Where the credentials lead and what the refunds name; no round trip where all is known.
+
+        The memory is shared with the desk's other thread, which may forget it all any time: keep what was found.
+        """
         pipeline = self._pipeline
-        unknown = [token for token in tokens if token not in self._pointers]
+        pointers = {token: pointer for token in tokens if (pointer := self._pointers.get(token)) is not None}
+        unknown = tokens - pointers.keys()
         resolved = pipeline.execute(RESOLVE, (byte_strings(unknown),)) if unknown else None
         answers: list[Answer] = []
         by_request = [(r.participant_id, r.original_request_id) for r in refunds if r.original_request_id is not None]
@@ -159,12 +162,14 @@ class LedgerBatch:
             lanes = whole_numbers(map(lane_of_entry, by_entry))
             answers.append(pipeline.execute(ORIGINALS_BY_ENTRY, (lanes, whole_numbers(by_entry))))
         if resolved is None and not answers:
-            return []
+            return pointers, []
         pipeline.run()
         if resolved is not None:
             for token, lane, wallet_id, card_id in resolved.rows():
-                self._pointers[token] = Pointer(lane, wallet_id, card_id)
-        return [_named(row) for answer in answers for row in answer.rows()]
+                pointers[token] = Pointer(lane, wallet_id, card_id)
+                if wallet_id is not None:  # one that is not may be linked any time: not worth remembering
+                    self._pointers[token] = pointers[token]
+        return pointers, [_named(row) for answer in answers for row in answer.rows()]
 
     def _lock(self, pointers: Pointers, named: Sequence[Named]) -> Locked:
         """Queue the locks and what is read under them, then the number: after the last lock."""
@@ -222,10 +227,10 @@ class LedgerBatch:
         then taken anew, because it must come after the last lock; the unused one stays a gap.
         """
         rows, (number, time) = locked.windows.rows(), locked.number.row()
-        for _ in range(WINDOW_TRIES):
+        for tries_left in range(WINDOW_TRIES, -1, -1):
             if rows and rows[0][2] != self.programme.epoch:
                 self.programme = self._load(self._connection)
-            if set(self.programme.calendars.values()) <= {row[0] for row in rows}:
+            if not tries_left or set(self.programme.calendars.values()) <= {row[0] for row in rows}:
                 break
             again = self._pipeline.execute(OPEN_WINDOWS)
             taken = self._pipeline.execute(TAKE_NUMBER)
@@ -246,8 +251,6 @@ class LedgerBatch:
                 raise Contention("a card moved to another wallet since it was read")
             if card.wallet_id is not None and card.wallet_id not in books.wallets:
                 raise LedgerBroken(f"card {card.card_id} leads to wallet {card.wallet_id}, which is not there")
-            if card.wallet_id is None:
-                del self._pointers[token]  # it may be linked any time: not worth remembering
             books.cards[token] = card
         for original, card_id, _ in named:
             if card_id in cards:

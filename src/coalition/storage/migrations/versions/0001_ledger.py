@@ -296,7 +296,8 @@ GRANT SELECT ON ALL TABLES IN SCHEMA public TO coalition_app, coalition_settleme
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO coalition_app, coalition_settlement;
 GRANT INSERT ON {JOURNAL_TABLES} TO coalition_app, coalition_settlement;
 GRANT USAGE ON SEQUENCE journal_number TO coalition_app, coalition_settlement;
-GRANT INSERT, UPDATE ON participants, stores, terminals, calendars TO coalition_app;
+GRANT INSERT ON participants, stores, terminals, calendars TO coalition_app;
+GRANT UPDATE (state) ON participants, stores, terminals TO coalition_app;
 GRANT INSERT ON agreements, agreement_versions, scheme, windows TO coalition_app;
 GRANT UPDATE (epoch) ON config_epoch TO coalition_app, coalition_settlement;
 GRANT UPDATE (lock_only) ON windows TO coalition_app;
