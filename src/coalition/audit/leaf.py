@@ -21,29 +21,42 @@ _LEAF: Final = struct.Struct(">BBq16sI32s32s16s32s")
 
 
 def payload(entry: Entry) -> bytes:
-    """The entry's own bytes: its answer, a line feed, then signed 64-bit big endian numbers.
+    """The entry's own bytes: its answer, a line feed, signed 64-bit big endian numbers, then the sale's reference.
 
-    entry, kind, reason, participant, wallet, amount, original, business date (days, 1 is 0001-01-01), count of
-    transfers, count of allocations; per transfer debit, credit, amount, code, window, unit; per allocation lot, place,
-    face, principal, agreement, its version. 0 stands for what an entry does not have.
+    The numbers: entry, kind, reason, participant, store, terminal, wallet, card, amount, original, agreement, its
+    version, business date (days, 1 is 0001-01-01), time of the sale (microseconds since 1970, UTC), count of transfers,
+    count of allocations; per transfer debit, credit, amount, code, window, unit; per allocation lot, place, face,
+    principal, agreement, its version, original. 0 stands for what an entry does not have. The reference is UTF-8.
     """
     numbers: list[int] = [
         entry.entry_id,
         entry.kind,
         entry.reason,
         entry.participant_id,
+        entry.store_id or 0,
+        entry.terminal_id or 0,
         entry.wallet_id or 0,
+        entry.card_id or 0,
         entry.amount_minor,
         entry.original_entry_id or 0,
+        entry.agreement_id or 0,
+        entry.agreement_version or 0,
         entry.business_date.toordinal(),
+        _micros(entry.occurred_time) if entry.occurred_time else 0,
         len(entry.transfers),
         len(entry.allocations),
     ]
     for debit, credit, amount, code, window, unit in entry.transfers:
         numbers += (debit, credit, amount, code, window or 0, unit)
-    for lot, place, face, principal, agreement, version, _ in entry.allocations:
-        numbers += (lot, place, face, principal, agreement or 0, version or 0)
-    return b"%b\n%b" % (entry.answer, struct.pack(f">{len(numbers)}q", *numbers))
+    for lot, place, face, principal, agreement, version, original in entry.allocations:
+        numbers += (lot, place, face, principal, agreement or 0, version or 0, original or 0)
+    reference = (entry.sale_reference or "").encode()
+    return b"%b\n%b%b" % (entry.answer, struct.pack(f">{len(numbers)}q", *numbers), reference)
+
+
+def _micros(moment: datetime) -> int:
+    delta = moment - EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 @lru_cache(maxsize=4096)
@@ -53,8 +66,7 @@ def _actor_hash(actor: str) -> bytes:
 
 def leaves(time: datetime, entries: Sequence[Entry]) -> list[bytes]:
     """The leaf hash of every entry of a batch, in the batch's order."""
-    delta = time - EPOCH
-    time_us = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    time_us = _micros(time)
     return [
         leaf_hash(
             _LEAF.pack(
