@@ -334,7 +334,7 @@ def test_who_joins_later_does_not_change_an_old_report(ledger: Ledger, tmp_path:
 
 def test_a_name_that_looks_like_a_formula_is_disarmed(ledger: Ledger, tmp_path: Path):
     """Head office opens positions.csv in a spreadsheet; a merchant chooses its own display name."""
-    with ledger.connect("coalition_app") as office:
+    with ledger.connect("coalition") as office:
         office.execute("UPDATE participants SET display_name = '=HYPERLINK(\"x\")' WHERE participant_id = 4")
     netted(ledger)
     with ledger.connect() as connection:
