@@ -257,7 +257,7 @@ def test_a_batch_large_enough_to_be_copied_writes_the_same_rows(house: House) ->
         ]
         return house.run(*commands)
 
-    for count in (3, 60):
+    for count in (3, 300):
         assert [Reason.ACCEPTED] * count == reasons(named(count))
 
     rows = house.query("SELECT DISTINCT sale_reference, actor, octet_length(leaf) FROM entries WHERE kind = 2")

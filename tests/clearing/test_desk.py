@@ -253,61 +253,6 @@ def test_a_broken_connection_neither_loses_nor_doubles(house: House, step: str, 
     house.check_books()
 
 
-def test_only_a_busy_house_lets_others_join_a_batch(house: House) -> None:
-    """With more behind a crowd, a batch waits a little for company; after a pause a lone command never does."""
-    sink, queue = Collector(), FairQueue(1000, linger_seconds=60)
-    tickets = tickets_for([house.purchase("a", number.to_bytes(32, "big"), 1) for number in range(1, 99)], sink)
-    queue.put(tickets[:61])
-    queue.done(queue.take(60))
-    taken: list[list[Ticket]] = []
-
-    def take_in_a_thread() -> threading.Thread:
-        taker = threading.Thread(target=lambda: taken.append(queue.take(60)))
-        taker.start()
-        taker.join(0.2)
-        return taker
-
-    waiting = take_in_a_thread()
-    assert [] == taken
-    queue.put(tickets[61:97])
-    waiting.join(30)
-    assert [tickets[60:97]] == taken
-
-    queue.done(tickets[60:97])
-    idle = take_in_a_thread()
-    queue.put(tickets[97:])
-    idle.join(30)
-    assert [tickets[97]] == taken[1]
-
-
-def test_the_other_thread_does_not_take_what_one_is_gathering(house: House) -> None:
-    """Both wake when a batch is over; were the second to take at once, nothing would ever come together."""
-    sink, queue = Collector(), FairQueue(1000, linger_seconds=60)
-    tickets = tickets_for([house.purchase("a", number.to_bytes(32, "big"), 1) for number in range(1, 92)], sink)
-    queue.put(tickets[:60])
-    under_way = queue.take(60)
-    taken: list[list[Ticket]] = []
-    queue.put(tickets[60:61])
-    takers = [threading.Thread(target=lambda: taken.append(queue.take(60)), daemon=True) for _ in range(2)]
-    for taker in takers:
-        taker.start()
-        taker.join(0.1)
-    queue.done(under_way)
-    takers[0].join(0.2)
-    assert [] == taken
-
-    queue.put(tickets[61:])
-    takers[0].join(0.5)
-    takers[1].join(0.5)
-    assert [tickets[60:]] == taken
-
-    queue.close()
-    queue.done(tickets[60:])
-    for taker in takers:
-        taker.join(5)
-    assert [tickets[60:], []] == taken
-
-
 def test_two_threads_of_a_desk_keep_each_stream_in_order(house: House) -> None:
     """Streams of many wallets, batches under way at once: entries of a stream are numbered as they were put."""
     tokens, sink = [house.funded_card() for _ in range(6)], Collector()

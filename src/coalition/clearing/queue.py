@@ -17,9 +17,6 @@ from coalition.domain.reasons import Reason
 
 OVERLAP_FROM: Final = 256
 """So many must wait before a second batch begins beside one that is under way: small ones are better kept together."""
-BUSY_FROM: Final = 16
-"""After a batch of this many, more are on their way; below it nobody ever waits for a timer."""
-LINGER_SECONDS: Final = 0.01
 
 Answer = Outcome | Exception
 
@@ -48,17 +45,14 @@ class Ticket:
 class FairQueue:
     """Holds at most `bound` tickets. Any thread may put; the desk's threads take, and say when they are done."""
 
-    def __init__(self, bound: int, *, overlap_from: int = OVERLAP_FROM, linger_seconds: float = LINGER_SECONDS) -> None:
+    def __init__(self, bound: int, *, overlap_from: int = OVERLAP_FROM) -> None:
         self._bound = bound
         self._overlap_from = overlap_from
-        self._linger_seconds = linger_seconds
         self._lines: OrderedDict[str, deque[Ticket]] = OrderedDict()
         self._size = 0
         self._batches = 0
         self._busy: set[Hashable] = set()
         self._closed = False
-        self._wanted = 0
-        self._lingering = False
         self._changed = threading.Condition()
 
     def put(self, tickets: Sequence[Ticket]) -> None:
@@ -74,10 +68,7 @@ class FairQueue:
                     line = self._lines[ticket.command.actor] = deque()
                 line.append(ticket)
             self._size += len(tickets)
-            if self._lingering:
-                if self._size >= self._wanted:
-                    self._changed.notify_all()  # the one that lingers among them
-            elif not self._batches or self._size >= self._overlap_from:
+            if not self._batches or self._size >= self._overlap_from:
                 self._changed.notify()
 
     def take(self, most: int) -> list[Ticket]:
@@ -87,21 +78,13 @@ class FairQueue:
         """
         with self._changed:
             while True:
-                if self._lingering:
-                    pass  # what waits is the other thread's, which gathers it
-                elif self._size and (not self._batches or self._size >= self._overlap_from):
-                    self._linger()
+                if self._size and (not self._batches or self._size >= self._overlap_from):
                     taken = self._pick(most)
                     if taken:
                         self._batches += 1
-                        self._wanted = len(taken) // 2 if len(taken) >= BUSY_FROM else 0
-                        if self._size >= self._overlap_from or (self._closed and not self._size):
-                            self._changed.notify()  # it left the queue alone while we lingered
                         return taken
-                elif not self._size:
-                    if self._closed:
-                        return []
-                    self._wanted = 0  # nobody waited when we came: the house is not busy
+                elif not self._size and self._closed:
+                    return []
                 self._changed.wait()
 
     def done(self, tickets: Sequence[Ticket]) -> None:
@@ -121,13 +104,6 @@ class FairQueue:
 
     def __len__(self) -> int:
         return self._size
-
-    def _linger(self) -> None:
-        """While the house is busy, let half of what the last batch had come together first: fewer, larger batches."""
-        if self._size < self._wanted and not self._closed:
-            self._lingering = True
-            self._changed.wait_for(lambda: self._size >= self._wanted or self._closed, self._linger_seconds)
-            self._lingering = False
 
     def _pick(self, most: int) -> list[Ticket]:
         """Serve the lines in turn; what another batch holds up goes back to the head of its line."""

@@ -60,9 +60,9 @@ COPY_ALLOCATIONS: Final = """
 COPY allocations (lane, entry_id, lot_id, place, face, principal, agreement_id, agreement_version, original_entry_id)
 FROM STDIN
 """
-# From this many entries on, COPY's three round trips cost less than what unnest costs more a row (measured at 7 legs an
-# entry: 320 against 351 us of both sides an entry at 16, 178 against 224 at 64; 7,000 legs take 10 against 25 ms).
-COPY_FROM: Final = 12
+# From this many entries on a batch goes by COPY (7,000 legs take 10 ms, unnested 25). Smaller ones would gain too, but
+# every round trip of a busy server's desk waits for its turn at the interpreter, and COPY needs three more.
+COPY_FROM: Final = 256
 
 INSERT_ALLOCATIONS: Final = """
 INSERT INTO allocations (lane, entry_id, lot_id, place, face, principal, agreement_id, agreement_version,
