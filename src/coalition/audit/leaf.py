@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from coalition.audit.merkle import leaf_hash
-from coalition.domain.journal import EPOCH, Entry
+from coalition.domain.journal import Entry, micros_of
 
 VERSION: Final = 1
 TYPE_JOURNAL: Final = 1
@@ -42,7 +42,7 @@ def payload(entry: Entry) -> bytes:
         entry.agreement_id or 0,
         entry.agreement_version or 0,
         entry.business_date.toordinal(),
-        _micros(entry.occurred_time) if entry.occurred_time else 0,
+        micros_of(entry.occurred_time) if entry.occurred_time else 0,
         len(entry.transfers),
         len(entry.allocations),
     ]
@@ -54,11 +54,6 @@ def payload(entry: Entry) -> bytes:
     return b"%b\n%b%b" % (entry.answer, struct.pack(f">{len(numbers)}q", *numbers), reference)
 
 
-def _micros(moment: datetime) -> int:
-    delta = moment - EPOCH
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
-
-
 @lru_cache(maxsize=4096)
 def _actor_hash(actor: str) -> bytes:
     return hashlib.sha256(actor.encode()).digest()
@@ -66,7 +61,7 @@ def _actor_hash(actor: str) -> bytes:
 
 def leaves(time: datetime, entries: Sequence[Entry]) -> list[bytes]:
     """The leaf hash of every entry of a batch, in the batch's order."""
-    time_us = _micros(time)
+    time_us = micros_of(time)
     return [
         leaf_hash(
             _LEAF.pack(

@@ -107,8 +107,7 @@ class Outcome(NamedTuple):
 
     def to_answer(self) -> bytes:
         """The stored form: a JSON array whose order is fixed (fields are only ever appended)."""
-        delta = self.post_time - EPOCH
-        micros = (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+        micros = micros_of(self.post_time)
         facts = json.dumps(dict(self.facts), sort_keys=True, separators=(",", ":")) if self.facts else "{}"
         labels = _labels_json(self.window_labels)
         return (
@@ -147,6 +146,12 @@ class Outcome(NamedTuple):
 def _labels_json(labels: tuple[str, ...]) -> str:
     """The same few windows all month."""
     return json.dumps(labels, separators=(",", ":"))
+
+
+def micros_of(moment: datetime) -> int:
+    """Microseconds since 1970, UTC; integers throughout."""
+    delta = moment - EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 def _from_micros(micros: int) -> datetime:
