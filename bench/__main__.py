@@ -22,15 +22,16 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from bench.desk import Trade, desk_alone, one_transaction_per_purchase, sell_lots
+from bench.desk import Trade, sell_lots, through
 from bench.figures import Figure, figure, median_figure
 from bench.house import SHOPS, Seat, add_trade
 from bench.load import Clients
 from coalition.bootstrap.clock import business_date_in
-from coalition.bootstrap.house import DESK_THREADS
 from coalition.bootstrap.identities import certificate
-from coalition.bootstrap.serving import tune_interpreter
+from coalition.bootstrap.interpreter import tune_interpreter
 from coalition.bootstrap.strongroom import key_ring, notary
+from coalition.bootstrap.workers import Workers
+from coalition.clearing.desk import Desk
 from coalition.config import load_settings
 from coalition.storage.connect import connect
 from coalition.storage.embedded import read_attach_file
@@ -41,6 +42,7 @@ from coalition.v1 import operations_pb2
 LATEST: Final = Path(__file__).parent / "latest.json"
 START_SECONDS: Final = 60.0
 SETTLE_SECONDS: Final = 2.0
+DESK_WORK: Final = 12 * 1024
 BATCH_CLIENTS: Final = 4
 BATCH_SIZE: Final = 500
 STREAM_CLIENTS: Final = 8
@@ -101,29 +103,34 @@ class Bench:
             def say(what: str) -> None:
                 progress.update(steps, description=what)
 
-            figures = self._desk(address, say)
+            figures = uvloop.run(self._desks(say))
             self._settle()
             with self._echo() as echo:
                 uvloop.run(self._calls(figures, address, echo, say))
         return figures
 
-    def _desk(self, address: str, say: Callable[[str], None]) -> dict[str, Figure]:  # noqa: ARG002
-        stores = [self._store() for _ in range(16)]
+    async def _desks(self, say: Callable[[str], None]) -> dict[str, Figure]:
+        """The same desk three times: as a server has it, and one transaction a purchase on 1 and on 16 connections."""
+        workers = Workers(self._settings)
         trade = self._trade(seed=2)
         tune_interpreter()
         gathered: dict[str, list[Figure]] = {}
-        for number in range(self._rounds + 1):  # the first round warms up
-            say(f"desk, round {number} of {self._rounds}")
-            measured = [
-                durable_commit(self._dsn("owner"), 200),
-                one_transaction_per_purchase("one_transaction_per_purchase", stores[:1], trade, 600),
-                one_transaction_per_purchase("one_transaction_per_purchase_16", stores, trade, 150),
-                desk_alone("desk_1024", stores[:DESK_THREADS], trade, 1024, 12),
-            ]
-            for each in measured if number else ():
-                gathered.setdefault(each.name, []).append(each)
-        for store in stores:
-            store.close()
+
+        def desk(count: int, batch_max: int) -> Desk:
+            return Desk(workers.open, count, batch_max=batch_max, queue_max=DESK_WORK, clock=time.monotonic)
+
+        async with desk(1, 1) as one, desk(16, 1) as sixteen, desk(self._settings.desk_workers, 1024) as real:
+            for number in range(self._rounds + 1):  # the first round warms up
+                say(f"desk, round {number} of {self._rounds}")
+                measured = [
+                    durable_commit(self._dsn("owner"), 200),
+                    await through(one, "one_transaction_per_purchase", trade, 800),
+                    await through(sixteen, "one_transaction_per_purchase_16", trade, 2400),
+                    await through(real, "desk_1024", trade, DESK_WORK),
+                ]
+                for each in measured if number else ():
+                    gathered.setdefault(each.name, []).append(each)
+        workers.close()
         return {name: median_figure(rounds) for name, rounds in gathered.items()}
 
     async def _calls(self, figures: dict[str, Figure], address: str, echo: str, say: Callable[[str], None]) -> None:

@@ -1,7 +1,7 @@
-"""The desk without gRPC: large batches, and its own baseline of one transaction a purchase."""
+"""The desk without gRPC: fed with purchases by its own queue, answered by its own worker processes."""
 
+import asyncio
 import random
-import threading
 import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
@@ -75,7 +75,7 @@ class Tally:
         self._missing = expected
         self._last = time.perf_counter()
         self.latencies: list[float] = []
-        self.complete = threading.Event()
+        self.complete = asyncio.Event()
 
     def deliver(self, answers: Sequence[tuple[Ticket, Answer]]) -> None:
         _accepted([answer for _, answer in answers])
@@ -87,38 +87,14 @@ class Tally:
             self.complete.set()
 
 
-def desk_alone(name: str, stores: Sequence[Store], trade: Trade, size: int, batches: int) -> Figure:
-    """The desk as a server has it, fed at once with purchases that were made beforehand; batches of `size`."""
-    tally = Tally(size * batches)
-    work = [Ticket(trade.purchase(), tally) for _ in range(size * batches)]
-    desk = Desk(stores, batch_max=size, queue_max=len(work), clock=time.monotonic, pause=time.sleep)
+async def through(desk: Desk, name: str, trade: Trade, count: int) -> Figure:
+    """An open desk, fed at once with `count` purchases made beforehand. Latencies are from answer to answer."""
+    tally = Tally(count)
+    work = [Ticket(trade.purchase(), tally) for _ in range(count)]
     started = time.perf_counter()
     desk.submit(work)
-    desk.start()
-    tally.complete.wait()
-    seconds = time.perf_counter() - started
-    desk.close()
-    return figure(name, len(work), seconds, tally.latencies)
-
-
-def one_transaction_per_purchase(name: str, stores: Sequence[Store], trade: Trade, each: int) -> Figure:
-    """The same desk with bound 1: a transaction a purchase, on as many connections as stores."""
-    work = [[trade.purchase() for _ in range(each)] for _ in stores]
-    latencies: list[float] = []
-
-    def run(store: Store, commands: Sequence[Purchase]) -> None:
-        for command in commands:
-            before = time.perf_counter()
-            _accepted(run_batch(store, [command]))
-            latencies.append(time.perf_counter() - before)
-
-    threads = [threading.Thread(target=run, args=pair) for pair in zip(stores, work, strict=True)]
-    started = time.perf_counter()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return figure(name, each * len(stores), time.perf_counter() - started, latencies)
+    await tally.complete.wait()
+    return figure(name, count, time.perf_counter() - started, tally.latencies)
 
 
 def _accepted(answers: Sequence[object]) -> None:

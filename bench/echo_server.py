@@ -14,7 +14,7 @@ from typing import Any
 from coalition.bootstrap.databases import databases
 from coalition.bootstrap.house import house
 from coalition.bootstrap.identities import path_parser, server_credentials
-from coalition.bootstrap.serving import tune_interpreter
+from coalition.bootstrap.interpreter import tune_interpreter
 from coalition.bootstrap.strongroom import key_ring
 from coalition.config import load_settings
 from coalition.server.front_door import FrontDoor

@@ -4,13 +4,14 @@
 interfaces under their own schemes.
 """
 
-import hmac
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
 from cryptography.hazmat.primitives import keywrap
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from keys.errors import CustodyUnknown, KeyFileBroken, SealBroken
@@ -81,16 +82,18 @@ class AesKeyWrapper:
 
 
 class HmacSha256:
-    """HMAC-SHA-256 in one call of the standard library; no state shared between threads."""
+    """HMAC-SHA-256. The key is taken in once and never changed: every digest is a copy that goes on from there."""
 
-    __slots__ = ("_secret",)
+    __slots__ = ("_keyed",)
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self._keyed = HMAC(secret, SHA256())
 
     def digest(self, message: bytes) -> bytes:
         """32 bytes."""
-        return hmac.digest(self._secret, message, "sha256")
+        fresh = self._keyed.copy()
+        fresh.update(message)
+        return fresh.finalize()
 
     def check(self) -> bytes:
         """A short hash under a label no other message begins with."""

@@ -177,7 +177,8 @@ class House:
 
     def serve(self, **changes: Any) -> rooms_of.House:
         """A server process's rooms on this house; open() and close() are the caller's."""
-        settings = self.settings.model_copy(update=changes)
+        said = {"database_url": self.dsn(), "keydb_url": self.keydb_dsn(), **changes}  # for the desk's workers
+        settings = self.settings.model_copy(update=said)
         return rooms_of.house(settings, self.ring, self.dsn(), self.keydb_dsn())
 
     @contextmanager

@@ -46,7 +46,7 @@ class PlainNotary:
 
     def seal(self, number: int, time: datetime, entries: Sequence[Entry]) -> Seal:
         leaves = [hashlib.sha256(entry.answer).digest() for entry in entries]
-        return Seal(leaves, hashlib.sha256(b"".join(leaves)).digest(), b"unsigned")
+        return Seal(leaves, hashlib.sha256(b"".join(leaves)).digest(), lambda: b"unsigned")
 
 
 @dataclass(frozen=True)

@@ -105,6 +105,6 @@ def test_the_time_of_the_batch_is_in_the_leaf() -> None:
 def test_the_signature_covers_number_count_and_root() -> None:
     seal = BatchNotary(lambda message: hashlib.sha256(message).digest()).seal(5, TIME, [ENTRY, ENTRY])
 
-    assert hashlib.sha256(batch_message(5, 2, seal.root)).digest() == seal.signature
+    assert hashlib.sha256(batch_message(5, 2, seal.root)).digest() == seal.signature()
     assert root_hash(seal.leaves) == seal.root
     assert 3 == len({batch_message(5, 2, seal.root), batch_message(6, 2, seal.root), batch_message(5, 3, seal.root)})

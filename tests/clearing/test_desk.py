@@ -1,56 +1,20 @@
 """The desk: fair, bounded, answers after the commit, survives what the database does to it."""
 
-import threading
+import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from coalition.clearing.desk import Desk
 from coalition.clearing.queue import Answer, FairQueue, Ticket
-from coalition.clearing.store import Batch, Store
 from coalition.domain.commands import Command
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
+from tests.clearing.desks import Collector, Hands, Interference, kill_backends, lose_the_answer, open_desk, tickets_for
 from tests.clearing.house import House, accepted
-
-
-class Collector:
-    """A sink that remembers what it was given, in order."""
-
-    def __init__(self) -> None:
-        self.answers: dict[Ticket, Answer] = {}
-        self.deliveries = 0
-        self._changed = threading.Condition()
-
-    def deliver(self, answers: Sequence[tuple[Ticket, Answer]]) -> None:
-        with self._changed:
-            self.deliveries += 1
-            self.answers.update(answers)
-            self._changed.notify_all()
-
-    def wait_for(self, tickets: Sequence[Ticket], seconds: float = 30) -> list[Answer]:
-        with self._changed:
-            assert self._changed.wait_for(lambda: all(ticket in self.answers for ticket in tickets), seconds)
-            return [self.answers[ticket] for ticket in tickets]
-
-
-@contextmanager
-def open_desk(store: Store, queue_max: int = 1000) -> Iterator[Desk]:
-    desk = Desk([store], batch_max=256, queue_max=queue_max, clock=time.monotonic, pause=time.sleep)
-    desk.start()
-    try:
-        yield desk
-    finally:
-        desk.close()
-
-
-def tickets_for(commands: Sequence[Command], sink: Collector) -> list[Ticket]:
-    return [Ticket(command, sink) for command in commands]
 
 
 def test_a_flood_of_one_identity_does_not_push_others_back(house: House) -> None:
@@ -102,171 +66,198 @@ def test_a_second_batch_leaves_busy_wallets_and_streams_alone(house: House) -> N
 def test_few_operations_wait_for_the_batch_under_way(house: House) -> None:
     """Below the threshold a second batch would only make both smaller."""
     sink, queue = Collector(), FairQueue(1000, overlap_from=3)
-    tickets = tickets_for([house.purchase("a", bytes([number]) * 32, 1) for number in range(1, 6)], sink)
+    tickets = tickets_for([house.purchase("a", bytes([number]) * 32, 1) for number in range(1, 8)], sink)
     queue.put(tickets[:1])
-    queue.take(10)
+    assert tickets[:1] == queue.take(10)
     queue.put(tickets[1:3])
-    taken: list[Ticket] = []
-    taker = threading.Thread(target=lambda: taken.extend(queue.take(10)))
-    taker.start()
-    taker.join(0.2)
-    assert [] == taken
 
-    queue.put(tickets[3:])
-    taker.join(5)
+    assert [] == queue.take(10)
+    queue.put(tickets[3:4])
+    assert tickets[1:4] == queue.take(10)
+    queue.put(tickets[4:5])
+    assert [] == queue.take(10)
+    queue.done(tickets[:1])
+    queue.done(tickets[1:4])
+    assert tickets[4:5] == queue.take(10)
 
-    assert tickets[1:] == taken
+
+def test_a_queue_is_idle_when_nothing_waits_and_nothing_is_under_way(house: House) -> None:
+    """A desk that drains must not hang up on a batch."""
+    queue = FairQueue(10)
+    tickets = tickets_for([house.purchase("a", b"\x01" * 32, 1)], Collector())
+
+    assert queue.is_idle
+    queue.put(tickets)
+    assert not queue.is_idle
+    queue.take(10)
+    assert not queue.is_idle
+    queue.done(tickets)
+    assert queue.is_idle
 
 
 def test_late_and_cancelled_commands_are_dropped_only_until_taken(house: House) -> None:
+    """What was dropped neither holds up its wallet nor the desk's end."""
     token, sink = house.funded_card(), Collector()
-    late, cancelled, live = tickets_for([house.purchase("cafe", token, 100) for _ in range(3)], sink)
+    late, cancelled, live, after = tickets_for([house.purchase("cafe", token, 100) for _ in range(4)], sink)
     late.deadline = time.monotonic() - 1
     cancelled.cancelled = True
 
-    with open_desk(house.store()) as desk:
-        desk.submit([late, cancelled, live])
-        answers = sink.wait_for([late, cancelled, live])
+    async def trade() -> None:
+        async with open_desk(Hands(house.store)) as desk:
+            desk.submit([late, cancelled])
+            await sink.wait_for([late, cancelled])
+            desk.submit([live])
+            await asyncio.sleep(0)
+            assert not desk.queue
+            live.cancelled = True  # too late: a worker has it
+            await sink.wait_for([live])
+            desk.submit([after])
 
-    dropped = [answer.reason for answer in answers[:2] if isinstance(answer, Refused)]
+    asyncio.run(trade())
+
+    dropped = [answer.reason for answer in (sink.answers[late], sink.answers[cancelled]) if isinstance(answer, Refused)]
     assert [Reason.DEADLINE_PASSED] * 2 == dropped
-    accepted(answers[2])
-    assert [(1,)] == house.query("SELECT count(*) FROM entries WHERE kind = 2")
+    accepted(sink.answers[live])
+    accepted(sink.answers[after])
+    assert [(2,)] == house.query("SELECT count(*) FROM entries WHERE kind = 2")
+    assert {1} == set(sink.told.values())
+
+
+def test_of_a_batch_only_the_late_are_dropped(house: House) -> None:
+    token, sink = house.funded_card(), Collector()
+    tickets = tickets_for([house.purchase("cafe", token, 1 + number) for number in range(9)], sink)
+    for ticket in tickets[::3]:
+        ticket.deadline = time.monotonic() - 1
+
+    async def trade() -> None:
+        async with open_desk(Hands(house.store)) as desk:
+            desk.submit(tickets)
+
+    asyncio.run(trade())
+
+    assert [index % 3 == 0 for index in range(9)] == [isinstance(sink.answers[each], Refused) for each in tickets]
+    amounts = [accepted(sink.answers[each]).amount_minor for index, each in enumerate(tickets) if index % 3]
+    assert [2, 3, 5, 6, 8, 9] == amounts
 
 
 def test_closing_answers_what_waits_and_refuses_what_comes_after(house: House) -> None:
     token, sink = house.funded_card(), Collector()
     tickets = tickets_for([house.purchase("cafe", token, 10) for _ in range(300)], sink)
 
-    with open_desk(house.store()) as desk:
-        desk.submit(tickets)
-    with pytest.raises(Refused) as refused:
+    async def trade() -> None:
+        async with open_desk(Hands(house.store)) as desk:
+            desk.submit(tickets)
         desk.submit(tickets[:1])
+
+    with pytest.raises(Refused) as refused:
+        asyncio.run(trade())
 
     assert Reason.SERVER_DRAINING == refused.value.reason
     assert 300 == sum(accepted(sink.answers[ticket]).amount_minor == 10 for ticket in tickets)
     assert 3 >= sink.deliveries
 
 
+def test_a_sink_that_fails_does_not_stop_the_desk(house: House) -> None:
+    class Broken:
+        def deliver(self, _: Sequence[tuple[Ticket, Answer]]) -> None:
+            raise ZeroDivisionError
+
+    token, sink = house.funded_card(), Collector()
+    commands = [house.purchase("cafe", token, 1) for _ in range(3)]
+    tickets = [Ticket(commands[0], Broken()), *tickets_for(commands[1:], sink)]
+
+    async def trade() -> None:
+        async with open_desk(Hands(house.store)) as desk:
+            desk.submit(tickets[:2])
+            accepted((await sink.wait_for(tickets[1:2]))[0])
+            desk.submit(tickets[2:])
+
+    asyncio.run(trade())
+
+    accepted(sink.answers[tickets[2]])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poison(Command):
-    """A command no rule decides: our own bug."""
+    """A command that our own code cannot handle: a bug."""
 
     kind = Kind.PURCHASE
 
     def _particulars(self) -> bytes:
-        return b"poison"
+        raise ZeroDivisionError("not to be told")
 
 
-def test_a_command_that_breaks_the_rules_fails_alone(house: House) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown(Command):
+    """A command no rule decides."""
+
+    kind = Kind.PURCHASE
+
+    def _particulars(self) -> bytes:
+        return b""
+
+
+@pytest.mark.parametrize("kind", [Poison, Unknown])
+def test_a_command_that_breaks_the_rules_fails_alone(house: House, kind: type[Command]) -> None:
     """A deterministic error halves the batch until only the culprit is left; its neighbours commit."""
     token, sink = house.funded_card(), Collector()
     commands: list[Command] = [house.purchase("cafe", token, 10) for _ in range(20)]
-    commands[13] = Poison(**house._common("cafe", 10, None))
+    commands[13] = kind(**house._common("cafe", 10, None))
     tickets = tickets_for(commands, sink)
 
-    with open_desk(house.store()) as desk:
-        desk.submit(tickets)
-        answers = sink.wait_for(tickets)
+    async def trade() -> None:
+        async with open_desk(Hands(house.store)) as desk:
+            desk.submit(tickets)
 
+    asyncio.run(trade())
+
+    answers = [sink.answers[ticket] for ticket in tickets]
     assert isinstance(answers[13], LedgerBroken)
+    assert "not to be told" not in str(answers[13])
     assert 19 == sum(not isinstance(answer, Exception) for answer in answers)
     assert [(119_810,)] == house.query("SELECT balance_minor FROM wallets")
     house.check_books()
-
-
-class Interfering:
-    """A store whose n-th batches meet a fault at a named step, as the network and the database give them."""
-
-    def __init__(self, house: House, step: str, fault: Callable[[House], None], every: int) -> None:
-        self._house = house
-        self._store = house.store()
-        self._step = step
-        self._fault = fault
-        self._every = every
-        self._batches = 0
-        self.faults = 0
-
-    @contextmanager
-    def batch(self) -> Iterator[Batch]:
-        self._batches += 1
-        strike = self._batches % self._every == 0
-        with self._store.batch() as batch:
-            yield _Striking(batch, self, strike)
-
-    def strike(self, step: str) -> None:
-        if step == self._step:
-            self.faults += 1
-            self._fault(self._house)
-
-    def close(self) -> None:
-        self._store.close()
-
-
-class _Striking:
-    def __init__(self, batch: Any, owner: Interfering, strike: bool) -> None:
-        self._batch, self._owner, self._strike = batch, owner, strike
-
-    def prefetch(self, commands: Sequence[Command]) -> Any:
-        prefetched = self._batch.prefetch(commands)
-        if self._strike:
-            self._owner.strike("locked")
-        return prefetched
-
-    def write(self, *parts: Any) -> None:
-        self._batch.write(*parts)
-        if self._strike:
-            self._owner.strike("committed")
-
-
-def kill_backends(house: House) -> None:
-    house.query(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'coalition desk'"
-        " AND datname = current_database()"
-    )
-
-
-def lose_the_answer(house: House) -> None:
-    """The batch committed, but the connection broke before the desk heard of it."""
-    from coalition.domain.errors import StoreUnavailable
-
-    raise StoreUnavailable("lost in COMMIT")
 
 
 @pytest.mark.parametrize(("step", "fault"), [("locked", kill_backends), ("committed", lose_the_answer)])
 def test_a_broken_connection_neither_loses_nor_doubles(house: House, step: str, fault: Callable[[House], None]) -> None:
     """The whole batch runs again: the claim tells whether the first try had committed."""
     tokens, sink = [house.funded_card() for _ in range(4)], Collector()
-    store = Interfering(house, step, fault, every=2)
+    interference = Interference(house, step, fault, lambda number: number % 2 == 0)
     tickets: list[Ticket] = []
 
-    with open_desk(store) as desk:
-        for round_number in range(20):
-            batch = tickets_for([house.purchase("cafe", tokens[round_number % 4], 10) for _ in range(5)], sink)
-            desk.submit(batch)
-            sink.wait_for(batch)
-            tickets += batch
+    async def trade() -> None:
+        hands = Hands(interference.store)
+        async with open_desk(hands) as desk:
+            for round_number in range(20):
+                batch = tickets_for([house.purchase("cafe", tokens[round_number % 4], 10) for _ in range(5)], sink)
+                desk.submit(batch)
+                await sink.wait_for(batch)
+                tickets.extend(batch)
+            assert 1 == len(hands.threads), "a worker ended"
 
-    assert 5 <= store.faults
+    asyncio.run(trade())
+
+    assert 5 <= interference.faults
     assert 100 == len({accepted(sink.answers[ticket]).entry_id for ticket in tickets})
     assert [(100, 1000)] == house.query("SELECT count(*), sum(amount_minor)::int FROM entries WHERE kind = 2")
     house.check_books()
 
 
-def test_two_threads_of_a_desk_keep_each_stream_in_order(house: House) -> None:
+def test_two_workers_of_a_desk_keep_each_stream_in_order(house: House) -> None:
     """Streams of many wallets, batches under way at once: entries of a stream are numbered as they were put."""
     tokens, sink = [house.funded_card() for _ in range(6)], Collector()
-    desk = Desk([house.store(), house.store()], batch_max=64, queue_max=5000, clock=time.monotonic, pause=time.sleep)
     streams = {
         name: [Ticket(house.purchase("cafe", tokens[(n * 7 + k) % 6], 1), sink, stream=name) for n in range(300)]
         for k, name in enumerate("abc")
     }
-    for parts in zip(*streams.values(), strict=True):
-        desk.submit(parts)
-    desk.start()
-    for tickets in streams.values():
-        sink.wait_for(tickets)
-    desk.close()
+
+    async def trade() -> None:
+        async with open_desk(Hands(house.store), workers=2, batch_max=64) as desk:
+            for parts in zip(*streams.values(), strict=True):
+                desk.submit(parts)
+
+    asyncio.run(trade())
 
     for tickets in streams.values():
         ids = [accepted(sink.answers[ticket]).entry_id for ticket in tickets]
@@ -277,18 +268,15 @@ def test_two_threads_of_a_desk_keep_each_stream_in_order(house: House) -> None:
 def test_batches_of_overlapping_desks_are_numbered_in_conflict_order(house: House) -> None:
     """Of one wallet, each entry's stored balance follows from the one before it in journal order."""
     token, sink = house.funded_card(), Collector()
-    stores = [house.store() for _ in range(4)]
-    desks = [Desk([store], batch_max=16, queue_max=1000, clock=time.monotonic, pause=time.sleep) for store in stores]
-    tickets = []
-    for desk in desks:
-        desk.start()
-    for number in range(200):
-        ticket = Ticket(house.purchase("cafe", token, 1 + number % 7), sink)
-        tickets.append(ticket)
-        desks[number % 4].submit([ticket])
-    sink.wait_for(tickets)
-    for desk in desks:
-        desk.close()
+    tickets = tickets_for([house.purchase("cafe", token, 1 + number % 7) for number in range(200)], sink)
+
+    async def trade() -> None:
+        async with AsyncExitStack() as closing:
+            desks = [await closing.enter_async_context(open_desk(Hands(house.store), batch_max=16)) for _ in range(4)]
+            for number, ticket in enumerate(tickets):
+                desks[number % 4].submit([ticket])
+
+    asyncio.run(trade())
 
     outcomes = sorted((accepted(sink.answers[ticket]) for ticket in tickets), key=lambda outcome: outcome.entry_id)
     balance = 120_000

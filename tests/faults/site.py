@@ -64,6 +64,12 @@ class ServerProcess:
     def is_running(self) -> bool:
         return self.process.poll() is None
 
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of its desk's workers, from /proc."""
+        parents = {int(entry.name): parent_of(int(entry.name)) for entry in Path("/proc").glob("[0-9]*")}
+        return sorted(pid for pid, parent in parents.items() if parent == self.pid and is_worker(pid))
+
     def kill(self) -> None:
         """Kill -9; the embedded databases notice and shut down."""
         self.process.kill()
@@ -222,6 +228,23 @@ def new_site() -> Iterator[Site]:
             site.close()
         finally:
             shutil.rmtree(directory, ignore_errors=True)
+
+
+def is_worker(pid: int) -> bool:
+    """Whether a desk's worker runs under this number; a dead one that nobody asked after yet is none."""
+    try:
+        return b"\0coalition.bootstrap.workers\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def parent_of(pid: int) -> int | None:
+    """Who started a process; None when it is gone."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return int(status.rpartition(")")[2].split()[1])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> float:

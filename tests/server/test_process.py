@@ -136,6 +136,7 @@ def test_two_server_processes_share_one_ledger_and_the_last_yuan_is_spent_once(h
     ("setting", "value"),
     [
         ("listen", "7443"),
+        ("desk_workers", "0"),
         ("desk_batch_max", "0"),
         ("desk_batch_max", "many"),
         ("zone", "Mars/Olympus"),

@@ -22,4 +22,5 @@ class BatchNotary:
     def seal(self, number: int, time: datetime, entries: Sequence[Entry]) -> Seal:
         hashes = leaves(time, entries)
         root = root_hash(hashes)
-        return Seal(hashes, root, self._sign(batch_message(number, len(entries), root)))
+        message = batch_message(number, len(entries), root)
+        return Seal(hashes, root, lambda: self._sign(message))

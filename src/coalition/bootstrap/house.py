@@ -1,6 +1,6 @@
 """The rooms of one server process, put together and handed their stores, clock, chance and keys.
 
-Works on databases that are migrated; starts no process and reads no environment.
+Works on databases that are migrated; starts the desk's workers and no other process, and reads no environment.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Final
 from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
 from coalition.bootstrap.identities import path_parser, server_credentials
 from coalition.bootstrap.strongroom import notary
+from coalition.bootstrap.workers import Workers
 from coalition.clearing.desk import Desk
 from coalition.config import Settings
 from coalition.membership.reception import Reception
@@ -32,12 +33,10 @@ from coalition.storage.audit_reads import AuditReads
 from coalition.storage.connect import connect
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.lease import Lease
-from coalition.storage.ledger import LedgerStore
-from coalition.storage.ledger_batch import Pointers
 from coalition.storage.membership import MemberStore
 from coalition.storage.pool import open_pool
 from coalition.storage.portal_reads import PortalReads
-from coalition.storage.programme import lay_scheme, load
+from coalition.storage.programme import lay_scheme
 from coalition.storage.programme_reads import ProgrammeReads
 from coalition.storage.programme_store import ProgrammeStore
 from coalition.storage.reads import WalletReads, read_epoch, read_programme
@@ -45,7 +44,6 @@ from keys import KeyRing, WrappedKey
 
 POOL_SIZE: Final = 12  # threads that read or act at once; of the 120 connections of an embedded database
 KEYDB_POOL_SIZE: Final = 4
-DESK_THREADS: Final = 2  # one decides while the database writes the other's batch; the interpreter runs one at a time
 
 
 @dataclass(slots=True)
@@ -53,15 +51,12 @@ class House:
     """The rooms of one server process, put together; `open` their front door, `close` all."""
 
     settings: Settings
-    desk: Desk
     watch: ProgrammeWatch
     front_door: FrontDoor
     _closing: ExitStack
 
     def open(self) -> str:
-        """Start the desk and serve; the address bound."""
-        self.desk.start()
-        self._closing.callback(self.desk.close)
+        """Open the desk and serve; the address bound."""
         return self.front_door.open()
 
     def close(self) -> None:
@@ -86,13 +81,14 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
     reception = Reception(
         MemberStore(lease, acts, lane_count), ring, KeyDatabase(keydb_pool.connection, WrappedKey), utc_now, os.urandom
     )
-    pointers: Pointers = {}
+    workers = Workers(settings)
+    closing.callback(workers.close)
     desk = Desk(
-        [LedgerStore(app_dsn, load, business_date, seal, pointers) for _ in range(DESK_THREADS)],
+        workers.open,
+        settings.desk_workers,
         batch_max=settings.desk_batch_max,
         queue_max=settings.desk_queue_max,
         clock=time.monotonic,
-        pause=time.sleep,
     )
     stop = threading.Event()
     watcher = threading.Thread(target=watch.run, args=(stop,), name="programme watch", daemon=True)
@@ -110,8 +106,8 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
         )
 
     identities = Identities(path_parser(settings.trust_domain), watch)
-    front_door = FrontDoor(servicers, server_credentials(settings), identities, settings.listen)
-    return House(settings, desk, watch, front_door, closing)
+    front_door = FrontDoor(servicers, server_credentials(settings), identities, settings.listen, desk=desk)
+    return House(settings, watch, front_door, closing)
 
 
 def lay(settings: Settings, ring: KeyRing, dsn: str) -> bool:

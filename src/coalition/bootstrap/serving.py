@@ -4,7 +4,6 @@ Watches over its children: embedded databases, which come back when they die, an
 and folds no batch itself: the house and the follower do.
 """
 
-import gc
 import os
 import shutil
 import signal
@@ -23,6 +22,7 @@ from coalition.bootstrap.clock import utc_now
 from coalition.bootstrap.databases import Databases, databases
 from coalition.bootstrap.house import house, lay
 from coalition.bootstrap.identities import certificate
+from coalition.bootstrap.interpreter import tune_interpreter
 from coalition.bootstrap.strongroom import key_ring
 from coalition.config import Settings, environment_of
 from coalition.domain.errors import Contention
@@ -36,7 +36,6 @@ FIRST_IDENTITIES: Final = ("/server", "/op/admin")
 PARTITION_SECONDS: Final = 3600.0
 SUPERVISE_SECONDS: Final = 0.5
 CHILD_SECONDS: Final = 15.0
-GC_THRESHOLDS: Final = (50_000, 20, 20)
 
 log = structlog.get_logger(__name__)
 Say = Callable[[str], None]
@@ -145,17 +144,6 @@ def _end_child(child: subprocess.Popen[bytes] | None) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
-
-
-def tune_interpreter() -> None:
-    """Settle Python for serving: what is loaded now is never scanned again, what comes is scanned rarely.
-
-    The default collector runs every 700 new objects, which one call makes; cycles are rare here, so it may wait
-    (measured: a quarter of the desk's time at batches of 1,024).
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def what_to_type(settings: Settings, address: str, *, with_settlement: bool) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """The queue before the desk: bounded, one line an identity, lines served in turn, order kept where it means something.
 
-Two batches may be under way at once. A wallet's next operation and a stream's next operation wait for the batch that
-holds the one before, so that batches never wait for each other's locks and a stream's order is never lost.
+Several batches may be under way at once. A wallet's next operation and a stream's next operation wait for the batch
+that holds the one before, so that batches never wait for each other's locks and a stream's order is never lost.
+
+Belongs to the event loop, as everything that puts and takes does: no locks.
 """
 
-import threading
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ Answer = Outcome | Exception
 
 
 class Sink(Protocol):
-    """Where answers go. `deliver` is called on a thread of the desk, once a batch, with everything of that batch."""
+    """Where answers go. `deliver` is called on the loop, once a batch, with all of that batch that is its own."""
 
     def deliver(self, answers: Sequence[tuple["Ticket", Answer]]) -> None: ...
 
@@ -43,7 +44,7 @@ class Ticket:
 
 
 class FairQueue:
-    """Holds at most `bound` tickets. Any thread may put; the desk's threads take, and say when they are done."""
+    """Holds at most `bound` tickets. What is taken is under way until `done` is called with it."""
 
     def __init__(self, bound: int, *, overlap_from: int = OVERLAP_FROM) -> None:
         self._bound = bound
@@ -52,55 +53,45 @@ class FairQueue:
         self._size = 0
         self._batches = 0
         self._busy: set[Hashable] = set()
-        self._closed = False
-        self._changed = threading.Condition()
+        self.is_closed = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing waits and nothing is under way."""
+        return not self._size and not self._batches
 
     def put(self, tickets: Sequence[Ticket]) -> None:
         """Queue all of them or none. Raises Refused(QUEUE_FULL) or Refused(SERVER_DRAINING)."""
-        with self._changed:
-            if self._closed:
-                raise Refused(Reason.SERVER_DRAINING)
-            if self._size + len(tickets) > self._bound:
-                raise Refused(Reason.QUEUE_FULL, metadata={"queue_bound": str(self._bound)})
-            for ticket in tickets:
-                line = self._lines.get(ticket.command.actor)
-                if line is None:
-                    line = self._lines[ticket.command.actor] = deque()
-                line.append(ticket)
-            self._size += len(tickets)
-            if not self._batches or self._size >= self._overlap_from:
-                self._changed.notify()
+        if self.is_closed:
+            raise Refused(Reason.SERVER_DRAINING)
+        if self._size + len(tickets) > self._bound:
+            raise Refused(Reason.QUEUE_FULL, metadata={"queue_bound": str(self._bound)})
+        for ticket in tickets:
+            line = self._lines.get(ticket.command.actor)
+            if line is None:
+                line = self._lines[ticket.command.actor] = deque()
+            line.append(ticket)
+        self._size += len(tickets)
 
     def take(self, most: int) -> list[Ticket]:
-        """Wait for work and take up to `most`, one of each line in turn. Empty only when closed and drained.
-
-        What is taken is under way until `done` is called with it.
-        """
-        with self._changed:
-            while True:
-                if self._size and (not self._batches or self._size >= self._overlap_from):
-                    taken = self._pick(most)
-                    if taken:
-                        self._batches += 1
-                        return taken
-                elif not self._size and self._closed:
-                    return []
-                self._changed.wait()
+        """Up to `most`, one of each line in turn; empty when nothing is free to go now."""
+        if not self._size or (self._batches and self._size < self._overlap_from):
+            return []
+        taken = self._pick(most)
+        if taken:
+            self._batches += 1
+        return taken
 
     def done(self, tickets: Sequence[Ticket]) -> None:
         """The batch of these tickets is over: whoever waited for its wallets and streams may go on."""
-        with self._changed:
-            self._batches -= 1
-            for ticket in tickets:
-                self._busy.discard(ticket.stream)
-                self._busy.discard(_card(ticket))
-            self._changed.notify_all()
+        self._batches -= 1
+        for ticket in tickets:
+            self._busy.discard(ticket.stream)
+            self._busy.discard(_card(ticket))
 
     def close(self) -> None:
         """Refuse new work; what waits is still taken."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self.is_closed = True
 
     def __len__(self) -> int:
         return self._size

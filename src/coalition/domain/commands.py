@@ -5,7 +5,7 @@ Amounts are minor units of the scheme's currency.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -27,12 +27,13 @@ class Command:
     amount_minor: int
     occurred_time: datetime | None = None
     sale_reference: str | None = None
-    body_hash: bytes = field(init=False)
 
     kind = Kind.PURCHASE
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "body_hash", hashlib.sha256(self._meaning()).digest())
+    @property
+    def body_hash(self) -> bytes:
+        """SHA-256 of what the request means; made anew each time, because the front door never asks."""
+        return hashlib.sha256(self._meaning()).digest()
 
     def _meaning(self) -> bytes:
         """The bytes that must be equal for two requests of one request_id to be the same request."""

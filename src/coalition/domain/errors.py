@@ -1,4 +1,4 @@
-"""The errors rooms raise at each other, each carrying its facts.
+"""The errors rooms raise at each other, each carrying its facts; they travel between the desk and its workers.
 
 CoalitionError
 |- Refused           the request is answered with a reason (a decline, or something to correct first)
@@ -26,6 +26,9 @@ class Refused(CoalitionError):
         self.field = field
         self.metadata = dict(metadata or {})
 
+    def __reduce__(self) -> tuple[type["Refused"], tuple[Reason, str | None, dict[str, str]]]:
+        return Refused, (self.reason, self.field, self.metadata)
+
 
 class NoOpenWindow(CoalitionError):
     """No window of `calendar_id` is open."""
@@ -33,6 +36,9 @@ class NoOpenWindow(CoalitionError):
     def __init__(self, calendar_id: int) -> None:
         super().__init__(f"calendar {calendar_id} has no open window; open one with `settlement close`")
         self.calendar_id = calendar_id
+
+    def __reduce__(self) -> tuple[type["NoOpenWindow"], tuple[int]]:
+        return NoOpenWindow, (self.calendar_id,)
 
 
 class Contention(CoalitionError):

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
@@ -69,11 +68,14 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """What proves a batch: one leaf an entry, their Merkle root, its signature."""
+    """What proves a batch: one leaf an entry, their Merkle root, and the signature, made when it is asked for.
+
+    Signing takes as long as the database takes for a few inserts: ask once they are under way.
+    """
 
     leaves: list[bytes]
     root: bytes
-    signature: bytes
+    signature: Callable[[], bytes]
 
 
 class Notary(Protocol):
@@ -85,7 +87,7 @@ class Notary(Protocol):
 Sign = Callable[[bytes], bytes]
 
 
-NO_FACTS: Final[Mapping[str, str]] = MappingProxyType({})
+NO_FACTS: Final[Mapping[str, str]] = {}
 
 
 class Outcome(NamedTuple):

@@ -7,22 +7,24 @@ loops of grpc.aio disturb each other.
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from typing import Final
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 import structlog
 import uvloop
 
 from coalition.server.assembly import DRAIN_SECONDS, Credentials, Server, build
 from coalition.server.identity import Identities
+from coalition.server.interceptor import Observe
 from coalition.server.terminal import TerminalServicer
-
-OPEN_SECONDS: Final = 30.0
 
 log = structlog.get_logger(__name__)
 
 
 class FrontDoor:
-    """`make_servicers` is called on the loop, so that servicers may keep it."""
+    """`make_servicers` is called on the loop, so that servicers may keep it.
+
+    `desk` lives on the loop too: it is opened before the first call and closed after the last has its answer.
+    """
 
     def __init__(
         self,
@@ -31,13 +33,17 @@ class FrontDoor:
         identities: Identities,
         listen: str,
         *,
+        desk: AbstractAsyncContextManager[object] | None = None,
         options: Sequence[tuple[str, int]] = (),
+        observe: Observe | None = None,
     ) -> None:
+        self._desk = desk or nullcontext()
         self._make_servicers = make_servicers
         self._credentials = credentials
         self._identities = identities
         self._listen = listen
         self._options = options
+        self._observe = observe
         self._thread = threading.Thread(target=self._run, name="front door", daemon=True)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -48,15 +54,15 @@ class FrontDoor:
         self.server: Server | None = None
 
     def open(self) -> str:
-        """Serve; the address bound, host:port. Raises AddressTaken, RulesIncomplete."""
+        """Serve; the address bound, host:port. Raises AddressTaken, RulesIncomplete, and what keeps the desk shut."""
         self._thread.start()
-        self._ready.wait(OPEN_SECONDS)
+        self._ready.wait()  # not forever: what opening waits for, the desk's workers, is bounded itself
         if self._failure is not None:
             raise self._failure
         return self.address
 
     def close(self, seconds: float = DRAIN_SECONDS) -> None:
-        """Drain: no new calls, those in the house end within `seconds`. Close the desk afterwards, not before."""
+        """Drain: no new calls, those in the house end within `seconds`, then the desk."""
         if self._thread.ident is None:
             return
         self._seconds = seconds
@@ -77,17 +83,23 @@ class FrontDoor:
 
     async def _serve(self) -> None:
         self._loop, self._leave = asyncio.get_running_loop(), asyncio.Event()
-        servicers = self._make_servicers()
-        self.server = server = build(
-            servicers, self._credentials, self._identities, listen=self._listen, options=self._options
-        )
-        try:
-            await server.start()
-            self.address = f"{self._listen.rpartition(':')[0]}:{server.port}"
-            self._ready.set()
-            await self._leave.wait()
-        finally:
-            for servicer in servicers:
-                if isinstance(servicer, TerminalServicer):
-                    servicer.end_streams()
-            await server.drain(self._seconds)
+        async with self._desk:
+            servicers = self._make_servicers()
+            self.server = server = build(
+                servicers,
+                self._credentials,
+                self._identities,
+                listen=self._listen,
+                options=self._options,
+                observe=self._observe,
+            )
+            try:
+                await server.start()
+                self.address = f"{self._listen.rpartition(':')[0]}:{server.port}"
+                self._ready.set()
+                await self._leave.wait()
+            finally:
+                for servicer in servicers:
+                    if isinstance(servicer, TerminalServicer):
+                        servicer.end_streams()
+                await server.drain(self._seconds)

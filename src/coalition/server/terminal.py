@@ -27,8 +27,8 @@ from coalition.server.convert import (
     wallet_entry_of,
 )
 from coalition.server.identity import Caller, HasProgramme, caller
-from coalition.server.loop_sink import GatheringSink, LoopSink
 from coalition.server.request_ids import RequestIds
+from coalition.server.sinks import Gathering, WaitingCalls
 from coalition.server.status import FieldsInvalid, declined, status_of
 from coalition.server.validation import check_message
 from coalition.v1 import operations_pb2, terminal_pb2, terminal_pb2_grpc
@@ -76,7 +76,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         self._token = token
         self._business_date = business_date
         self._loop = asyncio.get_running_loop()
-        self._sink = LoopSink(self._loop)
+        self._sink = WaitingCalls()
         self._readers: set[asyncio.Task[None]] = set()
 
     async def TopUp(self, request: Any, context: Any) -> terminal_pb2.TopUpResponse:
@@ -102,7 +102,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                 await asyncio.sleep(0)
         answers: dict[int, Answer] = {}
         if gathering:
-            sink = GatheringSink(self._loop, len(gathering))
+            sink = Gathering(len(gathering))
             deadline = _deadline(context)
             tickets = [Ticket(command, sink, deadline, context=place, stream=sink) for place, command in gathering]
             self._desk.submit(tickets)

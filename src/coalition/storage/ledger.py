@@ -34,7 +34,7 @@ Loader = Callable[[Connection], Programme]
 
 
 class LedgerStore:
-    """Opens batches, one at a time. Used by one thread; stores of one desk may share `pointers`."""
+    """Opens batches, one at a time. Used by one thread."""
 
     def __init__(
         self,
@@ -42,7 +42,6 @@ class LedgerStore:
         load: Loader,
         business_date: BusinessDate,
         notary: Notary,
-        pointers: Pointers | None = None,
     ) -> None:
         self._dsn = dsn
         self._load = load
@@ -51,24 +50,38 @@ class LedgerStore:
         self._connection: Connection | None = None
         self._pipeline: Pipeline | None = None
         self._programme: Programme | None = None
-        self._pointers: Pointers = {} if pointers is None else pointers
+        self._pointers: Pointers = {}
 
     @contextmanager
     def batch(self) -> Iterator[LedgerBatch]:
         """A transaction that commits when the block ends well. See clearing.store.Store for what it raises."""
-        try:
-            connection, pipeline = self._session()
-            if self._programme is None:
-                self._programme = self._load(connection)
-                self._learn_cards(connection)
+        with self._errors():
+            connection, pipeline, programme = self._ready()
             if len(self._pointers) > POINTERS_MAX:
                 self._pointers.clear()
             batch = LedgerBatch(
-                connection, pipeline, self._programme, self._pointers, self._load, self._business_date, self._notary
+                connection, pipeline, programme, self._pointers, self._load, self._business_date, self._notary
             )
             yield batch
             batch.commit()
             self._programme = batch.programme
+
+    def warm_up(self) -> None:
+        """Connect, load and learn before the first customer waits for it. Raises StoreUnavailable and Contention."""
+        with self._errors():
+            self._ready()
+
+    def close(self) -> None:
+        """Drop the session; what was not committed is gone."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = self._pipeline = None
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Whatever breaks, nothing stays open that must not, and a database's error becomes the house's own."""
+        try:
+            yield
         except psycopg.Error as error:
             problem = translated(error)
             if isinstance(problem, StoreUnavailable):
@@ -80,16 +93,14 @@ class LedgerStore:
             self._roll_back()
             raise
 
-    def close(self) -> None:
-        """Drop the session; what was not committed is gone."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = self._pipeline = None
-
-    def _session(self) -> tuple[Connection, Pipeline]:
+    def _ready(self) -> tuple[Connection, Pipeline, Programme]:
+        """The session, opened if it is not, and the programme as it was last seen."""
         if self._connection is None or self._pipeline is None or self._connection.closed:
             self._connection, self._pipeline = self._open()
-        return self._connection, self._pipeline
+        if self._programme is None:
+            self._programme = self._load(self._connection)
+            self._learn_cards(self._connection)
+        return self._connection, self._pipeline, self._programme
 
     def _open(self) -> tuple[Connection, Pipeline]:
         """A session with all of its settings and statements, or none: preparing one may wait for a window's close."""

@@ -112,6 +112,7 @@ class LedgerBatch:
         tokens = {token for command in commands if (token := getattr(command, "token", None)) is not None}
         pipeline.execute("BEGIN")
         claimed = pipeline.execute(CLAIM, claim)
+        pipeline.flush()
         pointers, named = self._resolve(tokens, [command for command in commands if isinstance(command, Refund)])
         locked = self._lock(pointers, named)
         pipeline.run()
@@ -130,9 +131,12 @@ class LedgerBatch:
                     copy_entries(cursor, entries, seal)
             else:
                 insert_entries(pipeline, entries, seal)
-            insert_batch(pipeline, number, time, len(entries), seal)
+        pipeline.flush()
         if touched:
             _write_wallets(pipeline, touched, entries)
+            pipeline.flush()
+        if entries:
+            insert_batch(pipeline, number, time, len(entries), seal)
         pipeline.execute("COMMIT")
         pipeline.run()
         self._wrote = True
@@ -143,10 +147,7 @@ class LedgerBatch:
             self._connection.execute("COMMIT")
 
     def _resolve(self, tokens: set[bytes], refunds: Sequence[Refund]) -> tuple[Pointers, list[Named]]:
-        """Where the credentials lead and what the refunds name; no round trip where all is known.
-
-        The memory is shared with the desk's other thread, which may forget it all any time: keep what was found.
-        """
+        """Where the credentials lead and what the refunds name; no round trip where all is known."""
         pipeline = self._pipeline
         pointers = {token: pointer for token in tokens if (pointer := self._pointers.get(token)) is not None}
         unknown = tokens - pointers.keys()
@@ -183,6 +184,7 @@ class LedgerBatch:
         wallets = pipeline.execute(LOCK_WALLETS, by_wallet)
         cards = pipeline.execute(CARDS, _columns(sorted(card_keys)) or ("{}", "{}"))
         lots = [pipeline.execute(OPEN_LOTS, by_wallet)]
+        pipeline.flush()
         allocations = None
         if by_original:
             lots.append(pipeline.execute(ORIGINAL_LOTS, by_original))

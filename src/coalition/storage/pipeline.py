@@ -90,6 +90,11 @@ class Pipeline:
         self._pgconn.send_query_prepared(name, [None if each is None else each.encode() for each in parameters])
         return answer
 
+    def flush(self) -> None:
+        """Let the database begin with what is queued while more is being made ready."""
+        if self._queued:
+            self._pgconn.flush()
+
     def run(self) -> None:
         """Send, wait, give every answer its result. Raises psycopg's error of the first statement that failed."""
         queued, self._queued = self._queued, []

@@ -19,7 +19,7 @@ from grpc_status import rpc_status
 from coalition.bootstrap import house as rooms
 from coalition.bootstrap.clock import utc_now
 from coalition.bootstrap.identities import certificate, server_credentials
-from coalition.bootstrap.strongroom import notary
+from coalition.bootstrap.strongroom import key_ring, notary
 from coalition.config import Settings, load_settings
 from coalition.followers.positions import PositionsFollower
 from coalition.storage.connect import connect
@@ -34,7 +34,6 @@ from coalition.v1 import (
     settlement_pb2_grpc,
     terminal_pb2_grpc,
 )
-from keys import KeyRing
 from settlement.serve import settlement_server
 from tests.house import running_ledger_server
 from tests.offices import House, empty_house
@@ -109,7 +108,7 @@ class Doors:
 
 
 @contextmanager
-def open_doors(ring: KeyRing, directory: Path) -> Iterator[Doors]:
+def open_doors(directory: Path) -> Iterator[Doors]:
     """Both servers on a fresh ledger.
 
     In a PostgreSQL of their own: they stay connected long, and the databases of the session's one are templates, which
@@ -117,9 +116,15 @@ def open_doors(ring: KeyRing, directory: Path) -> Iterator[Doors]:
     """
     with ExitStack() as closing:
         house = empty_house(closing.enter_context(running_ledger_server()))
-        settings = load_settings(var=directory / f"var-{next(_places)}", listen="127.0.0.1:0")
-        settings = settings.model_copy(update={"settlement_listen": "127.0.0.1:0"})
         app, keydb = (house.postgres.dsn("coalition_app", name) for name in (house.ledger, house.keydb))
+        settings = load_settings(
+            var=directory / f"var-{next(_places)}",
+            listen="127.0.0.1:0",
+            settlement_listen="127.0.0.1:0",
+            database_url=app,
+            keydb_url=keydb,
+        )
+        ring = key_ring(settings)
         main = rooms.house(settings, ring, app, keydb)
         address = main.open()
         closing.callback(main.close)

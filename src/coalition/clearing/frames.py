@@ -1,0 +1,67 @@
+"""What travels between the desk and its workers: a batch of commands, then its answers, each as one frame.
+
+A frame is its length, four bytes big endian, then a pickle of plain tuples (an eighth of what pickling the objects
+themselves costs). Both ends are this program, on a socket pair that it made.
+"""
+
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Final
+from uuid import UUID
+
+from coalition.clearing.queue import Answer
+from coalition.domain.commands import Command
+from coalition.domain.journal import Outcome
+
+LENGTH_BYTES: Final = 4
+READY: Final = (0).to_bytes(LENGTH_BYTES, "big")
+"""The first thing a worker says: a frame of nothing."""
+
+
+def commands_frame(commands: Sequence[Command]) -> bytes:
+    """The commands of one batch."""
+    return _frame([(kind := type(command), _FORMS[kind].values(command)) for command in commands])
+
+
+def commands_of(body: bytes | bytearray) -> list[Command]:
+    """The commands of a frame whose length is off."""
+    return [_FORMS[kind].command(*values) for kind, values in pickle.loads(body)]  # noqa: S301  our own other end
+
+
+def answers_frame(answers: Sequence[Answer]) -> bytes:
+    """The answers of one batch, in the order of its commands; an error must be one of the house."""
+    return _frame([tuple(answer) if isinstance(answer, Outcome) else answer for answer in answers])
+
+
+def answers_of(body: bytes | bytearray) -> list[Answer]:
+    """The answers of a frame whose length is off."""
+    told = pickle.loads(body)  # noqa: S301  our own other end
+    return [Outcome._make(answer) if isinstance(answer, tuple) else answer for answer in told]
+
+
+def _frame(message: object) -> bytes:
+    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    return len(body).to_bytes(LENGTH_BYTES, "big") + body
+
+
+class _Form:
+    """How a kind of command is taken apart and made again; the request id, whose pickle is slow, as a number."""
+
+    def __init__(self, kind: type[Command]) -> None:
+        self._kind = kind
+        self._names = tuple(field.name for field in fields(kind) if field.init and field.name != "request_id")
+        self.values: Callable[[Command], tuple[Any, ...]] = attrgetter("request_id.int", *self._names)
+
+    def command(self, request_id: int, *values: Any) -> Command:
+        return self._kind(request_id=UUID(int=request_id), **dict(zip(self._names, values, strict=True)))
+
+
+class _Forms(dict[type[Command], _Form]):
+    def __missing__(self, kind: type[Command]) -> _Form:
+        form = self[kind] = _Form(kind)
+        return form
+
+
+_FORMS: Final = _Forms()

@@ -1,0 +1,99 @@
+"""A worker of the desk: takes batches from its end of a socket, decides and writes them, sends the answers back.
+
+It runs as a process of its own, because a batch that is decided beside a server's busy event loop waits for the
+interpreter at every step (decision 0008). One batch at a time; it ends when the desk's end of the socket closes.
+"""
+
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from coalition.clearing.batch import run_batch
+from coalition.clearing.frames import LENGTH_BYTES, READY, answers_frame, commands_of
+from coalition.clearing.queue import Answer
+from coalition.clearing.store import Store
+from coalition.domain.commands import Command
+from coalition.domain.errors import CoalitionError, Contention, LedgerBroken, NoOpenWindow, StoreUnavailable
+
+CONTENTION_TRIES: Final = 10
+# A killed PostgreSQL is back within seconds here and a failover takes 20 s (DESIGN section 6); a terminal waits 8 s.
+UNAVAILABLE_TRIES: Final = 40
+UNAVAILABLE_PAUSE_SECONDS: Final = 0.1
+CONTENTION_PAUSE_SECONDS: Final = 0.002
+
+Pause = Callable[[float], None]
+log = structlog.get_logger(__name__)
+
+
+def work(desk: socket.socket, store: Store, pause: Pause) -> None:
+    """Answer batches until the desk hangs up; then a batch is not tried again either."""
+
+    def rest(seconds: float) -> None:
+        # Nobody waits any more for what a dead server began: it must not be written long after its clients gave up.
+        pause(seconds)
+        if _has_hung_up(desk):
+            raise ConnectionResetError
+
+    try:
+        desk.sendall(READY)
+        while (length := _received(desk, LENGTH_BYTES)) is not None:
+            body = _received(desk, int.from_bytes(length, "big"))
+            if body is None:
+                break
+            desk.sendall(answers_frame(answer_all(store, commands_of(body), rest)))
+    except (BrokenPipeError, ConnectionResetError):
+        pass  # the server was killed: what is committed stays, its clients ask again
+    finally:
+        desk.close()
+        store.close()
+
+
+def answer_all(store: Store, commands: Sequence[Command], pause: Pause) -> Sequence[Answer]:
+    """Run the batch until it is answered; only a deterministic error halves it, first half first."""
+    contentions = outages = 0
+    while True:
+        try:
+            return run_batch(store, commands)
+        except Contention as error:
+            contentions += 1
+            if contentions >= CONTENTION_TRIES:
+                log.warning("batch_contended", commands=len(commands), tries=contentions)
+                return [error] * len(commands)
+            pause(CONTENTION_PAUSE_SECONDS * contentions)
+        except StoreUnavailable as error:
+            outages += 1
+            if outages >= UNAVAILABLE_TRIES:
+                log.warning("store_unavailable", commands=len(commands), tries=outages)
+                return [error] * len(commands)
+            pause(UNAVAILABLE_PAUSE_SECONDS)
+        except Exception as error:
+            if len(commands) == 1:
+                if not isinstance(error, NoOpenWindow):
+                    log.exception("command_failed", request_id=str(commands[0].request_id))
+                # What travels is an error of the house; a bug's traceback is in the log above.
+                return [error if isinstance(error, CoalitionError) else LedgerBroken(type(error).__name__)]
+            log.warning("batch_halved", commands=len(commands), error=type(error).__name__)
+            half = len(commands) // 2
+            return [*answer_all(store, commands[:half], pause), *answer_all(store, commands[half:], pause)]
+
+
+def _has_hung_up(desk: socket.socket) -> bool:
+    """While a batch is under way the desk says nothing, unless it is gone."""
+    try:
+        return not desk.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return False
+
+
+def _received(desk: socket.socket, count: int) -> bytearray | None:
+    """Exactly `count` bytes; None when the desk hung up."""
+    received = bytearray(count)
+    view, have = memoryview(received), 0
+    while have < count:
+        got = desk.recv_into(view[have:])
+        if not got:
+            return None
+        have += got
+    return received
