@@ -78,6 +78,12 @@ class Reason(IntEnum):
     INTERNAL = 119
     ENTRY_UNKNOWN = 120
     PAGE_TOKEN_INVALID = 121
+    RATE_EXCEEDED = 122
+    CALLS_EXCEEDED = 123
+    STREAM_IDLE = 124
+    STREAM_STALLED = 125
+    MESSAGE_MALFORMED = 126
+    CERTIFICATE_REVOKED = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +199,22 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.ENTRY_UNKNOWN: Advice("NOT_FOUND", "No such entry."),
     Reason.PAGE_TOKEN_INVALID: Advice(
         "INVALID_ARGUMENT", "page_token is not one this call gave; start at the first page."
+    ),
+    Reason.RATE_EXCEEDED: Advice(
+        "RESOURCE_EXHAUSTED", "This identity sends more than its share; send the same request again a little later."
+    ),
+    Reason.CALLS_EXCEEDED: Advice(
+        "RESOURCE_EXHAUSTED", "Too many calls are under way; send the same request again when some have their answers."
+    ),
+    Reason.STREAM_IDLE: Advice("ABORTED", "Nothing was sent for too long; open a new stream when there is something."),
+    Reason.STREAM_STALLED: Advice(
+        "ABORTED", "Answers were not read for too long; open a new stream and send again what was not answered."
+    ),
+    Reason.MESSAGE_MALFORMED: Advice(
+        "INVALID_ARGUMENT", "The bytes are no message of this call; build it from the published protos."
+    ),
+    Reason.CERTIFICATE_REVOKED: Advice(
+        "UNAUTHENTICATED", "This certificate was revoked; ask the operator of the authority for a new one."
     ),
 }
 
