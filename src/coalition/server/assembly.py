@@ -19,7 +19,7 @@ from grpc_reflection.v1alpha import reflection
 
 from coalition.domain.errors import CoalitionError
 from coalition.server.identity import Identities
-from coalition.server.interceptor import Gate
+from coalition.server.interceptor import Gate, Observe
 from coalition.server.permissions import ALL_SERVICES, check_complete
 from coalition.server.validation import BATCH_BYTES_MAX
 from coalition.v1 import (
@@ -126,6 +126,7 @@ def build(
     *,
     listen: str,
     options: Sequence[tuple[str, int]] = (),
+    observe: Observe | None = None,
 ) -> Server:
     """Build a server on the running loop. `servicers` derive from the generated ...ServiceServicer classes.
 
@@ -135,7 +136,7 @@ def build(
     check_complete(services)
     # asyncio.to_thread runs here, so what may block at once is bounded.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WORKERS_MAX, thread_name_prefix="work"))
-    gate = Gate(identities)
+    gate = Gate(identities, observe=observe)
     server = grpc.aio.server(
         interceptors=[gate],
         options=[*OPTIONS, *options],

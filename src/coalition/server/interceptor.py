@@ -1,12 +1,12 @@
 """The gate every RPC passes: who are you, may you, is it well formed; then the call; then errors in their one form.
 
-One interceptor, whose work is bound to each method once. Logs ids and durations, never a body; a success is counted.
+One interceptor, whose work is bound to each method once. Logs ids and durations, never a body; a success is told to
+the observer alone.
 """
 
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final, TypeAlias
 
@@ -28,16 +28,20 @@ log = structlog.get_logger(__name__)
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
+Observe: TypeAlias = Callable[[str, Reason, float], None]
+"""Told (method, reason, seconds) once an RPC, on the loop; a call that its client gave up counts as DEADLINE_PASSED."""
 
 
 class Gate(grpc.aio.ServerInterceptor):
-    """`answered` counts (method, reason) for whoever publishes figures."""
+    """`observe` is told of every RPC when it is over."""
 
-    def __init__(self, identities: Identities, rules: Mapping[str, Roles] = RULES) -> None:
+    def __init__(
+        self, identities: Identities, rules: Mapping[str, Roles] = RULES, *, observe: Observe | None = None
+    ) -> None:
         self._identities = identities
         self._rules = rules
+        self._observe = observe or _unseen
         self._handlers: dict[str, Handler] = {}
-        self.answered: Counter[tuple[str, Reason]] = Counter()
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -66,8 +70,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
     def _unary(self, method: str, inner: Any) -> Any:
         bytes_max = BATCH_BYTES_MAX if method in BATCH_METHODS else UNARY_BYTES_MAX
-        admit, fail, answered = self._admit, self._fail, self.answered
-        accepted = (method, Reason.ACCEPTED)
+        admit, fail, observe = self._admit, self._fail, self._observe
         monotonic = time.monotonic
         telling = logging.getLogger().isEnabledFor(logging.DEBUG)
 
@@ -77,12 +80,15 @@ class Gate(grpc.aio.ServerInterceptor):
                 admit(method, context)
                 check_message(request, bytes_max=bytes_max)
                 response = await inner(request, context)
-            except (asyncio.CancelledError, grpc.aio.AbortError):
+            except grpc.aio.AbortError:  # a servicer that is not ours, health, has answered already
+                raise
+            except asyncio.CancelledError:
+                observe(method, Reason.DEADLINE_PASSED, monotonic() - started)
                 raise
             except Exception as error:
                 await fail(method, context, error, started, request)
                 raise
-            answered[accepted] += 1
+            observe(method, Reason.ACCEPTED, monotonic() - started)
             if telling:
                 log.debug("rpc_answered", rpc=method, code="OK", duration_ms=_since(started))
             return response
@@ -100,12 +106,15 @@ class Gate(grpc.aio.ServerInterceptor):
                     check_message(requests)
                 async for response in inner(requests, context):
                     yield response
-            except (asyncio.CancelledError, GeneratorExit, grpc.aio.AbortError):
+            except grpc.aio.AbortError:
+                raise
+            except (asyncio.CancelledError, GeneratorExit):
+                self._observe(method, Reason.DEADLINE_PASSED, time.monotonic() - started)
                 raise
             except Exception as error:
                 await self._fail(method, context, error, started, None)
                 raise
-            self.answered[method, Reason.ACCEPTED] += 1
+            self._observe(method, Reason.ACCEPTED, time.monotonic() - started)
 
         return call
 
@@ -121,7 +130,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
     async def _fail(self, method: str, context: Any, error: Exception, started: float, request: Any) -> None:
         reason = reason_of(error)
-        self.answered[method, reason] += 1
+        self._observe(method, reason, time.monotonic() - started)
         status = status_of(error)
         answer = rpc_status.to_status(status)
         fields = {
@@ -136,6 +145,10 @@ class Gate(grpc.aio.ServerInterceptor):
         else:
             log.info("rpc_refused", **fields)
         await context.abort(answer.code, answer.details, answer.trailing_metadata)
+
+
+def _unseen(method: str, reason: Reason, seconds: float) -> None:
+    """Nobody looks."""
 
 
 def _since(started: float) -> float:
