@@ -21,6 +21,7 @@ from coalition.domain.errors import CoalitionError
 from coalition.server.identity import Identities
 from coalition.server.interceptor import Gate, Observe
 from coalition.server.permissions import ALL_SERVICES, check_complete
+from coalition.server.tracing import Tracer, Tracing
 from coalition.server.validation import BATCH_BYTES_MAX
 from coalition.v1 import (
     audit_pb2_grpc,
@@ -127,6 +128,7 @@ def build(
     listen: str,
     options: Sequence[tuple[str, int]] = (),
     observe: Observe | None = None,
+    tracer: Tracer | None = None,
 ) -> Server:
     """Build a server on the running loop. `servicers` derive from the generated ...ServiceServicer classes.
 
@@ -138,7 +140,7 @@ def build(
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WORKERS_MAX, thread_name_prefix="work"))
     gate = Gate(identities, observe=observe)
     server = grpc.aio.server(
-        interceptors=[gate],
+        interceptors=[gate] if tracer is None else [Tracing(tracer), gate],
         options=[*OPTIONS, *options],
         maximum_concurrent_rpcs=RPCS_MAX,
     )

@@ -16,6 +16,7 @@ from coalition.server.assembly import DRAIN_SECONDS, Credentials, Server, build
 from coalition.server.identity import Identities
 from coalition.server.interceptor import Observe
 from coalition.server.terminal import TerminalServicer
+from coalition.server.tracing import Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,7 @@ class FrontDoor:
         desk: AbstractAsyncContextManager[object] | None = None,
         options: Sequence[tuple[str, int]] = (),
         observe: Observe | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self._desk = desk or nullcontext()
         self._make_servicers = make_servicers
@@ -44,6 +46,7 @@ class FrontDoor:
         self._listen = listen
         self._options = options
         self._observe = observe
+        self._tracer = tracer
         self._thread = threading.Thread(target=self._run, name="front door", daemon=True)
         self._ready = threading.Event()
         self._failure: BaseException | None = None
@@ -92,6 +95,7 @@ class FrontDoor:
                 listen=self._listen,
                 options=self._options,
                 observe=self._observe,
+                tracer=self._tracer,
             )
             try:
                 await server.start()
