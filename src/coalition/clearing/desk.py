@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Self, cast
+from typing import Final, Protocol, Self, cast
 
 import structlog
 
@@ -31,6 +31,16 @@ log = structlog.get_logger(__name__)
 OpenWorker = Callable[[], socket.socket]
 
 
+class DeskObserver(Protocol):
+    """Whoever publishes figures. Both are called on the loop and must be quick."""
+
+    def batch(self, size: int, oldest_wait_seconds: float, seconds: float) -> None:
+        """A worker answered a batch after `seconds`; its oldest command had waited for one so long."""
+
+    def answers(self, answers: Sequence[tuple[Ticket, Answer]]) -> None:
+        """These were answered, one way or the other."""
+
+
 @dataclass(slots=True, eq=False)
 class _Batch:
     """What was taken off the queue, and of it what goes to a worker."""
@@ -38,13 +48,14 @@ class _Batch:
     taken: list[Ticket]
     live: list[Ticket]
     deaths: int = 0
+    sent_time: float = 0.0
 
 
 class Desk:
     """Open while its context lasts, on one loop. `open_worker` starts a worker and gives our end of its socket; blocks.
 
     `batch_max` bounds a batch (at most 4,096), `queue_max` what may wait before it. With two workers or more, one batch
-    is decided while the database writes another.
+    is decided while the database writes another. `observer` is told of batches; without one nothing is measured.
     """
 
     def __init__(
@@ -55,11 +66,13 @@ class Desk:
         batch_max: int,
         queue_max: int,
         clock: Callable[[], float],
+        observer: DeskObserver | None = None,
     ) -> None:
         self._open_worker = open_worker
         self._workers = workers
         self._batch_max = batch_max
         self._clock = clock
+        self._observer = observer
         self.queue = FairQueue(queue_max, overlap_from=min(OVERLAP_FROM, batch_max))
         self._again: deque[_Batch] = deque()
         self._free: list[_Link] = []
@@ -93,8 +106,17 @@ class Desk:
         finally:
             self._hang_up()
 
+    @property
+    def worker_count(self) -> int:
+        """How many workers are up."""
+        return len(self._links)
+
     def submit(self, tickets: Sequence[Ticket]) -> None:
         """Queue tickets, all or none; their sinks get the answers. Raises Refused when full or draining."""
+        if self._observer is not None:
+            now = self._clock()
+            for ticket in tickets:
+                ticket.put_time = now
         self.queue.put(tickets)
         if self._free and not self._woken:
             # At the loop's next turn: what else it hears in this one comes along.
@@ -108,6 +130,8 @@ class Desk:
             batch = self._again.popleft() if self._again else self._next_batch()
             if batch is None:
                 break
+            if self._observer is not None:
+                batch.sent_time = self._clock()
             self._free.pop().send(batch)
         if self.queue.is_closed and self.queue.is_idle:
             self._drained.set()
@@ -119,7 +143,7 @@ class Desk:
             late = [each for each in taken if each.cancelled or (each.deadline is not None and each.deadline < now)]
             if not late:
                 return _Batch(taken, taken)
-            _deliver([(ticket, Refused(Reason.DEADLINE_PASSED)) for ticket in late])
+            self._deliver([(ticket, Refused(Reason.DEADLINE_PASSED)) for ticket in late])
             dropped = set(late)
             if live := [ticket for ticket in taken if ticket not in dropped]:
                 return _Batch(taken, live)
@@ -128,10 +152,14 @@ class Desk:
 
     def _answered(self, link: "_Link", batch: _Batch, body: bytes) -> None:
         """A worker has committed its batch (or found that it cannot). It gets the next one before these are told."""
+        answered = 0.0 if self._observer is None else self._clock()
         self._free.append(link)
         self.queue.done(batch.taken)
         self._dispatch()
-        _deliver(list(zip(batch.live, answers_of(body), strict=True)))
+        self._deliver(list(zip(batch.live, answers_of(body), strict=True)))
+        if self._observer is not None:
+            oldest = min(ticket.put_time for ticket in batch.live)
+            self._observer.batch(len(batch.live), batch.sent_time - oldest, answered - batch.sent_time)
 
     def _lost(self, link: "_Link", batch: _Batch | None) -> None:
         """A worker ended. Its batch may be committed or not: another runs all of it again, the claims tell."""
@@ -145,13 +173,18 @@ class Desk:
             else:
                 self.queue.done(batch.taken)
                 error = StoreUnavailable("workers ended over this batch; its outcome is unknown until asked again")
-                _deliver([(ticket, error) for ticket in batch.live])
+                self._deliver([(ticket, error) for ticket in batch.live])
         if not self._closing:
             log.error("desk_worker_ended", commands=len(batch.live) if batch else 0)
             task = self._loop.create_task(self._reopen())
             self._reopening.add(task)
             task.add_done_callback(self._reopening.discard)
         self._dispatch()
+
+    def _deliver(self, answers: Sequence[tuple[Ticket, Answer]]) -> None:
+        _hand_over(answers)
+        if self._observer is not None:
+            self._observer.answers(answers)
 
     async def _open(self) -> None:
         """Start one worker and wait until it says that it is ready."""
@@ -240,7 +273,7 @@ class _Link(asyncio.Protocol):
             self.ready.set_exception(StoreUnavailable("a worker of the desk ended before it was ready; see its log"))
 
 
-def _deliver(answers: Sequence[tuple[Ticket, Answer]]) -> None:
+def _hand_over(answers: Sequence[tuple[Ticket, Answer]]) -> None:
     """Hand every sink all its answers of this batch at once. A sink that fails must not stop the desk."""
     by_sink: dict[Sink, list[tuple[Ticket, Answer]]] = defaultdict(list)
     for ticket, answer in answers:

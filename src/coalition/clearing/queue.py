@@ -32,7 +32,8 @@ class Sink(Protocol):
 class Ticket:
     """A command waiting for its answer. Cancelled is heeded only until the desk takes it; afterwards it commits.
 
-    Tickets of one `stream` are decided in the order they were put; None stands alone.
+    Tickets of one `stream` are decided in the order they were put; None stands alone. `put_time` is set only for a desk
+    that somebody observes.
     """
 
     command: Command
@@ -41,6 +42,7 @@ class Ticket:
     cancelled: bool = False
     context: object = None
     stream: Hashable = None
+    put_time: float = 0.0
 
 
 class FairQueue:
