@@ -7,6 +7,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationError
@@ -45,6 +46,14 @@ def _trust_domain(value: str) -> str:
     return value
 
 
+def _collector(value: str) -> str:
+    parts = urlsplit(value)
+    # A password in a URL ends up in messages of libraries, and a query has no meaning here.
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "@" in parts.netloc or parts.query:
+        raise ValueError("must be a collector's address without a password, such as http://127.0.0.1:4318/v1/traces")
+    return value
+
+
 Address = Annotated[str, AfterValidator(_address)]
 
 
@@ -79,6 +88,11 @@ class Settings(BaseSettings):
         pattern=r"^[0-9]{4}-(0[1-9]|1[0-2])$",
         description="label of the first settlement window; default: this month",
     )
+    metrics_listen: Address | None = Field(None, description="host:port of the metrics for Prometheus; default: none")
+    trace_endpoint: Annotated[str, AfterValidator(_collector)] | None = Field(
+        None, description="OTLP/HTTP address that traces are sent to; default: none, and nothing is traced"
+    )
+    trace_ratio: float = Field(0.01, ge=0, le=1, description="share of calls traced whose callers do not say")
     log_level: str = Field("info", pattern=r"^(debug|info|warning|error)$", description="debug, info, warning, error")
 
     @property

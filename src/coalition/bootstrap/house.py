@@ -4,6 +4,7 @@ Works on databases that are migrated; starts the desk's workers and no other pro
 """
 
 import os
+import random
 import threading
 import time
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from typing import Final
 from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
 from coalition.bootstrap.identities import path_parser, server_credentials
 from coalition.bootstrap.strongroom import notary
+from coalition.bootstrap.telemetry import Telemetry
 from coalition.bootstrap.workers import Workers
 from coalition.clearing.desk import Desk
 from coalition.config import Settings
@@ -53,11 +55,18 @@ class House:
     settings: Settings
     watch: ProgrammeWatch
     front_door: FrontDoor
+    _telemetry: Telemetry
     _closing: ExitStack
 
     def open(self) -> str:
-        """Open the desk and serve; the address bound."""
+        """Publish the metrics, open the desk and serve; the address bound."""
+        self._telemetry.publish()
         return self.front_door.open()
+
+    @property
+    def metrics_address(self) -> str | None:
+        """Where the metrics are, once it is open; None when nobody asked for them."""
+        return self._telemetry.metrics_address
 
     def close(self) -> None:
         """Drain: calls in the house are answered, then the desk, then the connections."""
@@ -81,6 +90,8 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
     reception = Reception(
         MemberStore(lease, acts, lane_count), ring, KeyDatabase(keydb_pool.connection, WrappedKey), utc_now, os.urandom
     )
+    telemetry = Telemetry(settings, random.random)
+    closing.callback(telemetry.close)
     workers = Workers(settings)
     closing.callback(workers.close)
     desk = Desk(
@@ -89,7 +100,9 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
         batch_max=settings.desk_batch_max,
         queue_max=settings.desk_queue_max,
         clock=time.monotonic,
+        observer=telemetry.desk_observer,
     )
+    telemetry.watch(desk, {"ledger": pool, "keydb": keydb_pool})
     stop = threading.Event()
     watcher = threading.Thread(target=watch.run, args=(stop,), name="programme watch", daemon=True)
     watcher.start()
@@ -106,8 +119,16 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
         )
 
     identities = Identities(path_parser(settings.trust_domain), watch)
-    front_door = FrontDoor(servicers, server_credentials(settings), identities, settings.listen, desk=desk)
-    return House(settings, watch, front_door, closing)
+    front_door = FrontDoor(
+        servicers,
+        server_credentials(settings),
+        identities,
+        settings.listen,
+        desk=desk,
+        observe=telemetry.observe,
+        tracer=telemetry.tracer,
+    )
+    return House(settings, watch, front_door, telemetry, closing)
 
 
 def lay(settings: Settings, ring: KeyRing, dsn: str) -> bool:

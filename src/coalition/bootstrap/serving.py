@@ -66,6 +66,8 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
                 if not attach:
                     follower.start()
                     child = _start_settlement(settings) if with_settlement else None
+                if server.metrics_address is not None:
+                    say(f"metrics for Prometheus are at http://{server.metrics_address}/metrics")
                 for line in what_to_type(settings, address, with_settlement=child is not None):
                     say(line)
                 log.info("server_started", address=address)
