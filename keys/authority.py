@@ -24,6 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from keys import private_files
 from keys.errors import AuthorityError, KeyFileBroken, KeyFileExists, SpiffeError
+from keys.issued import Issued, record
 from keys.spiffe import SCHEME, check_elements, is_trust_domain, parse_spiffe
 
 Clock: TypeAlias = Callable[[], datetime]
@@ -101,7 +102,7 @@ def issue(
     """
     if not 1 <= days <= DAYS_MAX:
         raise AuthorityError(f"days: must be from 1 to {DAYS_MAX}")
-    certificate, authority_key = _load(directory)
+    certificate, authority_key = load_authority(directory)
     elements = parse_spiffe(spiffe_uri, trust_domain(certificate))
     serves = elements[0] == "server"
     if hostnames and not serves:
@@ -130,6 +131,8 @@ def issue(
     )
     signed = builder.sign(authority_key, SHA256())
     files = certificate_files(directory, elements)
+    # Recorded first: what was handed out and is in no record could not be revoked.
+    record(directory, Issued(signed.serial_number, spiffe_uri, signed.not_valid_before_utc, signed.not_valid_after_utc))
     private_files.make_directory(files.cert.parent)
     private_files.replace(files.key, _key_pem(key))
     private_files.replace(files.cert, signed.public_bytes(Encoding.PEM))
@@ -161,7 +164,8 @@ def trust_domain(certificate: x509.Certificate) -> str:
     return domain
 
 
-def _load(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+def load_authority(directory: Path) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """The authority's certificate and key, which fit together. Raises the errors of a key directory."""
     cure = f"{MAKE_AUTHORITY} {directory}"
     private_files.check_directory(directory, cure)
     certificate_path, key_path = directory / CERTIFICATE_NAME, directory / KEY_NAME

@@ -14,7 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from keys import authority as certificates
-from keys.errors import KeysError
+from keys import lifecycle, private_files
+from keys.errors import AuthorityError, KeysError
+from keys.issued import read_record
+from keys.revocation import LIST_NAME
 from keys.ring import KeyRing, create_ring
 from keys.ring_file import KeyState
 from keys.signature import public_key_pem
@@ -36,13 +39,14 @@ app = typer.Typer(
     help="""Make and inspect the keys and certificates of a coalition.
 
 A **key ring** seals member records, hashes look-ups and signs batches. An **authority** issues the certificates that
-say who calls. Keep each in a directory of its own, outside the source tree.
+say who calls, renews them, and revokes them. Keep each in a directory of its own, outside the source tree.
 
 Start here:
 
 - python -m keys init var/keys
 - python -m keys authority var/authority --trust-domain coalition.example
 - python -m keys certificate var/authority spiffe://coalition.example/server
+- python -m keys issued var/authority
 
 Exit codes: 0 done, 1 refused (the message says what to do), 2 wrong command line.
 """,
@@ -121,6 +125,74 @@ def certificate(
     _say(f"certificate {files.cert}\nprivate key {files.key}\nauthority   {files.chain}")
 
 
+@app.command(
+    epilog="""Examples:
+
+- python -m keys renew var/certificates spiffe://coalition.example/t/cafe/main/till-1
+- python -m keys renew var/certificates spiffe://coalition.example/server --days 90
+"""
+)
+def renew(
+    directory: AuthorityDirectory,
+    spiffe_uri: Annotated[str, typer.Argument(metavar="SPIFFE_URI", help="The identity, as it was issued.")],
+    days: Annotated[
+        int | None,
+        typer.Option(min=1, max=certificates.DAYS_MAX, help="How many days it is valid; else as many as the old one."),
+    ] = None,
+) -> None:
+    """Issue a new key and certificate for an identity that has one, before the old one ends.
+
+    Prints the three files, which take the place of the old ones here. Carry them to the terminal: until the old
+    certificate ends both are good, so nothing stands still. Connections made with the old one go on. If the old key may
+    be in wrong hands, revoke its serial number too; `python -m keys issued` shows it.
+    """
+    with refusals():
+        files = lifecycle.renew(directory, spiffe_uri, days=days)
+    _say(f"certificate {files.cert}\nprivate key {files.key}\nauthority   {files.chain}")
+
+
+@app.command(
+    epilog="""Examples:
+
+- python -m keys revoke var/certificates spiffe://coalition.example/t/cafe/main/till-1
+- python -m keys revoke var/certificates spiffe://coalition.example/t/cafe/main/till-1 --serial 5f3a90c2
+"""
+)
+def revoke(
+    directory: AuthorityDirectory,
+    spiffe_uri: Annotated[str, typer.Argument(metavar="SPIFFE_URI", help="The identity, as it was issued.")],
+    serial: Annotated[
+        str | None, typer.Option(metavar="HEX", help="Only the certificate of this serial number; else all of them.")
+    ] = None,
+) -> None:
+    """Revoke certificates before their end: a terminal was stolen, sold, or its key was copied.
+
+    Writes the authority's signed list, DIR/authority.crl. A server that runs on this directory refuses the identity
+    within a second, on connections that are open too; carry the file to every other server's certificates directory.
+    For good: a certificate cannot be made valid again. The identity may be issued a new one.
+    """
+    with refusals():
+        number = _serial(serial)
+        revoked = lifecycle.revoke(directory, spiffe_uri, serial=number)
+    for each in revoked:
+        _say(f"revoked {each.serial:x}, which would have ended on {each.end:%Y-%m-%d}")
+    _say(f"Next: copy {directory / LIST_NAME} to the certificates directory of every server that has another one.")
+
+
+@app.command(epilog="Example: python -m keys issued var/certificates")
+def issued(directory: AuthorityDirectory) -> None:
+    """Show every certificate the authority issued: identity, serial number, end, and whether it is still good."""
+    with refusals():
+        private_files.check_directory(directory, f"{certificates.MAKE_AUTHORITY} {directory}")
+        listed = lifecycle.revocations(directory)
+        record = read_record(directory)
+    revoked, now = listed.serials if listed else frozenset(), certificates.utc_now()
+    for each in record:
+        state = "revoked" if each.serial in revoked else "over" if each.end <= now else "good"
+        # Plain lines: a serial number in a table is cut in two and cannot be copied.
+        _say(f"{state:7}  until {each.end:%Y-%m-%d}  {each.serial:040x}  {each.identity}")
+
+
 @app.command("list", epilog="Example: python -m keys list var/keys")
 def list_versions(directory: RingDirectory) -> None:
     """Show every key version and its state.
@@ -174,6 +246,13 @@ def refusals() -> Iterator[None]:
     except OSError as trouble:
         typer.echo(f"refused: {trouble.filename}: {trouble.strerror}", err=True)
         raise typer.Exit(1) from None
+
+
+def _serial(text: str | None) -> int | None:
+    try:
+        return None if text is None else int(text.replace(":", ""), 16)
+    except ValueError:
+        raise AuthorityError("serial: must be hexadecimal, as `python -m keys issued` shows it") from None
 
 
 def _say(sentence: str) -> None:

@@ -51,6 +51,17 @@ def test_nothing_secret_is_ever_printed(tmp_path: Path):
         assert path.read_bytes().hex() not in output
 
 
+def test_a_certificate_is_renewed_then_the_old_one_revoked_by_what_the_record_shows(tmp_path: Path):
+    directory, identity = str(tmp_path / "authority"), "spiffe://coalition.example/t/cafe/main/till-1"
+    for command in (["authority", directory], ["certificate", directory, identity], ["renew", directory, identity]):
+        assert run(*command).exit_code == 0
+    old, new = (line.split()[3] for line in run("issued", directory).stdout.splitlines())
+
+    assert old.lstrip("0") in run("revoke", directory, identity, "--serial", old).stdout
+    states = {line.split()[3]: line.split()[0] for line in run("issued", directory).stdout.splitlines()}
+    assert {old: "revoked", new: "good"} == states
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["init", "keys"], "never overwritten"),
     (["list", "nowhere"], "python -m keys init"),
@@ -58,6 +69,11 @@ def test_nothing_secret_is_ever_printed(tmp_path: Path):
     (["certificate", "nowhere", "spiffe://coalition.example/server"], "python -m keys authority"),
     (["certificate", "authority", "spiffe://coalition.example/boss"], "/op/<name>"),
     (["certificate", "authority", "spiffe://coalition.example/op/a", "--hostname", "a.example"], "hostnames"),
+    (["renew", "authority", "spiffe://coalition.example/op/a"], "python -m keys certificate"),
+    (["revoke", "authority", "spiffe://coalition.example/op/a"], "python -m keys issued"),
+    (["revoke", "authority", "spiffe://coalition.example/op/a", "--serial", "xyz"], "hexadecimal"),
+    (["revoke", "nowhere", "spiffe://coalition.example/op/a"], "python -m keys authority"),
+    (["issued", "nowhere"], "python -m keys authority"),
     (["authority", "fresh", "--trust-domain", "A B"], "trust_domain"),
     (["init", "keys/ring.json"], "not a directory"),
     (["init", "keys/ring.json/deeper"], "ring.json"),
@@ -83,7 +99,9 @@ def test_a_wrong_command_line_exits_2(arguments: list[str]):
     assert run(*arguments).exit_code == 2
 
 
-@pytest.mark.parametrize("command", ["init", "authority", "certificate", "list", "export-public"])
+@pytest.mark.parametrize(
+    "command", ["init", "authority", "certificate", "renew", "revoke", "issued", "list", "export-public"]
+)
 def test_every_command_teaches_with_an_example(command: str):
     taught = run(command, "--help")
     assert taught.exit_code == 0
