@@ -110,8 +110,8 @@ def job(database_url: str | None) -> Iterator[Job]:
 
 
 def notary() -> Notary:
-    """Who seals the netting's batch."""
-    from coalition.bootstrap.settlement import settlement_notary  # noqa: PLC0415 - opens the key ring, for this command only
+    """Who seals what a command writes in the journal."""
+    from coalition.bootstrap.settlement import settlement_notary  # noqa: PLC0415 - opens the key ring, for two commands
 
     return settlement_notary()
 
@@ -139,6 +139,7 @@ def close(
             following=next_label,
             clock=lambda: store.now(work.connection),
             sleep=time.sleep,
+            notary=notary(),
         )
         say(
             as_json,

@@ -1,23 +1,30 @@
 """Closing a window: the instant after which nothing enters it, and the next one is open.
 
-One short transaction that touches no wallet and waits for no follower. Never closes two windows for one order: the
-caller names the label it means, or the window's period must be over.
+One short transaction that touches no wallet and waits for no follower, and is an act of the journal. Never closes two
+windows for one order: the caller names the label it means, or the window's period must be over.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
+from uuid import uuid5
 from zoneinfo import ZoneInfo
 
+from coalition.domain.acts import JSON, Act, body_hash
 from coalition.domain.errors import Contention
+from coalition.domain.journal import Notary
+from coalition.domain.kinds import Kind
 from coalition.storage import settlement as store
+from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from settlement.errors import NeedsHuman, NothingToDo
 from settlement.labels import next_label, period_end
 
 ATTEMPTS: Final = 3  # each waits for running batches for up to storage.settlement.LOCK_PATIENCE
 PAUSE_SECONDS: Final = 1.0  # between attempts, so that the tills move on
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,16 @@ class Closed:
     close_time: datetime
     cut_number: int
 
+    def answer(self) -> dict[str, JSON]:
+        """What the journal keeps of it."""
+        return {
+            "calendar": self.calendar,
+            "label": self.label,
+            "next_label": self.next_label,
+            "close_time": self.close_time.isoformat(),
+            "cut_number": self.cut_number,
+        }
+
 
 def close(
     connection: Connection,
@@ -39,16 +56,43 @@ def close(
     following: str | None,
     clock: Callable[[], datetime],
     sleep: Callable[[float], None],
+    notary: Notary,
 ) -> Closed:
     """Close the open window of `calendar`; tries again if a batch holds it for long. Needs an autocommit connection.
 
+    Its entry is sealed by `notary`; its request_id follows from the window, so that a second one collides.
     Raises NothingToDo if `label` is closed already, or without a label if the open window's period is not over;
     NeedsHuman if the calendar or label does not exist, or the next label cannot be told; Contention after the last try.
     """
+    known = store.scheme(connection)
+    window = window_to_close(connection, calendar, store.windows(connection, calendar), label, clock())
+    closed: list[Closed] = []
+
+    def apply(connection: Connection) -> dict[str, JSON]:
+        closed[:] = [close_in_transaction(connection, calendar, label=label, following=following, clock=clock)]
+        return closed[0].answer()
+
+    body: dict[str, JSON] = {"calendar": calendar, "label": window.label, "next_label": following}
+    act = Act(
+        Kind.WINDOW_CLOSED,
+        known.operator_id,
+        uuid5(known.deployment_id, f"closing/{window.window_id}"),
+        body_hash(Kind.WINDOW_CLOSED, body),
+        store.ACTOR,
+    )
+    zone = ZoneInfo(known.zone)
+    acts = Acts(known.lane_count, lambda time: time.astimezone(zone).date(), notary)
+    patiently(lambda: acts.perform(connection, act, apply), sleep)
+    if not closed:
+        raise NothingToDo(f"window {window.label} of calendar {calendar} was closed by another meanwhile")
+    return closed[0]
+
+
+def patiently(perform: Callable[[], Answer], sleep: Callable[[float], None]) -> Answer:
+    """What `perform` answers, tried several times while batches hold the windows. Raises Contention after the last."""
     for attempt in range(ATTEMPTS):
         try:
-            with connection.transaction():
-                return close_in_transaction(connection, calendar, label=label, following=following, clock=clock)
+            return perform()
         except Contention:
             if attempt + 1 == ATTEMPTS:
                 raise
@@ -64,7 +108,7 @@ def close_in_transaction(
     following: str | None,
     clock: Callable[[], datetime],
 ) -> Closed:
-    """The same within the caller's transaction, for an act that is part of the journal."""
+    """The same within the transaction of its act."""
     store.lock_windows(connection)
     time = clock()  # after the lock: later than every batch that entered the window
     all_windows = store.windows(connection, calendar)

@@ -51,23 +51,13 @@ class Orders:
                 )
             except SettlementError as error:
                 raise refusal(connection, calendar, label, error) from error
-            return {
-                "calendar": closed.calendar,
-                "label": closed.label,
-                "next_label": closed.next_label,
-                "close_time": closed.close_time.isoformat(),
-                "cut_number": closed.cut_number,
-            }
+            return closed.answer()
 
-        for attempt in range(closing.ATTEMPTS):
-            try:
-                with folded.available(), self._lease() as connection:
-                    return self._acts.perform(connection, act, apply)
-            except Contention:
-                if attempt + 1 == closing.ATTEMPTS:
-                    raise
-                self._sleep(closing.PAUSE_SECONDS)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        def perform() -> ActAnswer:
+            with folded.available(), self._lease() as connection:
+                return self._acts.perform(connection, act, apply)
+
+        return closing.patiently(perform, self._sleep)
 
     def net(self, act: Act, calendar: str, label: str) -> ActAnswer:
         """Net the closed window `label`; the netting's own entry answers the order.

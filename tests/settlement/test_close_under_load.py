@@ -46,6 +46,7 @@ def test_a_window_closes_promptly_and_exactly_under_eight_writers(ledger: Ledger
                     following=None,
                     clock=lambda: store.now(connection),
                     sleep=time.sleep,
+                    notary=NOTARY,
                 )
                 close_seconds.append(time.perf_counter() - started)
             time.sleep(0.5)

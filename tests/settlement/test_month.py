@@ -15,6 +15,7 @@ import pytest
 
 from coalition.domain.accounts import TransferCode, clearing_account, due_account
 from coalition.domain.errors import Contention
+from coalition.domain.kinds import Kind
 from coalition.storage import settlement as store
 from settlement import cli, closing, netting, report
 from settlement.errors import BooksDiffer, NeedsHuman, NothingToDo
@@ -28,7 +29,13 @@ AFTER_JANUARY = datetime(2017, 1, 31, 16, 0, tzinfo=UTC)
 def close(ledger: Ledger, label: str | None = None, *, now: datetime = AFTER_JANUARY, following: str | None = None):
     with ledger.connect() as connection:
         return closing.close(
-            connection, "monthly", label=label, following=following, clock=lambda: now, sleep=lambda seconds: None
+            connection,
+            "monthly",
+            label=label,
+            following=following,
+            clock=lambda: now,
+            sleep=lambda seconds: None,
+            notary=NOTARY,
         )
 
 
@@ -69,6 +76,18 @@ def test_an_empty_month_closes_and_nets_with_every_participant_at_zero(ledger: L
     assert [(position.participant_id, position.net_minor) for position in positions] == [
         (participant, 0) for participant in sorted(NAMES)
     ]
+
+
+def test_a_close_is_an_entry_of_the_journal(ledger: Ledger):
+    """Who closed what, when, at which batch: an act as every other, sealed, once a window."""
+    closed = close(ledger)
+    with ledger.connect() as connection:
+        rows = connection.execute("SELECT actor, answer FROM entries WHERE kind = %s", (Kind.WINDOW_CLOSED,)).fetchall()
+
+    assert [actor for actor, _ in rows] == ["/op/settlement"]
+    assert json.loads(rows[0][1])["answer"] == closed.answer()
+    with pytest.raises(NothingToDo):
+        close(ledger, "2017-01")
 
 
 def test_the_worked_month_nets_to_zero_with_known_figures(ledger: Ledger):

@@ -1,4 +1,4 @@
-"""What a command of the month needs of the house: a way to the ledger and a seal for the netting. No server."""
+"""What a command of the month needs of the house: a way to the ledger and a seal for what it writes. No server."""
 
 from coalition.bootstrap.databases import databases
 from coalition.config import load_settings
@@ -15,7 +15,7 @@ def settlement_dsn() -> str:
 
 
 def settlement_notary() -> Notary:
-    """Who seals the netting's batch: the key ring's signing key. Raises StrongroomRefused."""
-    from coalition.bootstrap.strongroom import key_ring, notary  # noqa: PLC0415 - three of four commands seal nothing
+    """Who seals a close and a netting: the key ring's signing key. Raises StrongroomRefused."""
+    from coalition.bootstrap.strongroom import key_ring, notary  # noqa: PLC0415 - two of four commands seal nothing
 
     return notary(key_ring(load_settings()))
