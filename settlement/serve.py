@@ -17,7 +17,7 @@ from coalition.bootstrap.addresses import SETTLEMENT, announced
 from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
 from coalition.bootstrap.databases import databases
 from coalition.bootstrap.identities import path_parser, server_credentials
-from coalition.bootstrap.strongroom import key_ring, notary
+from coalition.bootstrap.strongroom import existing_key_ring, notary
 from coalition.config import Settings
 from coalition.domain.journal import Notary
 from coalition.followers.positions import PositionsFollower
@@ -51,7 +51,7 @@ def serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with databases(settings, attach=True) as opened:
-        credentials, seal = server_credentials(settings), notary(key_ring(settings))
+        credentials, seal = server_credentials(settings), notary(existing_key_ring(settings))
         with settlement_server(settings, opened.dsn("settlement"), credentials, seal) as front_door:
             address = front_door.open()
             with announced(settings, SETTLEMENT, address):

@@ -81,7 +81,8 @@ def test_a_job_killed_between_two_steps_goes_on_where_it_was(
     with ledger.connect() as connection:
         write_batch(connection, [(3, 4, 25_000)])
     command = [sys.executable, "-m", "settlement", "close", "--json", "--database-url", ledger.dsn()]
-    closed = subprocess.run(command, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "COALITION_KEYS": str(keys)}
+    closed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
 
     assert last_month() == json.loads(closed.stdout)["label"]
     assert 0 == run(ledger, keys, tmp_path).returncode
@@ -90,12 +91,23 @@ def test_a_job_killed_between_two_steps_goes_on_where_it_was(
 
 @pytest.mark.xdist_group("serial")
 def test_a_human_is_asked_for_when_a_step_refuses(server: EmbeddedPostgres, tmp_path: Path) -> None:
-    """Without a key ring nothing can be sealed; the job ends with 1 and leaves the window CLOSED for the next run."""
+    """Without a key ring nothing can be sealed; the job ends with 1 and leaves the window OPEN for the next run."""
     ledger = new_ledger(server, label=last_month())
     (tmp_path / "ring").mkdir(mode=0o755)
     (tmp_path / "ring" / "ring.json").write_text("{}", encoding="utf-8")
     ended = run(ledger, tmp_path / "ring", tmp_path / "reports")
 
     assert 1 == ended.returncode
-    assert "month-end stopped at: python -m settlement net" in ended.stderr
-    assert ["CLOSED", "OPEN"] == states(ledger)
+    assert "month-end stopped at: python -m settlement close" in ended.stderr
+    assert ["OPEN"] == states(ledger)
+
+
+@pytest.mark.xdist_group("serial")
+def test_a_command_never_makes_a_key_ring_of_its_own(server: EmbeddedPostgres, tmp_path: Path) -> None:
+    """A ring made where a command happened to run would seal the month with a key nobody knows."""
+    ledger = new_ledger(server, label=last_month())
+    ended = run(ledger, tmp_path / "nowhere", tmp_path / "reports")
+
+    assert 1 == ended.returncode
+    assert "COALITION_KEYS" in ended.stderr
+    assert not (tmp_path / "nowhere").exists()

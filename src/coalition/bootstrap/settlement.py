@@ -16,6 +16,6 @@ def settlement_dsn() -> str:
 
 def settlement_notary() -> Notary:
     """Who seals a close and a netting: the key ring's signing key. Raises StrongroomRefused."""
-    from coalition.bootstrap.strongroom import key_ring, notary  # noqa: PLC0415 - two of four commands seal nothing
+    from coalition.bootstrap.strongroom import existing_key_ring, notary  # noqa: PLC0415 - two of four commands seal nothing
 
-    return notary(key_ring(load_settings()))
+    return notary(existing_key_ring(load_settings()))

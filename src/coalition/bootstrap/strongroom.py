@@ -4,18 +4,30 @@ import os
 
 from coalition.audit.notary import BatchNotary
 from coalition.bootstrap.clock import utc_now
-from coalition.bootstrap.errors import strongroom_errors
+from coalition.bootstrap.errors import StrongroomRefused, strongroom_errors
 from coalition.config import Settings
 from coalition.domain.journal import Notary
 from keys import KeyRing, create_ring
 
 
+def existing_key_ring(settings: Settings) -> KeyRing:
+    """The key ring, for whoever must never make one of its own. Raises StrongroomRefused."""
+    directory = settings.keys_directory
+    if not directory.exists():
+        raise StrongroomRefused(
+            f"no key ring in {directory}: run this where the server keeps its var directory, or name the ring's with "
+            "COALITION_KEYS"
+        )
+    with strongroom_errors():
+        return KeyRing.load(directory)
+
+
 def key_ring(settings: Settings) -> KeyRing:
     """The key ring; made when the directory holds none yet. Raises StrongroomRefused."""
     directory = settings.keys_directory
+    if directory.is_dir() and any(directory.iterdir()):
+        return existing_key_ring(settings)
     with strongroom_errors():
-        if (directory / "ring.json").exists() or (directory.is_dir() and any(directory.iterdir())):
-            return KeyRing.load(directory)
         directory.parent.mkdir(parents=True, exist_ok=True)
         return create_ring(directory, random=os.urandom, create_time=utc_now())
 

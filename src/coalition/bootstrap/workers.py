@@ -18,7 +18,7 @@ import structlog
 from coalition.bootstrap.clock import business_date_in
 from coalition.bootstrap.databases import Databases
 from coalition.bootstrap.interpreter import tune_interpreter
-from coalition.bootstrap.strongroom import key_ring, notary
+from coalition.bootstrap.strongroom import existing_key_ring, notary
 from coalition.clearing.worker import work
 from coalition.config import Settings, environment_of, load_settings
 from coalition.domain.errors import Contention, StoreUnavailable
@@ -76,7 +76,7 @@ def main(descriptor: int) -> None:
     opened = Databases(settings, attach=True)
     if settings.is_embedded:
         opened.open()
-    store = LedgerStore(opened.dsn(), load, business_date_in(settings.zone), notary(key_ring(settings)))
+    store = LedgerStore(opened.dsn(), load, business_date_in(settings.zone), notary(existing_key_ring(settings)))
     try:
         store.warm_up()
     except (StoreUnavailable, Contention):
