@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,20 @@ import grpc
 import pytest
 from google.rpc.status_pb2 import Status
 
-from coalition.client import ClientCertificate
+from coalition.client import AioTerminal, ClientCertificate, Terminal, TryRules
 from coalition.v1.operations_pb2 import PurchaseRequest, Receipt
 from coalition.v1.terminal_pb2 import PurchaseResponse
 from coalition.v1.terminal_pb2_grpc import TerminalServiceServicer, add_TerminalServiceServicer_to_server
 from keys.authority import certificate_files, create_authority, issue
+from tests.client.ledger_stub import LedgerStub
+from tests.client.proxy import Proxy
 
 # The type file wants every method of the service; a script answers one.
 _Servicer: Any = TerminalServiceServicer
 DOMAIN = "coalition.example"
 TILL = "t/cafe/main/till-1"
+QUICK = TryRules(deadline_s=0.5, total_s=1.0, pauses_s=(0.02, 0.04, 0.08))
+"""Patience of a second instead of half a minute."""
 
 
 class Script(_Servicer):  # type: ignore[misc]
@@ -60,18 +65,56 @@ def certificates(tmp_path_factory) -> Path:
     return directory
 
 
-@pytest.fixture
-def door(certificates: Path) -> Iterator[Door]:
+@contextmanager
+def serving(certificates: Path, servicer: Any, address: str = "127.0.0.1:0") -> Iterator[str]:
+    """A server over mutual TLS, and where it listens."""
     files = certificate_files(certificates, ("server",))
-    script = Script()
-    server = grpc.server(ThreadPoolExecutor(2))
-    add_TerminalServiceServicer_to_server(script, server)
+    server = grpc.server(ThreadPoolExecutor(16))
+    add_TerminalServiceServicer_to_server(servicer, server)
     port = server.add_secure_port(
-        "127.0.0.1:0",
+        address,
         grpc.ssl_server_credentials(
             [(files.key.read_bytes(), files.cert.read_bytes())], files.chain.read_bytes(), require_client_auth=True
         ),
     )
     server.start()
-    yield Door(f"127.0.0.1:{port}", certificates, script, ClientCertificate.load(certificates, TILL))
-    server.stop(None)
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A stub ledger behind a proxy, and a terminal's way to it."""
+
+    stub: LedgerStub
+    proxy: Proxy
+    certificates: Path
+    outbox: Path
+
+    @property
+    def till(self) -> ClientCertificate:
+        return ClientCertificate.load(self.certificates, TILL)
+
+    def terminal(self, **options: Any) -> Terminal:
+        """A terminal whose pauses are short, on the counter's outbox."""
+        return Terminal(self.proxy.address, self.till, **{"outbox": self.outbox, "rules": QUICK, **options})
+
+    def aio(self, **options: Any) -> AioTerminal:
+        """The same, awaited."""
+        return AioTerminal(self.proxy.address, self.till, **{"outbox": self.outbox, "rules": QUICK, **options})
+
+
+@pytest.fixture
+def counter(certificates: Path, tmp_path: Path) -> Iterator[Counter]:
+    stub = LedgerStub()
+    with serving(certificates, stub) as address, Proxy(address) as proxy:
+        yield Counter(stub, proxy, certificates, tmp_path / "till-1.outbox")
+
+
+@pytest.fixture
+def door(certificates: Path) -> Iterator[Door]:
+    script = Script()
+    with serving(certificates, script) as address:
+        yield Door(address, certificates, script, ClientCertificate.load(certificates, TILL))

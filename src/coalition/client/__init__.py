@@ -1,26 +1,70 @@
-"""The terminal's side of the wire: connects by mTLS, makes request ids before it sends, retries without doubling.
+"""The terminal's side of the wire: connects by mTLS, stores what it begins before it sends, retries without doubling.
 
-Knows the protos only. Never imports a room of the server. `Connection` serves scripts and threads, `AioConnection`
-serves event loops; both raise the errors of `errors.py` and nothing of gRPC's.
+Knows the protos only. Never imports a room of the server. Two levels:
+- `Terminal` and `AioTerminal` run a till: operations that are never paid twice and never left half paid. Start here.
+- `Connection` and `AioConnection` reach every service, one call at a time, for tools that keep their own request ids.
+All raise the errors of `errors.py` and nothing of gRPC's.
 """
 
 from coalition.client.aio import AioConnection
+from coalition.client.aio_terminal import AioTerminal
 from coalition.client.certificate import ClientCertificate, certificate_folder
 from coalition.client.connection import Connection
-from coalition.client.errors import CallRefused, CertificateMissing, ClientError, FieldViolation, ServerUnreachable
+from coalition.client.errors import (
+    CallRefused,
+    CertificateMissing,
+    ClientError,
+    Declined,
+    FieldRefused,
+    FieldViolation,
+    NotDone,
+    Offline,
+    OutboxFailed,
+    OutboxFull,
+    OutboxInUse,
+    OutcomeUnknown,
+    ServerUnreachable,
+    ServiceBusy,
+    TerminalClosed,
+    UndoneFirst,
+)
+from coalition.client.line import LineState
+from coalition.client.outbox_rows import Kind, OutboxRow, State
 from coalition.client.request_ids import new_request_id
 from coalition.client.retry import RetryPolicy
+from coalition.client.surroundings import Surroundings
+from coalition.client.terminal import Terminal
+from coalition.client.tries import TryRules
 
 __all__ = [
     "AioConnection",
+    "AioTerminal",
     "CallRefused",
     "CertificateMissing",
     "ClientCertificate",
     "ClientError",
     "Connection",
+    "Declined",
+    "FieldRefused",
     "FieldViolation",
+    "Kind",
+    "LineState",
+    "NotDone",
+    "Offline",
+    "OutboxFailed",
+    "OutboxFull",
+    "OutboxInUse",
+    "OutboxRow",
+    "OutcomeUnknown",
     "RetryPolicy",
     "ServerUnreachable",
+    "ServiceBusy",
+    "State",
+    "Surroundings",
+    "Terminal",
+    "TerminalClosed",
+    "TryRules",
+    "UndoneFirst",
     "certificate_folder",
     "new_request_id",
 ]

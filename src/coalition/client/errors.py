@@ -4,6 +4,17 @@
       CertificateMissing    this machine has no certificate for the identity
       ServerUnreachable     nobody answered in time; whether a write happened is unknown: send it again, same request_id
       CallRefused           the service answered no, and why
+      Declined              a terminal's operation was refused for good: not paid, nothing to undo
+      NotDone               a terminal's operation had no effect: not paid, nothing to undo
+        Offline               no connection in time, so nothing was sent
+        ServiceBusy           the service had no place for it until time was up
+        UndoneFirst           what an earlier run of the terminal left open is not undone yet
+        FieldRefused          an argument that must be neither sent nor kept
+        TerminalClosed        the terminal was closed, or never opened
+        OutboxFull            too many operations wait to be undone
+        OutboxFailed          the outbox cannot be written: what is not stored is not sent
+          OutboxInUse           another process keeps the outbox open
+      OutcomeUnknown        the answer was lost: treat it as not done, it is being undone
 
 Never holds the request: a message may carry a card number or a name.
 """
@@ -23,6 +34,8 @@ DETAILS_KEY: Final = "grpc-status-details-bin"
 CODE_NAMES: Final = {code.value[0]: code.name for code in grpc.StatusCode}
 # Codes that gRPC itself answers when the service could not: without an ErrorInfo nobody has said no.
 TRANSPORT_CODES: Final = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED"})
+ENTRY_KEY: Final = "entry_id"
+"""A refusal that the journal stored names its entry; the others say that nothing was stored."""
 
 
 class ClientError(Exception):
@@ -91,6 +104,117 @@ class CallRefused(ClientError):
             elif detail.Unpack(retry_info):
                 retry_after = retry_info.retry_delay.ToTimedelta()
         return cls(reason, code, status.message, metadata, tuple(fields), retry_after)
+
+
+class Declined(ClientError):
+    """The operation was refused, had no effect and never will.
+
+    `reason` is stable (INSUFFICIENT_FUNDS), `cure` a sentence that says what to do, `metadata` the facts
+    (`balance_minor`). A new attempt is a new operation.
+    """
+
+    def __init__(self, refusal: CallRefused) -> None:
+        super().__init__(str(refusal))
+        self.reason = refusal.reason
+        self.code = refusal.code
+        self.cure = refusal.message
+        self.metadata = refusal.metadata
+        self.fields = refusal.fields
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the journal keeps this decline under the operation's request_id."""
+        return ENTRY_KEY in self.metadata
+
+
+class NotDone(ClientError):
+    """The operation had no effect: not paid, nothing to undo. `cure` says what to do."""
+
+    def __init__(self, what: str, cure: str) -> None:
+        super().__init__(f"{what}: {cure}")
+        self.what = what
+        self.cure = cure
+
+
+class Offline(NotDone):
+    """There was no connection in time, so nothing was sent."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__(f"no connection to {server}", "nothing was sent; try again when the line is back")
+
+
+class ServiceBusy(NotDone):
+    """The service answered that it has no place, until time was up."""
+
+    def __init__(self, refusal: CallRefused) -> None:
+        super().__init__(f"{refusal.reason}: {refusal.message}", "nothing was posted; try again in a minute")
+        self.reason = refusal.reason
+
+
+class UndoneFirst(NotDone):
+    """`waiting` operations of an earlier run are not undone yet; they go before new ones."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(
+            f"{waiting} operations of an earlier run wait to be undone", "nothing was sent; wait for the line"
+        )
+        self.waiting = waiting
+
+
+class FieldRefused(NotDone):
+    """An argument must be neither sent nor kept. `field` names it; its value is never repeated."""
+
+    def __init__(self, field: str, cure: str) -> None:
+        super().__init__(f"{field} cannot be used", cure)
+        self.field = field
+
+
+class TerminalClosed(NotDone):
+    """The terminal is not open."""
+
+    def __init__(self) -> None:
+        super().__init__("the terminal is not open", "use it inside its with block")
+
+
+class OutboxFull(NotDone):
+    """As many operations wait to be undone as the outbox may hold."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(f"{waiting} operations wait to be undone", "nothing was sent; get the line back first")
+        self.waiting = waiting
+
+
+class OutboxFailed(NotDone):
+    """The outbox cannot be written, and what is not stored must not be sent."""
+
+    def __init__(self, path: Path, detail: str, cure: str = "nothing was sent; see to the disk") -> None:
+        super().__init__(f"outbox {path}: {detail}", cure)
+        self.path = path
+
+
+class OutboxInUse(OutboxFailed):
+    """Another process keeps the outbox open; two would undo each other's sales."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "in use by another process", "end that one, or give each terminal an outbox of its own")
+
+
+class OutcomeUnknown(ClientError):
+    """The answer was lost for good. Treat the operation as not done; the undoing is stored and on its way.
+
+    `will_be` is REVERSED (top-up, purchase, authorization, capture: the member gets it back whatever became of it) or
+    RESOLVED (refund, void: it is killed unless it was posted; `recent()` tells which, do not repeat it before).
+    """
+
+    def __init__(self, request_id: str, kind: str, will_be: str) -> None:
+        told = {
+            "REVERSED": "treat it as not paid, the reversal is on its way",
+            "RESOLVED": "do not repeat it before the line is back and recent() tells what became of it",
+        }
+        super().__init__(f"the answer to {kind} {request_id} was lost: {told[will_be]}")
+        self.request_id = request_id
+        self.kind = kind
+        self.will_be = will_be
 
 
 def failure_of(error: grpc.RpcError, server: str) -> CallRefused | ServerUnreachable:

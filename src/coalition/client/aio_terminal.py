@@ -1,0 +1,336 @@
+"""The terminal for event loops: every operation stored before it is sent, retried by one id, undone when unanswered.
+
+The order of things is in docs/terminal-state-machine.md. Never stores a request, never sends a changed one again.
+"""
+
+import asyncio
+import re
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from coalition.client.certificate import ClientCertificate
+from coalition.client.errors import (
+    CallRefused,
+    ClientError,
+    Declined,
+    FieldRefused,
+    NotDone,
+    Offline,
+    OutboxFailed,
+    OutcomeUnknown,
+    ServerUnreachable,
+    ServiceBusy,
+    TerminalClosed,
+    UndoneFirst,
+)
+from coalition.client.line import Line, LineState
+from coalition.client.outbox import Outbox
+from coalition.client.outbox_rows import Kind, OutboxRow, State
+from coalition.client.surroundings import Surroundings
+from coalition.client.tries import End, Tries, TryRules
+from coalition.client.undoing import Undoing
+from coalition.v1.operations_pb2 import (
+    AuthorizeRequest,
+    CaptureRequest,
+    PurchaseRequest,
+    Receipt,
+    RefundRequest,
+    TerminalRef,
+    TopUpRequest,
+    VoidRequest,
+)
+from coalition.v1.terminal_pb2 import Balance, GetBalanceRequest, GetBalanceResponse, ResolveRequest, ResolveResponse
+
+METHODS: Final = {
+    Kind.TOP_UP: "TopUp",
+    Kind.PURCHASE: "Purchase",
+    Kind.REFUND: "Refund",
+    Kind.AUTHORIZE: "Authorize",
+    Kind.CAPTURE: "Capture",
+    Kind.VOID: "Void",
+}
+REFERENCE_LENGTH_MAX: Final = 64
+_BETWEEN_DIGITS: Final = re.compile(r"[\s./_-]+")
+
+
+class AioTerminal:
+    """A terminal that cannot get it wrong, awaited. See `Terminal`, which is the same for threads.
+
+    async with AioTerminal("127.0.0.1:7443", certificate, outbox=Path("till-1.outbox")) as till:
+        receipt = await till.purchase(card_number, 12_30, sale_reference="S-1")
+
+    A cancelled call counts as unanswered: it is undone. Many calls may run at once; they share the outbox's syncs.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        certificate: ClientCertificate,
+        *,
+        outbox: Path,
+        at: str | None = None,
+        currency_code: str = "CNY",
+        rules: TryRules | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        self._server = server
+        self._certificate = certificate
+        self._path = outbox
+        self._ref = terminal_ref(at) if at else None
+        self._currency = currency_code
+        self._rules = rules or TryRules()
+        self._around = surroundings or Surroundings()
+        self._line: Line | None = None
+
+    async def top_up(
+        self, card_number: str, amount_minor: int, *, issuer: str = "", terms: str = "", sale_reference: str = ""
+    ) -> Receipt:
+        """Sell stored value: the member pays `amount_minor`, the bonus comes on top."""
+        request = TopUpRequest(
+            card_number=card_number,
+            amount_minor=amount_minor,
+            currency_code=self._currency,
+            issuer=issuer,
+            terms=terms,
+            sale_reference=sale_reference,
+        )
+        return await self._operate(Kind.TOP_UP, request)
+
+    async def purchase(self, card_number: str, amount_minor: int, *, sale_reference: str = "") -> Receipt:
+        """Spend stored value, the whole amount or nothing."""
+        request = PurchaseRequest(
+            card_number=card_number,
+            amount_minor=amount_minor,
+            currency_code=self._currency,
+            sale_reference=sale_reference,
+        )
+        return await self._operate(Kind.PURCHASE, request)
+
+    async def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
+        """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
+        request = RefundRequest(amount_minor=amount_minor, currency_code=self._currency)
+        _name(request, "original", original)
+        return await self._operate(Kind.REFUND, request)
+
+    async def authorize(
+        self, card_number: str, amount_minor: int, *, hold_seconds: int = 0, sale_reference: str = ""
+    ) -> Receipt:
+        """Keep `amount_minor` aside, for `hold_seconds` (0: seven days)."""
+        request = AuthorizeRequest(
+            card_number=card_number,
+            amount_minor=amount_minor,
+            currency_code=self._currency,
+            hold_seconds=hold_seconds,
+            sale_reference=sale_reference,
+        )
+        return await self._operate(Kind.AUTHORIZE, request)
+
+    async def capture(self, hold: Receipt | str | int, amount_minor: int, *, sale_reference: str = "") -> Receipt:
+        """Spend `amount_minor` of a hold, once; the rest is released. `hold`: its receipt, request_id or entry_id."""
+        request = CaptureRequest(amount_minor=amount_minor, currency_code=self._currency, sale_reference=sale_reference)
+        _name(request, "hold", hold)
+        return await self._operate(Kind.CAPTURE, request)
+
+    async def void(self, hold: Receipt | str | int) -> Receipt:
+        """Release a hold whole. `hold`: its receipt, request_id or entry_id."""
+        request = VoidRequest()
+        _name(request, "hold", hold)
+        return await self._operate(Kind.VOID, request)
+
+    async def balance(self, card_number: str) -> Balance:
+        """What the wallet of a card holds, and how much of it is accepted here. Raises Declined, Offline."""
+        request = GetBalanceRequest(card_number=card_number, terminal=self._ref)
+        answer: GetBalanceResponse = await self._ask("GetBalance", request)
+        return answer.balance
+
+    async def resolve(self, request_id: str) -> Receipt:
+        """The stored answer of an operation: its receipt, or Declined. One that never arrived is killed (KILLED)."""
+        answer: ResolveResponse = await self._ask("Resolve", ResolveRequest(request_id=request_id, terminal=self._ref))
+        result = answer.result
+        if result.HasField("receipt"):
+            return result.receipt
+        raise Declined(CallRefused.from_status(result.error))
+
+    @property
+    def state(self) -> LineState:
+        """How the line stands, and what waits."""
+        if self._line is None:
+            raise TerminalClosed
+        undoing = self._undoing
+        return LineState(
+            self._line.is_online, len(undoing.waiting), tuple(undoing.needs_help.values()), undoing.last_failure
+        )
+
+    async def recent(self, limit: int = 20) -> list[OutboxRow]:
+        """The last operations of this outbox, newest first: what became of a sale before a crash."""
+        if self._line is None:
+            raise TerminalClosed
+        return await self._outbox.recent(limit)
+
+    def dismiss(self, request_id: str) -> bool:
+        """A person has seen to an operation in `state.needs_help`. Answers whether there was one such."""
+        if self._line is None:
+            raise TerminalClosed
+        return self._undoing.dismiss(request_id)
+
+    async def settled(self, timeout_s: float) -> bool:
+        """Wait until nothing waits to be undone; False when something still does after `timeout_s`."""
+        if self._line is None:
+            raise TerminalClosed
+        try:
+            await asyncio.wait_for(self._undoing.idle.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    async def open(self) -> Self:
+        """Open the outbox and begin to undo what an earlier run left. Raises OutboxInUse, OutboxFailed."""
+        self._outbox = Outbox(self._path, self._around.wall_ms)
+        self._line = Line(self._server, self._certificate)
+        self._undoing = Undoing(self._line, self._outbox, self._ref, self._around)
+        self._sender = asyncio.ensure_future(self._undoing.run())
+        return self
+
+    async def close(self) -> None:
+        """End; what is not answered or undone is, at the next start."""
+        if self._line is None:
+            return
+        line, self._line = self._line, None
+        self._sender.cancel()
+        await asyncio.gather(self._sender, return_exceptions=True)
+        await line.close()
+        await self._outbox.close()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def _operate(self, kind: Kind, request: Any) -> Receipt:
+        """Store, send, store what came of it. The request is complete but for its id, time and terminal."""
+        reference = _reference_of(request)
+        await self._undone_first()
+        row = self._outbox.begin(kind, getattr(request, "amount_minor", 0), reference)
+        request.request_id = row.request_id
+        request.occurred_time.FromMilliseconds(row.begin_ms)
+        if self._ref is not None:
+            request.terminal.CopyFrom(self._ref)
+        try:
+            await self._outbox.write(row)
+        except asyncio.CancelledError:
+            self._undoing.add(row)
+            raise
+        receipt: Receipt | None = None
+        refusal: Declined | NotDone | None = None
+        try:
+            try:
+                receipt = (await self._send(METHODS[kind], request)).receipt
+            except (Declined, NotDone) as refused:
+                refusal = refused
+            # Stored before it is told: a sale that the caller has seen accepted is never undone at the next start.
+            await self._outbox.write(self._closed(row, refusal))
+        except (_AnswerLost, OutboxFailed) as lost:
+            # Where the answer could not be stored, the disk still says BEGUN and the next start would undo it: what
+            # the caller is told has to agree.
+            self._undoing.add(row)
+            raise OutcomeUnknown(row.request_id, kind, "REVERSED" if row.is_reversible else "RESOLVED") from lost
+        except BaseException:
+            self._undoing.add(row)
+            raise
+        if receipt is None:
+            raise refusal or TerminalClosed
+        return receipt
+
+    async def _undone_first(self) -> None:
+        """Wait until what an earlier run left is undone. Raises UndoneFirst, TerminalClosed."""
+        if self._line is None:
+            raise TerminalClosed
+        if self._undoing.recovered.is_set():
+            return
+        try:
+            await asyncio.wait_for(self._undoing.recovered.wait(), self._rules.total_s)
+        except TimeoutError:
+            raise UndoneFirst(len(self._undoing.waiting)) from None
+
+    def _closed(self, row: OutboxRow, refusal: Declined | NotDone | None) -> OutboxRow:
+        match refusal:
+            case None:
+                return self._outbox.changed(row, State.ACCEPTED)
+            case Declined():
+                return self._outbox.changed(row, State.DECLINED, refusal.reason)
+            case NotDone():
+                return self._outbox.changed(row, State.NOT_DONE, refusal.what)
+
+    async def _ask(self, method: str, request: Any) -> Any:
+        """Send a request that may be sent as often as we like. Raises Declined, NotDone, or how the last try failed."""
+        try:
+            return await self._send(method, request)
+        except _AnswerLost as lost:
+            raise lost.failure from None
+
+    async def _send(self, method: str, request: Any) -> Any:
+        """Try by the rules, the same request each time. Raises Declined, NotDone, _AnswerLost."""
+        line = self._line
+        if line is None:
+            raise TerminalClosed
+        tries = Tries(self._rules, self._around.monotonic_s(), self._around.draw)
+        while True:
+            failure: Offline | CallRefused | ServerUnreachable
+            try:
+                return await line.send(method, request, tries.deadline_s(self._around.monotonic_s()))
+            except Offline as offline:
+                failure, next_step = offline, tries.not_sent(self._around.monotonic_s())
+            except (CallRefused, ServerUnreachable) as failed:
+                failure, next_step = failed, tries.failed(failed, self._around.monotonic_s())
+            if isinstance(next_step, End):
+                raise _ended(next_step, failure) from failure
+            await self._around.sleep(next_step)
+
+
+class _AnswerLost(ClientError):
+    """Tries are over, and one of them may have had its effect; `failure` is how the last one ended."""
+
+    def __init__(self, failure: ClientError) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+def _ended(end: End, failure: "Offline | CallRefused | ServerUnreachable") -> ClientError:
+    if end is End.UNKNOWN:
+        return _AnswerLost(failure)
+    if not isinstance(failure, CallRefused):
+        return failure
+    return Declined(failure) if end is End.DECLINED else ServiceBusy(failure)
+
+
+def terminal_ref(text: str) -> TerminalRef:
+    """Of "cafe/main/till-1". Raises FieldRefused."""
+    elements = text.strip("/").split("/")
+    if len(elements) != len(TerminalRef.DESCRIPTOR.fields) or not all(elements):
+        raise FieldRefused("at", "write PARTICIPANT/STORE/TERMINAL, such as cafe/main/till-1")
+    participant, store, terminal = elements
+    return TerminalRef(participant=participant, store=store, terminal=terminal)
+
+
+def _name(request: Any, which: str, operation: Receipt | str | int) -> None:
+    """Name an earlier operation in a request, by its entry or by its request_id."""
+    if isinstance(operation, int):
+        setattr(request, f"{which}_entry_id", operation)
+    else:
+        request_id = operation.request_id if isinstance(operation, Receipt) else operation
+        setattr(request, f"{which}_request_id", request_id)
+
+
+def _reference_of(request: Any) -> str:
+    """The sale reference, which is stored: so it must be short and must not hold the card's number."""
+    reference: str = getattr(request, "sale_reference", "")
+    if len(reference) > REFERENCE_LENGTH_MAX:
+        raise FieldRefused("sale_reference", f"write at most {REFERENCE_LENGTH_MAX} characters")
+    card_number: str = getattr(request, "card_number", "")
+    if card_number and card_number in _BETWEEN_DIGITS.sub("", reference):
+        raise FieldRefused("sale_reference", "leave the card number out: references are stored and printed")
+    return reference

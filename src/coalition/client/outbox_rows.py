@@ -1,0 +1,69 @@
+"""What the outbox keeps of an operation. Never the request: no card number, no name."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """A terminal's operations that move value."""
+
+    TOP_UP = "TOP_UP"
+    PURCHASE = "PURCHASE"
+    REFUND = "REFUND"
+    AUTHORIZE = "AUTHORIZE"
+    CAPTURE = "CAPTURE"
+    VOID = "VOID"
+
+
+# Undone by Reverse. A refund or a void cannot be reversed, so its request_id is resolved: killed unless it was posted.
+REVERSIBLE: Final = frozenset({Kind.TOP_UP, Kind.PURCHASE, Kind.AUTHORIZE, Kind.CAPTURE})
+
+
+class State(StrEnum):
+    """Where an operation stands; docs/terminal-state-machine.md draws it."""
+
+    BEGUN = "BEGUN"
+    """Stored, perhaps sent, not answered. Found at the start, it is undone."""
+    ACCEPTED = "ACCEPTED"
+    """Answered by a receipt, which the caller gets after this is stored."""
+    DECLINED = "DECLINED"
+    """Answered by a refusal; `reason` says which."""
+    NOT_DONE = "NOT_DONE"
+    """Nothing was sent, or everything sent was answered as not taken."""
+    TO_UNDO = "TO_UNDO"
+    """The answer was lost; the reversal or resolution waits in the outbox."""
+    UNDONE = "UNDONE"
+    """Has no effect now and never will."""
+    STANDS = "STANDS"
+    """Was resolved and had been posted: a refund or a void whose answer had been lost."""
+    NEEDS_HELP = "NEEDS_HELP"
+    """The service will not undo it (`reason`): a person has to, and then dismisses it."""
+
+
+OPEN_STATES: Final = frozenset({State.BEGUN, State.TO_UNDO, State.NEEDS_HELP})
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One operation. Times are milliseconds since 1970, UTC; `amount_minor` is 0 for a void."""
+
+    place: int
+    """Order of beginning, 1, 2, ..."""
+    request_id: str
+    kind: Kind
+    amount_minor: int
+    sale_reference: str
+    state: State
+    begin_ms: int
+    change_ms: int
+    reason: str = ""
+    undo_place: int = 0
+    """Order of undoing, 1, 2, ...; 0: nothing to undo."""
+    undo_id: str = ""
+    """request_id of the reversal."""
+
+    @property
+    def is_reversible(self) -> bool:
+        """Whether it is undone by a reversal; else it is resolved."""
+        return self.kind in REVERSIBLE

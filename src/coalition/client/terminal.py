@@ -1,0 +1,177 @@
+"""The terminal for threads and scripts: the same one, on an event loop of its own in the background.
+
+One implementation: every method hands the call to `AioTerminal` and waits. Never touches a request itself.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from coalition.client.aio_terminal import AioTerminal
+from coalition.client.certificate import ClientCertificate
+from coalition.client.errors import TerminalClosed
+from coalition.client.line import LineState
+from coalition.client.outbox_rows import OutboxRow
+from coalition.client.surroundings import Surroundings
+from coalition.client.tries import TryRules
+from coalition.v1.operations_pb2 import Receipt
+from coalition.v1.terminal_pb2 import Balance
+
+Answer = TypeVar("Answer")
+
+
+class Terminal:
+    """A terminal that cannot get it wrong: it never pays twice, and never leaves a sale half paid.
+
+    Every operation is on disk before it is sent, sent again by the same request_id when its answer is lost, and undone
+    when no answer can be had: by this run, or first thing by the next.
+
+        certificate = ClientCertificate.load(Path("var/certificates"), "t/cafe/main/till-1")
+        with Terminal("127.0.0.1:7443", certificate, outbox=Path("till-1.outbox")) as till:
+            try:
+                receipt = till.purchase(card_number, 12_30, sale_reference="S-1")
+            except Declined as no:
+                print(no.reason, no.cure)          # not paid
+            except NotDone as nothing:
+                print(nothing.cure)                # not paid, nothing was sent
+            except OutcomeUnknown as lost:
+                print(lost)                        # not paid: its reversal is on its way
+
+    `outbox` is this terminal's own file, kept between runs; it never holds a card number. `at` names the terminal
+    ("cafe/main/till-1") where the certificate is a till server's. Amounts are minor units. Safe to share between
+    threads. An operation raises Declined, NotDone (and its kinds) or OutcomeUnknown, and nothing else.
+    """
+
+    def __init__(
+        self,
+        server: str,
+        certificate: ClientCertificate,
+        *,
+        outbox: Path,
+        at: str | None = None,
+        currency_code: str = "CNY",
+        rules: TryRules | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> None:
+        self._aio = AioTerminal(
+            server,
+            certificate,
+            outbox=outbox,
+            at=at,
+            currency_code=currency_code,
+            rules=rules,
+            surroundings=surroundings,
+        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def top_up(
+        self, card_number: str, amount_minor: int, *, issuer: str = "", terms: str = "", sale_reference: str = ""
+    ) -> Receipt:
+        """Sell stored value: the member pays `amount_minor`, the bonus comes on top."""
+        return self._run(
+            self._aio.top_up(card_number, amount_minor, issuer=issuer, terms=terms, sale_reference=sale_reference)
+        )
+
+    def purchase(self, card_number: str, amount_minor: int, *, sale_reference: str = "") -> Receipt:
+        """Spend stored value, the whole amount or nothing."""
+        return self._run(self._aio.purchase(card_number, amount_minor, sale_reference=sale_reference))
+
+    def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
+        """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
+        return self._run(self._aio.refund(original, amount_minor))
+
+    def authorize(
+        self, card_number: str, amount_minor: int, *, hold_seconds: int = 0, sale_reference: str = ""
+    ) -> Receipt:
+        """Keep `amount_minor` aside, for `hold_seconds` (0: seven days)."""
+        return self._run(
+            self._aio.authorize(card_number, amount_minor, hold_seconds=hold_seconds, sale_reference=sale_reference)
+        )
+
+    def capture(self, hold: Receipt | str | int, amount_minor: int, *, sale_reference: str = "") -> Receipt:
+        """Spend `amount_minor` of a hold, once; the rest is released. `hold`: its receipt, request_id or entry_id."""
+        return self._run(self._aio.capture(hold, amount_minor, sale_reference=sale_reference))
+
+    def void(self, hold: Receipt | str | int) -> Receipt:
+        """Release a hold whole. `hold`: its receipt, request_id or entry_id."""
+        return self._run(self._aio.void(hold))
+
+    def balance(self, card_number: str) -> Balance:
+        """What the wallet of a card holds, and how much of it is accepted here."""
+        return self._run(self._aio.balance(card_number))
+
+    def resolve(self, request_id: str) -> Receipt:
+        """The stored answer of an operation: its receipt, or Declined. One that never arrived is killed (KILLED)."""
+        return self._run(self._aio.resolve(request_id))
+
+    @property
+    def state(self) -> LineState:
+        """How the line stands, and what waits."""
+        return self._run(self._state())
+
+    def recent(self, limit: int = 20) -> list[OutboxRow]:
+        """The last operations of this outbox, newest first: what became of a sale before a crash."""
+        return self._run(self._aio.recent(limit))
+
+    def dismiss(self, request_id: str) -> bool:
+        """A person has seen to an operation in `state.needs_help`. Answers whether there was one such."""
+        return self._run(self._dismiss(request_id))
+
+    def settled(self, timeout_s: float) -> bool:
+        """Wait until nothing waits to be undone; False when something still does after `timeout_s`."""
+        return self._run(self._aio.settled(timeout_s))
+
+    def open(self) -> Self:
+        """Open the outbox and begin to undo what an earlier run left. Raises OutboxInUse, OutboxFailed."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="terminal", daemon=True)
+        self._thread.start()
+        try:
+            self._run(self._aio.open())
+        except BaseException:
+            self._end(self._loop)
+            raise
+        return self
+
+    def close(self) -> None:
+        """End; what is not answered or undone is, at the next start."""
+        if self._loop is not None:
+            try:
+                self._run(self._aio.close())
+            finally:
+                self._end(self._loop)
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def _state(self) -> LineState:
+        return self._aio.state
+
+    async def _dismiss(self, request_id: str) -> bool:
+        return self._aio.dismiss(request_id)
+
+    def _run(self, call: Coroutine[Any, Any, Answer]) -> Answer:
+        if self._loop is None:
+            call.close()
+            raise TerminalClosed
+        waiting = asyncio.run_coroutine_threadsafe(call, self._loop)
+        try:
+            return waiting.result()
+        except BaseException:
+            # Ctrl-C while the service thinks: the call counts as unanswered and is undone. Else it has ended already.
+            waiting.cancel()
+            raise
+
+    def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = None
+        loop.call_soon_threadsafe(loop.stop)
+        self._thread.join()
+        loop.close()

@@ -1,0 +1,141 @@
+"""A ledger of one wallet in memory that keeps the contract of TerminalService, and loses answers when it is told to.
+
+Written from the protos, for what a real server cannot be made to do on cue. What matters to money is tried against the
+real one besides (test_kills.py).
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from coalition.v1 import terminal_pb2
+from coalition.v1.operations_pb2 import EntryKind, OperationResult, Receipt
+
+POSTING = {"TopUp", "Purchase", "Refund", "Authorize", "Capture", "Void", "Reverse", "Resolve"}
+
+
+class LedgerStub:
+    """`balance_minor` in the wallet; `calls` tells (method, request_id, original) of all that arrived, in order.
+
+    `fault` is asked before a call is posted and after: a status it answers is what the client gets instead.
+    """
+
+    def __init__(self) -> None:
+        self.balance_minor = 100_000
+        self.calls: list[tuple[str, str, str]] = []
+        self.answers: dict[str, OperationResult] = {}
+        self.fault: Callable[[str, str, Any], Status | grpc.StatusCode | None] = lambda *_: None
+        self._changes: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in POSTING:
+            return lambda request, context: self._serve(name, request, context)
+        if name in {"ListEntries", "SubmitBatch", "Stream"}:
+            return None  # A terminal never calls it.
+        raise AttributeError(name)
+
+    def GetBalance(self, request: Any, context: Any) -> Any:
+        self._serve_fault("before", "GetBalance", request, context)
+        return terminal_pb2.GetBalanceResponse(
+            balance=terminal_pb2.Balance(balance_minor=self.balance_minor, card_last_four=request.card_number[-4:])
+        )
+
+    def methods(self) -> list[str]:
+        """The methods that were called, in order."""
+        return [method for method, _, _ in self.calls]
+
+    def _serve(self, name: str, request: Any, context: Any) -> Any:
+        self.calls.append((name, request.request_id, getattr(request, "original_request_id", "")))
+        self._serve_fault("before", name, request, context)
+        with self._lock:
+            result = self._post(name, request)
+        self._serve_fault("after", name, request, context)
+        if name == "Resolve":
+            return terminal_pb2.ResolveResponse(result=result)
+        if result.HasField("error"):
+            abort(context, result.error)
+        return getattr(terminal_pb2, f"{name}Response")(receipt=result.receipt)
+
+    def _serve_fault(self, when: str, name: str, request: Any, context: Any) -> None:
+        fault = self.fault(when, name, request)
+        if isinstance(fault, Status):
+            abort(context, fault)
+        elif fault is not None:
+            context.abort(fault, "")
+
+    def _post(self, name: str, request: Any) -> OperationResult:
+        known = self.answers.get(request.request_id)
+        if name == "Resolve":
+            return known or self._declined(request.request_id, "KILLED")
+        if known is not None:
+            return known
+        if name == "Reverse":
+            original = request.original_request_id
+            change = self._changes.pop(original, 0)
+            if original not in self.answers:
+                self._declined(original, "KILLED")
+            return self._accepted(request.request_id, EntryKind.ENTRY_KIND_REVERSAL, abs(change), -change)
+        amount = getattr(request, "amount_minor", 0)
+        change = amount if name in {"TopUp", "Refund"} else 0 if name == "Void" else -amount
+        if self.balance_minor + change < 0:
+            return self._declined(request.request_id, "INSUFFICIENT_FUNDS")
+        self._changes[request.request_id] = change
+        return self._accepted(request.request_id, EntryKind.ENTRY_KIND_PURCHASE, amount, change)
+
+    def _accepted(self, request_id: str, kind: Any, amount: int, change: int) -> OperationResult:
+        self.balance_minor += change
+        receipt = Receipt(
+            request_id=request_id,
+            entry_id=len(self.answers) + 1,
+            kind=kind,
+            amount_minor=amount,
+            balance_minor=self.balance_minor,
+        )
+        self.answers[request_id] = OperationResult(request_id=request_id, receipt=receipt)
+        return self.answers[request_id]
+
+    def _declined(self, request_id: str, reason: str) -> OperationResult:
+        error = refusal(grpc.StatusCode.FAILED_PRECONDITION, reason, entry_id=str(len(self.answers) + 1))
+        self.answers[request_id] = OperationResult(request_id=request_id, error=error)
+        return self.answers[request_id]
+
+
+def refusal(code: grpc.StatusCode, reason: str, *, retry_ms: int | None = None, **facts: str) -> Status:
+    """A refusal as the service sends it; one with an entry_id is stored."""
+    status = Status(code=code.value[0], message=f"The cure of {reason}.")
+    status.details.add().Pack(ErrorInfo(reason=reason, domain="coalition.example", metadata=facts))
+    if retry_ms is not None:
+        retry = RetryInfo()
+        retry.retry_delay.FromMilliseconds(retry_ms)
+        status.details.add().Pack(retry)
+    return status
+
+
+def abort(context: Any, status: Status) -> None:
+    """End a call with a rich status."""
+    context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+    context.abort(next(code for code in grpc.StatusCode if code.value[0] == status.code), status.message)
+
+
+@contextmanager
+def faults(stub: LedgerStub, *planned: tuple[str, str, Any]) -> Iterator[None]:
+    """The next calls fail as planned, each (when, method, status); calls of other methods pass."""
+    left = list(planned)
+
+    def fault(when: str, name: str, request: Any) -> Any:
+        if left and left[0][:2] == (when, name):
+            return left.pop(0)[2]
+        return None
+
+    stub.fault = fault
+    try:
+        yield
+    finally:
+        stub.fault = lambda *_: None
+        assert not left, f"faults that were never met: {left}"
