@@ -14,6 +14,10 @@ class Kind(IntEnum):
     CASH_OUT = 6
     HOLD = 7
     CAPTURE = 8
+    VOID = 9
+    HOLD_EXPIRY = 10
+    REVERSAL = 11
+    TOMBSTONE = 12
     NETTING = 20
 
     PARTICIPANT_CREATED = 101

@@ -38,6 +38,8 @@ class Reason(IntEnum):
     CURRENCY_OF_WALLET_DIFFERS = 21
     NO_ACQUIRING_AGREEMENT = 22
     SUSPENDED = 23
+    KILLED = 24
+    ORIGINAL_NOT_REVERSIBLE = 25
 
     CARD_ALREADY_LINKED = 40
     CARD_NUMBER_TAKEN = 41
@@ -137,6 +139,12 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.SUSPENDED: Advice(
         "FAILED_PRECONDITION", "The terminal, its store or its participant was suspended; ask HQ."
+    ),
+    Reason.KILLED: Advice(
+        "FAILED_PRECONDITION", "This request id was undone before it arrived; start over with a new request id."
+    ),
+    Reason.ORIGINAL_NOT_REVERSIBLE: Advice(
+        "FAILED_PRECONDITION", "This operation cannot be undone by a reversal; correct it by a new operation."
     ),
     Reason.CARD_ALREADY_LINKED: Advice("FAILED_PRECONDITION", "The card is linked to a member already."),
     Reason.CARD_NUMBER_TAKEN: Advice("ALREADY_EXISTS", "A card with this number was issued already."),

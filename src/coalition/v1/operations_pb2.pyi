@@ -50,6 +50,14 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Value was reserved."""
     ENTRY_KIND_CAPTURE: _EntryKind.ValueType  # 8
     """Reserved value was spent."""
+    ENTRY_KIND_VOID: _EntryKind.ValueType  # 9
+    """Reserved value was released by the merchant."""
+    ENTRY_KIND_HOLD_EXPIRY: _EntryKind.ValueType  # 10
+    """Reserved value was released because its time was over."""
+    ENTRY_KIND_REVERSAL: _EntryKind.ValueType  # 11
+    """An operation was undone by its request_id."""
+    ENTRY_KIND_TOMBSTONE: _EntryKind.ValueType  # 12
+    """A request_id was killed before its operation came: it is declined for ever."""
     ENTRY_KIND_NETTING: _EntryKind.ValueType  # 20
     """The claims of a window became one amount due per participant."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
@@ -102,6 +110,14 @@ ENTRY_KIND_HOLD: EntryKind.ValueType  # 7
 """Value was reserved."""
 ENTRY_KIND_CAPTURE: EntryKind.ValueType  # 8
 """Reserved value was spent."""
+ENTRY_KIND_VOID: EntryKind.ValueType  # 9
+"""Reserved value was released by the merchant."""
+ENTRY_KIND_HOLD_EXPIRY: EntryKind.ValueType  # 10
+"""Reserved value was released because its time was over."""
+ENTRY_KIND_REVERSAL: EntryKind.ValueType  # 11
+"""An operation was undone by its request_id."""
+ENTRY_KIND_TOMBSTONE: EntryKind.ValueType  # 12
+"""A request_id was killed before its operation came: it is declined for ever."""
 ENTRY_KIND_NETTING: EntryKind.ValueType  # 20
 """The claims of a window became one amount due per participant."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
@@ -278,13 +294,17 @@ Global___TerminalRef: _TypeAlias = TerminalRef  # noqa: Y015
 
 @_typing.final
 class Operation(_message.Message):
-    """One operation of a batch or a stream: exactly one of the three."""
+    """One operation of a batch or a stream: exactly one of these."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TOP_UP_FIELD_NUMBER: _builtins.int
     PURCHASE_FIELD_NUMBER: _builtins.int
     REFUND_FIELD_NUMBER: _builtins.int
+    AUTHORIZE_FIELD_NUMBER: _builtins.int
+    CAPTURE_FIELD_NUMBER: _builtins.int
+    VOID_FIELD_NUMBER: _builtins.int
+    REVERSE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def top_up(self) -> Global___TopUpRequest:
         """Sell stored value."""
@@ -297,18 +317,38 @@ class Operation(_message.Message):
     def refund(self) -> Global___RefundRequest:
         """Give a purchase back, whole or in part."""
 
+    @_builtins.property
+    def authorize(self) -> Global___AuthorizeRequest:
+        """Keep stored value aside."""
+
+    @_builtins.property
+    def capture(self) -> Global___CaptureRequest:
+        """Spend of what was kept aside."""
+
+    @_builtins.property
+    def void(self) -> Global___VoidRequest:
+        """Release what was kept aside."""
+
+    @_builtins.property
+    def reverse(self) -> Global___ReverseRequest:
+        """Undo an operation whose answer never came."""
+
     def __init__(
         self,
         *,
         top_up: Global___TopUpRequest | None = ...,
         purchase: Global___PurchaseRequest | None = ...,
         refund: Global___RefundRequest | None = ...,
+        authorize: Global___AuthorizeRequest | None = ...,
+        capture: Global___CaptureRequest | None = ...,
+        void: Global___VoidRequest | None = ...,
+        reverse: Global___ReverseRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "purchase", b"purchase", "refund", b"refund", "top_up", b"top_up"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "reverse", b"reverse", "top_up", b"top_up", "void", b"void"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "purchase", b"purchase", "refund", b"refund", "top_up", b"top_up"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "reverse", b"reverse", "top_up", b"top_up", "void", b"void"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -369,14 +409,17 @@ class Receipt(_message.Message):
     CARD_LAST_FOUR_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     WINDOW_LABELS_FIELD_NUMBER: _builtins.int
+    HOLD_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """request_id of the operation."""
     entry_id: _builtins.int
     """Journal entry that posted it, > 0."""
     kind: Global___EntryKind.ValueType
-    """ENTRY_KIND_TOP_UP, ENTRY_KIND_PURCHASE or ENTRY_KIND_REFUND."""
+    """What was posted, for example ENTRY_KIND_PURCHASE."""
     amount_minor: _builtins.int
-    """Amount asked for, minor units, > 0: the principal paid of a top-up, the price of a purchase, what a refund returned."""
+    """Amount, minor units: the principal paid of a top-up, the price of a purchase or capture, what a refund or a reversal
+    gave back, what an authorization keeps aside or a void released. 0 only for a reversal that found nothing to undo.
+    """
     principal_minor: _builtins.int
     """Principal that entered the wallet (top-up, refund) or left it (purchase), minor units, >= 0."""
     bonus_minor: _builtins.int
@@ -399,6 +442,10 @@ class Receipt(_message.Message):
     def window_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Settlement windows the claims of this operation fell into, each "calendar/label", sorted; empty without claims."""
 
+    @_builtins.property
+    def hold_expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When an authorization expires by itself; absent on every other receipt."""
+
     def __init__(
         self,
         *,
@@ -415,10 +462,11 @@ class Receipt(_message.Message):
         card_last_four: _builtins.str = ...,
         replayed: _builtins.bool = ...,
         window_labels: _abc.Iterable[_builtins.str] | None = ...,
+        hold_expire_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["post_time", b"post_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold_expire_time", b"hold_expire_time", "post_time", b"post_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "kind", b"kind", "post_time", b"post_time", "principal_minor", b"principal_minor", "replayed", b"replayed", "request_id", b"request_id", "window_labels", b"window_labels"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "hold_expire_time", b"hold_expire_time", "kind", b"kind", "post_time", b"post_time", "principal_minor", b"principal_minor", "replayed", b"replayed", "request_id", b"request_id", "window_labels", b"window_labels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -717,3 +765,205 @@ class RefundRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_original) -> _WhichOneofReturnType_original | None: ...
 
 Global___RefundRequest: _TypeAlias = RefundRequest  # noqa: Y015
+
+@_typing.final
+class AuthorizeRequest(_message.Message):
+    """Keep stored value aside for a later capture: a pump, a hotel, a tab. It counts against the balance at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    HOLD_SECONDS_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    card_number: _builtins.str
+    """Full card number, 12..22 digits. Never stored."""
+    amount_minor: _builtins.int
+    """What to keep aside, minor units, 1..1000000000000; whole or not at all."""
+    currency_code: _builtins.str
+    """ISO 4217 code; must be the scheme currency."""
+    hold_seconds: _builtins.int
+    """How long it is kept, seconds, 60..2592000 (30 days). Default (0): 604800 (7 days). Then it expires by itself."""
+    sale_reference: _builtins.str
+    """The merchant's own reference of the sale, 0..64 characters; no personal data. Default: empty."""
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that authorizes. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        card_number: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+        hold_seconds: _builtins.int = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+        sale_reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "currency_code", b"currency_code", "hold_seconds", b"hold_seconds", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthorizeRequest: _TypeAlias = AuthorizeRequest  # noqa: Y015
+
+@_typing.final
+class CaptureRequest(_message.Message):
+    """Spend of what was authorized, once; what is left of it is released at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    HOLD_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    HOLD_ENTRY_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    hold_request_id: _builtins.str
+    """request_id of the authorization."""
+    hold_entry_id: _builtins.int
+    """entry_id on the receipt of the authorization, > 0."""
+    amount_minor: _builtins.int
+    """What to spend, minor units, 1..1000000000000; at most what is held."""
+    currency_code: _builtins.str
+    """ISO 4217 code; must be the scheme currency."""
+    sale_reference: _builtins.str
+    """The merchant's own reference of the sale, 0..64 characters; no personal data. Default: empty."""
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that captures. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        hold_request_id: _builtins.str = ...,
+        hold_entry_id: _builtins.int = ...,
+        amount_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+        sale_reference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "hold_entry_id", b"hold_entry_id", "hold_request_id", b"hold_request_id", "occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "hold", b"hold", "hold_entry_id", b"hold_entry_id", "hold_request_id", b"hold_request_id", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_hold: _TypeAlias = _typing.Literal["hold_request_id", "hold_entry_id"]  # noqa: Y015
+    _WhichOneofArgType_hold: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_hold) -> _WhichOneofReturnType_hold | None: ...
+
+Global___CaptureRequest: _TypeAlias = CaptureRequest  # noqa: Y015
+
+@_typing.final
+class VoidRequest(_message.Message):
+    """Release what was authorized, whole, without spending any of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    HOLD_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    HOLD_ENTRY_ID_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    hold_request_id: _builtins.str
+    """request_id of the authorization."""
+    hold_entry_id: _builtins.int
+    """entry_id on the receipt of the authorization, > 0."""
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that voids. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        hold_request_id: _builtins.str = ...,
+        hold_entry_id: _builtins.int = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "hold_entry_id", b"hold_entry_id", "hold_request_id", b"hold_request_id", "occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "hold_entry_id", b"hold_entry_id", "hold_request_id", b"hold_request_id", "occurred_time", b"occurred_time", "request_id", b"request_id", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_hold: _TypeAlias = _typing.Literal["hold_request_id", "hold_entry_id"]  # noqa: Y015
+    _WhichOneofArgType_hold: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_hold) -> _WhichOneofReturnType_hold | None: ...
+
+Global___VoidRequest: _TypeAlias = VoidRequest  # noqa: Y015
+
+@_typing.final
+class ReverseRequest(_message.Message):
+    """Undo an operation of this participant whose answer never came, whatever became of it: what it did is undone, and if it
+    never arrived it will be declined for ever (KILLED).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    ORIGINAL_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    original_request_id: _builtins.str
+    """request_id of the operation to undo: a top-up, a purchase, an authorization or a capture."""
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that reverses. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        original_request_id: _builtins.str = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "original_request_id", b"original_request_id", "request_id", b"request_id", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReverseRequest: _TypeAlias = ReverseRequest  # noqa: Y015

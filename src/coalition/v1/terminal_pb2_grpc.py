@@ -58,6 +58,31 @@ class TerminalServiceStub:
                 request_serializer=coalition_dot_v1_dot_operations__pb2.RefundRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_terminal__pb2.RefundResponse.FromString,
                 _registered_method=True)
+        self.Authorize = channel.unary_unary(
+                '/coalition.v1.TerminalService/Authorize',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.AuthorizeRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.AuthorizeResponse.FromString,
+                _registered_method=True)
+        self.Capture = channel.unary_unary(
+                '/coalition.v1.TerminalService/Capture',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.CaptureRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.CaptureResponse.FromString,
+                _registered_method=True)
+        self.Void = channel.unary_unary(
+                '/coalition.v1.TerminalService/Void',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.VoidRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.VoidResponse.FromString,
+                _registered_method=True)
+        self.Reverse = channel.unary_unary(
+                '/coalition.v1.TerminalService/Reverse',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.ReverseRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.ReverseResponse.FromString,
+                _registered_method=True)
+        self.Resolve = channel.unary_unary(
+                '/coalition.v1.TerminalService/Resolve',
+                request_serializer=coalition_dot_v1_dot_terminal__pb2.ResolveRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.ResolveResponse.FromString,
+                _registered_method=True)
         self.GetBalance = channel.unary_unary(
                 '/coalition.v1.TerminalService/GetBalance',
                 request_serializer=coalition_dot_v1_dot_terminal__pb2.GetBalanceRequest.SerializeToString,
@@ -119,6 +144,50 @@ class TerminalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Authorize(self, request, context):
+        """Keeps stored value aside, the whole amount or nothing, until it is captured, voided or expires. Idempotent by
+        request_id.
+        Errors, stored: those of Purchase.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Capture(self, request, context):
+        """Spends of an authorization of the same participant, once; the rest is released. Idempotent by request_id.
+        Errors, stored: HOLD_UNKNOWN, HOLD_RESOLVED, CAPTURE_EXCEEDS_HOLD, NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT,
+        SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Void(self, request, context):
+        """Releases an authorization of the same participant whole. Idempotent by request_id.
+        Errors, stored: HOLD_UNKNOWN, HOLD_RESOLVED, SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reverse(self, request, context):
+        """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
+        answer means: the original has no effect now and never will. Idempotent by request_id; another reversal of the same
+        original finds nothing left and is accepted with amount 0.
+        Errors, stored: ORIGINAL_NOT_REVERSIBLE, WALLET_CLOSED, SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Resolve(self, request, context):
+        """Tells what became of a request_id of the same participant, for a terminal that has lost its answer: the stored answer,
+        or, when it never arrived, it is killed now and will be declined for ever (KILLED). Idempotent.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetBalance(self, request, context):
         """Reads what the wallet of a card holds now, and how much of it this merchant accepts. Changes nothing.
         Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED.
@@ -171,6 +240,31 @@ def add_TerminalServiceServicer_to_server(servicer, server):
                     servicer.Refund,
                     request_deserializer=coalition_dot_v1_dot_operations__pb2.RefundRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_terminal__pb2.RefundResponse.SerializeToString,
+            ),
+            'Authorize': grpc.unary_unary_rpc_method_handler(
+                    servicer.Authorize,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.AuthorizeRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.AuthorizeResponse.SerializeToString,
+            ),
+            'Capture': grpc.unary_unary_rpc_method_handler(
+                    servicer.Capture,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.CaptureRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.CaptureResponse.SerializeToString,
+            ),
+            'Void': grpc.unary_unary_rpc_method_handler(
+                    servicer.Void,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.VoidRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.VoidResponse.SerializeToString,
+            ),
+            'Reverse': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reverse,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.ReverseRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.ReverseResponse.SerializeToString,
+            ),
+            'Resolve': grpc.unary_unary_rpc_method_handler(
+                    servicer.Resolve,
+                    request_deserializer=coalition_dot_v1_dot_terminal__pb2.ResolveRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.ResolveResponse.SerializeToString,
             ),
             'GetBalance': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBalance,
@@ -282,6 +376,141 @@ class TerminalService:
             '/coalition.v1.TerminalService/Refund',
             coalition_dot_v1_dot_operations__pb2.RefundRequest.SerializeToString,
             coalition_dot_v1_dot_terminal__pb2.RefundResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Authorize(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/Authorize',
+            coalition_dot_v1_dot_operations__pb2.AuthorizeRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.AuthorizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Capture(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/Capture',
+            coalition_dot_v1_dot_operations__pb2.CaptureRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.CaptureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Void(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/Void',
+            coalition_dot_v1_dot_operations__pb2.VoidRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.VoidResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reverse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/Reverse',
+            coalition_dot_v1_dot_operations__pb2.ReverseRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.ReverseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Resolve(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/Resolve',
+            coalition_dot_v1_dot_terminal__pb2.ResolveRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.ResolveResponse.FromString,
             options,
             channel_credentials,
             insecure,
