@@ -15,6 +15,6 @@ def new_request_id(*, now_ms: int | None = None) -> str:
     """
     if now_ms is None:
         now_ms = time.time_ns() // 1_000_000
-    # 48 bits of time, the version, 12 random bits, the variant, 62 random bits.
-    high, low = secrets.randbits(12), secrets.randbits(62)
+    # 48 bits of time, the version, 12 random bits, the variant, 62 random bits; drawn at once, it asks the system.
+    high, low = divmod(secrets.randbits(74), 2**62)
     return str(UUID(int=(now_ms & (2**48 - 1)) << 80 | _VERSION | high << 64 | _VARIANT | low))
