@@ -9,6 +9,7 @@ from coalition.cli import house, tills, windows
 from coalition.cli.agreements import agreement_app
 from coalition.cli.cards import card_app
 from coalition.cli.follow import follow
+from coalition.cli.gateway import gateway
 from coalition.cli.manual import manual
 from coalition.cli.members import member_app
 from coalition.cli.output import console
@@ -47,6 +48,11 @@ app.command("serve", rich_help_panel=HOUSE, epilog="Example: coalition serve")(h
 app.command("demo", rich_help_panel=HOUSE, epilog="Example: coalition demo --months 1 --members 300")(demo)
 app.add_typer(replay_app, name="replay", rich_help_panel=HOUSE)
 app.command("follow", rich_help_panel=HOUSE, epilog="Example: coalition follow")(follow)
+app.command(
+    "gateway",
+    rich_help_panel=HOUSE,
+    epilog="Example: coalition gateway --map tills.csv --as ts/cafe/gateway --listen 127.0.0.1:8583",
+)(gateway)
 app.command("migrate", rich_help_panel=HOUSE, epilog="Example: coalition migrate")(house.migrate)
 app.command("check", rich_help_panel=HOUSE, epilog="Example: coalition check")(house.check)
 app.command("certificate", rich_help_panel=HOUSE, epilog="Example: coalition certificate t/cafe/main/till-1")(

@@ -1,4 +1,13 @@
-"""Doors for other protocols, such as ISO 8583, each translated into the protos' own calls.
+"""Doors for other protocols, each translated into the protos' own calls. The first: ISO 8583:1987 over TCP.
 
-Empty until the issue that brings the first such protocol. Will know the protos only, and will never decide about value.
+Knows the protos only: no client, no domain, no database of the coalition. Never decides about value; it keeps a small
+notebook of its own (SQLite), so that a repeated message finds the request_id of its first. docs/iso8583.md is the sign
+on this door: fields, response codes, the mapping file.
+
+    listener   connections, framing, bounds       counter    one message in, one answer out
+    fields     the field table, three encodings   translate  details of a message -> a request of the protos
+    message    bytes <-> fields, masked           calls      gRPC, with a certificate per identity
+    codes      message types, response codes      notebook   what was seen, written before anything is sent
+    tills      which till a terminal id is        outbox     reversals that must still be delivered
+    local_time the year of a terminal's date      door       all of it put together
 """
