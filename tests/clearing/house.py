@@ -13,7 +13,18 @@ import psycopg
 from coalition import client
 from coalition.audit.notary import BatchNotary
 from coalition.clearing.batch import Answer, run_batch
-from coalition.domain.commands import Command, Purchase, Refund, TopUp
+from coalition.domain.commands import (
+    Capture,
+    Command,
+    Hold,
+    HoldExpiry,
+    Purchase,
+    Refund,
+    Resolve,
+    Reverse,
+    TopUp,
+    Void,
+)
 from coalition.domain.journal import Outcome
 from coalition.domain.reasons import Reason
 from coalition.storage.connect import connect
@@ -95,6 +106,29 @@ class House:
     def refund(self, at: str, original: UUID, amount: int, request_id: UUID | None = None) -> Refund:
         return Refund(**self._common(at, amount, request_id), original_request_id=original)
 
+    def hold(self, at: str, token: bytes, amount: int, request_id: UUID | None = None, seconds: int = 604_800) -> Hold:
+        return Hold(**self._common(at, amount, request_id), token=token, hold_seconds=seconds)
+
+    def capture(self, at: str, hold: UUID, amount: int, request_id: UUID | None = None) -> Capture:
+        return Capture(**self._common(at, amount, request_id), original_request_id=hold)
+
+    def void(self, at: str, hold: UUID, request_id: UUID | None = None) -> Void:
+        return Void(**self._common(at, 0, request_id), original_request_id=hold)
+
+    def reverse(self, at: str, original: UUID, request_id: UUID | None = None) -> Reverse:
+        return Reverse(**self._common(at, 0, request_id), original_request_id=original)
+
+    def resolve(self, at: str, request_id: UUID) -> Resolve:
+        return Resolve(**self._common(at, 0, request_id))
+
+    def hold_expiry(self, hold_entry_id: int, request_id: UUID | None = None) -> HoldExpiry:
+        nowhere = {"participant_id": 1, "store_id": None, "terminal_id": None, "actor": "/holds"}
+        return HoldExpiry(**{**self._common("a", 0, request_id), **nowhere}, original_entry_id=hold_entry_id)
+
+    def pass_time(self, hold_entry_id: int) -> None:
+        """The time of a hold is over."""
+        self.execute("UPDATE holds SET expire_time = now() - interval '1 s' WHERE entry_id = %s", hold_entry_id)
+
     def _common(self, at: str, amount: int, request_id: UUID | None) -> dict[str, Any]:
         participant, store, terminal = self.terminals[at]
         return {
@@ -121,7 +155,11 @@ class House:
             store.close()
 
     def check_books(self) -> None:
-        """Promises 3 and 4: every unit sums to zero per entry, wallets are their lots and the fold of the journal."""
+        """Promises 3 and 4: every unit sums to zero per entry, wallets are their lots and the fold of the journal.
+
+        Holds too are a fold of the journal, and what lots have reserved is what open holds keep; every claim has its
+        one entry.
+        """
         assert [] == self.query("SELECT entry_id FROM transfers WHERE amount_minor <= 0 OR debit = credit")
         folds = self.query(
             """
@@ -149,6 +187,38 @@ class House:
         )[0]
         assert owed[0] == owed[2]
         assert owed[1] == owed[3]
+        reserved = self.query(
+            """
+            SELECT l.lot_id, l.reserved, coalesce(h.face, 0)::bigint FROM lots l
+            LEFT JOIN (SELECT lot_id, sum(face) AS face FROM allocations JOIN holds USING (lane, entry_id)
+                       WHERE is_open GROUP BY lot_id) h USING (lot_id)
+            WHERE l.reserved <> coalesce(h.face, 0)
+            """
+        )
+        assert [] == reserved
+        held = self.query(
+            """
+            SELECT e.entry_id, h.entry_id, h.resolved_kind, r.kinds FROM (SELECT * FROM entries WHERE kind = 7) e
+            FULL JOIN holds h USING (lane, entry_id)
+            LEFT JOIN (SELECT original_entry_id AS entry_id, array_agg(kind) AS kinds FROM entries
+                       WHERE kind IN (8, 9, 10, 11) AND reason = 0 AND amount_minor > 0 GROUP BY 1) r USING (entry_id)
+            LEFT JOIN (SELECT entry_id, sum(face) AS face FROM allocations GROUP BY 1) a USING (entry_id)
+            WHERE (e.reason = 0) IS DISTINCT FROM (h.entry_id IS NOT NULL)
+               OR h.amount_minor IS DISTINCT FROM a.face OR h.amount_minor IS DISTINCT FROM
+                  CASE WHEN h.entry_id IS NOT NULL THEN e.amount_minor END
+               OR array_remove(ARRAY[h.resolved_kind], NULL) IS DISTINCT FROM coalesce(r.kinds, '{}')
+            """
+        )
+        assert [] == held
+        claimed = self.query(
+            """
+            SELECT request_id FROM requests
+            FULL JOIN (SELECT request_id, participant_id, count(*) AS entries FROM entries GROUP BY 1, 2) e
+                USING (request_id, participant_id)
+            WHERE body_hash IS NULL OR entries IS DISTINCT FROM 1
+            """
+        )
+        assert [] == claimed
 
 
 def new_house(server: EmbeddedPostgres) -> House:

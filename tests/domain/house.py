@@ -7,7 +7,7 @@ letters; legs are rendered the way the rules write them: `WALLET->FLOAT(A) 25000
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,10 +20,13 @@ from coalition.domain.commands import (
     CashOut,
     Command,
     Hold,
+    HoldExpiry,
     Purchase,
     Refund,
+    Reverse,
     TopUp,
     TopUpReversal,
+    Void,
 )
 from coalition.domain.decide import decide
 from coalition.domain.decision import Decision
@@ -67,7 +70,8 @@ class House:
         self.versions: list[Version] = []
         self.journal: list[Done] = []
         self.window = 1
-        self.books = Books(self._programme(), self.day, dict.fromkeys(self.calendars.values(), self.window))
+        windows = dict.fromkeys(self.calendars.values(), self.window)
+        self.books = Books(self._programme(), self.day, windows, datetime(2026, 1, 10, 12, tzinfo=UTC))
         self.member("w")
 
     def member(self, name: str, recruiter: str = "a", state: str = "OPEN", card_state: str = "ACTIVE") -> None:
@@ -136,7 +140,7 @@ class House:
         return self._run(
             BonusExpiry(
                 **(self._asks("h") | {"store_id": None, "terminal_id": None}),
-                wallet_id=of.decision.wallet.wallet_id,
+                wallet_id=self.wallet().wallet_id,
                 lot_id=of.entry_id,
             )
         )
@@ -144,11 +148,26 @@ class House:
     def cash_out(self, at: str, card: str = "w") -> Done:
         return self._run(CashOut(**self._asks(at), token=card.encode()))
 
-    def hold(self, at: str, amount: int, card: str = "w") -> Done:
-        return self._run(Hold(**self._asks(at), amount_minor=amount, token=card.encode()))
+    def hold(self, at: str, amount: int, card: str = "w", seconds: int = 604_800) -> Done:
+        return self._run(Hold(**self._asks(at), amount_minor=amount, token=card.encode(), hold_seconds=seconds))
 
     def capture(self, at: str, amount: int, of: Done) -> Done:
-        return self._run(Capture(**self._asks(at), amount_minor=amount, hold_entry_id=of.entry_id))
+        return self._run(Capture(**self._asks(at), amount_minor=amount, original_entry_id=of.entry_id))
+
+    def void(self, at: str, of: Done) -> Done:
+        return self._run(Void(**self._asks(at), original_request_id=of.request_id))
+
+    def expire_hold(self, of: Done) -> Done:
+        return self._run(
+            HoldExpiry(**(self._asks("h") | {"store_id": None, "terminal_id": None}), original_entry_id=of.entry_id)
+        )
+
+    def reverse(self, at: str, of: Done) -> Done:
+        return self._run(Reverse(**self._asks(at), original_request_id=of.request_id))
+
+    def wait(self, seconds: int) -> None:
+        """Let the batches' time pass; the business date stays."""
+        self.books.time += timedelta(seconds=seconds)
 
     def wallet(self, card: str = "w") -> Wallet:
         return self.books.wallets[self.books.cards[card.encode()].card_id]
@@ -193,11 +212,16 @@ class House:
     def check(self) -> None:
         """The promises that hold at every commit; each failure says which."""
         owed: Counter[str] = Counter()
+        kept: Counter[int] = Counter()
+        for hold in self.books.holds.values():
+            for lot, face in hold.reservations if hold.is_open else ():
+                kept[lot.lot_id] += face
         for wallet in self.books.wallets.values():
             for lot in wallet.lots.values():
                 assert 0 <= lot.principal <= lot.principal_sold, "a lot's principal lies between 0 and what was sold"
                 assert 0 <= lot.bonus <= lot.face_sold - lot.principal_sold, "and so does its bonus"
                 assert 0 <= lot.reserved <= lot.face, "no more is reserved than there is"
+                assert kept[lot.lot_id] == lot.reserved, "what is reserved is what open holds keep"
                 issuer, custodian = self.letter[lot.issuer_id], self.letter[lot.custodian_id]
                 owed["FLOAT(" + ",".join(dict.fromkeys((custodian, issuer))) + ")"] += lot.principal
                 owed[f"BONUS({issuer})"] += lot.bonus

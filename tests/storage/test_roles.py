@@ -14,7 +14,17 @@ ROLES_SQL = Path(__file__).parent.parent.parent / "deploy" / "roles.sql"
 JOURNAL = (*JOURNAL_TABLES, "batches", "requests")
 WRITERS = ("coalition_app", "coalition_settlement")
 ROLES = (*WRITERS, "coalition_auditor")
-PERSONAL = ("members", "member_records", "member_indexes", "credentials", "cards", "wallets", "lots", "requests")
+PERSONAL = (
+    "members",
+    "member_records",
+    "member_indexes",
+    "credentials",
+    "cards",
+    "wallets",
+    "lots",
+    "holds",
+    "requests",
+)
 DENIED = "42501"
 
 # Every right on every table, column, sequence and function of the schema, for the three roles.

@@ -1,7 +1,8 @@
 """One batch: every command decided in arrival order against the books, then written together.
 
 A command whose request_id is stored gets the stored answer; two of one request_id in a batch are answered in memory; a
-decline is an entry too. Nothing here does I/O but through the store that is handed in.
+decline is an entry too. A reversal kills its original first where that is unknown: then two entries are written for it.
+Nothing here does I/O but through the store that is handed in.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,10 +10,10 @@ from uuid import UUID
 
 from coalition.clearing.store import Store
 from coalition.domain.books import Original, Wallet
-from coalition.domain.commands import Command, FollowUp, Purchase, Refund, TopUp
+from coalition.domain.commands import Command, FollowUp, Resolve, Reverse
 from coalition.domain.decide import decide
 from coalition.domain.errors import LedgerBroken, Refused
-from coalition.domain.ids import entry_id, lane_of_request
+from coalition.domain.ids import PLACE_MAX, entry_id, lane_of_request
 from coalition.domain.journal import Entry, Outcome, Transfer
 from coalition.domain.prefetch import Prefetched, Stored
 from coalition.domain.reasons import Reason, is_stored
@@ -39,9 +40,13 @@ def run_batch(store: Store, commands: Sequence[Command]) -> list[Answer]:
         for key, command in first.items():
             if key in prefetched.stored:
                 continue
+            if isinstance(command, Reverse):
+                _kill_unknown(command, prefetched, entries)
             entry, outcome = _decided(command, prefetched, len(entries), touched)
             entries.append(entry)
             answers[key] = outcome
+        if len(entries) > PLACE_MAX + 1:
+            raise LedgerBroken(f"{len(entries)} entries are more than one batch may have")
         batch.write(prefetched, entries, list(touched.values()))
     return _in_order(commands, first, answers, prefetched.stored)
 
@@ -57,7 +62,10 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
         return _declined(command, refused, prefetched, entry, lane)
     decision.apply(books, command, entry)
     wallet = decision.wallet
-    touched[wallet.wallet_id] = wallet
+    if wallet is not None:
+        touched[wallet.wallet_id] = wallet
+        if wallet.lane != lane:
+            raise LedgerBroken(f"entry {entry} is numbered for lane {lane}, its wallet lies in lane {wallet.lane}")
     outcome = Outcome(
         Reason.ACCEPTED,
         entry,
@@ -66,13 +74,13 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
         decision.amount_minor,
         decision.principal_minor,
         decision.bonus_minor,
-        wallet.balance_minor,
-        books.balance_here(wallet, command.participant_id),
+        wallet.balance_minor if wallet else 0,
+        books.balance_here(wallet, command.participant_id) if wallet else 0,
         decision.last_four,
         window_labels=_window_labels(decision.transfers, books.programme.windows),
+        hold_expire_time=decision.hold_expire_time,
+        balance_change_minor=decision.balance_change if decision.original else None,
     )
-    if wallet.lane != lane:
-        raise LedgerBroken(f"entry {entry} is numbered for lane {lane}, its wallet lies in lane {wallet.lane}")
     return (
         Entry(
             lane=lane,
@@ -88,7 +96,7 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
             answer=outcome.to_answer(),
             store_id=command.store_id,
             terminal_id=command.terminal_id,
-            wallet_id=wallet.wallet_id,
+            wallet_id=wallet.wallet_id if wallet else None,
             card_id=decision.card_id,
             original_entry_id=decision.original.entry_id if decision.original else None,
             agreement_id=decision.agreement_id,
@@ -100,6 +108,20 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
         ),
         outcome,
     )
+
+
+def _kill_unknown(reverse: Reverse, prefetched: Prefetched, entries: list[Entry]) -> None:
+    """Write a tombstone under the request id of an unknown original, which is stored from here on as any other answer.
+
+    Also where the reversal itself is declined then: the store has claimed that request id, and a claim has an entry.
+    """
+    tombstone = reverse.kills
+    if tombstone is None or prefetched.books.original_of(reverse) is not None:
+        return
+    entry, outcome = _decided(tombstone, prefetched, len(entries), {})
+    entries.append(entry)
+    key = (tombstone.participant_id, tombstone.request_id)
+    prefetched.stored[key] = Stored(tombstone.body_hash, outcome.again())
 
 
 def _window_labels(transfers: Sequence[Transfer], names: Mapping[int, str]) -> tuple[str, ...]:
@@ -158,21 +180,29 @@ def _lane(command: Command, prefetched: Prefetched) -> int:
     """The lane of the wallet concerned; of the request where no wallet is known."""
     books = prefetched.books
     wallet_id: int | None = None
-    if isinstance(command, Purchase | TopUp):
-        card = books.cards.get(command.token)
-        wallet_id = card.wallet_id if card else None
-    elif isinstance(command, Refund):
+    if isinstance(command, FollowUp):
         original = books.original_of(command)
         wallet_id = original.wallet_id if original else None
+    elif (token := getattr(command, "token", None)) is not None:
+        card = books.cards.get(token)
+        wallet_id = card.wallet_id if card else None
     if wallet_id is not None:
         return books.wallets[wallet_id].lane
     return lane_of_request(command.request_id, books.programme.scheme.lane_count)
 
 
 def _stored_answer(command: Command, known: Stored) -> Answer:
-    if known.body_hash != command.body_hash or known.outcome is None:
+    """What is kept under the command's request id, if this command may hear it: it is its own, or for every body."""
+    if known.outcome is None or not (
+        _is_for_every_body(command, known.outcome) or known.body_hash == command.body_hash
+    ):
         return Refused(Reason.REQUEST_ID_REUSED, field="request_id")
     return known.outcome
+
+
+def _is_for_every_body(command: Command, outcome: Outcome) -> bool:
+    """A killed request id stays killed, whatever comes under it; who asks what became of one is told."""
+    return outcome.reason is Reason.KILLED or isinstance(command, Resolve)
 
 
 def _in_order(
@@ -191,7 +221,7 @@ def _in_order(
             result.append(_stored_answer(command, stored[key]))
         elif key not in told:
             result.append(outcome)
-        elif command.body_hash == first[key].body_hash:
+        elif command.body_hash == first[key].body_hash or _is_for_every_body(command, outcome):
             result.append(outcome.again())
         else:
             result.append(Refused(Reason.REQUEST_ID_REUSED, field="request_id"))

@@ -1,7 +1,7 @@
 """The books of one batch: the rows it locked and read, as working copies that its later commands see changed."""
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -44,7 +44,7 @@ class Card:
 
 @dataclass(slots=True)
 class Original:
-    """An earlier entry that a refund names, with what was returned of it so far."""
+    """An earlier entry that a command names, with what was returned of it so far."""
 
     entry_id: int
     lane: int
@@ -72,34 +72,49 @@ class Reservation(NamedTuple):
 
 @dataclass(slots=True)
 class HeldValue:
-    """An earlier hold with its reservations, in the order they were made."""
+    """A hold with its reservations, in the order they were made. Open until an entry of `resolved_kind` ends it.
+
+    `is_new` and `is_moved` say what the store must write: this batch has made it, or ended it.
+    """
 
     entry_id: int
+    lane: int
     participant_id: int
     wallet: Wallet
     amount_minor: int
     last_four: str
     card_id: int | None
+    expire_time: datetime
     reservations: list[Reservation]
-    is_open: bool = True
+    resolved_kind: Kind | None = None
+    is_new: bool = False
+    is_moved: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.resolved_kind is None
 
 
 @dataclass(slots=True)
 class Books:
     """Everything a batch decides against. `windows` maps calendar_id to the open window that this commit holds.
 
-    `names_originals` says whether a command of the batch names an earlier entry: only then are its own remembered.
+    `time` is the batch's own, and decides what has expired. `names_originals` says whether a command of the batch names
+    an earlier entry: only then are its own remembered. `marks_lots` says that a lot's reservation or its being reversed
+    has changed, which few batches do.
     """
 
     programme: Programme
     business_date: date
     windows: dict[int, int]
+    time: datetime
     wallets: dict[int, Wallet] = field(default_factory=dict)
     cards: dict[bytes, Card] = field(default_factory=dict)
     originals_by_request: dict[tuple[int, UUID], Original] = field(default_factory=dict)
     originals_by_entry: dict[int, Original] = field(default_factory=dict)
     holds: dict[int, HeldValue] = field(default_factory=dict)
     names_originals: bool = True
+    marks_lots: bool = False
 
     def balance_here(self, wallet: Wallet, acquirer_id: int) -> int:
         """What of the wallet can be spent at `acquirer_id` today, minor units."""
@@ -127,7 +142,7 @@ class Books:
         return card, wallet
 
     def original_of(self, command: FollowUp) -> Original | None:
-        """The entry a refund or reversal names, if it was found."""
+        """The entry that a refund, a capture, a void or a reversal names, if it was found."""
         if command.original_entry_id is not None:
             return self.originals_by_entry.get(command.original_entry_id)
         if command.original_request_id is not None:

@@ -7,9 +7,13 @@ Amounts are minor units of the scheme's currency.
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from coalition.domain.kinds import Kind
+
+HOLD_SECONDS_DEFAULT: Final = 7 * 24 * 3600
+"""How long a hold lasts when nobody said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,23 +134,74 @@ class CashOut(Command):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold(Command):
-    """Reserve `amount_minor` of the card's wallet for a later capture by the asking participant."""
+    """Reserve `amount_minor` of the card's wallet for a capture by the asking participant within `hold_seconds`."""
 
     token: bytes
+    hold_seconds: int = HOLD_SECONDS_DEFAULT
 
     kind = Kind.HOLD
 
     def _particulars(self) -> bytes:
-        return self.token
+        return self.token + f"|{self.hold_seconds}".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Capture(Command):
+class Capture(FollowUp):
     """Spend `amount_minor` of what an earlier hold of this participant reserved, and release the rest."""
-
-    hold_entry_id: int
 
     kind = Kind.CAPTURE
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Void(FollowUp):
+    """Release an earlier hold of this participant whole. The books know how much that is."""
+
+    amount_minor: int = 0
+
+    kind = Kind.VOID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldExpiry(FollowUp):
+    """Release a hold whose time is over, whoever's it is: a job of the house asks, in the operator's name."""
+
+    amount_minor: int = 0
+
+    kind = Kind.HOLD_EXPIRY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolve(Command):
+    """Ask what became of `request_id`: its stored answer, or it is killed now, so that it is declined for ever.
+
+    Its request id is the one it asks for; it answers for every body.
+    """
+
+    amount_minor: int = 0
+
+    kind = Kind.TOMBSTONE
+
     def _particulars(self) -> bytes:
-        return str(self.hold_entry_id).encode()
+        return b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reverse(FollowUp):
+    """Undo an operation of this participant by its request_id, whatever became of it. The books know what that is."""
+
+    amount_minor: int = 0
+
+    kind = Kind.REVERSAL
+
+    @property
+    def kills(self) -> Resolve | None:
+        """What is decided first where the original is unknown: it is killed. None for a reversal of itself."""
+        if self.original_request_id is None or self.original_request_id == self.request_id:
+            return None
+        return Resolve(
+            participant_id=self.participant_id,
+            store_id=self.store_id,
+            terminal_id=self.terminal_id,
+            actor=self.actor,
+            request_id=self.original_request_id,
+        )

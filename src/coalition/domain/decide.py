@@ -4,6 +4,9 @@
 is raised as Refused. Precedence: who asks, the card, its state, its wallet, the terms or agreements, then the balance.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
 from coalition.domain.bonus_expiry import decide_bonus_expiry
 from coalition.domain.books import Books
 from coalition.domain.cash_out import decide_cash_out
@@ -13,19 +16,26 @@ from coalition.domain.commands import (
     CashOut,
     Command,
     Hold,
+    HoldExpiry,
     Purchase,
     Refund,
+    Resolve,
+    Reverse,
     TopUp,
     TopUpReversal,
+    Void,
 )
 from coalition.domain.decision import Decision
 from coalition.domain.errors import LedgerBroken, Refused
-from coalition.domain.hold import decide_capture, decide_hold
+from coalition.domain.hold import decide_capture, decide_hold, decide_hold_expiry, decide_void
 from coalition.domain.purchase import decide_purchase
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import decide_refund
+from coalition.domain.reversal import decide_reverse
 from coalition.domain.top_up import decide_top_up
 from coalition.domain.top_up_reversal import decide_top_up_reversal
+
+Rule = Callable[[Any, Books], Decision]
 
 
 def decide(command: Command, books: Books, entry_id: int) -> Decision:
@@ -33,23 +43,33 @@ def decide(command: Command, books: Books, entry_id: int) -> Decision:
 
     Raises Refused with a stored reason for a decline, NoOpenWindow when a claim's calendar has no open window.
     """
-    if not books.programme.may_operate(command.participant_id, command.terminal_id):
+    if not books.programme.may_operate(command.participant_id, command.terminal_id) and not isinstance(
+        command, Resolve
+    ):
         raise Refused(Reason.SUSPENDED)
-    match command:
-        case Purchase():
-            return decide_purchase(command, books)
-        case TopUp():
-            return decide_top_up(command, books, entry_id)
-        case Refund():
-            return decide_refund(command, books)
-        case Hold():
-            return decide_hold(command, books)
-        case Capture():
-            return decide_capture(command, books)
-        case CashOut():
-            return decide_cash_out(command, books)
-        case TopUpReversal():
-            return decide_top_up_reversal(command, books)
-        case BonusExpiry():
-            return decide_bonus_expiry(command, books)
-    raise LedgerBroken(f"no rule decides a {type(command).__name__}")
+    if isinstance(command, TopUp):
+        return decide_top_up(command, books, entry_id)
+    rule = RULES.get(type(command))
+    if rule is None:
+        raise LedgerBroken(f"no rule decides a {type(command).__name__}")
+    return rule(command, books)
+
+
+def decide_resolve(_command: Resolve, _books: Books) -> Decision:
+    """Asked only where nothing is stored under the request id: now something is, and nothing else ever will be."""
+    raise Refused(Reason.KILLED)
+
+
+RULES: Final[Mapping[type[Command], Rule]] = {
+    Purchase: decide_purchase,
+    Refund: decide_refund,
+    Hold: decide_hold,
+    Capture: decide_capture,
+    Void: decide_void,
+    Reverse: decide_reverse,
+    Resolve: decide_resolve,
+    HoldExpiry: decide_hold_expiry,
+    CashOut: decide_cash_out,
+    TopUpReversal: decide_top_up_reversal,
+    BonusExpiry: decide_bonus_expiry,
+}

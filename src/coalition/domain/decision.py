@@ -1,11 +1,12 @@
 """A decision: what an accepted command does to the books. Nothing is changed until it is applied."""
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from coalition.domain.books import Books, HeldValue, Original, Reservation, Wallet
 from coalition.domain.commands import Command
+from coalition.domain.ids import lane_of_entry
 from coalition.domain.journal import AllocationRow, Transfer
-from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot
 from coalition.domain.reasons import Reason
 
@@ -14,10 +15,11 @@ from coalition.domain.reasons import Reason
 class Decision:
     """What an accepted command does. `changes` are (lot, face change, principal change); a new lot is in `opens`.
 
-    `reserves` are kept aside by a hold; `captures` is the hold whose reservations end; `reverses` the reversed lot.
+    `reserves` are kept aside by a hold until `hold_expire_time`; `resolves` is the hold whose reservations end;
+    `reverses` the reversed lot. Only a reversal of what never took place has no wallet.
     """
 
-    wallet: Wallet
+    wallet: Wallet | None
     amount_minor: int
     principal_minor: int
     bonus_minor: int
@@ -29,7 +31,8 @@ class Decision:
     opens: Lot | None = None
     reverses: Lot | None = None
     reserves: list[Reservation] = field(default_factory=list)
-    captures: HeldValue | None = None
+    hold_expire_time: datetime | None = None
+    resolves: HeldValue | None = None
     allocations: list[AllocationRow] = field(default_factory=list)
     original: Original | None = None
     agreement_id: int | None = None
@@ -38,6 +41,34 @@ class Decision:
     def apply(self, books: Books, command: Command, entry_id: int) -> None:
         """Bring the books up to this decision, so that the batch's next command sees it."""
         wallet = self.wallet
+        if wallet is not None:
+            self._apply_to_wallet(wallet, books)
+        if self.original is not None:
+            _count_returns(self.original, self.allocations)
+        if self.resolves is not None:
+            self.resolves.resolved_kind = command.kind
+            self.resolves.is_moved = True
+        if not books.names_originals and self.hold_expire_time is None:
+            return
+        original = Original(
+            entry_id,
+            wallet.lane if wallet else lane_of_entry(entry_id),
+            command.kind,
+            Reason.ACCEPTED,
+            command.participant_id,
+            wallet.wallet_id if wallet else None,
+            self.amount_minor,
+            self.agreement_id,
+            self.agreement_version,
+            self.last_four,
+            [Allocation(row.place, row.lot_id, *row[2:6]) for row in self.allocations],
+        )
+        books.originals_by_request[command.participant_id, command.request_id] = original
+        books.originals_by_entry[entry_id] = original
+        if wallet is not None and self.hold_expire_time is not None:
+            books.holds[entry_id] = self._hold(wallet, original, self.hold_expire_time)
+
+    def _apply_to_wallet(self, wallet: Wallet, books: Books) -> None:
         wallet.balance_minor += self.balance_change
         if self.opens is not None:
             wallet.lots[self.opens.lot_id] = self.opens
@@ -48,49 +79,37 @@ class Decision:
         if self.reverses is not None:
             self.reverses.is_reversed = True
             wallet.moved.add(self.reverses.lot_id)
-        if command.kind is Kind.REFUND and self.original is not None:
-            _count_returns(self.original, self.allocations)
-        elif command.kind is Kind.HOLD or command.kind is Kind.CAPTURE:
-            self._apply_hold(books, command, entry_id)
-        if not books.names_originals:
-            return
-        original = Original(
-            entry_id,
-            wallet.lane,
-            command.kind,
-            Reason.ACCEPTED,
-            command.participant_id,
-            wallet.wallet_id,
-            self.amount_minor,
-            self.agreement_id,
-            self.agreement_version,
-            self.last_four,
-            [Allocation(row.place, row.lot_id, *row[2:6]) for row in self.allocations],
-        )
-        books.originals_by_request[command.participant_id, command.request_id] = original
-        books.originals_by_entry[entry_id] = original
+            books.marks_lots = True
+        if self.reserves or self.resolves is not None:
+            self._apply_reservations(wallet)
+            books.marks_lots = True
 
-    def _apply_hold(self, books: Books, command: Command, entry_id: int) -> None:
+    def _apply_reservations(self, wallet: Wallet) -> None:
         for lot, face in self.reserves:
             lot.reserved += face
-        if self.captures is not None:
-            for lot, face in self.captures.reservations:
+            wallet.moved.add(lot.lot_id)
+        if self.resolves is not None:
+            for lot, face in self.resolves.reservations:
                 lot.reserved -= face
-            self.captures.is_open = False
-        else:
-            books.holds[entry_id] = HeldValue(
-                entry_id,
-                command.participant_id,
-                self.wallet,
-                self.amount_minor,
-                self.last_four,
-                self.card_id,
-                self.reserves,
-            )
+                wallet.moved.add(lot.lot_id)
+
+    def _hold(self, wallet: Wallet, made: Original, expire_time: datetime) -> HeldValue:
+        return HeldValue(
+            made.entry_id,
+            made.lane,
+            made.participant_id,
+            wallet,
+            self.amount_minor,
+            self.last_four,
+            self.card_id,
+            expire_time,
+            self.reserves,
+            is_new=True,
+        )
 
 
 def _count_returns(original: Original, rows: list[AllocationRow]) -> None:
-    back = {row.place: row for row in rows}
+    back = {row.place: row for row in rows if row.original_entry_id == original.entry_id}
     original.allocations = [
         allocation._replace(
             returned_face=allocation.returned_face + back[allocation.place].face,

@@ -27,7 +27,10 @@ class Transfer(NamedTuple):
 
 
 class AllocationRow(NamedTuple):
-    """A draw of a lot (`original_entry_id` None), or what a refund of that entry put back."""
+    """A draw of a lot (`original_entry_id` None), or what a refund or reversal of that entry put back.
+
+    A hold's are what it reserves, of no principal: nothing is drawn before the capture.
+    """
 
     lot_id: int
     place: int
@@ -91,7 +94,10 @@ NO_FACTS: Final[Mapping[str, str]] = {}
 
 
 class Outcome(NamedTuple):
-    """The answer to a command. Equal for ever under its request_id, but for `replayed`."""
+    """The answer to a command. Equal for ever under its request_id, but for `replayed`.
+
+    `balance_change_minor` is what it did to the balance, where the kind and the amounts do not say it already (None).
+    """
 
     reason: Reason
     entry_id: int
@@ -106,15 +112,23 @@ class Outcome(NamedTuple):
     facts: Mapping[str, str] = NO_FACTS
     window_labels: tuple[str, ...] = ()
     replayed: bool = False
+    hold_expire_time: datetime | None = None
+    balance_change_minor: int | None = None
 
     def to_answer(self) -> bytes:
         """The stored form: a JSON array whose order is fixed (fields are only ever appended)."""
         micros = micros_of(self.post_time)
         facts = json.dumps(dict(self.facts), sort_keys=True, separators=(",", ":")) if self.facts else "{}"
         labels = _labels_json(self.window_labels)
+        appended = ""
+        if self.hold_expire_time is not None or self.balance_change_minor is not None:
+            until = "null" if self.hold_expire_time is None else micros_of(self.hold_expire_time)
+            change = "null" if self.balance_change_minor is None else self.balance_change_minor
+            appended = f",{until},{change}"
         return (
             f"[{self.reason:d},{self.entry_id},{micros},{self.kind:d},{self.amount_minor},{self.principal_minor},"
-            f'{self.bonus_minor},{self.balance_minor},{self.balance_here_minor},"{self.last_four}",{facts},{labels}]'
+            f"{self.bonus_minor},{self.balance_minor},{self.balance_here_minor},"
+            f'"{self.last_four}",{facts},{labels}{appended}]'
         ).encode()
 
     def again(self) -> "Outcome":
@@ -127,6 +141,7 @@ class Outcome(NamedTuple):
         reason, entry_id, micros, kind, amount, principal, bonus, balance, here, last_four, facts, *appended = (
             json.loads(answer)
         )
+        labels, until, change = (*appended, None, None, None)[:3]
         return cls(
             Reason(reason),
             entry_id,
@@ -139,8 +154,10 @@ class Outcome(NamedTuple):
             here,
             last_four,
             facts,
-            tuple(appended[0]) if appended else (),
+            tuple(labels or ()),
             replayed=True,
+            hold_expire_time=None if until is None else _from_micros(until),
+            balance_change_minor=change,
         )
 
 

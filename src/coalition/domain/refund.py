@@ -33,18 +33,28 @@ def decide_refund(command: Refund, books: Books) -> Decision:
     left = original.amount_minor - original.returned
     if command.amount_minor > left:
         raise Refused(Reason.REFUND_EXCEEDS_ORIGINAL, metadata={"refundable_minor": str(left)})
+    return give_value_back(original, command.amount_minor, books)
+
+
+def give_value_back(original: Original, amount: int, books: Books, *, fees_always: bool = False) -> Decision:
+    """Return `amount` of an accepted purchase or capture, at most what is left of it.
+
+    Fees come back if the purchase's agreements say so; with `fees_always` whatever they say, for what is undone.
+    """
+    if original.wallet_id is None:
+        raise LedgerBroken(f"entry {original.entry_id} of kind {original.kind.name} names no wallet")
     wallet = books.wallets[original.wallet_id]
-    returns = give_back(original.allocations, command.amount_minor)
+    returns = give_back(original.allocations, amount)
     postings = Postings(books.windows)
-    _return_interchange(postings, books.programme, wallet, original, returns)
-    _return_entry_fees(postings, books.programme, wallet, original, command.amount_minor)
+    _return_interchange(postings, books.programme, wallet, original, returns, fees_always=fees_always)
+    _return_entry_fees(postings, books.programme, wallet, original, amount, fees_always=fees_always)
     changes = [_return_draw(postings, books, wallet, original, part) for part in returns]
     principal = sum(part.principal for part in returns)
     return Decision(
         wallet=wallet,
-        amount_minor=command.amount_minor,
+        amount_minor=amount,
         principal_minor=principal,
-        bonus_minor=command.amount_minor - principal,
+        bonus_minor=amount - principal,
         balance_change=sum(face for _, face, _ in changes),
         transfers=postings.transfers(),
         last_four=original.last_four,
@@ -97,7 +107,13 @@ def _return_draw(
 
 
 def _return_interchange(
-    postings: Postings, programme: Programme, wallet: Wallet, original: Original, returns: list[Return]
+    postings: Postings,
+    programme: Programme,
+    wallet: Wallet,
+    original: Original,
+    returns: list[Return],
+    *,
+    fees_always: bool,
 ) -> None:
     """Each issuer gives back of its interchange by the cumulative floor over its whole portion of the purchase."""
     back = {part.allocation.place: part.face for part in returns}
@@ -112,20 +128,20 @@ def _return_interchange(
             before[key] = before.get(key, 0) + allocation.returned_face
             after[key] = after.get(key, 0) + allocation.returned_face + back.get(allocation.place, 0)
     for key, portion in portions.items():
-        if portion.content.fees_return:
+        if fees_always or portion.content.fees_return:
             fee = returned(portion.fee(), before[key], after[key], portion.face)
             calendar_id = programme.calendar_id(portion.content.calendar)
             postings.claim(portion.issuer_id, original.participant_id, fee, TransferCode.INTERCHANGE, calendar_id)
 
 
 def _return_entry_fees(
-    postings: Postings, programme: Programme, wallet: Wallet, original: Original, amount: int
+    postings: Postings, programme: Programme, wallet: Wallet, original: Original, amount: int, *, fees_always: bool
 ) -> None:
     """The operator's fee and the commission come back in proportion, if the purchase's agreement says so."""
     if original.agreement_id is None or original.agreement_version is None:
         raise LedgerBroken(f"purchase {original.entry_id} names no acquiring agreement")
     content = programme.version(original.agreement_id, original.agreement_version).content
-    if not isinstance(content, Acquiring) or not content.fees_return:
+    if not isinstance(content, Acquiring) or not (fees_always or content.fees_return):
         return
     principal = sum(allocation.principal for allocation in original.allocations)
     fees = entry_fees(programme, content, wallet.recruiter_id, original.amount_minor, principal)

@@ -2,10 +2,10 @@
 
 from coalition.domain.accounts import TransferCode
 from coalition.domain.agreements import Terms
-from coalition.domain.books import Books
+from coalition.domain.books import Books, Original
 from coalition.domain.commands import TopUpReversal
 from coalition.domain.decision import Decision
-from coalition.domain.errors import Refused
+from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.journal import AllocationRow
 from coalition.domain.kinds import Kind
 from coalition.domain.lots import Lot, principal_of_spend
@@ -15,10 +15,7 @@ from coalition.domain.reasons import Reason
 
 
 def decide_top_up_reversal(command: TopUpReversal, books: Books) -> Decision:
-    """Take what is left of the lot and give the cash taker its principal; never declined for what was spent.
-
-    What a hold has promised to a merchant stays until it is captured or released; released, it is taken then.
-    """
+    """Take what is left of the lot and give the cash taker its principal; never declined for what was spent."""
     original = books.original_of(command)
     if original is None:
         raise Refused(Reason.ORIGINAL_UNKNOWN)
@@ -26,11 +23,21 @@ def decide_top_up_reversal(command: TopUpReversal, books: Books) -> Decision:
         raise Refused(Reason.ORIGINAL_NOT_REFUNDABLE)
     if original.participant_id != command.participant_id:
         raise Refused(Reason.ORIGINAL_OF_OTHER_PARTICIPANT)
-    wallet = books.wallets[original.wallet_id]
     # A lot has the id of the entry that opened it.
-    lot = wallet.lots[original.entry_id]
-    if lot.is_reversed:
+    if books.wallets[original.wallet_id].lots[original.entry_id].is_reversed:
         raise Refused(Reason.LOT_NOT_OPEN)
+    return take_back_top_up(original, books)
+
+
+def take_back_top_up(original: Original, books: Books, *, commission_back: bool = False) -> Decision:
+    """Take what is left of an accepted top-up's lot; with `commission_back` the seller's commission returns, too.
+
+    What a hold has promised to a merchant stays until it is captured or released; released, it is taken then.
+    """
+    if original.wallet_id is None:
+        raise LedgerBroken(f"top-up {original.entry_id} names no wallet")
+    wallet = books.wallets[original.wallet_id]
+    lot = wallet.lots[original.entry_id]
     terms = books.programme.terms_sold(lot.terms_id, lot.terms_version)
     calendar_id = books.programme.calendar_id(terms.calendar)
     face = lot.spendable
@@ -41,6 +48,9 @@ def decide_top_up_reversal(command: TopUpReversal, books: Books) -> Decision:
     if terms.top_up_loss == "ISSUER":
         loss = lot.principal_sold - principal
         postings.claim(lot.issuer_id, lot.seller_id, loss, TransferCode.TOP_UP_LOSS, calendar_id)
+    if commission_back:
+        commission = terms.seller_commission.half_even(lot.principal_sold)
+        postings.claim(lot.seller_id, lot.issuer_id, commission, TransferCode.SELLER_COMMISSION, calendar_id)
     return Decision(
         wallet=wallet,
         amount_minor=principal,
@@ -51,7 +61,7 @@ def decide_top_up_reversal(command: TopUpReversal, books: Books) -> Decision:
         last_four=original.last_four,
         changes=[(lot, -face, -principal)],
         reverses=lot,
-        allocations=[AllocationRow(lot.lot_id, 0, face, principal, None, None, original.entry_id)] if face else [],
+        allocations=[AllocationRow(lot.lot_id, 0, face, principal, None, None)] if face else [],
         original=original,
         agreement_id=lot.terms_id,
         agreement_version=lot.terms_version,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from coalition.domain.journal import Outcome
@@ -20,6 +20,13 @@ class HeldLot:
     face: int
     principal: int
     reserved: int
+
+
+class DueHold(NamedTuple):
+    """An open hold whose time is over."""
+
+    entry_id: int
+    expire_time: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,8 @@ class WalletLine:
     @property
     def balance_change_minor(self) -> int:
         """What the entry did to the wallet: above 0 value entered, below 0 value left, 0 for holds and acts."""
+        if self.outcome.balance_change_minor is not None:
+            return self.outcome.balance_change_minor
         moved = self.outcome.principal_minor + self.outcome.bonus_minor
         if self.outcome.kind in VALUE_ENTERS:
             return moved

@@ -4,7 +4,7 @@ A batch goes to the database as one array a column, unnested there. Building the
 tenth of adapting every element on its own, which at 50,000 values a batch is most of the client's share.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 
 
@@ -16,6 +16,11 @@ def numbers(values: Iterable[int | None]) -> str:
 def whole_numbers(values: Iterable[int]) -> str:
     """As `numbers`, for columns that never hold NULL. Enum members are written as their number."""
     return "{" + ",".join(map(str, values)) + "}"
+
+
+def number_columns(rows: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
+    """The columns of rows of whole numbers; none for no rows."""
+    return tuple(whole_numbers(column) for column in zip(*rows, strict=True))
 
 
 def byte_strings(values: Iterable[bytes]) -> str:

@@ -4,22 +4,21 @@ READ COMMITTED, every step a statement of its own, so each sees what committed w
 before costs two round trips: everything up to the number, then every insert and update with the COMMIT.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
-from coalition.domain.books import Books, Card, Original, Wallet
-from coalition.domain.commands import Command, Refund
+from coalition.domain.books import Books, Card, Wallet
+from coalition.domain.commands import Command, FollowUp, Reverse
 from coalition.domain.errors import Contention, LedgerBroken
 from coalition.domain.ids import lane_of_entry
 from coalition.domain.journal import Entry, Notary, Outcome
 from coalition.domain.kinds import Kind
-from coalition.domain.lots import Allocation, Lot
+from coalition.domain.lots import Lot
 from coalition.domain.prefetch import Prefetched, Stored
 from coalition.domain.programme import Programme
-from coalition.domain.reasons import Reason
-from coalition.storage.arrays import byte_strings, moments, plain_texts, whole_numbers
+from coalition.storage.arrays import byte_strings, number_columns, plain_texts, whole_numbers
 from coalition.storage.connect import Connection
 from coalition.storage.journal import (
     CLAIM,
@@ -32,10 +31,11 @@ from coalition.storage.journal import (
     insert_batch,
     insert_entries,
 )
+from coalition.storage.ledger_books import Named, fill_holds, fill_originals, named_of
 from coalition.storage.ledger_statements import (
     ALLOCATIONS,
     CARDS,
-    INSERT_LOTS,
+    HOLDS,
     LOCK_WALLETS,
     OPEN_LOTS,
     OPEN_WINDOWS,
@@ -43,9 +43,9 @@ from coalition.storage.ledger_statements import (
     ORIGINALS_BY_ENTRY,
     ORIGINALS_BY_REQUEST,
     RESOLVE,
-    UPDATE_LOTS,
-    UPDATE_WALLETS,
+    TOP_UP_LOTS,
 )
+from coalition.storage.ledger_writes import write_books
 from coalition.storage.pipeline import Answer, Pipeline
 
 WINDOW_TRIES: Final = 3
@@ -62,14 +62,7 @@ class Pointer(NamedTuple):
 
 
 Pointers: TypeAlias = dict[bytes, Pointer]
-
-
-class Named(NamedTuple):
-    """An original that a refund names, the card that paid it, and its request."""
-
-    original: Original
-    card_id: int | None
-    request_id: UUID
+Key: TypeAlias = tuple[int, UUID]
 
 
 class Locked(NamedTuple):
@@ -79,6 +72,7 @@ class Locked(NamedTuple):
     cards: Answer
     lots: list[Answer]
     allocations: Answer | None
+    holds: Answer | None
     windows: Answer
     number: Answer
 
@@ -106,26 +100,39 @@ class LedgerBatch:
         self._wrote = False
 
     def prefetch(self, commands: Sequence[Command]) -> Prefetched:
-        """Claim, resolve, lock, read, take a number. `commands` have distinct (participant, request_id)."""
-        pipeline = self._pipeline
-        claim = claim_parameters(commands, self.programme.scheme.lane_count)
+        """Claim, resolve, lock, read, take a number. `commands` have distinct (participant, request_id).
+
+        A reversal claims its original's request id too, so that whoever sends that meanwhile is waited for, or waits.
+        """
         tokens = {token for command in commands if (token := getattr(command, "token", None)) is not None}
-        pipeline.execute("BEGIN")
-        claimed = pipeline.execute(CLAIM, claim)
-        pipeline.flush()
-        pointers, named = self._resolve(tokens, [command for command in commands if isinstance(command, Refund)])
-        locked = self._lock(pointers, named)
-        pipeline.run()
-        stored = self._stored(claim) if claimed.rowcount < len(commands) else {}
-        if len(stored) != len(commands) - claimed.rowcount:
-            raise Contention("a rival's claim is not visible yet")
-        return self._read(locked, pointers, named, stored)
+        follow_ups = [command for command in commands if isinstance(command, FollowUp)]
+        reversals = {_key(command): command for command in follow_ups if isinstance(command, Reverse)}
+        while True:
+            claims = _claims(commands, reversals) if reversals else commands
+            claim = claim_parameters(claims, self.programme.scheme.lane_count)
+            self._pipeline.execute("BEGIN")
+            claimed = self._pipeline.execute(CLAIM, claim)
+            self._pipeline.flush()
+            pointers, named = self._resolve(tokens, follow_ups)
+            locked = self._lock(pointers, named)
+            self._pipeline.run()
+            stored = self._stored(claim) if claimed.rowcount < len(claims) else {}
+            if len(stored) != len(claims) - claimed.rowcount:
+                raise Contention("a rival's claim is not visible yet")
+            idle = [key for key, reversal in reversals.items() if key in stored and _target(reversal) not in stored]
+            if not idle:
+                return self._read(locked, pointers, named, stored)
+            # These are not decided here: something else is stored under their request ids. What they claimed besides
+            # would be left without an entry, so begin again without that.
+            self._connection.execute("ROLLBACK")
+            for key in idle:
+                del reversals[key]
 
     def write(self, prefetched: Prefetched, entries: Sequence[Entry], touched: Sequence[Wallet]) -> None:
         """Send every insert and update of the batch, sealed, and its COMMIT: one round trip for a small batch."""
         pipeline, number, time = self._pipeline, prefetched.number, prefetched.time
-        if entries:
-            seal = self._notary.seal(number, time, entries)
+        seal = self._notary.seal(number, time, entries) if entries else None
+        if seal is not None:
             if len(entries) >= COPY_FROM:
                 with self._connection.cursor() as cursor:
                     copy_entries(cursor, entries, seal)
@@ -133,9 +140,9 @@ class LedgerBatch:
                 insert_entries(pipeline, entries, seal)
         pipeline.flush()
         if touched:
-            _write_wallets(pipeline, touched, entries)
+            write_books(pipeline, prefetched.books, touched, entries)
             pipeline.flush()
-        if entries:
+        if seal is not None:
             insert_batch(pipeline, number, time, len(entries), seal)
         pipeline.execute("COMMIT")
         pipeline.run()
@@ -146,19 +153,23 @@ class LedgerBatch:
         if not self._wrote:
             self._connection.execute("COMMIT")
 
-    def _resolve(self, tokens: set[bytes], refunds: Sequence[Refund]) -> tuple[Pointers, list[Named]]:
-        """Where the credentials lead and what the refunds name; no round trip where all is known."""
+    def _resolve(self, tokens: set[bytes], follow_ups: Sequence[FollowUp]) -> tuple[Pointers, list[Named]]:
+        """Where the credentials lead and what the follow-ups name; no round trip where all is known."""
         pipeline = self._pipeline
         pointers = {token: pointer for token in tokens if (pointer := self._pointers.get(token)) is not None}
         unknown = tokens - pointers.keys()
         resolved = pipeline.execute(RESOLVE, (byte_strings(unknown),)) if unknown else None
         answers: list[Answer] = []
-        by_request = [(r.participant_id, r.original_request_id) for r in refunds if r.original_request_id is not None]
+        by_request = [
+            (each.participant_id, each.original_request_id)
+            for each in follow_ups
+            if each.original_request_id is not None
+        ]
         if by_request:
             participants = whole_numbers([participant for participant, _ in by_request])
             requests = plain_texts([request for _, request in by_request])
             answers.append(pipeline.execute(ORIGINALS_BY_REQUEST, (participants, requests)))
-        by_entry = [r.original_entry_id for r in refunds if r.original_entry_id is not None]
+        by_entry = [each.original_entry_id for each in follow_ups if each.original_entry_id is not None]
         if by_entry:
             lanes = whole_numbers(map(lane_of_entry, by_entry))
             answers.append(pipeline.execute(ORIGINALS_BY_ENTRY, (lanes, whole_numbers(by_entry))))
@@ -170,28 +181,32 @@ class LedgerBatch:
                 pointers[token] = Pointer(lane, wallet_id, card_id)
                 if wallet_id is not None:  # one that is not may be linked any time: not worth remembering
                     self._pointers[token] = pointers[token]
-        return pointers, [_named(row) for answer in answers for row in answer.rows()]
+        return pointers, [named_of(row) for answer in answers for row in answer.rows()]
 
     def _lock(self, pointers: Pointers, named: Sequence[Named]) -> Locked:
         """Queue the locks and what is read under them, then the number: after the last lock."""
         pipeline = self._pipeline
         wallet_keys = {(each.lane, each.wallet_id) for each in pointers.values() if each.wallet_id is not None}
         wallet_keys |= {(each.original.lane, each.original.wallet_id) for each in named if each.original.wallet_id}
-        by_wallet = _columns(sorted(wallet_keys)) or ("{}", "{}")
+        by_wallet = number_columns(sorted(wallet_keys)) or ("{}", "{}")
         card_keys = {(each.lane, each.card_id) for each in pointers.values()}
         card_keys |= {(each.original.lane, each.card_id) for each in named if each.card_id is not None}
-        by_original = _columns([(each.original.lane, each.original.entry_id) for each in named])
+        by_original = number_columns([_place(each) for each in named])
         wallets = pipeline.execute(LOCK_WALLETS, by_wallet)
-        cards = pipeline.execute(CARDS, _columns(sorted(card_keys)) or ("{}", "{}"))
+        cards = pipeline.execute(CARDS, number_columns(sorted(card_keys)) or ("{}", "{}"))
         lots = [pipeline.execute(OPEN_LOTS, by_wallet)]
         pipeline.flush()
-        allocations = None
+        allocations = holds = None
         if by_original:
             lots.append(pipeline.execute(ORIGINAL_LOTS, by_original))
             allocations = pipeline.execute(ALLOCATIONS, by_original)
+            if top_ups := number_columns([_place(each) for each in named if each.original.kind is Kind.TOP_UP]):
+                lots.append(pipeline.execute(TOP_UP_LOTS, top_ups))
+            if made := number_columns([_place(each) for each in named if each.original.kind is Kind.HOLD]):
+                holds = pipeline.execute(HOLDS, made)
         windows = pipeline.execute(OPEN_WINDOWS)
         pipeline.execute(HOLD_JOURNAL)
-        return Locked(wallets, cards, lots, allocations, windows, pipeline.execute(TAKE_NUMBER))
+        return Locked(wallets, cards, lots, allocations, holds, windows, pipeline.execute(TAKE_NUMBER))
 
     def _stored(self, claim: tuple[str, str, str, str]) -> dict[tuple[int, UUID], Stored]:
         """The answers of those whose claim was there already, in a statement that sees the rival's commit."""
@@ -212,14 +227,16 @@ class LedgerBatch:
     ) -> Prefetched:
         """Make the books of what was locked."""
         windows, number, time = self._windows(locked)
-        books = Books(self.programme, self._business_date(time), windows)
+        books = Books(self.programme, self._business_date(time), windows, time)
         for row in locked.wallets.rows():
             books.wallets[row[1]] = Wallet(*row)
         for answer in locked.lots:
             for row in answer.rows():
                 books.wallets[row[2]].lots[row[1]] = Lot(*row)
         self._fill_cards(books, locked.cards.rows(), pointers, named)
-        _fill_originals(books, named, locked.allocations.rows() if locked.allocations else [])
+        fill_originals(books, named, locked.allocations.rows() if locked.allocations else [])
+        if locked.holds is not None:
+            fill_holds(books, named, locked.holds.rows())
         return Prefetched(stored, books, number, time)
 
     def _windows(self, locked: Locked) -> tuple[dict[int, int], int, datetime]:
@@ -259,61 +276,31 @@ class LedgerBatch:
                 original.last_four = cards[card_id].last_four
 
 
-def _named(row: tuple[Any, ...]) -> Named:
-    entry, lane, kind, reason, participant, wallet, amount, agreement, version, card, request_id = row
-    original = Original(
-        entry, lane, Kind(kind), Reason(reason), participant, wallet, amount, agreement, version, last_four=""
-    )
-    return Named(original, card, request_id)
+def _key(command: Command) -> Key:
+    return command.participant_id, command.request_id
 
 
-def _fill_originals(books: Books, named: Sequence[Named], allocations: Sequence[tuple[Any, ...]]) -> None:
-    for original, _, request_id in named:
-        known = books.originals_by_entry.setdefault(original.entry_id, original)
-        books.originals_by_request[original.participant_id, request_id] = known
-    for row in allocations:
-        allocation = Allocation(*row[1:])
-        kept = books.originals_by_entry[row[0]].allocations
-        if all(each.place != allocation.place for each in kept):
-            kept.append(allocation)
+def _target(reversal: Reverse) -> Key | None:
+    """The request id that a reversal claims besides its own."""
+    return _key(reversal.kills) if reversal.kills else None
 
 
-def _write_wallets(pipeline: Pipeline, touched: Sequence[Wallet], entries: Sequence[Entry]) -> None:
-    last_entry: dict[int, int] = {entry.wallet_id: entry.entry_id for entry in entries if entry.wallet_id is not None}
-    opened_here = {entry.entry_id for entry in entries if entry.kind is Kind.TOP_UP}
-    balances = [(w.lane, w.wallet_id, w.balance_minor, last_entry[w.wallet_id]) for w in touched]
-    pipeline.execute(UPDATE_WALLETS, _columns(balances))
-    changed, opened = [], []
-    for wallet in touched:
-        for lot in wallet.lots.values():
-            if lot.lot_id in opened_here:
-                opened.append(lot)
-            elif lot.lot_id in wallet.moved:
-                changed.append((lot.lane, lot.lot_id, lot.face, lot.principal))
-    if changed:
-        pipeline.execute(UPDATE_LOTS, _columns(changed))
-    if opened:
-        numbers_of = [
-            (
-                lot.lane,
-                lot.lot_id,
-                lot.wallet_id,
-                lot.issuer_id,
-                lot.custodian_id,
-                lot.seller_id,
-                lot.terms_id,
-                lot.terms_version,
-                lot.face_sold,
-                lot.principal_sold,
-                lot.face,
-                lot.principal,
-            )
-            for lot in opened
-        ]
-        columns = _columns(numbers_of)
-        expiries = moments([lot.bonus_expiry for lot in opened])
-        pipeline.execute(INSERT_LOTS, (*columns[:8], expiries, *columns[8:]))
+def _claims(commands: Sequence[Command], reversals: Mapping[Key, Reverse]) -> list[Command]:
+    """What claims each request id of a batch: the first in its order that would write an entry there.
+
+    A reversal whose own request id is killed by an earlier one of the batch does nothing, and claims nothing.
+    """
+    claims: dict[Key, Command] = {}
+    for command in commands:
+        key = _key(command)
+        if key in claims:
+            continue
+        claims[key] = command
+        tombstone = reversals[key].kills if key in reversals else None
+        if tombstone is not None:
+            claims.setdefault(_key(tombstone), tombstone)
+    return list(claims.values())
 
 
-def _columns(rows: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
-    return tuple(whole_numbers(column) for column in zip(*rows, strict=True))
+def _place(named: Named) -> tuple[int, int]:
+    return named.original.lane, named.original.entry_id

@@ -38,6 +38,17 @@ SELECT DISTINCT {LOT_COLUMNS}
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, entry_id)
 JOIN allocations a USING (lane, entry_id) JOIN lots l USING (lane, lot_id)
 """
+# A lot has the id of the entry that opened it; a top-up's may be empty, and is wanted all the same.
+TOP_UP_LOTS: Final = f"""
+SELECT {LOT_COLUMNS}
+FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, lot_id)
+JOIN lots l USING (lane, lot_id)
+"""
+HOLDS: Final = """
+SELECT h.entry_id, h.expire_time, h.resolved_kind
+FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, entry_id)
+JOIN holds h USING (lane, entry_id)
+"""
 ALLOCATIONS: Final = """
 SELECT a.entry_id, a.place, a.lot_id, a.face, a.principal, a.agreement_id, a.agreement_version,
        (SELECT coalesce(sum(b.face), 0)::bigint FROM allocations b
@@ -63,14 +74,35 @@ UPDATE lots l SET face = new.face, principal = new.principal, is_open = new.face
 FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS new (lane, lot_id, face, principal)
 WHERE l.lane = new.lane AND l.lot_id = new.lot_id
 """
+# For the few batches in which a reservation or its being reversed has changed of a lot.
+MARK_LOTS: Final = """
+UPDATE lots l SET face = new.face, principal = new.principal, is_open = new.face > 0, reserved = new.reserved,
+    is_reversed = new.is_reversed <> 0
+FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::smallint[])
+    AS new (lane, lot_id, face, principal, reserved, is_reversed)
+WHERE l.lane = new.lane AND l.lot_id = new.lot_id
+"""
 INSERT_LOTS: Final = """
 INSERT INTO lots (lane, lot_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id, terms_version, bonus_expiry,
-    face_sold, principal_sold, face, principal, is_open)
-SELECT *, new.face > 0
+    face_sold, principal_sold, face, principal, reserved, is_reversed, is_open)
+SELECT lane, lot_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id, terms_version, bonus_expiry,
+    face_sold, principal_sold, face, principal, reserved, is_reversed <> 0, face > 0
 FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::integer[], %s::integer[], %s::integer[],
-    %s::integer[], %s::integer[], %s::date[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
+    %s::integer[], %s::integer[], %s::date[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
+    %s::smallint[])
     AS new (lane, lot_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id, terms_version, bonus_expiry,
-        face_sold, principal_sold, face, principal)
+        face_sold, principal_sold, face, principal, reserved, is_reversed)
+"""
+INSERT_HOLDS: Final = """
+INSERT INTO holds (lane, entry_id, wallet_id, participant_id, amount_minor, resolved_kind, expire_time, is_open)
+SELECT *, new.resolved_kind IS NULL
+FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::integer[], %s::bigint[], %s::smallint[], %s::timestamptz[])
+    AS new (lane, entry_id, wallet_id, participant_id, amount_minor, resolved_kind, expire_time)
+"""
+RESOLVE_HOLDS: Final = """
+UPDATE holds h SET is_open = false, resolved_kind = new.resolved_kind
+FROM unnest(%s::smallint[], %s::bigint[], %s::smallint[]) AS new (lane, entry_id, resolved_kind)
+WHERE h.lane = new.lane AND h.entry_id = new.entry_id
 """
 PREPARED: Final = (
     RESOLVE,
@@ -80,9 +112,14 @@ PREPARED: Final = (
     CARDS,
     OPEN_LOTS,
     ORIGINAL_LOTS,
+    TOP_UP_LOTS,
+    HOLDS,
     ALLOCATIONS,
     OPEN_WINDOWS,
     UPDATE_WALLETS,
     UPDATE_LOTS,
+    MARK_LOTS,
     INSERT_LOTS,
+    INSERT_HOLDS,
+    RESOLVE_HOLDS,
 )

@@ -943,7 +943,7 @@ class ReverseRequest(_message.Message):
     content answers the first outcome; with other content REQUEST_ID_REUSED.
     """
     original_request_id: _builtins.str
-    """request_id of the operation to undo: a top-up, a purchase, an authorization or a capture."""
+    """request_id of the operation to undo: a top-up, a purchase, an authorization or a capture. Another than its own."""
     @_builtins.property
     def terminal(self) -> Global___TerminalRef:
         """Terminal that reverses. A terminal may leave it out (it speaks for itself); a till server must say it."""

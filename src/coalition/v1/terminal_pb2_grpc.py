@@ -173,8 +173,9 @@ class TerminalServiceServicer:
     def Reverse(self, request, context):
         """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
         answer means: the original has no effect now and never will. Idempotent by request_id; another reversal of the same
-        original finds nothing left and is accepted with amount 0.
-        Errors, stored: ORIGINAL_NOT_REVERSIBLE, WALLET_CLOSED, SUSPENDED.
+        original finds nothing left and is accepted with amount 0. What a purchase paid comes back with its fees. An
+        authorization that was captured is undone by reversing the capture; refunds, voids and reversals are not undone.
+        Errors, stored: ORIGINAL_NOT_REVERSIBLE, SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -182,7 +183,7 @@ class TerminalServiceServicer:
 
     def Resolve(self, request, context):
         """Tells what became of a request_id of the same participant, for a terminal that has lost its answer: the stored answer,
-        or, when it never arrived, it is killed now and will be declined for ever (KILLED). Idempotent.
+        or, when it never arrived, it is killed now and will be declined for ever (KILLED). Idempotent by request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

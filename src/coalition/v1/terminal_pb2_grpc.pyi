@@ -75,12 +75,13 @@ class TerminalServiceStub:
     Reverse: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
     answer means: the original has no effect now and never will. Idempotent by request_id; another reversal of the same
-    original finds nothing left and is accepted with amount 0.
-    Errors, stored: ORIGINAL_NOT_REVERSIBLE, WALLET_CLOSED, SUSPENDED.
+    original finds nothing left and is accepted with amount 0. What a purchase paid comes back with its fees. An
+    authorization that was captured is undone by reversing the capture; refunds, voids and reversals are not undone.
+    Errors, stored: ORIGINAL_NOT_REVERSIBLE, SUSPENDED.
     """
     Resolve: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.ResolveRequest, _terminal_pb2.ResolveResponse]
     """Tells what became of a request_id of the same participant, for a terminal that has lost its answer: the stored answer,
-    or, when it never arrived, it is killed now and will be declined for ever (KILLED). Idempotent.
+    or, when it never arrived, it is killed now and will be declined for ever (KILLED). Idempotent by request_id.
     """
     GetBalance: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.GetBalanceRequest, _terminal_pb2.GetBalanceResponse]
     """Reads what the wallet of a card holds now, and how much of it this merchant accepts. Changes nothing.
@@ -148,12 +149,13 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     Reverse: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]  # type: ignore[assignment]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
     answer means: the original has no effect now and never will. Idempotent by request_id; another reversal of the same
-    original finds nothing left and is accepted with amount 0.
-    Errors, stored: ORIGINAL_NOT_REVERSIBLE, WALLET_CLOSED, SUSPENDED.
+    original finds nothing left and is accepted with amount 0. What a purchase paid comes back with its fees. An
+    authorization that was captured is undone by reversing the capture; refunds, voids and reversals are not undone.
+    Errors, stored: ORIGINAL_NOT_REVERSIBLE, SUSPENDED.
     """
     Resolve: _aio.UnaryUnaryMultiCallable[_terminal_pb2.ResolveRequest, _terminal_pb2.ResolveResponse]  # type: ignore[assignment]
     """Tells what became of a request_id of the same participant, for a terminal that has lost its answer: the stored answer,
-    or, when it never arrived, it is killed now and will be declined for ever (KILLED). Idempotent.
+    or, when it never arrived, it is killed now and will be declined for ever (KILLED). Idempotent by request_id.
     """
     GetBalance: _aio.UnaryUnaryMultiCallable[_terminal_pb2.GetBalanceRequest, _terminal_pb2.GetBalanceResponse]  # type: ignore[assignment]
     """Reads what the wallet of a card holds now, and how much of it this merchant accepts. Changes nothing.
@@ -260,8 +262,9 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.ReverseResponse, _abc.Awaitable[_terminal_pb2.ReverseResponse]]:
         """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
         answer means: the original has no effect now and never will. Idempotent by request_id; another reversal of the same
-        original finds nothing left and is accepted with amount 0.
-        Errors, stored: ORIGINAL_NOT_REVERSIBLE, WALLET_CLOSED, SUSPENDED.
+        original finds nothing left and is accepted with amount 0. What a purchase paid comes back with its fees. An
+        authorization that was captured is undone by reversing the capture; refunds, voids and reversals are not undone.
+        Errors, stored: ORIGINAL_NOT_REVERSIBLE, SUSPENDED.
         """
 
     @_abc_1.abstractmethod
@@ -271,7 +274,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_terminal_pb2.ResolveResponse, _abc.Awaitable[_terminal_pb2.ResolveResponse]]:
         """Tells what became of a request_id of the same participant, for a terminal that has lost its answer: the stored answer,
-        or, when it never arrived, it is killed now and will be declined for ever (KILLED). Idempotent.
+        or, when it never arrived, it is killed now and will be declined for ever (KILLED). Idempotent by request_id.
         """
 
     @_abc_1.abstractmethod

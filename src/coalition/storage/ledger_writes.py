@@ -1,0 +1,89 @@
+"""What a batch writes of its books: wallets, lots and holds, each kind with one statement."""
+
+from collections.abc import Iterable, Sequence
+
+from coalition.domain.books import Books, HeldValue, Wallet
+from coalition.domain.journal import Entry
+from coalition.domain.kinds import Kind
+from coalition.storage.arrays import moments, number_columns, numbers
+from coalition.storage.ledger_statements import (
+    INSERT_HOLDS,
+    INSERT_LOTS,
+    MARK_LOTS,
+    RESOLVE_HOLDS,
+    UPDATE_LOTS,
+    UPDATE_WALLETS,
+)
+from coalition.storage.pipeline import Pipeline
+
+
+def write_books(pipeline: Pipeline, books: Books, touched: Sequence[Wallet], entries: Sequence[Entry]) -> None:
+    """Queue every row that this batch has changed."""
+    _write_wallets(pipeline, touched, entries, marks_lots=books.marks_lots)
+    if books.holds:
+        _write_holds(pipeline, books.holds.values())
+
+
+def _write_wallets(
+    pipeline: Pipeline, touched: Sequence[Wallet], entries: Sequence[Entry], *, marks_lots: bool
+) -> None:
+    last_entry: dict[int, int] = {entry.wallet_id: entry.entry_id for entry in entries if entry.wallet_id is not None}
+    opened_here = {entry.entry_id for entry in entries if entry.kind is Kind.TOP_UP}
+    balances = [(w.lane, w.wallet_id, w.balance_minor, last_entry[w.wallet_id]) for w in touched]
+    pipeline.execute(UPDATE_WALLETS, number_columns(balances))
+    changed, opened = [], []
+    for wallet in touched:
+        for lot in wallet.lots.values():
+            if lot.lot_id in opened_here:
+                opened.append(lot)
+            elif lot.lot_id in wallet.moved:
+                changed.append(lot)
+    if changed and marks_lots:
+        marked = [
+            (lot.lane, lot.lot_id, lot.face, lot.principal, lot.reserved, int(lot.is_reversed)) for lot in changed
+        ]
+        pipeline.execute(MARK_LOTS, number_columns(marked))
+    elif changed:
+        pipeline.execute(
+            UPDATE_LOTS, number_columns([(lot.lane, lot.lot_id, lot.face, lot.principal) for lot in changed])
+        )
+    if opened:
+        numbers_of = [
+            (
+                lot.lane,
+                lot.lot_id,
+                lot.wallet_id,
+                lot.issuer_id,
+                lot.custodian_id,
+                lot.seller_id,
+                lot.terms_id,
+                lot.terms_version,
+                lot.face_sold,
+                lot.principal_sold,
+                lot.face,
+                lot.principal,
+                lot.reserved,
+                int(lot.is_reversed),
+            )
+            for lot in opened
+        ]
+        columns = number_columns(numbers_of)
+        expiries = moments([lot.bonus_expiry for lot in opened])
+        pipeline.execute(INSERT_LOTS, (*columns[:8], expiries, *columns[8:]))
+
+
+def _write_holds(pipeline: Pipeline, holds: Iterable[HeldValue]) -> None:
+    made, resolved = [], []
+    for hold in holds:
+        if hold.is_new:
+            made.append(hold)
+        elif hold.is_moved and hold.resolved_kind is not None:
+            resolved.append((hold.lane, hold.entry_id, hold.resolved_kind))
+    if made:
+        columns = number_columns(
+            [(h.lane, h.entry_id, h.wallet.wallet_id, h.participant_id, h.amount_minor) for h in made]
+        )
+        ends = (numbers([hold.resolved_kind for hold in made]), moments([hold.expire_time for hold in made]))
+        pipeline.execute(INSERT_HOLDS, (*columns, *ends))
+    if resolved:
+        pipeline.execute(RESOLVE_HOLDS, number_columns(resolved))
