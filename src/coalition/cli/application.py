@@ -16,8 +16,9 @@ from coalition.cli.output import console
 from coalition.cli.participants import participant_app, store_app, terminal_app
 from coalition.cli.refusals import show_refusal, show_unreachable
 from coalition.cli.replay import demo, replay_app
+from coalition.cli.till import till_app
 from coalition.cli.wallet import wallet
-from coalition.client import CallRefused, CertificateMissing, ServerUnreachable
+from coalition.client import CallRefused, CertificateMissing, NotDone, ServerUnreachable
 from coalition.config import SettingInvalid
 
 DONE: Final = 0
@@ -81,6 +82,7 @@ app.command(
 app.command(
     "entries", rich_help_panel=TILL, epilog="Example: coalition entries --at cafe/main/till-1 --card @card.txt"
 )(tills.entries)
+app.add_typer(till_app, name="till", rich_help_panel=TILL)
 app.command("windows", rich_help_panel=MONTH, epilog="Example: coalition windows")(windows.windows)
 app.command("positions", rich_help_panel=MONTH, epilog="Example: coalition positions --window 2017-01")(
     windows.positions
@@ -97,6 +99,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return REFUSED
     except ServerUnreachable as failure:
         show_unreachable(failure)
+        return NO_ANSWER
+    except NotDone as failure:  # of a till's outbox
+        console(stderr=True).print(str(failure), style="bold red", soft_wrap=True)
         return NO_ANSWER
     except (CertificateMissing, SettingInvalid, house.HouseRefused) as error:
         console(stderr=True).print(str(error), style="bold red", soft_wrap=True)

@@ -1,0 +1,130 @@
+"""The screen of `coalition till`: asks what to do, one operation after the other, and shows the line between them.
+
+Without a keyboard (a pipe, a test) it reads lines. A card number is hidden while it is typed or scanned, and shown as
+its last four digits afterwards.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Final
+
+import typer
+from rich.console import Console, RenderableType
+from rich.panel import Panel
+from rich.status import Status
+
+from coalition.cli.money import format_amount, format_number
+from coalition.cli.options import read_card
+from coalition.cli.output import console
+from coalition.cli.session import Session
+from coalition.cli.till_panels import balance_panel, failure_panel, line_text, receipt_panel
+from coalition.cli.till_session import read_original
+from coalition.client import CallRefused, Declined, NotDone, OutcomeUnknown, ServerUnreachable, Terminal
+
+QUIT: Final = "q"
+MENU: Final = "p purchase   t top-up   r refund   b balance   l last operations   q quit"
+LAST_SHOWN: Final = 8
+NOT_NOW: Final = "the server did not answer; nothing was changed, try again"
+
+
+def screen(session: Session, till: Terminal, name: str) -> None:
+    """Ask and do, until q or the end of input. Ctrl-C during an operation undoes it; at a question it leaves."""
+    out = console()
+    acts: dict[str, Callable[[], RenderableType]] = {
+        "p": lambda: _purchase(session, till, out),
+        "t": lambda: _top_up(session, till, out),
+        "r": lambda: _refund(session, till, out),
+        "b": lambda: _balance(till, out),
+        "l": lambda: _last(till),
+    }
+    out.print(Panel(MENU, title=f"till {name}", expand=False))
+    while True:
+        out.print(line_text(till.state), style="dim")
+        try:
+            chosen = _ask("what").lower()[:1]
+        except (EOFError, KeyboardInterrupt):
+            chosen = QUIT
+        if chosen == QUIT:
+            break
+        if chosen not in acts:
+            out.print(MENU)
+            continue
+        _do(out, acts[chosen])
+    state = till.state
+    if state.waiting:
+        out.print(f"{state.waiting} reversals wait; they are sent by the next start of this till, first thing")
+
+
+def ask_card() -> str:
+    """Ask for a card number without showing it. A malformed one ends the command with exit code 2."""
+    return read_card(typer.prompt("Card number", hide_input=True, err=True) if sys.stdin.isatty() else input())
+
+
+def _do(out: Console, act: Callable[[], RenderableType]) -> None:
+    try:
+        out.print(act())
+    except (Declined, NotDone, OutcomeUnknown) as failure:
+        out.print(failure_panel(failure))
+    except (CallRefused, ServerUnreachable):
+        out.print(NOT_NOW, style="yellow")
+    except typer.BadParameter as error:
+        out.print(error.message, style="yellow")
+    except (KeyboardInterrupt, EOFError):
+        out.print("cancelled: not paid; what was sent already is being undone", style="yellow")
+
+
+def _purchase(session: Session, till: Terminal, out: Console) -> RenderableType:
+    card, amount_minor = _card(out), _amount(session)
+    with _thinking(out, f"paying {format_amount(amount_minor, session.settings.currency)}"):
+        return receipt_panel("paid", till.purchase(card, amount_minor))
+
+
+def _top_up(session: Session, till: Terminal, out: Console) -> RenderableType:
+    card, amount_minor = _card(out), _amount(session)
+    with _thinking(out, f"topping up {format_amount(amount_minor, session.settings.currency)}"):
+        return receipt_panel("topped up", till.top_up(card, amount_minor))
+
+
+def _refund(session: Session, till: Terminal, out: Console) -> RenderableType:
+    original = read_original(_ask("purchase (entry or request on its receipt)"))
+    amount_minor = _amount(session)
+    with _thinking(out, f"refunding {format_amount(amount_minor, session.settings.currency)}"):
+        return receipt_panel("refunded", till.refund(original, amount_minor))
+
+
+def _balance(till: Terminal, out: Console) -> RenderableType:
+    card = _card(out)
+    with _thinking(out, "asking"):
+        return balance_panel(till.balance(card))
+
+
+def _last(till: Terminal) -> RenderableType:
+    rows = till.recent(LAST_SHOWN)
+    return (
+        "\n".join(
+            f"{row.kind.lower():9} {format_number(row.amount_minor):>12}  {row.state.lower()}"
+            f"{' ' + row.reason if row.reason else ''}  {row.request_id}"
+            for row in rows
+        )
+        or "nothing yet"
+    )
+
+
+def _card(out: Console) -> str:
+    number = ask_card()
+    out.print(f"card **** {number[-4:]}")
+    return number
+
+
+def _amount(session: Session) -> int:
+    return session.amount(_ask("amount"))
+
+
+def _ask(what: str) -> str:
+    if sys.stdin.isatty():
+        return input(f"{what}> ").strip()
+    return input().strip()
+
+
+def _thinking(out: Console, what: str) -> Status:
+    return out.status(f"{what} ...")
