@@ -17,6 +17,8 @@ from coalition.bootstrap.addresses import SETTLEMENT, announced
 from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
 from coalition.bootstrap.databases import databases
 from coalition.bootstrap.identities import path_parser, server_credentials
+from coalition.bootstrap.limits import limits_of, make_room_for_connections
+from coalition.bootstrap.revocations import watched_revocations
 from coalition.bootstrap.strongroom import existing_key_ring, notary
 from coalition.config import Settings
 from coalition.domain.journal import Notary
@@ -50,6 +52,7 @@ def serve(settings: Settings) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    make_room_for_connections(settings)
     with databases(settings, attach=True) as opened:
         credentials, seal = server_credentials(settings), notary(existing_key_ring(settings))
         with settlement_server(settings, opened.dsn("settlement"), credentials, seal) as front_door:
@@ -86,6 +89,13 @@ def settlement_server(settings: Settings, dsn: str, credentials: Credentials, se
         closing.callback(watcher.join)
         closing.callback(stop.set)
         identities = Identities(path_parser(settings.trust_domain), watch)
-        front_door = FrontDoor(lambda: (service,), credentials, identities, settings.settlement_listen)
+        front_door = FrontDoor(
+            lambda: (service,),
+            credentials,
+            identities,
+            settings.settlement_listen,
+            limits=limits_of(settings),
+            revocations=closing.enter_context(watched_revocations(settings)),
+        )
         closing.callback(front_door.close)
         yield front_door

@@ -79,6 +79,16 @@ class Settings(BaseSettings):
     desk_workers: int = Field(3, ge=1, le=32, description="processes that decide and write, a connection each")
     desk_batch_max: int = Field(1024, ge=1, le=4096, description="operations decided in one transaction")
     desk_queue_max: int = Field(8192, ge=1, le=1_000_000, description="operations that may wait before the desk")
+    # At least 100, so that a batch of 1,000 fits what a quiet caller may send at once, ten seconds' worth.
+    caller_rate: int = Field(2_000, ge=100, le=1_000_000, description="operations a second of one identity")
+    till_server_rate: int = Field(50_000, ge=100, le=1_000_000, description="the same of a till server")
+    caller_calls_max: int = Field(512, ge=1, le=4_096, description="calls and streams of one identity at once")
+    caller_operations_max: int = Field(
+        4_096, ge=1_000, le=1_000_000, description="operations of one identity that may wait at once"
+    )
+    connections_max: int = Field(8_192, ge=1, le=1_000_000, description="connections at once, of all callers")
+    stream_idle_seconds: float = Field(600.0, ge=0.1, le=3_600, description="a stream without a request ends")
+    stream_stall_seconds: float = Field(30.0, ge=0.1, le=3_600, description="a stream whose answers nobody reads ends")
     lane_count: int = Field(64, ge=1, le=1024, description="set when the database is made, never changed")
     zone: Annotated[str, AfterValidator(_zone)] = Field("Asia/Shanghai", description="says what day it is")
     currency: str = Field("CNY", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the scheme")

@@ -14,6 +14,8 @@ from typing import Final
 
 from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
 from coalition.bootstrap.identities import path_parser, server_credentials
+from coalition.bootstrap.limits import limits_of
+from coalition.bootstrap.revocations import watched_revocations
 from coalition.bootstrap.strongroom import notary
 from coalition.bootstrap.telemetry import Telemetry
 from coalition.bootstrap.workers import Workers
@@ -118,6 +120,7 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
             PortalService(PortalReads(lease), reads, watch),
         )
 
+    revocations = closing.enter_context(watched_revocations(settings))
     identities = Identities(path_parser(settings.trust_domain), watch)
     front_door = FrontDoor(
         servicers,
@@ -125,6 +128,8 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
         identities,
         settings.listen,
         desk=desk,
+        limits=limits_of(settings),
+        revocations=revocations,
         observe=telemetry.observe,
         tracer=telemetry.tracer,
     )

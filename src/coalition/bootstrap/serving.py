@@ -23,6 +23,7 @@ from coalition.bootstrap.databases import Databases, databases
 from coalition.bootstrap.house import house, lay
 from coalition.bootstrap.identities import certificate
 from coalition.bootstrap.interpreter import tune_interpreter
+from coalition.bootstrap.limits import make_room_for_connections
 from coalition.bootstrap.strongroom import key_ring
 from coalition.config import Settings, environment_of
 from coalition.domain.errors import Contention
@@ -61,6 +62,7 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
         child: subprocess.Popen[bytes] | None = None
         try:
             tune_interpreter()
+            make_room_for_connections(settings)
             address = server.open()
             with announced(settings, f"server-{os.getpid()}.json" if attach else SERVER, address):
                 if not attach:

@@ -4,6 +4,7 @@ Knows no database and no settings: everything is handed in.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,7 +21,9 @@ from grpc_reflection.v1alpha import reflection
 from coalition.domain.errors import CoalitionError
 from coalition.server.identity import Identities
 from coalition.server.interceptor import Gate, Observe
+from coalition.server.limits import Limits, Shares
 from coalition.server.permissions import ALL_SERVICES, check_complete
+from coalition.server.revocations import Revocations
 from coalition.server.tracing import Tracer, Tracing
 from coalition.server.validation import BATCH_BYTES_MAX
 from coalition.v1 import (
@@ -35,8 +38,6 @@ from coalition.v1 import (
 DRAIN_SECONDS: Final = 10.0
 WORKERS_MAX: Final = 16
 """Threads for what blocks (reads, acts). The desk has its own."""
-RPCS_MAX: Final = 4_096
-"""RPCs in the house at once; one more is answered RESOURCE_EXHAUSTED by gRPC itself."""
 
 # gRPC knows one message bound a server: the batch's; the gate holds single requests to 64 KiB.
 OPTIONS: Final[Sequence[tuple[str, int]]] = (
@@ -44,7 +45,11 @@ OPTIONS: Final[Sequence[tuple[str, int]]] = (
     ("grpc.max_send_message_length", 4 * BATCH_BYTES_MAX),
     ("grpc.max_metadata_size", 8 * 1024),
     ("grpc.absolute_max_metadata_size", 8 * 1024),
-    ("grpc.max_concurrent_streams", 1_024),
+    # Of one connection: a client that wants more waits by itself. A till has one call at a time, a till server a few.
+    ("grpc.max_concurrent_streams", 128),
+    # A handshake takes milliseconds; gRPC would give a stranger two minutes, and hold memory for him.
+    ("grpc.server_handshake_timeout_ms", 10_000),
+    ("grpc.max_connection_idle_ms", 600_000),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.http2.min_ping_interval_without_data_ms", 60_000),
@@ -127,6 +132,8 @@ def build(
     *,
     listen: str,
     options: Sequence[tuple[str, int]] = (),
+    limits: Limits | None = None,
+    revocations: Revocations | None = None,
     observe: Observe | None = None,
     tracer: Tracer | None = None,
 ) -> Server:
@@ -138,11 +145,12 @@ def build(
     check_complete(services)
     # asyncio.to_thread runs here, so what may block at once is bounded.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WORKERS_MAX, thread_name_prefix="work"))
-    gate = Gate(identities, observe=observe)
+    limits = limits or Limits()
+    gate = Gate(identities, shares=Shares(limits, time.monotonic), revocations=revocations, observe=observe)
     server = grpc.aio.server(
         interceptors=[gate] if tracer is None else [Tracing(tracer), gate],
-        options=[*OPTIONS, *options],
-        maximum_concurrent_rpcs=RPCS_MAX,
+        options=[*OPTIONS, ("grpc.max_allowed_incoming_connections", limits.connections_max), *options],
+        maximum_concurrent_rpcs=2 * limits.house_calls_max,  # the gate answers the first half of what is too much
     )
     unregistered = _Unregistered(server)
     for servicer, service in zip(servicers, services, strict=True):

@@ -15,6 +15,8 @@ import uvloop
 from coalition.server.assembly import DRAIN_SECONDS, Credentials, Server, build
 from coalition.server.identity import Identities
 from coalition.server.interceptor import Observe
+from coalition.server.limits import Limits
+from coalition.server.revocations import Revocations
 from coalition.server.terminal import TerminalServicer
 from coalition.server.tracing import Tracer
 
@@ -36,6 +38,8 @@ class FrontDoor:
         *,
         desk: AbstractAsyncContextManager[object] | None = None,
         options: Sequence[tuple[str, int]] = (),
+        limits: Limits | None = None,
+        revocations: Revocations | None = None,
         observe: Observe | None = None,
         tracer: Tracer | None = None,
     ) -> None:
@@ -45,6 +49,8 @@ class FrontDoor:
         self._identities = identities
         self._listen = listen
         self._options = options
+        self._limits = limits
+        self._revocations = revocations
         self._observe = observe
         self._tracer = tracer
         self._thread = threading.Thread(target=self._run, name="front door", daemon=True)
@@ -94,6 +100,8 @@ class FrontDoor:
                 self._identities,
                 listen=self._listen,
                 options=self._options,
+                limits=self._limits,
+                revocations=self._revocations,
                 observe=self._observe,
                 tracer=self._tracer,
             )

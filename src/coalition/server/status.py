@@ -15,12 +15,15 @@ from coalition.domain.reasons import ADVICE, Reason
 ERROR_DOMAIN: Final = "coalition.example"
 """ErrorInfo.domain: reasons are unique in it. A constant of the API, not the deployment's trust domain."""
 
-# A batch takes about 10 ms, so a full queue has room soon; a window is replaced in one commit; the others restart.
+# A batch takes about 10 ms, so a full queue has room soon; a window is replaced in one commit; servers
+# restart; a caller above its share is to wait longer than one whom others keep waiting.
 RETRY_MILLISECONDS: Final[Mapping[Reason, int]] = {
     Reason.QUEUE_FULL: 100,
     Reason.NO_OPEN_WINDOW: 200,
     Reason.SERVER_DRAINING: 1_000,
     Reason.DATABASE_UNAVAILABLE: 1_000,
+    Reason.RATE_EXCEEDED: 1_000,
+    Reason.CALLS_EXCEEDED: 500,
 }
 CODES: Final[Mapping[Reason, StatusCode]] = {reason: StatusCode[advice.status] for reason, advice in ADVICE.items()}
 

@@ -3,8 +3,7 @@
 Knows no tracing library. A call of an unknown method gets none: its name is a stranger's.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeAlias
 
 import grpc
@@ -74,12 +73,10 @@ def _unary(inner: Any, span: CallSpan) -> Any:
 
 
 def _stream(inner: Any, span: CallSpan) -> Any:
-    async def call(requests: Any, context: Any) -> AsyncIterator[Any]:
+    async def call(requests: Any, context: Any) -> None:
         span.enter()
         try:
-            async with aclosing(inner(requests, context)) as responses:  # the gate tells the answer before the end
-                async for response in responses:
-                    yield response
+            await inner(requests, context)  # the gate writes the answers, and tells its own before the end
         finally:
             span.end()
 

@@ -1,9 +1,11 @@
-"""Is a message well formed: the field rules written in the protos, and its size. Knows nothing of what exists."""
+"""Is a message well formed: bytes, size, and the field rules written in the protos. Knows nothing of what exists."""
 
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
 
 import protovalidate
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from coalition.domain.errors import Refused
 from coalition.domain.reasons import Reason
@@ -19,6 +21,30 @@ FIELD_REASONS: Final = {"request_id": Reason.REQUEST_ID_MALFORMED, "currency_cod
 _validator: Final = protovalidate.Validator()
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """What stands in a message's place when its bytes are none, or too many: refused after who sent it is known."""
+
+    reason: Reason
+    metadata: dict[str, str] | None = None
+
+
+def reader(parse: Callable[[bytes], Any], bytes_max: int) -> Callable[[bytes], Any]:
+    """A deserializer that never raises: gRPC itself answers UNKNOWN with a traceback, and reads what is too large."""
+    malformed = Unreadable(Reason.MESSAGE_MALFORMED)
+    too_large = Unreadable(Reason.MESSAGE_TOO_LARGE, {"bytes_max": str(bytes_max)})
+
+    def read(content: bytes) -> Any:
+        if len(content) > bytes_max:
+            return too_large
+        try:
+            return parse(content)
+        except DecodeError:
+            return malformed
+
+    return read
+
+
 def check_message(message: Message, *, bytes_max: int = UNARY_BYTES_MAX) -> None:
     """Raise Refused(MESSAGE_TOO_LARGE), or FieldsInvalid with every violated field, unless the message is well formed.
 
@@ -26,6 +52,13 @@ def check_message(message: Message, *, bytes_max: int = UNARY_BYTES_MAX) -> None
     """
     if message.ByteSize() > bytes_max:
         raise Refused(Reason.MESSAGE_TOO_LARGE, metadata={"bytes_max": str(bytes_max)})
+    check_fields(message)
+
+
+def check_fields(message: Message | Unreadable) -> None:
+    """Raise FieldsInvalid with every violated field, or Refused for what `reader` could not read."""
+    if isinstance(message, Unreadable):
+        raise Refused(message.reason, metadata=message.metadata)
     violations = _validator.collect_violations(message)
     if violations:
         found = [_told(violation) for violation in violations[:VIOLATIONS_MAX]]
