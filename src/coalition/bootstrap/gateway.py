@@ -18,7 +18,7 @@ from coalition.bootstrap.identities import certificate
 from coalition.client import new_request_id
 from coalition.config import Settings
 from coalition.domain.errors import CoalitionError
-from coalition.gateway.calls import Pem
+from coalition.gateway.calls import Pem, TerminalCalls
 from coalition.gateway.door import Plan, open_gateway
 from coalition.gateway.errors import GatewayError
 from coalition.gateway.listener import TlsFiles
@@ -96,8 +96,9 @@ async def _serve(settings: Settings, plan: Plan, say: Callable[[str], None]) -> 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    calls = TerminalCalls(plan.server, pem_of(settings))
     async with open_gateway(
-        plan, pem_of=pem_of(settings), clock=utc_now, now_ms=unix_milliseconds, new_id=new_request_id
+        plan, calls=calls, clock=utc_now, now_ms=unix_milliseconds, new_id=new_request_id
     ) as address:
         with announced(settings, GATEWAY, address):
             say(f"gateway listens on {address} for {len(plan.tills)} tills and speaks to {plan.server}")

@@ -6,12 +6,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 from zoneinfo import ZoneInfo
 
-from coalition.gateway.calls import Pem, TerminalCalls
 from coalition.gateway.codes import CURRENCY_NUMBERS
-from coalition.gateway.counter import Counter
+from coalition.gateway.counter import Calls, Counter
 from coalition.gateway.errors import GatewayError
 from coalition.gateway.listener import Bounds, Listener, TlsFiles
 from coalition.gateway.message import Codec
@@ -20,6 +19,12 @@ from coalition.gateway.outbox import Outbox
 from coalition.gateway.tills import Tills
 
 NOTEBOOK_FILE: Final = "iso8583.sqlite"
+
+
+class Service(Calls, Protocol):
+    """The coalition's service, and how to leave it."""
+
+    async def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +49,14 @@ class Plan:
 async def open_gateway(
     plan: Plan,
     *,
-    pem_of: Callable[[str], Pem],
+    calls: Service,
     clock: Callable[[], datetime],
     now_ms: Callable[[], int],
     new_id: Callable[[], str],
 ) -> AsyncIterator[str]:
     """A gateway that serves; yields its address. Raises GatewayError when it cannot start.
 
-    `pem_of` finds the certificate of an identity, `new_id` makes a request id of version 7.
+    `calls` is the coalition's service and closed at the end; `new_id` makes a request id of version 7.
     """
     if plan.currency_code not in CURRENCY_NUMBERS:
         known = ", ".join(sorted(CURRENCY_NUMBERS))
@@ -60,7 +65,6 @@ async def open_gateway(
         )
     tls = plan.tls.context() if plan.tls else None
     notebook = Notebook(plan.state / NOTEBOOK_FILE, new_id, now_ms)
-    calls = TerminalCalls(plan.server, pem_of)
     try:
         outbox = Outbox(notebook, calls, plan.answer_seconds)
         counter = Counter(

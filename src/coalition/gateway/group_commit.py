@@ -99,10 +99,11 @@ class GroupCommit:
             self._connection.execute("BEGIN IMMEDIATE")
             answers = [job(self._connection) for job, _ in group]
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001  whatever it was, none of these jobs happened, and each must hear it
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            failure = NotebookUnavailable(f"the notebook {self._file} cannot be written: {error}")
+            what = str(error) if isinstance(error, sqlite3.Error) else type(error).__name__
+            failure = NotebookUnavailable(f"the notebook {self._file} cannot be written: {what}")
             for _, waiting in group:
                 _tell(waiting, waiting.set_exception, failure)
             return
