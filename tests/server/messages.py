@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from coalition.v1.operations_pb2 import Operation, PurchaseRequest, RefundRequest, TerminalRef, TopUpRequest
+from coalition.server.convert import OperationRequest
+from coalition.v1.operations_pb2 import (
+    AuthorizeRequest,
+    CaptureRequest,
+    Operation,
+    PurchaseRequest,
+    RefundRequest,
+    ReverseRequest,
+    TerminalRef,
+    TopUpRequest,
+    VoidRequest,
+)
 from tests.house import new_id
 
 STORE_TILL = "t/store-a/main/till-1"
@@ -46,9 +57,48 @@ def refund(original: str, amount_minor: int = 10_000, **fields: Any) -> RefundRe
     )
 
 
-def operation(request: TopUpRequest | PurchaseRequest | RefundRequest) -> Operation:
-    if isinstance(request, TopUpRequest):
-        return Operation(top_up=request)
-    if isinstance(request, PurchaseRequest):
-        return Operation(purchase=request)
-    return Operation(refund=request)
+def authorize(card: str, amount_minor: int = 30_000, **fields: Any) -> AuthorizeRequest:
+    return AuthorizeRequest(
+        **{
+            "request_id": new_id(),
+            "card_number": card,
+            "amount_minor": amount_minor,
+            "currency_code": "CNY",
+            **fields,
+        }
+    )
+
+
+def capture(hold: str, amount_minor: int = 30_000, **fields: Any) -> CaptureRequest:
+    return CaptureRequest(
+        **{
+            "request_id": new_id(),
+            "hold_request_id": hold,
+            "amount_minor": amount_minor,
+            "currency_code": "CNY",
+            **fields,
+        }
+    )
+
+
+def void(hold: str, **fields: Any) -> VoidRequest:
+    return VoidRequest(**{"request_id": new_id(), "hold_request_id": hold, **fields})
+
+
+def reverse(original: str, **fields: Any) -> ReverseRequest:
+    return ReverseRequest(**{"request_id": new_id(), "original_request_id": original, **fields})
+
+
+FIELD_OF = {
+    TopUpRequest: "top_up",
+    PurchaseRequest: "purchase",
+    RefundRequest: "refund",
+    AuthorizeRequest: "authorize",
+    CaptureRequest: "capture",
+    VoidRequest: "void",
+    ReverseRequest: "reverse",
+}
+
+
+def operation(request: OperationRequest) -> Operation:
+    return Operation(**{FIELD_OF[type(request)]: request})  # type: ignore[arg-type]  # one of many fields

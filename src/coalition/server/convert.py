@@ -6,10 +6,22 @@ A card number ends here: what goes on is its keyed hash.
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeAlias
+from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from coalition.domain.commands import Command, Purchase, Refund, TopUp
+from coalition.domain.commands import (
+    HOLD_SECONDS_DEFAULT,
+    Capture,
+    Command,
+    Hold,
+    Purchase,
+    Refund,
+    Resolve,
+    Reverse,
+    TopUp,
+    Void,
+)
 from coalition.domain.errors import Refused
 from coalition.domain.journal import Outcome
 from coalition.domain.programme import Programme, Scheme
@@ -17,11 +29,17 @@ from coalition.domain.reasons import Reason
 from coalition.domain.wallet_lines import WalletLine
 from coalition.server.identity import Caller, Role
 from coalition.server.request_ids import parse_request_id
-from coalition.v1 import operations_pb2
+from coalition.v1 import operations_pb2, terminal_pb2
 
 Token: TypeAlias = Callable[[str], bytes]
 OperationRequest: TypeAlias = (
-    operations_pb2.TopUpRequest | operations_pb2.PurchaseRequest | operations_pb2.RefundRequest
+    operations_pb2.TopUpRequest
+    | operations_pb2.PurchaseRequest
+    | operations_pb2.RefundRequest
+    | operations_pb2.AuthorizeRequest
+    | operations_pb2.CaptureRequest
+    | operations_pb2.VoidRequest
+    | operations_pb2.ReverseRequest
 )
 
 
@@ -60,11 +78,14 @@ def seat_of(caller: Caller, named: operations_pb2.TerminalRef | None, programme:
 def command_of(request: OperationRequest, caller: Caller, programme: Programme, token: Token) -> Command:
     """The command of a well-formed request (`check_message` has passed).
 
-    Raises Refused: see `seat_of`, and AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, REQUEST_ID_MALFORMED, PARTICIPANT_UNKNOWN.
+    Raises Refused: see `seat_of`, and AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, REQUEST_ID_MALFORMED, PARTICIPANT_UNKNOWN;
+    FIELD_INVALID for a reversal of itself.
     """
     seat = seat_of(caller, request.terminal if request.HasField("terminal") else None, programme)
-    check_money(request.amount_minor, request.currency_code, programme.scheme)
     occurred_time = request.occurred_time.ToDatetime(UTC) if request.HasField("occurred_time") else None
+    if isinstance(request, operations_pb2.VoidRequest | operations_pb2.ReverseRequest):
+        return _undoing(request, seat, caller, occurred_time)
+    check_money(request.amount_minor, request.currency_code, programme.scheme)
     request_id = parse_request_id(request.request_id)
     if isinstance(request, operations_pb2.PurchaseRequest):
         return Purchase(
@@ -92,7 +113,32 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             issuer_id=_issuer(request.issuer, seat, programme),
             terms_code=request.terms or None,
         )
-    by_request = request.WhichOneof("original") == "original_request_id"
+    if isinstance(request, operations_pb2.AuthorizeRequest):
+        return Hold(
+            participant_id=seat.participant_id,
+            store_id=seat.store_id,
+            terminal_id=seat.terminal_id,
+            actor=caller.actor,
+            request_id=request_id,
+            amount_minor=request.amount_minor,
+            occurred_time=occurred_time,
+            sale_reference=request.sale_reference or None,
+            token=token(request.card_number),
+            hold_seconds=request.hold_seconds or HOLD_SECONDS_DEFAULT,
+        )
+    if isinstance(request, operations_pb2.CaptureRequest):
+        return Capture(
+            participant_id=seat.participant_id,
+            store_id=seat.store_id,
+            terminal_id=seat.terminal_id,
+            actor=caller.actor,
+            request_id=request_id,
+            amount_minor=request.amount_minor,
+            occurred_time=occurred_time,
+            sale_reference=request.sale_reference or None,
+            original_request_id=_request_named(request.hold_request_id, "hold_request_id"),
+            original_entry_id=request.hold_entry_id or None,
+        )
     return Refund(
         participant_id=seat.participant_id,
         store_id=seat.store_id,
@@ -101,11 +147,60 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
         request_id=request_id,
         amount_minor=request.amount_minor,
         occurred_time=occurred_time,
-        original_request_id=(
-            parse_request_id(request.original_request_id, "original_request_id") if by_request else None
-        ),
-        original_entry_id=None if by_request else request.original_entry_id,
+        original_request_id=_request_named(request.original_request_id, "original_request_id"),
+        original_entry_id=request.original_entry_id or None,
     )
+
+
+def resolve_of(request: terminal_pb2.ResolveRequest, caller: Caller, programme: Programme) -> Resolve:
+    """The question what became of a request id. Raises Refused: see `seat_of`, and REQUEST_ID_MALFORMED."""
+    seat = seat_of(caller, request.terminal if request.HasField("terminal") else None, programme)
+    return Resolve(
+        participant_id=seat.participant_id,
+        store_id=seat.store_id,
+        terminal_id=seat.terminal_id,
+        actor=caller.actor,
+        request_id=parse_request_id(request.request_id),
+    )
+
+
+def _undoing(
+    request: operations_pb2.VoidRequest | operations_pb2.ReverseRequest,
+    seat: Seat,
+    caller: Caller,
+    occurred_time: datetime | None,
+) -> Command:
+    """What names no amount: the books know it."""
+    request_id = parse_request_id(request.request_id)
+    if isinstance(request, operations_pb2.VoidRequest):
+        return Void(
+            participant_id=seat.participant_id,
+            store_id=seat.store_id,
+            terminal_id=seat.terminal_id,
+            actor=caller.actor,
+            request_id=request_id,
+            occurred_time=occurred_time,
+            original_request_id=_request_named(request.hold_request_id, "hold_request_id"),
+            original_entry_id=request.hold_entry_id or None,
+        )
+    original_request_id = parse_request_id(request.original_request_id, "original_request_id")
+    if original_request_id == request_id:
+        wish = {"expected": "the request_id of another operation"}
+        raise Refused(Reason.FIELD_INVALID, "original_request_id", wish)
+    return Reverse(
+        participant_id=seat.participant_id,
+        store_id=seat.store_id,
+        terminal_id=seat.terminal_id,
+        actor=caller.actor,
+        request_id=request_id,
+        occurred_time=occurred_time,
+        original_request_id=original_request_id,
+    )
+
+
+def _request_named(text: str, field: str) -> UUID | None:
+    """The request id by which an earlier operation is named; None where it is named by its entry."""
+    return parse_request_id(text, field) if text else None
 
 
 def check_money(amount_minor: int, currency_code: str, scheme: Scheme) -> None:
@@ -132,6 +227,7 @@ def receipt_of(request_id: str, outcome: Outcome, currency_code: str) -> operati
         card_last_four=outcome.last_four,
         replayed=outcome.replayed,
         window_labels=outcome.window_labels,
+        hold_expire_time=timestamp_of(outcome.hold_expire_time) if outcome.hold_expire_time else None,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 from uuid import UUID
 
+from coalition.domain.commands import Command, Reverse
 from coalition.domain.errors import Refused
 from coalition.domain.reasons import Reason
 
@@ -32,7 +33,7 @@ class RequestIds:
         age = self._now_ms() - (request_id.int >> 80)
         return -AHEAD_MAX_MILLISECONDS <= age <= AGE_MAX_MILLISECONDS
 
-    async def check(self, participant_id: int, request_id: UUID) -> None:
+    async def check(self, participant_id: int, request_id: UUID, field: str = "request_id") -> None:
         """Raise Refused(REQUEST_ID_TOO_OLD) for an id out of time, unless its answer is stored and must be told again.
 
         Nobody can store an operation under such an id, so the look-up cannot be overtaken by one that does.
@@ -40,7 +41,22 @@ class RequestIds:
         if not self.is_fresh(request_id) and not await asyncio.to_thread(
             self._known.is_known, participant_id, request_id
         ):
-            raise Refused(Reason.REQUEST_ID_TOO_OLD, "request_id")
+            raise Refused(Reason.REQUEST_ID_TOO_OLD, field)
+
+    def are_fresh(self, command: Command) -> bool:
+        """Whether the command's request id is fresh; of a reversal that of its original, too."""
+        if not self.is_fresh(command.request_id):
+            return False
+        return not isinstance(command, Reverse) or not (asked := command.original_request_id) or self.is_fresh(asked)
+
+    async def check_all(self, command: Command) -> None:
+        """As `check`, for the ids of `are_fresh`.
+
+        An original out of time is not killed: one of the past can never come, and one of the future has to wait.
+        """
+        await self.check(command.participant_id, command.request_id)
+        if isinstance(command, Reverse) and command.original_request_id is not None:
+            await self.check(command.participant_id, command.original_request_id, "original_request_id")
 
 
 def parse_request_id(text: str, field: str = "request_id") -> UUID:

@@ -1,4 +1,4 @@
-"""TerminalService: tills sell, spend, give back and look. Calls become commands; the desk decides, the call waits.
+"""TerminalService: tills sell, spend, keep aside, undo and look. Calls become commands; the desk decides, they wait.
 
 Moves no value by itself. A call that is cancelled or late is dropped only until the desk has taken it.
 """
@@ -22,6 +22,7 @@ from coalition.server.convert import (
     Token,
     command_of,
     receipt_of,
+    resolve_of,
     seat_of,
     timestamp_of,
     wallet_entry_of,
@@ -87,6 +88,22 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def Refund(self, request: Any, context: Any) -> terminal_pb2.RefundResponse:
         return terminal_pb2.RefundResponse(receipt=await self._receipt(request, context))
+
+    async def Authorize(self, request: Any, context: Any) -> terminal_pb2.AuthorizeResponse:
+        return terminal_pb2.AuthorizeResponse(receipt=await self._receipt(request, context))
+
+    async def Capture(self, request: Any, context: Any) -> terminal_pb2.CaptureResponse:
+        return terminal_pb2.CaptureResponse(receipt=await self._receipt(request, context))
+
+    async def Void(self, request: Any, context: Any) -> terminal_pb2.VoidResponse:
+        return terminal_pb2.VoidResponse(receipt=await self._receipt(request, context))
+
+    async def Reverse(self, request: Any, context: Any) -> terminal_pb2.ReverseResponse:
+        return terminal_pb2.ReverseResponse(receipt=await self._receipt(request, context))
+
+    async def Resolve(self, request: Any, context: Any) -> terminal_pb2.ResolveResponse:
+        answer = await self._answer(resolve_of(request, caller(context), self._programme.current), context)
+        return terminal_pb2.ResolveResponse(result=self._result(request.request_id, answer))
 
     async def SubmitBatch(self, request: Any, context: Any) -> terminal_pb2.SubmitBatchResponse:
         present = caller(context)
@@ -189,8 +206,15 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
     async def _receipt(self, request: OperationRequest, context: Any) -> operations_pb2.Receipt:
         """Post one operation and wait for the desk. Raises Refused for a decline and whatever else the desk answers."""
         command = command_of(request, caller(context), self._programme.current, self._token)
-        if not self._request_ids.is_fresh(command.request_id):
-            await self._request_ids.check(command.participant_id, command.request_id)
+        answer = await self._answer(command, context)
+        if answer.reason is not Reason.ACCEPTED:
+            raise declined(answer)
+        return receipt_of(request.request_id, answer, self._programme.current.scheme.currency_code)
+
+    async def _answer(self, command: Command, context: Any) -> Outcome:
+        """What the desk says to one command. Raises whatever else it answers."""
+        if not self._request_ids.are_fresh(command):
+            await self._request_ids.check_all(command)
         waiting: Waiting = self._loop.create_future()
         ticket = Ticket(command, self._sink, _deadline(context), context=waiting)
         self._desk.submit((ticket,))
@@ -201,9 +225,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             raise
         if not isinstance(answer, Outcome):
             raise answer
-        if answer.reason is not Reason.ACCEPTED:
-            raise declined(answer)
-        return receipt_of(request.request_id, answer, self._programme.current.scheme.currency_code)
+        return answer
 
     async def _operation(self, operation: operations_pb2.Operation, present: Caller) -> Command:
         """The command of one operation of a batch or a stream, checked on its own. Raises Refused."""
@@ -213,8 +235,8 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         request: OperationRequest = getattr(operation, which)
         check_message(request)
         command = command_of(request, present, self._programme.current, self._token)
-        if not self._request_ids.is_fresh(command.request_id):
-            await self._request_ids.check(command.participant_id, command.request_id)
+        if not self._request_ids.are_fresh(command):
+            await self._request_ids.check_all(command)
         return command
 
     async def _read(
