@@ -81,7 +81,15 @@ def test_a_callers_choice_wins_over_the_draw(make: Make, kept: Kept):
 
 
 @pytest.mark.parametrize(
-    "said", ["", "00-short-01", "not a header", "9471305826409175", f"ff-{TRACE}-00f067aa0ba902b7-01"]
+    "said",
+    [
+        "",
+        "00-short-01",
+        "not a header",
+        "9471305826409175",
+        f"ff-{TRACE}-00f067aa0ba902b7-01",
+        f"00-{'0' * 32}-00f067aa0ba902b7-01",
+    ],
 )
 def test_a_malformed_traceparent_is_none_and_is_written_nowhere(make: Make, kept: Kept, said: str):
     assert make(lambda: 0.999).begin(METHOD, said) is None

@@ -5,6 +5,7 @@ together. A span tells method, code, reason and journal batch; never an identity
 """
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Final
@@ -16,7 +17,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.trace import Span, SpanKind, StatusCode, get_current_span
+from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from coalition.domain.reasons import Reason
@@ -34,6 +35,11 @@ SERVER_TROUBLE: Final = frozenset(
     {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 )
 CANCELLED: Final = "CANCELLED"
+# W3C Trace Context, section 3.2.
+TRACEPARENT: Final = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-(?P<flags>[0-9a-f]{2})(-.*)?", re.ASCII
+)
+SAMPLED: Final = 1
 
 log = structlog.get_logger(__name__)
 
@@ -104,18 +110,18 @@ class Traces:
 
     def begin(self, method: str, traceparent: str | None) -> CallSpan | None:
         """A span if this call is to be traced. `traceparent` is the caller's W3C header; a malformed one is none."""
-        parent = None if traceparent is None else self._propagator.extract({"traceparent": traceparent}, Context())
-        if parent:
-            if not get_current_span(parent).get_span_context().trace_flags.sampled or not self._may_follow():
+        parent = Context()
+        if traceparent is not None and (header := TRACEPARENT.fullmatch(traceparent)):
+            # Read here first: the library takes 8 us for what mostly says no.
+            if not int(header["flags"], 16) & SAMPLED or not self._may_follow():
                 return None
+            parent = self._propagator.extract({"traceparent": traceparent}, parent)
         elif self._draw() >= self._ratio:
             return None
         service, _, name = method.removeprefix("/").partition("/")
         attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": name}
         return CallSpan(
-            self._tracer.start_span(
-                f"{service}/{name}", context=parent or Context(), kind=SpanKind.SERVER, attributes=attributes
-            )
+            self._tracer.start_span(f"{service}/{name}", context=parent, kind=SpanKind.SERVER, attributes=attributes)
         )
 
     def rpc(self, method: str, reason: Reason, seconds: float) -> None:  # noqa: ARG002  the span knows the others
