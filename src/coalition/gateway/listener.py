@@ -5,6 +5,7 @@ they are done, which may be in another order: an answer is told by its STAN and 
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class Bounds:
 
     message_bytes_max: int = 4096
     """Twice the longest message of the field table that we have a use for."""
+    unread_bytes_max: int = 65_536
+    """Answers that the kernel keeps for a peer that does not read; it would grow this to megabytes by itself."""
     connections_max: int = 512
     in_flight_max: int = 64
     """Messages of one connection that wait for their answers; then it is not read from."""
@@ -109,6 +112,7 @@ class Listener:
             log.warning("gateway_connection_refused", connections=len(self._connections))
             writer.transport.abort()
             return
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._bounds.unread_bytes_max)
         self._connections.add(task)
         try:
             await _Connection(reader, writer, self._answer, self._codec, self._bounds).serve()
@@ -216,8 +220,8 @@ class _Connection:
 
 def peer_identity(writer: asyncio.StreamWriter) -> str | None:
     """The identity in the sender's certificate, such as t/cafe/main/till-1; None where none was asked for."""
-    socket = writer.get_extra_info("ssl_object")
-    certificate = socket.getpeercert() if socket is not None else None
+    tls = writer.get_extra_info("ssl_object")
+    certificate = tls.getpeercert() if tls is not None else None
     if not certificate:
         return None
     names = [value for kind, value in certificate.get("subjectAltName", ()) if kind == "URI"]

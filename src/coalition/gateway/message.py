@@ -1,5 +1,6 @@
 """Bytes to fields and back, and what of a message may be shown. Knows encodings, not what a message means."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -11,20 +12,23 @@ from coalition.gateway.fields import ECHOED, PATTERNS, SPECS, Field, Spec
 
 TPDU_BYTES: Final = 5
 TPDU_ID: Final = 0x60
-SHOWN: Final = frozenset(
-    {
-        "t",
-        Field.PROCESSING_CODE,
-        Field.STAN,
-        Field.LOCAL_TIME,
-        Field.LOCAL_DATE,
-        Field.RESPONSE_CODE,
-        Field.NETWORK_CODE,
-        Field.CURRENCY,
-        Field.REASON,
-    }
-)
-"""Fields that a log may show as they are, if they are as the table says; all others show their length."""
+SHOWN: Final[Mapping[str, re.Pattern[str]]] = {
+    "t": re.compile(r"[0-9]{4}", re.ASCII),
+    Field.RESPONSE_CODE: re.compile(r"[0-9]{2}", re.ASCII),
+    Field.REASON: re.compile(r"[A-Z_]{1,60}(?: DE[0-9]{1,3})?", re.ASCII),
+    **{
+        number: PATTERNS[number]
+        for number in (
+            Field.PROCESSING_CODE,
+            Field.STAN,
+            Field.LOCAL_TIME,
+            Field.LOCAL_DATE,
+            Field.NETWORK_CODE,
+            Field.CURRENCY,
+        )
+    },
+}
+"""Fields that a log may show as they are, if they look like this, too short for a card number; others show a length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ def masked(fields: Mapping[str, str]) -> dict[str, str]:
     for number, value in fields.items():
         if number in {"p", "1"}:
             continue
-        plain = number in SHOWN and (number not in PATTERNS or PATTERNS[number].fullmatch(value))
+        plain = number in SHOWN and SHOWN[number].fullmatch(value)
         shown[f"DE{number}" if number != "t" else "mti"] = value if plain else f"[{len(value)} characters]"
     return shown
 
