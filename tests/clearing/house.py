@@ -122,7 +122,7 @@ class House:
         return Resolve(**self._common(at, 0, request_id))
 
     def hold_expiry(self, hold_entry_id: int, request_id: UUID | None = None) -> HoldExpiry:
-        nowhere = {"participant_id": 1, "store_id": None, "terminal_id": None, "actor": "/holds"}
+        nowhere = {"participant_id": 1, "store_id": None, "terminal_id": None, "actor": "/op/holds"}
         return HoldExpiry(**{**self._common("a", 0, request_id), **nowhere}, original_entry_id=hold_entry_id)
 
     def pass_time(self, hold_entry_id: int) -> None:

@@ -1,5 +1,6 @@
 """Authorize, capture, void, reverse and resolve as tills know them: over mutual TLS, by call, batch and stream."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ import grpc
 import pytest
 
 from coalition.domain.reasons import Reason
+from coalition.storage.connect import connect
 from coalition.v1 import operations_pb2
 from coalition.v1.terminal_pb2 import (
     GetBalanceRequest,
@@ -207,6 +209,23 @@ def test_a_wallets_lines_tell_of_holds_and_reversals(tills: Tills, card: str):
     ]
     assert (lines[1].entry_id, lines[3].entry_id) == (lines[0].original_entry_id, lines[2].original_entry_id)
     assert [120_000 - 600, 120_000 - 1_300, 120_000 - 600, 120_000] == [line.balance_minor for line in lines]
+
+
+def test_a_server_releases_what_nobody_captured(house: House, tills: Tills, card: str):
+    """By its own clock and on its own; the till is told when it asks."""
+    held = tills(CAFE_TILL).Authorize(authorize(card, hold_seconds=60)).receipt
+    with connect(house.dsn("owner")) as owner:
+        owner.execute("UPDATE holds SET expire_time = now() WHERE entry_id = %s", (held.entry_id,))
+
+    until = time.monotonic() + 20
+    while balances(tills, card) != (120_000, 120_000):
+        assert time.monotonic() < until, "the hold is not released"
+        time.sleep(0.05)
+
+    stored = house.query("SELECT actor, reason FROM entries WHERE kind = 10 AND original_entry_id = %s", held.entry_id)
+    assert [("/op/holds", 0)] == stored
+    assert "HOLD_RESOLVED" == refused(lambda: tills(CAFE_TILL).Capture(capture(held.request_id))).reason
+    assert 0 == tills(CAFE_TILL).Reverse(reverse(held.request_id)).receipt.amount_minor
 
 
 FIELDS: list[tuple[str, Callable[[], Any], Reason, str]] = [

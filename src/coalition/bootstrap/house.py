@@ -20,6 +20,7 @@ from coalition.bootstrap.strongroom import notary
 from coalition.bootstrap.telemetry import Telemetry
 from coalition.bootstrap.workers import Workers
 from coalition.clearing.desk import Desk
+from coalition.clearing.expiry import expiring_holds
 from coalition.config import Settings
 from coalition.membership.reception import Reception
 from coalition.programme.office import Office
@@ -35,6 +36,7 @@ from coalition.server.terminal import TerminalServicer
 from coalition.storage.acts import Acts
 from coalition.storage.audit_reads import AuditReads
 from coalition.storage.connect import connect
+from coalition.storage.holds import HoldReads
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.lease import Lease
 from coalition.storage.membership import MemberStore
@@ -127,7 +129,7 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
         server_credentials(settings),
         identities,
         settings.listen,
-        desk=desk,
+        desk=expiring_holds(desk, HoldReads(lease), watch.current.scheme.operator_id),
         limits=limits_of(settings),
         revocations=revocations,
         observe=telemetry.observe,
