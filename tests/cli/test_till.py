@@ -57,7 +57,7 @@ def test_a_card_number_on_the_command_line_is_refused(coalition):
 def test_the_screen_goes_on_after_failures_and_shows_receipts_and_the_line(coalition, card):
     """A till runs all day; one decline must not end it."""
     number = card.read_text()
-    typed = "\n".join(["x", "p", number, "5.00", "t", number, "nonsense", "b", number, "p", "12", "l", "q"])
+    typed = f"x\np\n{number}\n5.00\nt\n{number}\nnonsense\nb\n{number}\np\n12\nl\nq"
     shown = coalition("till", "--at", GROCER, typed=typed + "\n")
 
     assert 0 == shown.code, shown.err

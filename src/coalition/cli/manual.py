@@ -45,8 +45,8 @@ Exactly once
 
 Exit codes
   0 done, 1 refused by the service (the reason is printed), 2 wrong command line
-  or configuration, 3 no answer. coalition till besides: 3 not done, 4 the answer
-  was lost and is being reversed; only 0 means paid.
+  or configuration, 3 no answer. A till (coalition till) besides: 3 not done,
+  4 the answer was lost and is being reversed; only 0 means paid.
 """
 
 
