@@ -124,20 +124,26 @@ def test_late_and_cancelled_commands_are_dropped_only_until_taken(house: House) 
 
 
 def test_of_a_batch_only_the_late_are_dropped(house: House) -> None:
+    """And what waits for the stream of a late one goes on afterwards."""
     token, sink = house.funded_card(), Collector()
     tickets = tickets_for([house.purchase("cafe", token, 1 + number) for number in range(9)], sink)
     for ticket in tickets[::3]:
         ticket.deadline = time.monotonic() - 1
+        ticket.stream = "late"
+    behind = Ticket(house.purchase("cafe", token, 10), sink, stream="late")
 
     async def trade() -> None:
         async with open_desk(Hands(house.store)) as desk:
             desk.submit(tickets)
+            await sink.wait_for(tickets)
+            desk.submit([behind])
 
     asyncio.run(trade())
 
     assert [index % 3 == 0 for index in range(9)] == [isinstance(sink.answers[each], Refused) for each in tickets]
     amounts = [accepted(sink.answers[each]).amount_minor for index, each in enumerate(tickets) if index % 3]
     assert [2, 3, 5, 6, 8, 9] == amounts
+    accepted(sink.answers[behind])
 
 
 def test_closing_answers_what_waits_and_refuses_what_comes_after(house: House) -> None:

@@ -43,9 +43,11 @@ def test_a_desk_whose_worker_does_not_come_up_does_not_open_and_hangs_up_on_all(
         async with Desk(workers.open, 2, batch_max=1, queue_max=1, clock=time.monotonic):
             pytest.fail("it opened")
 
+    started = time.monotonic()
     with pytest.raises(StoreUnavailable, match="worker"):
         run(never())
 
+    assert time.monotonic() - started < 5
     assert 2 == len(workers.ends)
     for end in workers.ends:
         end.settimeout(5)

@@ -88,7 +88,7 @@ def facts_of(answer: Answer) -> object:
 def test_every_kind_of_command_is_tried() -> None:
     """The list above is read off the module; this shows that it finds them."""
     terminals = {"TopUp", "Purchase", "Refund", "TopUpReversal", "CashOut", "Hold", "Capture"}
-    assert {*terminals, "FollowUp", "BonusExpiry"} == {kind.__name__ for kind in KINDS}
+    assert {*terminals, "FollowUp", "BonusExpiry"} <= {kind.__name__ for kind in KINDS}
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -67,8 +67,7 @@ class ServerProcess:
     @property
     def workers(self) -> list[int]:
         """The process ids of its desk's workers, from /proc."""
-        parents = {int(entry.name): parent_of(int(entry.name)) for entry in Path("/proc").glob("[0-9]*")}
-        return sorted(pid for pid, parent in parents.items() if parent == self.pid and is_worker(pid))
+        return [pid for pid in children_of(self.pid) if is_worker(pid)]
 
     def kill(self) -> None:
         """Kill -9; the embedded databases notice and shut down."""
@@ -236,6 +235,12 @@ def is_worker(pid: int) -> bool:
         return b"\0coalition.bootstrap.workers\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that this one started, as far as they live."""
+    pids = sorted(int(entry.name) for entry in Path("/proc").glob("[0-9]*"))
+    return [each for each in pids if parent_of(each) == pid]
 
 
 def parent_of(pid: int) -> int | None:

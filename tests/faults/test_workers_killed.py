@@ -4,6 +4,9 @@ import json
 import os
 import random
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +14,13 @@ from contextlib import ExitStack
 
 import pytest
 
+from coalition.bootstrap import workers as worker_processes
+from coalition.clearing.frames import READY
 from coalition.storage.connect import connect
 from tests.faults.books import balances, check_balances, check_books, check_notes, entries_of
 from tests.faults.load import Load, send_one
 from tests.faults.notes import Counts, Note
-from tests.faults.site import ServerProcess, Site, is_worker, wait_until
+from tests.faults.site import ServerProcess, Site, children_of, is_worker, wait_until
 from tests.faults.trade import Trade, purchase
 
 ROUNDS = 6
@@ -23,6 +28,14 @@ WORKERS = 4  # not the default
 BACK_SECONDS = 20.0
 END_SECONDS = 10.0
 LOCK_TIMEOUT_SECONDS = 5.0  # of a session of ours; storage/connect.py
+FORBIDDEN = """
+import os, sys
+from coalition.bootstrap import workers
+def nice(increment):
+    raise PermissionError("forbidden")
+os.nice = nice
+workers.main(int(sys.argv[1]))
+"""
 pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(300)]
 
 
@@ -98,6 +111,38 @@ def test_a_server_that_ends_well_takes_its_workers_along(site: Site, doomed: Ser
     assert 0 == doomed.process.returncode, doomed.tail()
     assert [] == [pid for pid in workers if is_worker(pid)]
     assert site.owner.is_running
+
+
+def test_a_worker_that_hangs_does_not_keep_its_server_from_ending(site: Site, monkeypatch: pytest.MonkeyPatch):
+    """It is waited for, then killed: it holds a session of the ledger."""
+    assert site.owner.is_running
+    monkeypatch.setattr(worker_processes, "END_SECONDS", 0.5)
+    workers = worker_processes.Workers(site.settings)
+    with workers.open() as ours:
+        assert READY == ours.recv(len(READY))
+        (pid,) = [each for each in children_of(os.getpid()) if is_worker(each)]
+        os.kill(pid, signal.SIGSTOP)
+
+    workers.close()
+
+    assert not is_worker(pid)
+
+
+def test_a_worker_that_may_not_be_nice_works_all_the_same(site: Site):
+    """Hardened units and containers forbid changes of priority."""
+    assert site.owner.is_running
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        worker = subprocess.Popen(
+            [sys.executable, "-c", FORBIDDEN, str(theirs.fileno())],
+            env=site.environment,
+            pass_fds=(theirs.fileno(),),
+        )
+        theirs.close()
+        ours.settimeout(BACK_SECONDS)
+        assert READY == ours.recv(len(READY))
+
+    assert 0 == worker.wait(END_SECONDS)
 
 
 def test_no_worker_outlives_a_server_that_was_killed_under_load(site: Site, trade: Trade, doomed: ServerProcess):

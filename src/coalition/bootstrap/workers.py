@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -70,7 +71,8 @@ class Workers:
 def main(descriptor: int) -> None:
     """Be a worker on an inherited socket."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    os.nice(NICE)
+    with suppress(PermissionError):  # a service manager may forbid it: slower beside a busy loop, not broken
+        os.nice(NICE)
     settings = load_settings()
     set_up_log(settings.log_level)
     opened = Databases(settings, attach=True)
