@@ -91,7 +91,9 @@ class Spend:
 class ModelHold:
     at: str
     reservations: list[tuple[ModelLot, int]]
+    until: int = 0
     is_open: bool = True
+    is_captured: bool = False
 
 
 @dataclass
@@ -100,6 +102,7 @@ class Model:
 
     day: date
     window: int = 1
+    seconds: int = 0
     lots: list[ModelLot] = field(default_factory=list)
     acceptance: dict[tuple[str, str], Rules | None] = field(default_factory=dict)
     acquiring: dict[str, Rules] = field(default_factory=dict)
@@ -149,7 +152,7 @@ class Model:
         self.claim(at, "A", spend.fee(spend.rules.commission))
         return spend
 
-    def refund(self, spend: Spend, amount: int) -> None:
+    def refund(self, spend: Spend, amount: int, fees_always: bool = False) -> None:
         before = spend.back
         portions = [(*portion, sum(part.back_face for part in portion[2])) for portion in spend.portions()]
         left = amount
@@ -159,10 +162,10 @@ class Model:
             if face:
                 self._refund_part(spend, part, face)
         for issuer, rules, parts, then in portions:
-            if rules.fees_return:
+            if fees_always or rules.fees_return:
                 whole, now = sum(part.face for part in parts), sum(part.back_face for part in parts)
                 self.claim(issuer, spend.at, slice_of(interchange(rules, parts), then, now, whole))
-        if spend.rules.fees_return:
+        if fees_always or spend.rules.fees_return:
             for payee, rate in (("H", spend.rules.fee), ("A", spend.rules.commission)):
                 self.claim(payee, spend.at, slice_of(spend.fee(rate), before, before + amount, spend.face))
 
@@ -217,7 +220,7 @@ class Model:
         return None
 
     def capture(self, hold: ModelHold, amount: int) -> str | Spend:
-        if not hold.is_open:
+        if not hold.is_open or self.seconds >= hold.until:
             return "HOLD_RESOLVED"
         if amount > sum(face for _, face in hold.reservations):
             return "CAPTURE_EXCEEDS_HOLD"
@@ -228,14 +231,26 @@ class Model:
         if not all(self.accepted(lot, hold.at) for lot, face in plan if face):
             return "NOT_ACCEPTED_HERE"
         spend = self.spend(hold.at, [(lot, face) for lot, face in plan if face])
-        for (lot, face), (_, captured) in zip(hold.reservations, plan, strict=True):
+        self.release(hold, [captured for _, captured in plan])
+        hold.is_captured = True
+        return spend
+
+    def release(self, hold: ModelHold, captured: list[int]) -> None:
+        """End the hold, of each of whose reservations so much was captured."""
+        for (lot, face), spent in zip(hold.reservations, captured, strict=True):
             lot.reserved -= face
             if lot.reversed:
-                principal = lot.split(face - captured)
-                lot.take(face - captured, principal)
+                principal = lot.split(face - spent)
+                lot.take(face - spent, principal)
                 self.pass_on(lot, principal)
         hold.is_open = False
-        return spend
+
+    def end(self, hold: ModelHold, *, late: bool) -> str | None:
+        """A void, which comes in time, or the expiry, which comes `late`."""
+        if not hold.is_open or (self.seconds >= hold.until) is not late:
+            return "HOLD_RESOLVED"
+        self.release(hold, [0] * len(hold.reservations))
+        return None
 
 
 def shares(part: Part) -> tuple[int, int, int]:

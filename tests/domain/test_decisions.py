@@ -4,14 +4,15 @@ from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 from itertools import pairwise
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from coalition.domain.commands import Purchase
+from coalition.domain.commands import Purchase, Resolve, Reverse
 from coalition.domain.decide import decide
-from coalition.domain.errors import NoOpenWindow, Refused
+from coalition.domain.errors import LedgerBroken, NoOpenWindow, Refused
 from coalition.domain.reasons import Reason
 from tests.domain.house import House, lines
 
@@ -321,3 +322,26 @@ def test_a_hold_outlives_the_reversal_of_its_top_up(loss: str, bearer: str):
     assert f"T=>{bearer} 30000" in capture.legs
     assert {} == house.accounts()
     assert {"SELLER": {"A": -4000, "C": 24000, "S": -20000}, "ISSUER": {"A": -24000, "C": 24000}}[loss] == house.nets()
+
+
+def test_a_reversal_that_was_not_preceded_by_a_tombstone_is_a_bug_and_one_of_itself_a_decline(house: House):
+    """Whether an original is unknown is for the batch to settle first: it must not be forgotten silently."""
+    asks = house._asks("c")
+    unknown = Reverse(**asks, original_request_id=UUID(int=99))
+    with pytest.raises(LedgerBroken, match="not killed first"):
+        decide(unknown, house.books, 1)
+
+    with pytest.raises(Refused) as refused:
+        decide(Reverse(**asks, original_request_id=asks["request_id"]), house.books, 1)
+
+    assert Reason.ORIGINAL_NOT_REVERSIBLE is refused.value.reason
+    assert Reverse(**asks, original_request_id=asks["request_id"]).kills is None
+
+
+def test_who_is_suspended_may_still_ask_what_became_of_a_request(house: House):
+    """The answer is for every body, so it is KILLED for a suspended one too, and never SUSPENDED."""
+    stranger = house._asks("c") | {"terminal_id": house.participants["d"].participant_id}
+    with pytest.raises(Refused) as refused:
+        decide(Resolve(**stranger), house.books, 1)
+
+    assert Reason.KILLED is refused.value.reason

@@ -18,7 +18,7 @@ FEES = {"operator_fee": "6/1000", "commission": "1/100"}
 
 
 def house_of_terms_24(
-    acceptance: dict[str, Any] | None = None, fees: dict[str, str] | None = None, **terms: Any
+    acceptance: dict[str, Any] | None = None, fees: dict[str, Any] | None = None, **terms: Any
 ) -> House:
     """Lots of 100000 + 20000 by A, taken at C."""
     house = House()
@@ -294,6 +294,57 @@ def test_g6_hold_capture_and_release():
         house.capture("c", 1, hold)
 
     assert Reason.HOLD_RESOLVED is refused.value.reason
+
+
+def test_g6_void_and_expiry_release_without_a_posting():
+    """Everything is as before the hold: no leg, no split, the same lots."""
+    house = house_of_terms_24()
+    house.top_up("a", 100000)
+    voided, expired = house.hold("c", 50000), house.hold("c", 60000, seconds=60)
+    assert 10000 == house.here("c")
+
+    house.wait(59)
+    assert ([], 50000) == (house.void("c", voided).legs, house.journal[-1].decision.amount_minor)
+    assert 60000 == house.here("c")
+
+    house.wait(1)
+    assert ([], 60000) == (house.expire_hold(expired).legs, house.journal[-1].decision.amount_minor)
+    assert (120000, 120000) == (house.here("c"), house.wallet().balance_minor)
+    assert {} == house.nets()
+
+
+@pytest.mark.parametrize("fees_return", [True, False])
+def test_a_reversal_mirrors_every_leg_and_the_fees_always(fees_return: bool):
+    """A refund keeps the fees if the agreement says so; what is undone never was, and costs nothing."""
+    house = house_of_terms_24(
+        {"interchange": "1/200", "fees_return": fees_return}, {**FEES, "fees_return": fees_return}
+    )
+    house.top_up("a", 100000)
+    purchase = house.purchase("c", 30000)
+
+    reversal = house.reverse("c", purchase)
+
+    assert sorted(mirrored(leg) for leg in purchase.legs) == reversal.legs
+    assert {} == house.nets()
+    assert ([], 0) == (house.reverse("c", purchase).legs, house.journal[-1].decision.amount_minor)
+
+
+def test_a_reversal_of_a_top_up_gives_the_sellers_commission_back():
+    house = house_of_terms_24(sellers=["a", "s"], seller_commission="1/100")
+    sold = house.top_up("s", 100000, issuer="a")
+    assert lines("FLOAT(A)->WALLET 100000, BONUS(A)->WALLET 20000, S=>A 100000, A=>S 1000") == sold.legs
+
+    reversal = house.reverse("s", sold)
+
+    assert sorted(mirrored(leg) for leg in sold.legs) == reversal.legs
+    assert ({}, {}) == (house.nets(), house.accounts())
+
+
+def mirrored(leg: str) -> str:
+    parties, amount = leg.split()
+    arrow = "=>" if "=>" in parties else "->"
+    debit, credit = parties.split(arrow)
+    return f"{credit}{arrow}{debit} {amount}"
 
 
 def test_g7_fees_are_rounded_half_to_even():

@@ -143,15 +143,60 @@ class Month(RuleBasedStateMachine):
         if self.agrees(expected, self.house.refund, spend.at.lower(), amount, done) is not None:
             self.model.refund(spend, amount)
 
-    @rule(at=acquirers, data=st.data())
-    def hold(self, at: str, data: st.DataObject) -> None:
+    @precondition(lambda self: self.spends)
+    @rule(data=st.data())
+    def undo_spend(self, data: st.DataObject) -> None:
+        """What is left comes back with its fees, whatever the agreements say; a second time nothing is left."""
+        done, spend = data.draw(st.sampled_from(self.spends))
+        left = spend.face - spend.back
+        undone = self.agrees(None, self.house.reverse, spend.at.lower(), done)
+        assert undone is not None
+        assert left == undone.decision.amount_minor
+        if left:
+            self.model.refund(spend, left, fees_always=True)
+
+    @rule(data=st.data(), rarely=one_in_six)
+    def undo_top_up(self, data: st.DataObject, rarely: bool) -> None:
+        if rarely:
+            done, lot = data.draw(st.sampled_from(self.top_ups))
+            self.model.reverse(lot)
+            self.agrees(None, self.house.reverse, lot.seller.lower(), done)
+
+    @rule(at=acquirers, data=st.data(), seconds=st.sampled_from([60, 600, 6_000]))
+    def hold(self, at: str, data: st.DataObject, seconds: int) -> None:
         amount = data.draw(self.spending(at))
         plan = self.model.plan(at.upper(), amount)
-        done = self.agrees(plan if isinstance(plan, str) else None, self.house.hold, at, amount)
+        done = self.agrees(plan if isinstance(plan, str) else None, self.house.hold, at, amount, seconds=seconds)
         if done is not None and not isinstance(plan, str):
             for lot, face in plan:
                 lot.reserved += face
-            self.holds.append((done, ModelHold(at.upper(), plan)))
+            self.holds.append((done, ModelHold(at.upper(), plan, self.model.seconds + seconds)))
+
+    @rule(seconds=st.sampled_from([59, 60, 600]))
+    def wait(self, seconds: int) -> None:
+        self.house.wait(seconds)
+        self.model.seconds += seconds
+
+    @precondition(lambda self: self.holds)
+    @rule(data=st.data())
+    def void(self, data: st.DataObject) -> None:
+        done, hold = data.draw(st.sampled_from(self.holds))
+        self.agrees(self.model.end(hold, late=False), self.house.void, hold.at.lower(), done)
+
+    @rule()
+    def expire_holds(self) -> None:
+        for done, hold in self.holds:
+            if self.model.seconds >= hold.until:
+                self.agrees(self.model.end(hold, late=True), self.house.expire_hold, done)
+
+    @precondition(lambda self: self.holds)
+    @rule(data=st.data())
+    def undo_hold(self, data: st.DataObject) -> None:
+        done, hold = data.draw(st.sampled_from(self.holds))
+        expected = "ORIGINAL_NOT_REVERSIBLE" if hold.is_captured else None
+        if hold.is_open:
+            self.model.release(hold, [0] * len(hold.reservations))
+        self.agrees(expected, self.house.reverse, hold.at.lower(), done)
 
     @precondition(lambda self: self.holds)
     @rule(data=st.data())
@@ -210,11 +255,11 @@ class Month(RuleBasedStateMachine):
         """Mostly what can be spent there, and one fen more."""
         return st.integers(1, self.model.here(at.upper()) // 2 + 1) | st.integers(1, self.model.here(at.upper()) + 1)
 
-    def agrees(self, expected: str | None, operation: Any, *arguments: Any) -> Done | None:
+    def agrees(self, expected: str | None, operation: Any, *arguments: Any, **named: Any) -> Done | None:
         """Do it; the house accepts what the model accepts, and declines for the same reason."""
         reason, done = None, None
         try:
-            done = operation(*arguments)
+            done = operation(*arguments, **named)
         except Refused as refused:
             reason = refused.reason.name
         event(f"{operation.__name__}: {reason or 'ACCEPTED'}")
