@@ -1,5 +1,6 @@
 """Reading the metrics page as Prometheus does."""
 
+import socket
 import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -25,3 +26,9 @@ def samples(text: str) -> dict[Sample, float]:
 def value(text: str, name: str, **labels: str) -> float | None:
     """The value of one sample, None if the page does not have it."""
     return samples(text).get((name, tuple(sorted(labels.items()))))
+
+
+def free_port() -> int:
+    """A port that nobody has, for a server in a process of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 from prometheus_client import generate_latest
 
+from coalition.domain.errors import Refused
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
 from coalition.server.permissions import RULES
 from coalition.server.status import reason_of
+from coalition.telemetry.calls import code_of
 from coalition.telemetry.looks import Lag, Looks, Sources
-from coalition.telemetry.metrics import Metrics, code_of
+from coalition.telemetry.metrics import Metrics
+from tests.telemetry.answers import told
 from tests.telemetry.scrape import samples
 
 FOLDER = Path(__file__).parent.parent.parent / "deploy" / "observability"
@@ -28,7 +31,7 @@ def published() -> dict[str, set[str]]:
     """Every sample's name and the labels it may have, of a server to which everything has happened once."""
     metrics = Metrics(METHODS, reason_of)
     metrics.rpc(f"/{METHODS[0]}", Reason.ACCEPTED, 0.1)
-    metrics._operations.labels(Kind.PURCHASE.name, Reason.ACCEPTED.name).inc()
+    metrics.answers([told(Kind.PURCHASE, Refused(Reason.QUEUE_FULL))])
     sources = Sources(lambda: 0, lambda: 0, {"ledger": dict}, {"positions": lambda: Lag(0, 0.0)})
     metrics.registry.register(Looks(sources))
     found: dict[str, set[str]] = {}

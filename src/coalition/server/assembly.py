@@ -148,7 +148,7 @@ def build(
     limits = limits or Limits()
     gate = Gate(identities, shares=Shares(limits, time.monotonic), revocations=revocations, observe=observe)
     server = grpc.aio.server(
-        interceptors=[gate] if tracer is None else [Tracing(tracer), gate],
+        interceptors=[gate if tracer is None else Tracing(tracer, gate)],
         options=[*OPTIONS, ("grpc.max_allowed_incoming_connections", limits.connections_max), *options],
         maximum_concurrent_rpcs=2 * limits.house_calls_max,  # the gate answers the first half of what is too much
     )

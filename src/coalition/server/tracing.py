@@ -1,4 +1,4 @@
-"""The outer gate of a server that traces: some calls get a span, the others pass as they are.
+"""The gate of a server that traces: around it, some calls get a span; the others pass as they are.
 
 Knows no tracing library. A call of an unknown method gets none: its name is a stranger's.
 """
@@ -29,15 +29,16 @@ class Tracer(Protocol):
 
 
 class Tracing(grpc.aio.ServerInterceptor):
-    """Stands before the gate, so that what the gate refuses is traced too."""
+    """Stands around the gate, so that what the gate refuses is traced too."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Tracer, gate: grpc.aio.ServerInterceptor) -> None:
         self._begin = tracer.begin
+        self._gate = gate.intercept_service
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
     ) -> "Handler | None":
-        handler = await continuation(handler_call_details)
+        handler = await self._gate(continuation, handler_call_details)
         if handler is None:
             return None
         traceparent: str | None = None

@@ -21,7 +21,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from coalition.domain.reasons import Reason
-from coalition.telemetry.metrics import code_of
+from coalition.telemetry.calls import code_of
 
 SPANS_MAX: Final = 2_048
 """Spans that may wait for the collector; while it does not answer, older ones give way."""
