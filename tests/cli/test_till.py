@@ -93,3 +93,17 @@ def test_options_before_the_command_are_refused_with_the_cure(coalition):
 
     assert 2 == refused.code
     assert "after the command" in " ".join(refused.err.split())
+
+
+def test_the_server_keeps_every_promise_that_a_terminal_builds_on(coalition, card, house, address):
+    """The script that merchants with terminals of their own run before they open; the card ends as it was."""
+    coalition("top-up", "--at", GROCER, "--card", f"@{card}", "100")
+    folder = house.settings.certificates_directory / "t" / CAFE
+    house.certificate(f"t/{CAFE}")
+    checked = coalition(
+        "conformance", "--address", address, "--certificate", str(folder), "--card", f"@{card}", "--json"
+    )
+    held = coalition("balance", "--at", CAFE, "--card", f"@{card}", "--field", "balance.balance_minor")
+
+    assert [] == [(each["name"], each["failure"]) for each in json.loads(checked.out) if not each["passed"]]
+    assert (0, "12000") == (checked.code, held.out.strip())

@@ -54,7 +54,7 @@ def cut(step: str) -> None:
             dying.append(asyncio.ensure_future(_die_after(future)))
         return future
 
-    async def watched_send(line: Line, method: str, request: Any, deadline_s: float) -> Any:
+    async def watched_send(line: Line, method: str, request: object, deadline_s: float) -> Any:
         if (step, method) in {("sent, not answered", "Purchase"), ("reversal sent, not answered", "Reverse")}:
             await send(line, method, request, deadline_s)
             die()  # The service has answered; this process never looked.
@@ -65,8 +65,8 @@ def cut(step: str) -> None:
             raise ServerUnreachable(line.server, "DEADLINE_EXCEEDED", "the answer was lost")
         return await send(line, method, request, deadline_s)
 
-    Outbox.write = watched_write  # type: ignore[method-assign]
-    Line.send = watched_send  # type: ignore[method-assign]
+    Outbox.write = watched_write  # type: ignore[method-assign,assignment]
+    Line.send = watched_send  # type: ignore[method-assign,assignment]
 
 
 async def _die_after(future: "asyncio.Future[None]") -> None:

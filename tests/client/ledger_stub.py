@@ -43,7 +43,11 @@ class LedgerStub:
     def GetBalance(self, request: Any, context: Any) -> Any:
         self._serve_fault("before", "GetBalance", request, context)
         return terminal_pb2.GetBalanceResponse(
-            balance=terminal_pb2.Balance(balance_minor=self.balance_minor, card_last_four=request.card_number[-4:])
+            balance=terminal_pb2.Balance(
+                balance_minor=self.balance_minor,
+                balance_here_minor=self.balance_minor,
+                card_last_four=request.card_number[-4:],
+            )
         )
 
     def methods(self) -> list[str]:

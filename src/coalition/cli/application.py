@@ -8,6 +8,7 @@ import typer
 from coalition.cli import house, tills, windows
 from coalition.cli.agreements import agreement_app
 from coalition.cli.cards import card_app
+from coalition.cli.conformance import conformance
 from coalition.cli.follow import follow
 from coalition.cli.gateway import gateway
 from coalition.cli.manual import manual
@@ -83,6 +84,12 @@ app.command(
     "entries", rich_help_panel=TILL, epilog="Example: coalition entries --at cafe/main/till-1 --card @card.txt"
 )(tills.entries)
 app.add_typer(till_app, name="till", rich_help_panel=TILL)
+app.command(
+    "conformance",
+    rich_help_panel=TILL,
+    epilog="Example: coalition conformance --address 127.0.0.1:7443 --certificate var/certificates/t/cafe/main/till-1 "
+    "--card @card.txt",
+)(conformance)
 app.command("windows", rich_help_panel=MONTH, epilog="Example: coalition windows")(windows.windows)
 app.command("positions", rich_help_panel=MONTH, epilog="Example: coalition positions --window 2017-01")(
     windows.positions

@@ -1,0 +1,62 @@
+"""`coalition conformance`: the failures of a till, played against a server; for merchants who write their own terminal
+and for operators before they open. Prints what is promised and whether the server keeps it.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from coalition.cli.output import console, print_json, table
+from coalition.cli.till import Card, read_own_card
+from coalition.client import ClientCertificate, Connection, RetryPolicy
+from coalition.client.aio_terminal import terminal_ref
+from coalition.client.conformance import TooLittleMoney, play
+
+FAILED = 1
+
+
+def conformance(
+    address: Annotated[str, typer.Option("--address", metavar="HOST:PORT", help="The server.", show_default=False)],
+    certificate: Annotated[
+        Path,
+        typer.Option(
+            "--certificate",
+            metavar="FOLDER",
+            help="Of a terminal: certificate.pem, private.key and authority.pem.",
+            show_default=False,
+        ),
+    ],
+    card: Card = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at", metavar="TILL", help="Terminal, where the certificate is a till server's.", show_default=False
+        ),
+    ] = None,
+    currency: Annotated[str, typer.Option("--currency", help="Of the coalition.")] = "CNY",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Play the failures of a till against a server: lost answers, duplicates, reversals before their originals.
+
+    The card needs 20.00 that this terminal accepts, and nobody else may use it meanwhile; it ends with what it had.
+    Exit code 0: every promise is kept; 1: one is not.
+    """
+    number = read_own_card(card)
+    once = RetryPolicy(attempts_max=1)
+    with Connection(address, ClientCertificate.load_folder(certificate), retry=once) as connection:
+        connection.wait_until_ready(once.deadline_s)
+        try:
+            verdicts = list(play(connection, number, at=terminal_ref(at) if at else None, currency_code=currency))
+        except TooLittleMoney as error:
+            raise typer.BadParameter(str(error)) from None
+    if as_json:
+        print_json([{"name": each.name, "passed": each.passed, "failure": each.failure} for each in verdicts])
+    else:
+        kept = sum(each.passed for each in verdicts)
+        rows = ((each.name, "PASS" if each.passed else "FAIL", each.failure or each.promise) for each in verdicts)
+        console().print(
+            table(f"{kept} of {len(verdicts)} promises kept", ("case", "", "promise, or what broke it"), rows)
+        )
+    if not all(each.passed for each in verdicts):
+        raise typer.Exit(FAILED)
