@@ -1,6 +1,7 @@
 """A terminal's operations: stored before they are sent, sent again by one id, undone when no answer can be had."""
 
 import asyncio
+import signal
 import stat
 import threading
 import time
@@ -322,6 +323,29 @@ def test_a_cancelled_call_is_undone(counter):
             return State(row.state)
 
     assert State.UNDONE == asyncio.run(shop())
+    assert 100_000 == counter.stub.balance_minor
+
+
+def test_ctrl_c_during_a_sale_undoes_it(counter):
+    """The cashier gave up waiting and never saw a receipt."""
+    arrived = threading.Event()
+
+    def slow(when: str, name: str, _: object) -> None:
+        if (when, name) == ("after", "Purchase"):
+            arrived.set()
+            time.sleep(0.3)
+
+    def interrupt() -> None:
+        arrived.wait(5)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    counter.stub.fault = slow
+    with counter.terminal() as till:
+        threading.Thread(target=interrupt).start()
+        with pytest.raises(KeyboardInterrupt):
+            till.purchase(CARD, 1_000)
+        assert till.settled(5)
+
     assert 100_000 == counter.stub.balance_minor
 
 

@@ -1,0 +1,190 @@
+"""The outbox: what it has confirmed is on disk, what it cannot store is not sent, and it stays small."""
+
+import asyncio
+import resource
+import sqlite3
+import stat
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+
+from coalition.client import Kind, OutboxFailed, OutboxFull, OutcomeUnknown, State
+from coalition.client.outbox import PRUNE_EVERY, Outbox
+from tests.client.conftest import QUICK
+
+CARD = "9123456789012345"
+NOW_MS = 1_700_000_000_000
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may grow: as a full disk answers, an error at the write."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_what_is_confirmed_is_synced_to_disk(tmp_path: Path):
+    """Synchronous FULL and a write-ahead log: a confirmed write outlives a power cut."""
+
+    async def look() -> tuple[int, str, str]:
+        outbox = Outbox(tmp_path / "o", lambda: NOW_MS)
+        try:
+            ask = outbox._database.execute
+            return tuple(
+                ask(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode", "locking_mode")
+            )
+        finally:
+            await outbox.close()
+
+    assert (2, "wal", "exclusive") == asyncio.run(look())
+
+
+def test_only_its_owner_may_read_it_whatever_it_was_before(tmp_path: Path):
+    """Amounts and references are nobody else's business."""
+    path = tmp_path / "deep" / "o"
+
+    async def open_and_close() -> None:
+        await Outbox(path, lambda: NOW_MS).close()
+
+    asyncio.run(open_and_close())
+    path.chmod(0o644)
+    asyncio.run(open_and_close())
+
+    assert 0o600 == stat.S_IMODE(path.stat().st_mode)
+    assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
+
+
+def test_an_outbox_of_another_version_or_of_garbage_is_refused(tmp_path: Path):
+    """Guessing at another version's rows could lose a reversal."""
+    newer, garbage = tmp_path / "newer", tmp_path / "garbage"
+    with sqlite3.connect(newer) as database:
+        database.execute("PRAGMA user_version = 9")
+    garbage.write_bytes(b"no database at all" * 100)
+
+    async def open_(path: Path) -> None:
+        Outbox(path, lambda: NOW_MS)
+
+    with pytest.raises(OutboxFailed, match="another version"):
+        asyncio.run(open_(newer))
+    with pytest.raises(OutboxFailed):
+        asyncio.run(open_(garbage))
+
+
+def test_what_cannot_be_stored_is_not_sent(counter):
+    """A full disk at the till: refused before anything left, and the till goes on when there is room."""
+    with counter.terminal() as till:
+        till.purchase(CARD, 100)
+        with full_disk(), pytest.raises(OutboxFailed) as failed:
+            till.purchase(CARD, 200)
+        till.purchase(CARD, 300)
+
+    assert "see to the disk" in failed.value.cure
+    assert 100_000 - 400 == counter.stub.balance_minor
+    assert ["Purchase", "Purchase"] == counter.stub.methods()
+
+
+def test_a_receipt_that_cannot_be_stored_is_undone(counter):
+    """The disk still says begun, and the next start would reverse the sale: the caller must not call it paid."""
+    arrived, let_go = threading.Event(), threading.Event()
+
+    def hold(when: str, name: str, _: object) -> None:
+        if (when, name) == ("after", "Purchase"):
+            arrived.set()
+            let_go.wait(5)
+
+    counter.stub.fault = hold
+    with counter.terminal(rules=QUICK.__class__(deadline_s=5.0)) as till:
+        failed: list[BaseException] = []
+
+        def sell() -> None:
+            try:
+                till.purchase(CARD, 100)
+            except OutcomeUnknown as error:
+                failed.append(error)
+
+        seller = threading.Thread(target=sell)
+        seller.start()
+        assert arrived.wait(5)
+        with full_disk():
+            let_go.set()
+            seller.join()
+        assert 1 == len(failed)
+        assert till.settled(5)
+
+    assert 100_000 == counter.stub.balance_minor
+
+
+def test_a_full_outbox_refuses_new_sales(counter):
+    """Thousands of reversals wait: something is wrong that more sales would only make worse."""
+    counter.stub.fault = lambda *_: grpc.StatusCode.UNAVAILABLE
+    with counter.terminal() as till:
+        till._aio._outbox._waiting_max = 1
+        with pytest.raises(OutcomeUnknown):
+            till.purchase(CARD, 100)
+        with pytest.raises(OutboxFull) as full:
+            till.purchase(CARD, 100)
+
+    assert 1 == full.value.waiting
+
+
+def test_closed_operations_are_forgotten_in_time_and_open_ones_never(tmp_path: Path):
+    """A till that runs for years keeps a small file; what waits for a person stays."""
+
+    async def fill() -> list[State]:
+        outbox = Outbox(tmp_path / "o", lambda: NOW_MS, kept_max=10)
+        stuck = outbox.begin(Kind.PURCHASE, 1, "")
+        await outbox.write(outbox.changed(outbox.to_undo(stuck), State.NEEDS_HELP, "WALLET_CLOSED"))
+        rows = [outbox.changed(outbox.begin(Kind.PURCHASE, 1, ""), State.ACCEPTED) for _ in range(PRUNE_EVERY + 10)]
+        await asyncio.gather(*(outbox.write(row) for row in rows))
+        for _ in range(20):
+            await outbox.write(outbox.changed(outbox.begin(Kind.PURCHASE, 1, ""), State.ACCEPTED))
+        left = await outbox.recent(10_000)
+        await outbox.close()
+        return [row.state for row in left]
+
+    states = asyncio.run(fill())
+
+    assert 10 < len(states) < 100
+    assert State.NEEDS_HELP is states[-1]
+
+
+def test_sixty_four_sales_at_once_need_few_syncs(tmp_path: Path):
+    """One sync serves all that wait for it; printed for the curious, bounded loosely."""
+
+    async def write() -> tuple[int, float]:
+        outbox = Outbox(tmp_path / "o", lambda: NOW_MS)
+        groups = 0
+        store = outbox._store
+
+        def counted(group) -> None:
+            nonlocal groups
+            groups += 1
+            store(group)
+
+        outbox._store = counted  # type: ignore[method-assign]
+        started = time.perf_counter()
+
+        async def client() -> None:
+            for _ in range(20):
+                row = outbox.begin(Kind.PURCHASE, 1, "")
+                await outbox.write(row)
+                await outbox.write(outbox.changed(row, State.ACCEPTED))
+
+        await asyncio.gather(*(client() for _ in range(64)))
+        elapsed = time.perf_counter() - started
+        await outbox.close()
+        return groups, elapsed
+
+    groups, elapsed = asyncio.run(write())
+    print(f"{64 * 20 * 2} writes in {groups} syncs, {elapsed:.3f} s")
+
+    assert groups < 64 * 20 * 2 / 8
