@@ -1,4 +1,4 @@
-"""Promise 15: a member's name, phone and card number leave no trace in logs, errors, dumps, data files or WAL.
+"""Promise 15: a name, phone or card number leaves no trace in logs, errors, metrics, traces, dumps, data files or WAL.
 
 A canary is searched for in every form it could be written in, a marker that may be stored proves that the search finds.
 """
@@ -20,6 +20,8 @@ from coalition.storage.embedded import SUPERUSER
 from coalition.v1 import member_pb2, operations_pb2, terminal_pb2
 from tests.faults.site import Site
 from tests.faults.trade import Trade, purchase, seat
+from tests.telemetry.collector import running_collector
+from tests.telemetry.scrape import free_port, page
 
 NAME = "司徒Quetzalina Überbär"
 PHONE = "+8619912345067"
@@ -31,13 +33,20 @@ pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(240)]
 
 
 def test_personal_data_and_card_numbers_leave_no_trace(site: Site, trade: Trade, tmp_path: Path):
-    live_a_life(site)
-    told = fail_on_purpose(site)
+    metrics = f"127.0.0.1:{free_port()}"
+    with running_collector() as collector:
+        watched = {"metrics_listen": metrics, "trace_endpoint": collector.endpoint, "trace_ratio": "1"}
+        with site.attached(**watched) as server:
+            live_a_life(site, server.address)
+            told = fail_on_purpose(site, server.address)
+            seen = {"metrics": page(metrics).encode()}
+        assert 20 <= len(collector.spans())  # what waited was sent before the server ended
+        seen |= {f"spans: {number}": body for number, body in enumerate(collector.bodies)}
     site.execute("CHECKPOINT")
     # Zeros to the end are files allocated ahead.
     places = {
         place: data.rstrip(b"\0").lower()
-        for place, data in {**everything_written(site), **dumps(site, tmp_path)}.items()
+        for place, data in {**everything_written(site), **dumps(site, tmp_path), **seen}.items()
     }
     needles = {form: canary for canary in (NAME, PHONE, CARD, NEW_CARD) for form in forms(canary)}
 
@@ -48,18 +57,20 @@ def test_personal_data_and_card_numbers_leave_no_trace(site: Site, trade: Trade,
     # The search works: what is stored on purpose is found in dump, data files and WAL alike.
     marked = {place.split(":")[0] for place, data in places.items() if MARKER.encode() in data}
     assert {"ledger dump", "ledger data", "ledger wal"} <= marked
+    assert b"insufficient_funds" in places["metrics"]
+    assert any(b"insufficient_funds" in data for place, data in places.items() if place[:5] == "spans")
     assert any(b"command_failed" in data for place, data in places.items() if place[:3] == "log")
     print(
         f"{len(needles)} forms of 4 canaries in none of {len(places)} places, {sum(map(len, places.values())):,} bytes"
     )
 
 
-def live_a_life(site: Site) -> None:
+def live_a_life(site: Site, address: str) -> None:
     """Enrol, issue, link, top up, buy, be refused, freeze, replace; every call as a counter and a till make it."""
     with (
-        site.connection(site.owner.address, "op/admin") as counter,
-        site.connection(site.owner.address, "t/cafe/main/till-1") as cafe,
-        site.connection(site.owner.address, "t/shop-1/main/till-1") as shop,
+        site.connection(address, "op/admin") as counter,
+        site.connection(address, "t/cafe/main/till-1") as cafe,
+        site.connection(address, "t/shop-1/main/till-1") as shop,
     ):
         enrol = member_pb2.EnrolMemberRequest(
             request_id=new_request_id(),
@@ -116,7 +127,7 @@ def live_a_life(site: Site) -> None:
         cafe.call(cafe.terminal.Purchase, purchase(NEW_CARD, 700).purchase)
 
 
-def fail_on_purpose(site: Site) -> list[str]:
+def fail_on_purpose(site: Site, address: str) -> list[str]:
     """Server errors in every room, by rights taken away from it; PostgreSQL logs the statements that failed.
 
     What clients were told: nothing but INTERNAL.
@@ -126,8 +137,8 @@ def fail_on_purpose(site: Site) -> list[str]:
     other = member_pb2.Profile(name=NAME, phone=PHONE[:-1] + "8")
     number = "96" + CARD[2:-1]
     with (
-        site.connection(site.owner.address, "op/admin") as counter,
-        site.connection(site.owner.address, "t/cafe/main/till-1") as cafe,
+        site.connection(address, "op/admin") as counter,
+        site.connection(address, "t/cafe/main/till-1") as cafe,
     ):
         for table in broken:
             site.execute(f"REVOKE INSERT, UPDATE ON {table} FROM coalition_app")
