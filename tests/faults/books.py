@@ -49,9 +49,14 @@ RULES = {
         SELECT l.lot_id FROM lots l
         LEFT JOIN (SELECT lot_id, sum(CASE WHEN original_entry_id IS NULL THEN face ELSE -face END) AS face,
                           sum(CASE WHEN original_entry_id IS NULL THEN principal ELSE -principal END) AS principal
-                   FROM allocations GROUP BY 1) a USING (lot_id)
+                   FROM allocations JOIN entries USING (lane, entry_id) WHERE kind <> 7 GROUP BY 1) a USING (lot_id)
         WHERE l.face <> l.face_sold - coalesce(a.face, 0)
            OR l.principal <> l.principal_sold - coalesce(a.principal, 0) OR l.is_open <> (l.face > 0)""",
+    "what a lot reserves is what open holds keep of it": """
+        SELECT l.lot_id FROM lots l
+        LEFT JOIN (SELECT lot_id, sum(face) AS face FROM allocations JOIN holds USING (lane, entry_id)
+                   WHERE is_open GROUP BY 1) h USING (lot_id)
+        WHERE l.reserved <> coalesce(h.face, 0)""",
     "a wallet is the sum of its lots and the fold of the journal": f"""
         SELECT w.wallet_id FROM wallets w
         LEFT JOIN (SELECT wallet_id, sum(face) AS face FROM lots GROUP BY 1) l USING (wallet_id)
