@@ -26,6 +26,7 @@ class Service:
         self.silent = False
         self.gone = False
         self.turn_seconds = 0.0
+        self.knocks = 0
         self.closed = False
         self.suspended: set[str] = set()
         self.answered: list[Any] = []
@@ -38,6 +39,7 @@ class Service:
     async def send(self, identity: str, method: str, request: Any, seconds: float) -> Any:
         protovalidate.validate(request)
         assert identity
+        self.knocks += 1
         await asyncio.sleep(self.turn_seconds)
         if self.gone:
             await asyncio.sleep(seconds)

@@ -138,6 +138,23 @@ def test_a_suspended_till_does_not_hold_up_the_reversals_of_others(service: Serv
     assert ["till-2", "till-1"] == [each.terminal.terminal for each in service.answered]
 
 
+def test_a_reversal_that_a_suspension_declined_is_sent_under_a_new_id_until_the_till_is_let_in(
+    service: Service, quick: str
+):
+    """The journal keeps that decline for ever; the member's money must not wait as long."""
+    service.silent = True
+    with Pos(quick) as pos:
+        pos.ask(said("0200", CARD, 30_000))
+    service.reasons = {"Reverse": "SUSPENDED"}
+    service.silent = False
+    eventually(lambda: len(sent(service, "Reverse")) > 1, "it was sent again")
+    service.reasons = {}
+    eventually(lambda: not service.taken_minor, "it was delivered")
+
+    ids = [each.request_id for each in sent(service, "Reverse")]
+    assert len(ids) == len(set(ids))
+
+
 def test_a_repeat_that_overtakes_its_first_shares_its_answer(service: Service, quick: str):
     service.turn_seconds = 0.2
     sale = said("0200", CARD, 30_000)
@@ -172,7 +189,7 @@ def test_nothing_is_sent_when_the_notebook_cannot_be_written(service: Service, q
             def full(*_: object) -> None:
                 raise sqlite3.OperationalError("database or disk is full")
 
-            patch.setattr("coalition.gateway.notebook._exact", full)
+            patch.setattr("coalition.gateway.notebook.exact", full)
             answer = pos.ask(said("0200", CARD, 100))
         assert ("96", "NOTEBOOK_UNAVAILABLE") == (answer["39"], answer["63"])
         assert before == len(service.received)
@@ -235,15 +252,10 @@ def test_stopping_answers_what_came_first(service: Service, state: Path):
     with gateway_to(lambda: service, plan("", state)) as address:
         pos = Pos(address)
         pos.send(said("0200", CARD, 100))
-        eventually(lambda: noted_or_sent(service, state), "it was taken")
+        eventually(lambda: service.knocks, "it was taken")
         hearing = threading.Thread(target=lambda: answers.append(pos.hear()))
         hearing.start()
     hearing.join(5)
 
     assert ["00"] == [each["39"] for each in answers]
     assert service.closed
-
-
-def noted_or_sent(service: Service, state: Path) -> bool:
-    wal = state / f"{NOTEBOOK_FILE}-wal"
-    return bool(service.received) or (wal.exists() and wal.stat().st_size > 0)

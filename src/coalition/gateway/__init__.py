@@ -9,5 +9,6 @@ on this door: fields, response codes, the mapping file.
     message    bytes <-> fields, masked           calls      gRPC, with a certificate per identity
     codes      message types, response codes      notebook   what was seen, written before anything is sent
     tills      which till a terminal id is        outbox     reversals that must still be delivered
-    local_time the year of a terminal's date      door       all of it put together
+    traces     how a message is known again       door       all of it put together
+    local_time the year of a terminal's date      group_commit   SQLite behind one thread
 """

@@ -29,7 +29,9 @@ OPTIONS: Final = (
     ("grpc.max_reconnect_backoff_ms", 2_000),
     ("grpc.enable_retries", 0),
 )
-NEVER_POSTED: Final = frozenset({"QUEUE_FULL", "NO_OPEN_WINDOW", "SERVER_DRAINING", "DEADLINE_PASSED"})
+NEVER_POSTED: Final = frozenset(
+    {"QUEUE_FULL", "RATE_EXCEEDED", "CALLS_EXCEEDED", "NO_OPEN_WINDOW", "SERVER_DRAINING", "DEADLINE_PASSED"}
+)
 """Reasons that say so: nothing was kept of this attempt."""
 AGAIN_CODES: Final = frozenset(
     {

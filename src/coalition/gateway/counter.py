@@ -19,9 +19,10 @@ from coalition.gateway.errors import Declined, Malformed, NoAnswer, NotebookUnav
 from coalition.gateway.fields import Field
 from coalition.gateway.local_time import moment_of
 from coalition.gateway.message import Message, masked
-from coalition.gateway.notebook import Notebook, Noted, Undone
+from coalition.gateway.notebook import Notebook
 from coalition.gateway.outbox import Outbox
 from coalition.gateway.tills import Tills
+from coalition.gateway.traces import Noted, Undone
 from coalition.gateway.translate import (
     ADVICE,
     AUTHORIZATION,

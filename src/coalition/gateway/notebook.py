@@ -2,20 +2,15 @@
 
 Written and on the disk before anything is sent, so that a repeat finds the same request_id also after a crash. Holds
 terminal ids, trace numbers, times and request ids; never a card number, a track or an amount.
-
-A trace number (STAN, DE11) counts to 999999 and starts again, so it is never the key by itself: a message is known
-again by merchant, terminal, STAN, retrieval reference and local date and time, within `REPEAT_DAYS`. The original of a
-reversal or completion is known by merchant, terminal, its STAN and its time, local (DE13, DE12) or of sending (DE7).
 """
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 from typing import Final, Self
 
 from coalition.gateway.group_commit import GroupCommit
+from coalition.gateway.traces import SCHEMA, Noted, Trace, Undone, Waiting, exact, mark, original, stub
 
 DAY_MS: Final = 86_400_000
 REPEAT_DAYS: Final = 35
@@ -23,80 +18,6 @@ REPEAT_DAYS: Final = 35
 KEEP_DAYS: Final = 400
 """As long as a refund may name its purchase by DE90."""
 FORGET_MAX: Final = 10_000
-
-SCHEMA: Final = """
-CREATE TABLE seen (
-    request_id TEXT PRIMARY KEY,
-    merchant_id TEXT NOT NULL,
-    terminal_id TEXT NOT NULL,
-    stan TEXT NOT NULL,
-    reference TEXT NOT NULL,
-    local_time TEXT NOT NULL,
-    sent_time TEXT NOT NULL,
-    is_reversal INTEGER NOT NULL,
-    occurred_s INTEGER NOT NULL,
-    made_ms INTEGER NOT NULL,
-    undone INTEGER NOT NULL
-) WITHOUT ROWID;
-CREATE INDEX seen_by_trace ON seen (terminal_id, merchant_id, stan, is_reversal);
-CREATE INDEX seen_by_age ON seen (made_ms);
-CREATE TABLE outbox (
-    position INTEGER PRIMARY KEY AUTOINCREMENT,
-    request_id TEXT NOT NULL UNIQUE,
-    original_request_id TEXT NOT NULL,
-    till TEXT NOT NULL,
-    identity TEXT NOT NULL,
-    occurred_s INTEGER NOT NULL,
-    refused TEXT NOT NULL
-)
-"""
-_FIND = """
-SELECT request_id, occurred_s, undone FROM seen
-WHERE terminal_id = ? AND merchant_id = ? AND stan = ? AND is_reversal = ? AND made_ms > ?
-"""
-_LAST = " ORDER BY made_ms DESC, request_id DESC LIMIT 1"
-
-
-class Undone(IntEnum):
-    """Whether an operation was undone by a reversal, of its terminal or of this gateway."""
-
-    NO = 0
-    MAYBE = 1
-    """A reversal is under way: the operation must not be sent again."""
-    YES = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """How a terminal counts its messages. Times are MMDDhhmmss; `reference` is the retrieval reference (DE37)."""
-
-    merchant_id: str
-    terminal_id: str
-    stan: str
-    reference: str
-    local_time: str
-    sent_time: str
-
-
-@dataclass(frozen=True, slots=True)
-class Noted:
-    """What stands in the notebook. `occurred_s` is the terminal's time as first understood, seconds since 1970."""
-
-    request_id: str
-    occurred_s: int
-    undone: Undone
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A reversal that must still be delivered; `occurred_s` 0 when the gateway made it."""
-
-    position: int
-    request_id: str
-    original_request_id: str
-    till: str
-    identity: str
-    occurred_s: int
 
 
 class Notebook:
@@ -114,20 +35,20 @@ class Notebook:
 
         def job(disk: sqlite3.Connection) -> Noted:
             since = made_ms - REPEAT_DAYS * DAY_MS
-            found = _exact(disk, trace, is_reversal=False, since=since)
-            if found is None and (stub := _stub(disk, trace, since)) is not None:
+            found = exact(disk, trace, is_reversal=False, since=since)
+            if found is None and (early := stub(disk, trace, since)) is not None:
                 # Its reversal came first and gave it an id; from now on it is known by all of its trace.
                 disk.execute(
                     "UPDATE seen SET reference = ?, local_time = ?, sent_time = ?, occurred_s = ? WHERE request_id = ?",
-                    (trace.reference, trace.local_time, trace.sent_time, occurred_s, stub.request_id),
+                    (trace.reference, trace.local_time, trace.sent_time, occurred_s, early.request_id),
                 )
-                found = Noted(stub.request_id, occurred_s, stub.undone)
+                found = Noted(early.request_id, occurred_s, early.undone)
             return found or self._written(disk, trace, occurred_s, made_ms, is_reversal=False)
 
         return await self._disk.run(job)
 
-    async def reversal(self, trace: Trace, original: Trace, occurred_s: int) -> tuple[Noted, Noted]:
-        """The request_ids of a reversal and of its original, which from now on is not sent again.
+    async def reversal(self, trace: Trace, named: Trace, occurred_s: int) -> tuple[Noted, Noted]:
+        """The request_ids of a reversal and of the original it names, which from now on is not sent again.
 
         An original that was never seen gets its request_id here, and will have it when it comes.
         """
@@ -135,14 +56,14 @@ class Notebook:
 
         def job(disk: sqlite3.Connection) -> tuple[Noted, Noted]:
             since = made_ms - REPEAT_DAYS * DAY_MS
-            undoing = _exact(disk, trace, is_reversal=True, since=since) or self._written(
+            undoing = exact(disk, trace, is_reversal=True, since=since) or self._written(
                 disk, trace, occurred_s, made_ms, is_reversal=True
             )
-            undone = _original(disk, original, since)
+            undone = original(disk, named, since)
             if undone is None:
-                undone = self._written(disk, original, 0, made_ms, is_reversal=False)
+                undone = self._written(disk, named, 0, made_ms, is_reversal=False)
             if undone.undone is Undone.NO:
-                _mark(disk, undone.request_id, Undone.MAYBE)
+                mark(disk, undone.request_id, Undone.MAYBE)
             return undoing, undone
 
         return await self._disk.run(job)
@@ -150,7 +71,7 @@ class Notebook:
     async def original(self, trace: Trace) -> Noted | None:
         """The operation that a completion or refund names, or None."""
         since = self._now_ms() - KEEP_DAYS * DAY_MS
-        return await self._disk.run(lambda disk: _original(disk, trace, since))
+        return await self._disk.run(lambda disk: original(disk, trace, since))
 
     async def undone(self, request_id: str) -> Undone:
         """Whether the operation has been undone meanwhile."""
@@ -163,14 +84,14 @@ class Notebook:
     async def settle(self, original_request_id: str, *, accepted: bool) -> None:
         """Keep what became of a reversal; after a refusal its original stands, and may be asked for again."""
         state = Undone.YES if accepted else Undone.NO
-        await self._disk.run(lambda disk: _mark(disk, original_request_id, state))
+        await self._disk.run(lambda disk: mark(disk, original_request_id, state))
 
     async def queue(self, original_request_id: str, till: str, identity: str, reversal: Noted | None = None) -> None:
         """Put a reversal into the outbox: the terminal's own, or a new one made for it. Twice is once."""
 
         def job(disk: sqlite3.Connection) -> None:
             waits = disk.execute(
-                "SELECT 1 FROM outbox WHERE original_request_id = ?", (original_request_id,)
+                "SELECT 1 FROM outbox WHERE original_request_id = ? AND refused = ''", (original_request_id,)
             ).fetchone()
             if waits is None:
                 disk.execute(
@@ -184,7 +105,7 @@ class Notebook:
                         reversal.occurred_s if reversal else 0,
                     ),
                 )
-            _mark(disk, original_request_id, Undone.MAYBE)
+            mark(disk, original_request_id, Undone.MAYBE)
 
         await self._disk.run(job)
 
@@ -209,9 +130,17 @@ class Notebook:
                 disk.execute("UPDATE outbox SET refused = ? WHERE position = ?", (refused, waiting.position))
             else:
                 disk.execute("DELETE FROM outbox WHERE position = ?", (waiting.position,))
-            _mark(disk, waiting.original_request_id, Undone.NO if refused else Undone.YES)
+            mark(disk, waiting.original_request_id, Undone.NO if refused else Undone.YES)
 
         await self._disk.run(job)
+
+    async def renew(self, waiting: Waiting) -> None:
+        """Give a waiting reversal a new request_id: the answer to the old one is stored, and will not change."""
+        await self._disk.run(
+            lambda disk: disk.execute(
+                "UPDATE outbox SET request_id = ? WHERE position = ?", (self._new_id(), waiting.position)
+            )
+        )
 
     async def forget(self) -> int:
         """Delete some of what is older than `KEEP_DAYS`; how many rows went."""
@@ -256,47 +185,3 @@ class Notebook:
             ),
         )
         return Noted(request_id, occurred_s, Undone.NO)
-
-
-def _exact(disk: sqlite3.Connection, trace: Trace, *, is_reversal: bool, since: int) -> Noted | None:
-    """The same message, seen before."""
-    return _noted(
-        disk.execute(
-            f"{_FIND} AND local_time = ? AND reference = ?{_LAST}",
-            (trace.terminal_id, trace.merchant_id, trace.stan, is_reversal, since, trace.local_time, trace.reference),
-        )
-    )
-
-
-def _stub(disk: sqlite3.Connection, trace: Trace, since: int) -> Noted | None:
-    """This message, known only from a reversal that named it by one of its times."""
-    return _noted(
-        disk.execute(
-            f"{_FIND} AND reference = '' AND local_time IN (?, ?){_LAST}",
-            (trace.terminal_id, trace.merchant_id, trace.stan, False, since, trace.local_time, trace.sent_time),
-        )
-    )
-
-
-def _original(disk: sqlite3.Connection, trace: Trace, since: int) -> Noted | None:
-    """The operation that another message names; its retrieval reference is not asked for."""
-    return _noted(
-        disk.execute(
-            f"{_FIND} AND ? IN (local_time, sent_time){_LAST}",
-            (trace.terminal_id, trace.merchant_id, trace.stan, False, since, trace.local_time),
-        )
-    )
-
-
-def _noted(cursor: sqlite3.Cursor) -> Noted | None:
-    row = cursor.fetchone()
-    return Noted(row[0], row[1], Undone(row[2])) if row else None
-
-
-def _mark(disk: sqlite3.Connection, request_id: str, state: Undone) -> None:
-    """Keep whether an operation is undone. YES is for ever; NO waits until no reversal of it is in the outbox."""
-    disk.execute(
-        "UPDATE seen SET undone = ? WHERE request_id = ? AND undone <> ?"
-        " AND (? OR NOT EXISTS (SELECT 1 FROM outbox WHERE original_request_id = seen.request_id AND refused = ''))",
-        (state, request_id, Undone.YES, state is not Undone.NO),
-    )

@@ -10,8 +10,9 @@ from typing import Any, Final, Protocol
 import structlog
 
 from coalition.gateway.errors import Declined, NoAnswer, NotebookUnavailable
-from coalition.gateway.notebook import Notebook, Noted, Waiting
+from coalition.gateway.notebook import Notebook
 from coalition.gateway.tills import Till
+from coalition.gateway.traces import Noted, Waiting
 from coalition.gateway.translate import Act, Details, Seat, request_of
 
 FIRST_PAUSE_S: Final = 0.2
@@ -21,15 +22,19 @@ AT_ONCE_MAX: Final = 16
 """Tills whose reversals are under way at the same time."""
 GATE_REASONS: Final = frozenset(
     {
-        "PERMISSION_DENIED",
-        "TERMINAL_UNKNOWN",
-        "TERMINAL_SUSPENDED",
-        "TERMINAL_OF_OTHER_STORE",
+        "CERTIFICATE_REVOKED",
+        "IDENTITY_MALFORMED",
         "NO_CERTIFICATE",
+        "PERMISSION_DENIED",
+        "TERMINAL_OF_OTHER_STORE",
+        "TERMINAL_SUSPENDED",
+        "TERMINAL_UNKNOWN",
         "UNIMPLEMENTED",
     }
 )
 """Refusals of the gate, not of the reversal: HQ may let the till in again, the server be renewed: sent again."""
+SUSPENDED: Final = "SUSPENDED"
+"""The same said by the journal, which keeps it under the request_id: sent again under a new one."""
 log = structlog.get_logger(__name__)
 
 
@@ -106,7 +111,9 @@ class Outbox:
         except NoAnswer:
             return False
         except Declined as declined:
-            if declined.reason in GATE_REASONS:
+            if declined.reason == SUSPENDED:
+                await self._notebook.renew(waiting)
+            if declined.reason in {SUSPENDED, *GATE_REASONS}:
                 log.warning("gateway_reversal_shut_out", till=waiting.till, reason=declined.reason)
                 return False
             refused = declined.reason

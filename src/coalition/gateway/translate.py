@@ -10,8 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from coalition.gateway.errors import Malformed
 from coalition.gateway.fields import Field
 from coalition.gateway.message import Message
-from coalition.gateway.notebook import Noted, Trace
 from coalition.gateway.tills import Till
+from coalition.gateway.traces import Noted, Trace
 from coalition.v1 import operations_pb2, terminal_pb2
 
 BASE: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
