@@ -62,6 +62,12 @@ def test_the_document_shows_the_response_codes_as_they_are():
     assert dict(codes.RESPONSE_CODES) == {reason: rows.get(reason) for reason in codes.RESPONSE_CODES}
 
 
+def test_the_documents_mapping_file_is_one():
+    text = DOCUMENT.read_text(encoding="utf-8").partition("```csv\n")[2].partition("```")[0]
+
+    assert 2 == len(read_tills(text.splitlines(), "ts/cafe/gateway"))
+
+
 @pytest.mark.parametrize(
     ("mti", "answer"),
     [("0100", "0110"), ("0201", "0210"), ("0221", "0230"), ("0401", "0410"), ("0421", "0430"), ("0800", "0810")],
