@@ -57,31 +57,73 @@ class Clients:
         await asyncio.gather(*(client(channel, random.Random(n)) for n, channel in enumerate(self._channels)))
         return figure(name, len(latencies), time.perf_counter() - started, latencies)
 
-    async def batches(self, name: str, seconds: float, size: int, terminal: Callable[[int], Any]) -> Figure:
-        """Every client sends batches of `size` operations, as a chain's till server does."""
+    async def holds(self, name: str, seconds: float) -> Figure:
+        """Every client authorizes, captures most of it, begins again: a figure counts pairs of calls."""
         latencies: list[float] = []
-        operations = 0
+        started = time.perf_counter()
+        end = started + seconds
+
+        async def client(channel: grpc.aio.Channel, draw: random.Random) -> None:
+            stub = terminal_pb2_grpc.TerminalServiceStub(channel)
+            while time.perf_counter() < end:
+                before = time.perf_counter()
+                hold = operations_pb2.AuthorizeRequest(
+                    request_id=new_request_id(),
+                    card_number=card_number(draw.randrange(self._members)),
+                    amount_minor=draw.randint(100, 900),
+                    currency_code="CNY",
+                    sale_reference="S-000001",
+                )
+                await stub.Authorize(hold)
+                await stub.Capture(
+                    operations_pb2.CaptureRequest(
+                        request_id=new_request_id(),
+                        hold_request_id=hold.request_id,
+                        amount_minor=hold.amount_minor - draw.randint(0, 99),
+                        currency_code="CNY",
+                        sale_reference="S-000001",
+                    )
+                )
+                latencies.append(time.perf_counter() - before)
+
+        await asyncio.gather(*(client(channel, random.Random(n)) for n, channel in enumerate(self._channels)))
+        return figure(name, len(latencies), time.perf_counter() - started, latencies)
+
+    async def batches(
+        self, name: str, seconds: float, size: int, terminal: Callable[[int], Any], *, half_replays: bool = False
+    ) -> Figure:
+        """Every client sends batches of `size` operations, as a chain's till server does.
+
+        With `half_replays` every other operation was in the client's batch before, as after a lost answer.
+        """
+        latencies: list[float] = []
+        answered = 0
         started = time.perf_counter()
         end = started + seconds
 
         async def client(channel: grpc.aio.Channel, number: int) -> None:
-            nonlocal operations
+            nonlocal answered
             draw = random.Random(number)
             call = terminal_pb2_grpc.TerminalServiceStub(channel).SubmitBatch
+            sent: list[operations_pb2.Operation] = []
+
+            def bought() -> operations_pb2.Operation:
+                request = purchase(draw, self._members, terminal(draw.randrange(1000)))
+                return operations_pb2.Operation(purchase=request)
+
             while time.perf_counter() < end:
-                request = terminal_pb2.SubmitBatchRequest(
-                    operations=[
-                        operations_pb2.Operation(purchase=purchase(draw, self._members, terminal(draw.randrange(1000))))
-                        for _ in range(size)
-                    ]
-                )
+                fresh = [bought() for _ in range(size - len(sent))]
+                operations = [each for pair in zip(fresh, sent, strict=True) for each in pair] if sent else fresh
+                if half_replays:
+                    sent = fresh[: size // 2]
+                request = terminal_pb2.SubmitBatchRequest(operations=operations)
                 before = time.perf_counter()
                 response = await call(request)
                 latencies.append(time.perf_counter() - before)
-                operations += _accepted(response.results)
+                answered += _accepted(response.results)
 
         await asyncio.gather(*(client(channel, n) for n, channel in enumerate(self._channels)))
-        return figure(name, operations, time.perf_counter() - started, latencies)
+        return figure(name, answered, time.perf_counter() - started, latencies)
 
     async def streams(self, name: str, seconds: float, window: int, terminal: Callable[[int], Any]) -> Figure:
         """Every client keeps up to `window` operations in flight on one stream."""
