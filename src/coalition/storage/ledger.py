@@ -25,6 +25,8 @@ DESK_SESSION: Final = (
     "SET enable_hashjoin = off",
     "SET enable_mergejoin = off",
     "SET enable_bitmapscan = off",
+    # Joins as they are written: what was asked for first. Of empty tables any order is as good (7 ms a capture).
+    "SET join_collapse_limit = 1",
 )
 PREPARED: Final = (*journal.PREPARED, *ledger_statements.PREPARED, "BEGIN", "COMMIT")
 KNOWN_CARDS: Final = "SELECT token, lane, wallet_id, card_id FROM credentials WHERE wallet_id IS NOT NULL LIMIT %s"

@@ -49,14 +49,17 @@ SELECT h.entry_id, h.expire_time, h.resolved_kind
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, entry_id)
 JOIN holds h USING (lane, entry_id)
 """
+# `place + 0` leaves allocations_original as the only index that helps: of an empty table the primary key looks as good,
+# and reads a whole lane for each row once it is not.
 ALLOCATIONS: Final = """
 SELECT a.entry_id, a.place, a.lot_id, a.face, a.principal, a.agreement_id, a.agreement_version,
-       (SELECT coalesce(sum(b.face), 0)::bigint FROM allocations b
-        WHERE b.lane = a.lane AND b.original_entry_id = a.entry_id AND b.place = a.place),
-       (SELECT coalesce(sum(b.principal), 0)::bigint FROM allocations b
-        WHERE b.lane = a.lane AND b.original_entry_id = a.entry_id AND b.place = a.place)
+       coalesce(back.face, 0)::bigint, coalesce(back.principal, 0)::bigint
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, entry_id)
 JOIN allocations a USING (lane, entry_id)
+CROSS JOIN LATERAL (
+    SELECT sum(b.face) AS face, sum(b.principal) AS principal FROM allocations b
+    WHERE b.lane = a.lane AND b.original_entry_id = a.entry_id AND b.place + 0 = a.place
+) AS back
 ORDER BY a.entry_id, a.place
 """
 OPEN_WINDOWS: Final = """
