@@ -1,11 +1,12 @@
 """A real mTLS gRPC server whose answers the test scripts, and certificates from the development authority."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 import pytest
@@ -84,6 +85,17 @@ def serving(certificates: Path, servicer: Any, address: str = "127.0.0.1:0") -> 
         server.stop(None).wait()
 
 
+class ReadyTerminal(Terminal):
+    """A terminal whose line stands before the test begins: a busy machine takes its time to connect."""
+
+    def open(self) -> Self:
+        super().open()
+        end = time.monotonic() + 10
+        while not self.state.is_online and time.monotonic() < end:
+            time.sleep(0.01)
+        return self
+
+
 @dataclass(frozen=True)
 class Counter:
     """A stub ledger behind a proxy, and a terminal's way to it."""
@@ -99,11 +111,11 @@ class Counter:
 
     def terminal(self, **options: Any) -> Terminal:
         """A terminal whose pauses are short, on the counter's outbox."""
-        return Terminal(self.proxy.address, self.till, **{"outbox": self.outbox, "rules": QUICK, **options})
+        return ReadyTerminal(self.proxy.address, self.till, **{"outbox": self.outbox, "rules": QUICK, **options})
 
     def aio(self, **options: Any) -> AioTerminal:
         """The same, awaited."""
-        return AioTerminal(self.proxy.address, self.till, **{"outbox": self.outbox, "rules": QUICK, **options})
+        return AioTerminal(self.proxy.address, self.till, **{"outbox": self.outbox, "rules": TryRules(), **options})
 
 
 @pytest.fixture

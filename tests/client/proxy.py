@@ -28,6 +28,7 @@ class Proxy:
         """Each piece of an answer comes so much later."""
         self.connections = 0
         self.request_bytes = 0
+        self._stranded: set[socket.socket] = set()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
@@ -45,6 +46,10 @@ class Proxy:
             for end in pair:
                 with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
+
+    def strand(self) -> None:
+        """Connections that stand now never bring an answer again; new ones do: a cable was pulled and put back."""
+        self._stranded.update(server for _, server in self._pairs)
 
     def heal(self) -> None:
         """No faults from now on; what was swallowed stays lost, so its connections end."""
@@ -96,7 +101,7 @@ class Proxy:
             while piece := server.recv(CHUNK):
                 if self.delay_s:
                     time.sleep(self.delay_s)
-                if not self.swallows_answers:
+                if not self.swallows_answers and server not in self._stranded:
                     client.sendall(piece)
         for end in (client, server):
             end.close()

@@ -13,9 +13,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from coalition.client import Kind, OutboxFailed, OutboxFull, OutcomeUnknown, State
+from coalition.client import Kind, OutboxFailed, OutboxFull, OutcomeUnknown, State, TryRules
 from coalition.client.outbox import PRUNE_EVERY, Outbox
-from tests.client.conftest import QUICK
 
 CARD = "9123456789012345"
 NOW_MS = 1_700_000_000_000
@@ -102,7 +101,7 @@ def test_a_receipt_that_cannot_be_stored_is_undone(counter):
             let_go.wait(5)
 
     counter.stub.fault = hold
-    with counter.terminal(rules=QUICK.__class__(deadline_s=5.0)) as till:
+    with counter.terminal(rules=TryRules()) as till:
         failed: list[BaseException] = []
 
         def sell() -> None:
@@ -121,6 +120,37 @@ def test_a_receipt_that_cannot_be_stored_is_undone(counter):
         assert till.settled(5)
 
     assert 100_000 == counter.stub.balance_minor
+
+
+def test_nothing_is_sent_before_it_is_on_disk_and_nothing_told_before_its_answer_is(counter):
+    """A slow disk shows the order: the request leaves after the first sync, the receipt is told after the second."""
+    told: list[int] = []
+    with counter.terminal(rules=TryRules()) as till:
+        till.balance(CARD)
+        disk = till._aio._outbox._using
+        answered = threading.Event()
+        disk.acquire()
+        seller = threading.Thread(target=lambda: told.append(till.purchase(CARD, 100).amount_minor))
+        seller.start()
+        time.sleep(0.2)
+        sent_without_disk = counter.stub.methods()
+
+        def stop_the_disk(when: str, name: str, _: object) -> None:
+            if (when, name) == ("after", "Purchase"):
+                disk.acquire()
+                answered.set()
+
+        counter.stub.fault = stop_the_disk
+        disk.release()
+        assert answered.wait(5)
+        time.sleep(0.2)
+        told_without_disk = list(told)
+        disk.release()
+        seller.join()
+
+    assert [] == sent_without_disk
+    assert [] == told_without_disk
+    assert [100] == told
 
 
 def test_a_full_outbox_refuses_new_sales(counter):

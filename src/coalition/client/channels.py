@@ -14,7 +14,9 @@ def channel_options(*, own_transport: bool) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", RESPONSE_BYTES_MAX),
         # A server that restarts is found again in a fraction of a second; gRPC's default is 1 s, growing to 120 s.
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
+        # What gRPC calls so is how long one attempt to connect may take: three round trips of a slow line, and a second
+        # attempt within a call's deadline where the first was swallowed. Its default is 20 s.
+        ("grpc.min_reconnect_backoff_ms", 3_000),
         ("grpc.max_reconnect_backoff_ms", 2_000),
         # The service retries nothing of its own accord: the retry policy does, where it can be read.
         ("grpc.enable_retries", 0),

@@ -6,9 +6,10 @@ would be told a wrong balance. What the service refuses for good is set aside fo
 
 import asyncio
 from collections import deque
+from contextlib import suppress
 from typing import Any, Final
 
-from coalition.client.errors import CallRefused, ClientError, Offline
+from coalition.client.errors import CallRefused, ClientError, Offline, OutboxFailed
 from coalition.client.line import Line
 from coalition.client.outbox import Outbox
 from coalition.client.outbox_rows import OutboxRow, State
@@ -106,7 +107,7 @@ class Undoing:
             except ClientError as failure:
                 self.last_failure = str(failure)
                 if isinstance(failure, CallRefused) and failure.reason in FOR_A_PERSON:
-                    return self._close(row, State.NEEDS_HELP, failure.reason)
+                    return await self._close(row, State.NEEDS_HELP, failure.reason)
                 if not isinstance(failure, Offline) and meaning_of(failure) in {Meaning.FINAL, Meaning.REFUSED}:
                     # A stored decline is the answer to its request_id for ever, and an old one is taken no more; what
                     # made it so (a suspension, a clock) may pass.
@@ -115,16 +116,17 @@ class Undoing:
                     # It was waited for, and is noticed as soon as it is back: no reason to grow slower.
                     pause_s = PAUSE_FIRST_S / 2
             else:
-                return self._close(row, state, reason)
+                return await self._close(row, state, reason)
             await self._surroundings.sleep(pause_s * (1 - self._surroundings.draw() / 2))
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
-    def _close(self, row: OutboxRow, state: State, reason: str) -> None:
+    async def _close(self, row: OutboxRow, state: State, reason: str) -> None:
         closed = self._outbox.changed(row, state, reason)
         if state is State.NEEDS_HELP:
             self.needs_help[row.request_id] = closed
-        # Lost in a crash it is done again, which changes nothing.
-        self._outbox.keep(closed)
+        # Lost in a crash, or on a full disk, it is done again at the next start, which changes nothing.
+        with suppress(OutboxFailed):
+            await self._outbox.write(closed)
 
     async def _reverse(self, row: OutboxRow) -> tuple[State, str]:
         request = ReverseRequest(request_id=row.undo_id, terminal=self._terminal, original_request_id=row.request_id)
