@@ -104,17 +104,19 @@ class Undoing:
         while True:
             try:
                 state, reason = await (self._reverse(row) if row.is_reversible else self._resolve(row))
+            except Offline as failure:
+                # It was waited for, and is noticed as soon as it is back: no reason to grow slower.
+                self.last_failure, pause_s = str(failure), PAUSE_FIRST_S / 2
             except ClientError as failure:
                 self.last_failure = str(failure)
                 if isinstance(failure, CallRefused) and failure.reason in FOR_A_PERSON:
                     return await self._close(row, State.NEEDS_HELP, failure.reason)
-                if not isinstance(failure, Offline) and meaning_of(failure) in {Meaning.FINAL, Meaning.REFUSED}:
+                if meaning_of(failure) in {Meaning.FINAL, Meaning.REFUSED}:
                     # A stored decline is the answer to its request_id for ever, and an old one is taken no more; what
                     # made it so (a suspension, a clock) may pass.
                     row = self._outbox.with_new_undo_id(row)
-                if isinstance(failure, Offline):
-                    # It was waited for, and is noticed as soon as it is back: no reason to grow slower.
-                    pause_s = PAUSE_FIRST_S / 2
+            except Exception as failure:  # noqa: BLE001  a sender that dies delivers nothing, for ever
+                self.last_failure = type(failure).__name__
             else:
                 return await self._close(row, state, reason)
             await self._surroundings.sleep(pause_s * (1 - self._surroundings.draw() / 2))
