@@ -4,6 +4,7 @@ Knows no database and no settings: everything is handed in.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -143,6 +144,7 @@ def build(
     """
     services = [_service(servicer) for servicer in servicers]
     check_complete(services)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_news)  # the same function twice is one filter
     # asyncio.to_thread runs here, so what may block at once is bounded.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(WORKERS_MAX, thread_name_prefix="work"))
     limits = limits or Limits()
@@ -193,6 +195,12 @@ def tls(credentials: Credentials) -> grpc.ServerCredentials:
         root_certificates=credentials.authority.read_bytes(),
         require_client_auth=True,
     )
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Not that an answer could not be sent because its caller had gone: gRPC writes a traceback for each of them."""
+    error = record.exc_info[1] if record.exc_info else None
+    return type(error).__name__ != "ExecuteBatchError" and "ExecuteBatchError" not in str(record.msg)
 
 
 def _service(servicer: object) -> ServiceDescriptor:

@@ -7,7 +7,6 @@ the observer alone.
 import asyncio
 import logging
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Final, TypeAlias
@@ -24,18 +23,12 @@ from coalition.server.limits import Share, Shares
 from coalition.server.permissions import OURS, RULES, Roles, check_permission
 from coalition.server.request_ids import parse_request_id
 from coalition.server.revocations import Revocations
-from coalition.server.status import reason_of, status, status_of
+from coalition.server.status import reason_of, status_of
 from coalition.server.streams import BoundStream
+from coalition.server.turning_away import STATUSES, TurningAway
 from coalition.server.validation import BATCH_BYTES_MAX, UNARY_BYTES_MAX, check_fields, reader
 
 BATCH_METHODS: Final = frozenset({"/coalition.v1.TerminalService/SubmitBatch"})
-# A caller above its share costs as little as can be: one status for all, a line of log a second, and a pause, so that
-# whoever waits for its answers before it sends more is slowed down to what it may.
-TURNED_AWAY: Final = {
-    reason: rpc_status.to_status(status(reason)) for reason in (Reason.RATE_EXCEEDED, Reason.CALLS_EXCEEDED)
-}
-PAUSE_SECONDS: Final = 0.25
-TELL_SECONDS: Final = 1.0
 LAST_WORD_SECONDS: Final = 5.0
 """How long a caller who does not read may take to read why its stream ends; then it is cut."""
 
@@ -66,8 +59,7 @@ class Gate(grpc.aio.ServerInterceptor):
         self._revocations = revocations
         self._observe = observe or _unseen
         self._handlers: dict[str, Handler] = {}
-        self._turned_away: Counter[tuple[str, Reason]] = Counter()
-        self._told_time = 0.0
+        self._turning_away = TurningAway()
 
     async def intercept_service(
         self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
@@ -223,14 +215,10 @@ class Gate(grpc.aio.ServerInterceptor):
         if self._revocations is not None:
             self._revocations.check(names[0], context)
         share = self._shares.of(identity)
-        try:
-            share.enter()
-            # Not when the answer is made but when it is sent: who never reads its answers is to run out of calls.
-            context.add_done_callback(share.leave)
-            share.charge(1)
-        except Refused as refused:
-            self._turned_away[identity.actor, refused.reason] += 1
-            raise
+        share.enter()
+        # Not when the answer is made but when it is sent: who never reads its answers is to run out of calls.
+        context.add_done_callback(share.leave)
+        share.charge(1)
         check_permission(method, identity.role, self._rules)
         if method.startswith(OURS):  # who stands in no register may still ask whether we live
             set_caller(self._identities.caller(identity))
@@ -239,9 +227,9 @@ class Gate(grpc.aio.ServerInterceptor):
     async def _fail(self, method: str, context: Any, error: Exception, started: float, request: Any) -> None:
         reason = reason_of(error)
         self._observe(method, reason, time.monotonic() - started)
-        if reason in TURNED_AWAY:
-            await self._turn_away(reason, context)
-            return
+        if reason in STATUSES:
+            actor = self._identities.identity(context.peer_identities()).actor
+            await self._turning_away.refuse(actor, reason, context)
         answer = rpc_status.to_status(status_of(error))
         fields = {
             "rpc": method,
@@ -254,19 +242,6 @@ class Gate(grpc.aio.ServerInterceptor):
             log.error("rpc_broke", **fields, exc_info=error)
         else:
             log.info("rpc_refused", **fields)
-        await context.abort(answer.code, answer.details, answer.trailing_metadata)
-
-    async def _turn_away(self, reason: Reason, context: Any) -> None:
-        """Answer a caller above its share."""
-        now = time.monotonic()
-        if now - self._told_time >= TELL_SECONDS:
-            self._told_time = now
-            for (actor, why), count in self._turned_away.items():
-                log.warning("caller_turned_away", actor=actor, reason=why.name, calls=count)
-            self._turned_away.clear()
-        if reason is Reason.RATE_EXCEEDED:
-            await asyncio.sleep(PAUSE_SECONDS)
-        answer = TURNED_AWAY[reason]
         await context.abort(answer.code, answer.details, answer.trailing_metadata)
 
 
