@@ -1,0 +1,122 @@
+"""The ledger as its owner reads it by SQL, compared with the model: what is stored of a history, to the row."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from coalition.bootstrap.strongroom import key_ring
+from coalition.storage.connect import connect
+from tests.contract.history import Broken, History
+from tests.contract.market import Market
+from tests.contract.model import Model
+from tests.contract.wallets import Lot
+
+HOLD_EXPIRY = 10
+WALLET_ACCOUNT = 1 << 48
+
+WALLETS = """
+SELECT c.token, w.lane, w.wallet_id, w.balance_minor FROM credentials c JOIN wallets w USING (lane, wallet_id)
+WHERE c.token = ANY(%s::bytea[])
+"""
+LOTS = """
+SELECT wallet_id, lot_id, face_sold, principal_sold, face, principal, reserved, is_reversed, is_open
+FROM lots WHERE wallet_id = ANY(%s) ORDER BY lot_id
+"""
+FOLD = f"""
+SELECT e.wallet_id, sum(CASE WHEN t.credit = {WALLET_ACCOUNT} THEN t.amount_minor
+                             WHEN t.debit = {WALLET_ACCOUNT} THEN -t.amount_minor ELSE 0 END)::bigint
+FROM entries e JOIN transfers t USING (lane, entry_id) WHERE e.wallet_id = ANY(%s) GROUP BY 1
+"""
+EXPIRIES = f"""
+SELECT entry_id, original_entry_id FROM entries WHERE wallet_id = ANY(%s) AND kind = {HOLD_EXPIRY} AND reason = 0
+"""
+HOLDS = "SELECT entry_id, amount_minor, is_open FROM holds WHERE wallet_id = ANY(%s) ORDER BY entry_id"
+REQUESTS = """
+SELECT p.code, e.request_id::text, e.entry_id FROM entries e JOIN participants p USING (participant_id)
+WHERE e.request_id = ANY(%s::uuid[])
+"""
+OTHERS = """
+SELECT entry_id, kind FROM entries
+WHERE wallet_id = ANY(%s) AND kind < 100 AND NOT request_id = ANY(%s::uuid[]) AND kind <> %s
+"""
+
+
+class Journal:
+    """What stands in the ledger of the wallets of some cards."""
+
+    def __init__(self, market: Market, cards: Sequence[str]) -> None:
+        self._dsn = market.site.dsn()
+        token = key_ring(market.site.settings).card_token
+        by_token = {token(card): card for card in cards}
+        self.wallets: dict[int, str] = {}
+        self._balances: dict[int, int] = {}
+        for found, _, wallet_id, balance in self._query(WALLETS, list(by_token)):
+            self.wallets[wallet_id] = by_token[bytes(found)]
+            self._balances[wallet_id] = balance
+
+    def expiries(self) -> list[tuple[int, int]]:
+        """Each hold that the house let expire: its entry, the hold's."""
+        return [(entry, hold) for entry, hold in self._query(EXPIRIES, list(self.wallets))]
+
+    def check(self, history: History, model: Model) -> None:
+        """Wallets, lots and requests are what the model holds, to the row. Raises Broken."""
+        self._check_requests(history)
+        folded = dict(self._query(FOLD, list(self.wallets)))
+        lots: dict[int, list[Any]] = {wallet_id: [] for wallet_id in self.wallets}
+        for wallet_id, *row in self._query(LOTS, list(self.wallets)):
+            lots[wallet_id].append(tuple(row))
+        for wallet_id, card in self.wallets.items():
+            wallet = model.cards[card].wallet
+            assert wallet is not None
+            expected = [_row(lot) for lot in sorted(wallet.lots, key=lambda lot: lot.entry_id)]
+            if expected != lots[wallet_id]:
+                raise Broken(f"lots of {wallet.name}: expected {expected}, stored {lots[wallet_id]}")
+            stored = self._balances[wallet_id], folded.get(wallet_id, 0)
+            if stored != (wallet.balance, wallet.balance):
+                raise Broken(f"{wallet.name} holds {wallet.balance}; its row and its journal say {stored}")
+
+        held = [
+            (entry_id, done.amount, done.state == "OPEN")
+            for entry_id, done in sorted(model.entries.items())
+            if done is not None and done.which == "authorize"
+        ]
+        if held != (stored_holds := self._query(HOLDS, list(self.wallets))):
+            raise Broken(f"holds: expected {held}, stored {stored_holds}")
+
+    def _check_requests(self, history: History) -> None:
+        """Each request has one entry, the one its clients were told; and nobody else wrote into these wallets."""
+        told = {intent.key: intent.answer.entry_id for intent in history.intents if intent.answer is not None}
+        ids = list({request_id for _, request_id in told})
+        rows = [((code, request_id), entry_id) for code, request_id, entry_id in self._query(REQUESTS, ids)]
+        if len(rows) != len(dict(rows)):
+            raise Broken("a request has several entries")
+        if dict(rows) != told:
+            wrong = {key: (entry, dict(rows).get(key)) for key, entry in told.items() if dict(rows).get(key) != entry}
+            raise Broken(f"acknowledged, and not so in the journal (told, stored): {wrong}")
+        others = self._query(OTHERS, list(self.wallets), ids, HOLD_EXPIRY)
+        if others:
+            raise Broken(f"entries that nobody asked for: {others}")
+
+    def _query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        with connect(self._dsn, "test") as connection:
+            return connection.execute(statement, parameters).fetchall()
+
+
+def _row(lot: Lot) -> tuple[Any, ...]:
+    return (
+        lot.entry_id,
+        lot.face0,
+        lot.principal0,
+        lot.face,
+        lot.principal,
+        lot.kept,
+        lot.is_reversed,
+        lot.face > 0,
+    )
+
+
+def check_all(market: Market, history: History, model: Model, cards: Iterable[str]) -> int:
+    """Judge the history, then compare the ledger with the model; how many operations there were."""
+    journal = Journal(market, list(cards))
+    count = history.judge(model, journal.expiries())
+    journal.check(history, model)
+    return count

@@ -1,0 +1,153 @@
+"""Where the contract tests trade: a site of the fault tests with the scheme of `scheme.py` laid, and new cards."""
+
+import itertools
+import random
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import grpc
+
+from coalition.bootstrap.strongroom import key_ring
+from coalition.client import new_request_id
+from coalition.storage.connect import connect
+from coalition.v1 import programme_pb2 as programme
+from coalition.v1.programme_pb2_grpc import ProgrammeServiceStub
+from coalition.v1.terminal_pb2 import GetBalanceRequest
+from coalition.v1.terminal_pb2_grpc import TerminalServiceStub
+from tests.contract.scheme import CHAIN_OF, PARTICIPANTS, STORE, TAKES, TERMS, TILL, till
+from tests.faults.site import Site, new_site, wait_until
+
+CARDS_AT_ONCE = 1_000
+ANSWER_SECONDS = 30.0
+
+
+@dataclass
+class Market:
+    """The site, and cards nobody has used. `address` is where its own server answers."""
+
+    site: Site
+    _cards: list[str] = field(default_factory=list)
+    _made: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    _credentials: dict[str, grpc.ChannelCredentials] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def address(self) -> str:
+        return self.site.owner.address
+
+    def fresh_cards(self, count: int) -> list[str]:
+        """Numbers of linked cards, each with an empty wallet of its own."""
+        while len(self._cards) < count:
+            self._cards += self._lay_cards(CARDS_AT_ONCE)
+        taken, self._cards = self._cards[:count], self._cards[count:]
+        return taken
+
+    def channel(self, address: str, path: str) -> grpc.Channel:
+        """A channel as an identity such as t/cafe/main/till-1, with a transport of its own."""
+        options = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.enable_retries", 0),
+            ("grpc.initial_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.max_reconnect_backoff_ms", 500),
+        ]
+        with self._lock:  # a certificate is made when it is first asked for
+            if path not in self._credentials:
+                self._credentials[path] = self.site.certificate(path).credentials()
+        return grpc.secure_channel(address, self._credentials[path], options)
+
+    def _lay_cards(self, count: int) -> list[str]:
+        """By SQL: members are nobody's business here."""
+        token = key_ring(self.site.settings).card_token
+        draw = random.Random(secrets.randbits(64))
+        rows = [(f"9{draw.randrange(10**14):014d}{next(self._made) % 10}", draw.getrandbits(61)) for _ in range(count)]
+        with connect(self.site.dsn(), "test") as connection, connection.cursor() as cursor:
+            ((lanes, recruiter),) = cursor.execute(
+                "SELECT lane_count, participant_id FROM scheme, participants WHERE code = 'store-a'"
+            ).fetchall()
+            cursor.executemany(
+                "INSERT INTO wallets (lane, wallet_id, recruiter_id) VALUES (%s, %s, %s)",
+                [(wallet % lanes, wallet, recruiter) for _, wallet in rows],
+            )
+            cursor.executemany(
+                "INSERT INTO cards (lane, card_id, wallet_id, last_four, state, issuer_id)"
+                " VALUES (%s, %s, %s, %s, 'ACTIVE', %s)",
+                [(wallet % lanes, wallet, wallet, number[-4:], recruiter) for number, wallet in rows],
+            )
+            cursor.executemany(
+                "INSERT INTO credentials (token, lane, wallet_id, card_id, create_time) VALUES (%s, %s, %s, %s, now())",
+                [(token(number), wallet % lanes, wallet, wallet) for number, wallet in rows],
+            )
+        return [number for number, _ in rows]
+
+
+def _rate(rate: Fraction) -> programme.Rate:
+    return programme.Rate(numerator=rate.numerator, denominator=rate.denominator)
+
+
+def lay_scheme(market: Market) -> None:
+    """Headquarters writes down what `scheme.py` says; returns when the server knows it."""
+    with market.channel(market.address, "op/admin") as channel:
+        hq: Any = ProgrammeServiceStub(channel)
+
+        def write(method: Any, request: Any) -> None:
+            request.request_id = new_request_id()
+            method(request, timeout=ANSWER_SECONDS, wait_for_ready=True)
+
+        for code in PARTICIPANTS:
+            chain = CHAIN_OF.get(code, "")
+            role = programme.PARTICIPANT_ROLE_STORE if chain else programme.PARTICIPANT_ROLE_ALLIANCE
+            write(
+                hq.CreateParticipant,
+                programme.CreateParticipantRequest(code=code, display_name=code, role=role, chain_code=chain),
+            )
+            write(hq.CreateStore, programme.CreateStoreRequest(participant=code, code=STORE, display_name=STORE))
+            write(hq.CreateTerminal, programme.CreateTerminalRequest(participant=code, store=STORE, code=TILL))
+
+        def agree(code: str, **content: Any) -> None:
+            write(
+                hq.CreateAgreement,
+                programme.CreateAgreementRequest(code=code, effective_from="2017-01-01", **content),
+            )
+
+        for code, terms in TERMS.items():
+            said = programme.Terms(
+                issuer=terms.issuer,
+                sellers=terms.sellers,
+                tiers=[programme.Tier(from_minor=start, bonus=_rate(rate)) for start, rate in terms.tiers],
+                minimum_minor=terms.minimum_minor,
+                bonus_months=terms.bonus_months,
+                balance_limit_minor=terms.limit_minor,
+            )
+            agree(f"terms-{code}", terms=said)
+        for acquirer, issuers in TAKES.items():
+            for issuer in issuers:
+                agree(f"{issuer}-at-{acquirer}", acceptance=programme.Acceptance(issuer=issuer, acquirer=acquirer))
+            fees = programme.Acquiring(
+                acquirer=acquirer, operator_fee=_rate(Fraction(6, 1000)), commission=_rate(Fraction(1, 100))
+            )
+            agree(f"fees-{acquirer}", acquiring=fees)
+    with market.channel(market.address, till(PARTICIPANTS[-1])) as channel:
+        wait_until(lambda: _is_known(TerminalServiceStub(channel)), 20, "the server knows the tills")
+
+
+def _is_known(stub: Any) -> bool:
+    try:
+        stub.GetBalance(GetBalanceRequest(card_number="9" * 16), timeout=ANSWER_SECONDS, wait_for_ready=True)
+    except grpc.RpcError as error:
+        return bool(error.code() is grpc.StatusCode.NOT_FOUND)
+    return True
+
+
+@contextmanager
+def new_market() -> Iterator[Market]:
+    """A site of its own, furnished."""
+    with new_site() as site:
+        market = Market(site)
+        lay_scheme(market)
+        yield market

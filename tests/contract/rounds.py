@@ -1,0 +1,85 @@
+"""Rounds of traffic through the fault proxy in which something dies; then the judge.
+
+Kills only what the market's own site started.
+"""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.contract.clients import Clients, until_heard
+from tests.contract.history import History
+from tests.contract.journal import check_all
+from tests.contract.market import Market
+from tests.contract.model import Model
+from tests.contract.proxy import FaultProxy
+from tests.contract.traffic import Traffic
+from tests.contract.wallets import Card, Wallet
+
+WALLETS = 3
+Kill = Callable[[Market], None]
+
+
+@dataclass
+class Round:
+    """What a round came to."""
+
+    operations: int = 0
+    sendings: int = 0
+    connections: int = 0
+    cuts: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.operations} operations sent {self.sendings} times, {self.cuts} of {self.connections} lines cut"
+
+
+def new_history(market: Market, wallets: int = WALLETS) -> tuple[History, Model, list[str]]:
+    """Of fresh wallets."""
+    model = Model()
+    cards = market.fresh_cards(wallets)
+    for place, card in enumerate(cards):
+        model.cards[card] = Card(Wallet(f"wallet {place}"))
+    return History(time.monotonic), model, cards
+
+
+def kill_server(market: Market) -> None:
+    """Kill -9 of the server; its databases end with it. A new one is started on them."""
+    market.site.owner.kill()
+    assert market.site.owner.is_running
+
+
+def kill_postgres(market: Market) -> None:
+    """Kill -9 of the ledger's postmaster; the server starts it again."""
+    pid = market.site.database().pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+def kill_worker(market: Market) -> None:
+    """Kill -9 of a worker of the desk."""
+    if workers := market.site.owner.workers:
+        os.kill(workers[0], signal.SIGKILL)
+
+
+def run_round(
+    market: Market, kills: list[Kill], *, seed: int, answers: int = 250, tills: int = 8, faults: bool = True
+) -> Round:
+    """Traffic of `tills` over few wallets; each kill at a moment of its own; then everything is judged."""
+    draw = random.Random(seed)
+    history, model, cards = new_history(market)
+    with FaultProxy(market.address, seed) as proxy:
+        address = proxy.address if faults else market.address
+        with Traffic(market, address, history, cards, tills=tills, seed=seed) as traffic:
+            traffic.hear_more(draw.randint(answers // 2, answers))
+            for kill in kills:
+                kill(market)
+                proxy.target = market.address
+                traffic.hear_more(draw.randint(answers // 2, answers))
+        cuts, connections = proxy.cuts, proxy.connections
+    with Clients(market, market.address) as clients:
+        until_heard(clients, history)
+    operations = check_all(market, history, model, cards)
+    return Round(operations, sum(len(each.sendings) for each in history.intents), connections, cuts)

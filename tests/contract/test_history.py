@@ -1,0 +1,21 @@
+"""Concurrent tills through a network that fails, on a service that is killed: one order explains every answer heard."""
+
+import pytest
+
+from tests.contract.market import Market
+from tests.contract.rounds import Kill, kill_postgres, kill_server, kill_worker, run_round
+
+pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(180)]
+
+
+@pytest.mark.parametrize(
+    ("kills", "seed"),
+    [([], 1), ([kill_worker, kill_worker], 2), ([kill_postgres], 3), ([kill_server], 4)],
+    ids=["cut lines", "killed workers", "killed PostgreSQL", "killed server"],
+)
+def test_all_that_was_acknowledged_is_there_once_and_in_order(market: Market, kills: list[Kill], seed: int):
+    came_to = run_round(market, kills, seed=seed)
+    print(came_to)
+
+    assert came_to.operations > 80
+    assert came_to.cuts > 0
