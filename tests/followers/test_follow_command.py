@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from coalition.storage.embedded import EmbeddedPostgres
+from coalition.storage.schema import newest_revision
 from tests.ledger_fixtures import new_ledger, running_server, write_batch
 
 COMMAND = (sys.executable, "-m", "coalition", "follow")
@@ -39,7 +40,7 @@ def test_the_follower_folds_with_nothing_but_the_ledger_and_ends_well_when_told(
     ledger = new_ledger(server)
     with ledger.connect("coalition") as owner:
         owner.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
-        owner.execute("INSERT INTO alembic_version VALUES ('0001')")
+        owner.execute("INSERT INTO alembic_version VALUES (%s)", (newest_revision(),))
         owner.execute("GRANT SELECT ON alembic_version TO coalition_app")
     with ledger.connect() as connection:
         number, _ = write_batch(connection, [(3, 4, 25_000)])
