@@ -87,8 +87,8 @@ class Settings(BaseSettings):
         4_096, ge=1_000, le=1_000_000, description="operations of one identity that may wait at once"
     )
     connections_max: int = Field(8_192, ge=1, le=1_000_000, description="connections at once, of all callers")
-    stream_idle_seconds: float = Field(600.0, ge=0.1, le=3_600, description="a stream without a request ends")
-    stream_stall_seconds: float = Field(30.0, ge=0.1, le=3_600, description="a stream whose answers nobody reads ends")
+    stream_idle_seconds: float = Field(600, ge=0.1, le=3_600, description="a stream without a request ends")
+    stream_stall_seconds: float = Field(30, ge=0.1, le=3_600, description="a stream whose answers nobody reads ends")
     lane_count: int = Field(64, ge=1, le=1024, description="set when the database is made, never changed")
     zone: Annotated[str, AfterValidator(_zone)] = Field("Asia/Shanghai", description="says what day it is")
     currency: str = Field("CNY", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the scheme")
