@@ -548,7 +548,7 @@ class WalletEntry(_message.Message):
     terminal: _builtins.str
     """Code of the terminal it was made at; empty when it was made at none."""
     amount_minor: _builtins.int
-    """Amount asked for, minor units, > 0; 0 for an act."""
+    """Amount asked for, minor units, > 0; 0 for an act, and for a reversal that found nothing to undo."""
     balance_change_minor: _builtins.int
     """What it did to the wallet, minor units: above 0 value entered, below 0 value left, 0 for a decline or an act."""
     balance_minor: _builtins.int
