@@ -135,11 +135,32 @@ class History:
                 model.resolve(*thing.key)
             else:
                 intent, answer = thing
+                if self._came_too_soon(intent, answer):
+                    model.note_declined(intent.key, entry_id)
+                    continue
                 compare(intent, answer, model.apply(intent.participant, intent.which, intent.request, entry_id))
         self._killed_are_killed(model)
         self._real_time_is_respected()
         self._rows_are_in_order()
         return len(stored)
+
+    def _came_too_soon(self, intent: Intent, answer: Answer) -> bool:
+        """Whether it named, by request id, an operation under way at the same time, and was told it is unknown.
+
+        Nobody may expect more: a till that has not heard of the original cannot know which of the two came first.
+        """
+        if answer.reason not in {"ORIGINAL_UNKNOWN", "HOLD_UNKNOWN"}:
+            return False
+        named = intent.request.original_request_id if intent.which == "refund" else intent.request.hold_request_id
+        heard = [
+            sending.heard
+            for each in self.intents
+            if each.key == (intent.participant, named)
+            for sending in each.sendings
+            if sending.heard is not None
+        ]
+        sent = min(each.sent for each in intent.sendings)
+        return bool(named) and bool(heard) and min(heard) > sent
 
     def _killed_are_killed(self, model: Model) -> None:
         """What came after its reversal or its question is declined for ever, and nothing else is."""

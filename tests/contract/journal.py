@@ -30,6 +30,10 @@ EXPIRIES = f"""
 SELECT entry_id, original_entry_id FROM entries WHERE wallet_id = ANY(%s) AND kind = {HOLD_EXPIRY} AND reason = 0
 """
 HOLDS = "SELECT entry_id, amount_minor, is_open FROM holds WHERE wallet_id = ANY(%s) ORDER BY entry_id"
+AFTER_THE_CUT = """
+SELECT t.entry_id, w.label FROM entries e JOIN transfers t USING (lane, entry_id) JOIN windows w USING (window_id)
+WHERE e.wallet_id = ANY(%s) AND t.entry_id >> 22 > w.cut_number LIMIT 5
+"""
 REQUESTS = """
 SELECT p.code, e.request_id::text, e.entry_id FROM entries e JOIN participants p USING (participant_id)
 WHERE e.request_id = ANY(%s::uuid[])
@@ -74,6 +78,8 @@ class Journal:
             if stored != (wallet.balance, wallet.balance):
                 raise Broken(f"{wallet.name} holds {wallet.balance}; its row and its journal say {stored}")
 
+        if late := self._query(AFTER_THE_CUT, list(self.wallets)):
+            raise Broken(f"claims in windows that were closed before: {late}")
         held = [
             (entry_id, done.amount, done.state == "OPEN")
             for entry_id, done in sorted(model.entries.items())

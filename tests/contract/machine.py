@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.contract.clients import Clients, Underway, until_heard
+from tests.contract.counter import Counter
 from tests.contract.history import History, Intent
 from tests.contract.journal import check_all
 from tests.contract.market import Market
@@ -39,6 +40,7 @@ class Tills(RuleBasedStateMachine):
 
     market: Market
     clients: Clients
+    counter: Counter
     count: Callable[[int, int], None]
 
     @initialize(first=amounts)
@@ -53,6 +55,7 @@ class Tills(RuleBasedStateMachine):
         self.underway: list[Underway] = []
         self.baskets: dict[tuple[str, str], list[Intent]] = defaultdict(list)
         self.hear = 1_000
+        self.frozen: set[int] = set()
         for at, card in (("store-a", 0), ("store-b", 0), ("store-a", 1), ("store-b", 2)):
             self._send(self.orders.top_up(at, self.cards[card], first + 1_000), "batch", 0)
 
@@ -147,6 +150,20 @@ class Tills(RuleBasedStateMachine):
         intent = self._pick(pick)
         if intent is not None and intent.operation is not None and intent.answer is not None:
             self._send(self.orders.other_body(intent), way, ms)
+
+    @rule(card=cards, act=st.sampled_from(("freeze", "freeze", "unfreeze", "replace")), soon=st.integers(0, 3))
+    def go_to_the_counter(self, card: int, act: str, soon: int) -> None:
+        """A card is frozen, sometimes not for long; unfrozen, or replaced by another."""
+        frozen = card in self.frozen
+        if act == "freeze" and not frozen:
+            self.counter.freeze(self.history, self.cards[card])
+            self.frozen.add(card)
+        elif act == "unfreeze" and frozen:
+            self.counter.unfreeze(self.history, self.cards[card])
+            self.frozen.discard(card)
+        elif act == "replace" and not soon:
+            self.cards[card] = self.counter.replace(self.history, self.cards[card])
+            self.frozen.discard(card)
 
     @rule(hear=st.integers(0, BASKET_MAX))
     def send_baskets(self, hear: int) -> None:

@@ -1,6 +1,5 @@
 """Where the contract tests trade: a site of the fault tests with the scheme of `scheme.py` laid, and new cards."""
 
-import itertools
 import random
 import secrets
 import threading
@@ -32,7 +31,6 @@ class Market:
 
     site: Site
     _cards: list[str] = field(default_factory=list)
-    _made: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _credentials: dict[str, grpc.ChannelCredentials] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -65,7 +63,7 @@ class Market:
         """By SQL: members are nobody's business here."""
         token = key_ring(self.site.settings).card_token
         draw = random.Random(secrets.randbits(64))
-        rows = [(f"9{draw.randrange(10**14):014d}{next(self._made) % 10}", draw.getrandbits(61)) for _ in range(count)]
+        rows = [(_with_check_digit(f"9{draw.randrange(10**14):014d}"), draw.getrandbits(61)) for _ in range(count)]
         with connect(self.site.dsn(), "test") as connection, connection.cursor() as cursor:
             ((lanes, recruiter),) = cursor.execute(
                 "SELECT lane_count, participant_id FROM scheme, participants WHERE code = 'store-a'"
@@ -84,6 +82,12 @@ class Market:
                 [(token(number), wallet % lanes, wallet, wallet) for number, wallet in rows],
             )
         return [number for number, _ in rows]
+
+
+def _with_check_digit(body: str) -> str:
+    """The last digit of ISO/IEC 7812: every second digit from the right counts double, by its digit sum."""
+    doubled = [sum(divmod(int(digit) * (2 - place % 2), 10)) for place, digit in enumerate(reversed(body))]
+    return body + str(-sum(doubled) % 10)
 
 
 def _rate(rate: Fraction) -> programme.Rate:

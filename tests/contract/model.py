@@ -68,6 +68,10 @@ class Model:
         self.done[key] = self.entries[entry_id] = done
         return verdict  # type: ignore[no-any-return]
 
+    def note_declined(self, key: Key, entry_id: int) -> None:
+        """Of an operation that was declined for what nobody could know."""
+        self.done[key] = self.entries[entry_id] = None
+
     def resolve(self, participant: str, request_id: str) -> None:
         """Who asks after a request that never came kills it."""
         if (participant, request_id) not in self.done:

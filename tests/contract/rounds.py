@@ -6,8 +6,10 @@ Kills only what the market's own site started.
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.contract.clients import Clients, until_heard
@@ -64,15 +66,32 @@ def kill_worker(market: Market) -> None:
         os.kill(workers[0], signal.SIGKILL)
 
 
+def close_window(market: Market) -> None:
+    """Headquarters closes the open month; the tills go on in the next."""
+    ((label,),) = market.site.query(
+        "SELECT label FROM windows JOIN calendars USING (calendar_id) WHERE state = 'OPEN' AND code = 'monthly'"
+    )
+    command = [sys.executable, "-m", "settlement", "close", label, "--json"]
+    subprocess.run(command, env=market.site.environment, capture_output=True, check=True, timeout=60)
+
+
 def run_round(
-    market: Market, kills: list[Kill], *, seed: int, answers: int = 250, tills: int = 8, faults: bool = True
+    market: Market,
+    kills: Sequence[Kill],
+    *,
+    seed: int,
+    answers: int = 250,
+    tills: int = 8,
+    addresses: Sequence[str] = (),
 ) -> Round:
-    """Traffic of `tills` over few wallets; each kill at a moment of its own; then everything is judged."""
+    """Traffic of `tills` over few wallets; between the parts of it something happens; then everything is judged.
+
+    It goes to the market's own server through a network that fails, or straight to `addresses`.
+    """
     draw = random.Random(seed)
     history, model, cards = new_history(market)
     with FaultProxy(market.address, seed) as proxy:
-        address = proxy.address if faults else market.address
-        with Traffic(market, address, history, cards, tills=tills, seed=seed) as traffic:
+        with Traffic(market, addresses or [proxy.address], history, cards, tills=tills, seed=seed) as traffic:
             traffic.hear_more(draw.randint(answers // 2, answers))
             for kill in kills:
                 kill(market)

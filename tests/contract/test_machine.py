@@ -8,6 +8,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.contract.clients import Clients
+from tests.contract.counter import Counter
 from tests.contract.machine import Tills
 from tests.contract.market import Market
 
@@ -20,12 +21,13 @@ pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(60 + DAYS *
 
 def test_every_answer_and_every_row_is_what_the_contract_says(market: Market, capsys: pytest.CaptureFixture[str]):
     counted: list[tuple[int, int]] = []
-    with Clients(market, market.address) as tills:
+    with Clients(market, market.address) as tills, Counter(market, market.address) as counter:
 
         class Machine(Tills):
             pass
 
-        Machine.market, Machine.clients, Machine.count = market, tills, staticmethod(lambda *two: counted.append(two))
+        Machine.market, Machine.clients, Machine.counter = market, tills, counter
+        Machine.count = staticmethod(lambda *two: counted.append(two))
         started = time.monotonic()
         run_state_machine_as_test(
             Machine,

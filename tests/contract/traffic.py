@@ -22,12 +22,12 @@ BATCH = 6
 
 
 class Traffic:
-    """`tills` threads at `address` from enter to exit. A failure in one is raised at the exit."""
+    """`tills` threads, shared out among `addresses`, from enter to exit. A failure in one is raised at the exit."""
 
     def __init__(
         self,
         market: Market,
-        address: str,
+        addresses: Sequence[str],
         history: History,
         cards: Sequence[str],
         *,
@@ -36,14 +36,18 @@ class Traffic:
         amount_max: int = 4_000,
         timeout: float = TIMEOUT_SECONDS,
     ) -> None:
-        self._market, self._address, self.history, self._cards = market, address, history, cards
+        self._market, self.history, self._cards = market, history, cards
         self._amount_max = amount_max
         self._timeout = timeout
         self._stop = threading.Event()
         self._failures: list[BaseException] = []
         self._sent: list[Intent] = []
         self._threads = [
-            threading.Thread(target=self._work, args=(random.Random(f"{seed}:{number}"),), daemon=True)
+            threading.Thread(
+                target=self._work,
+                args=(addresses[number % len(addresses)], random.Random(f"{seed}:{number}")),
+                daemon=True,
+            )
             for number in range(tills)
         ]
 
@@ -71,9 +75,9 @@ class Traffic:
             assert time.monotonic() < until, f"no {count} more answers within {seconds:g} s"
             time.sleep(0.02)
 
-    def _work(self, draw: random.Random) -> None:
+    def _work(self, address: str, draw: random.Random) -> None:
         try:
-            with Clients(self._market, self._address) as clients:
+            with Clients(self._market, address) as clients:
                 orders = Orders(self.history)
                 while not self._stop.is_set():
                     self._next(clients, orders, draw)
