@@ -211,9 +211,18 @@ class AioTerminal:
         await self.close()
 
     async def _operate(self, kind: Kind, request: Any) -> Receipt:
-        """Store, send, store what came of it. The request is complete but for its id, time and terminal."""
+        """Run one operation. The request is complete but for its id, time and terminal."""
         reference = _reference_of(request)
         await self._undone_first()
+        outbox = self._outbox
+        outbox.under_way += 1
+        try:
+            return await self._exactly_once(kind, request, reference)
+        finally:
+            outbox.under_way -= 1
+
+    async def _exactly_once(self, kind: Kind, request: Any, reference: str) -> Receipt:
+        """Store, send, store what came of it."""
         row = self._outbox.begin(kind, getattr(request, "amount_minor", 0), reference)
         request.request_id = row.request_id
         request.occurred_time.FromMilliseconds(row.begin_ms)

@@ -10,9 +10,10 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final
@@ -26,7 +27,13 @@ WAITING_MAX: Final = 10_000
 KEPT_MAX: Final = 10_000
 """Closed operations that are kept to be looked at."""
 PRUNE_EVERY: Final = 1_000
-GROUP_MAX: Final = 512
+GROUP_MAX: Final = 128
+# A disk that syncs in 0.2 ms gathers nobody by itself: with 64 sales at once nearly every row had a sync, a turn of the
+# thread and a wake-up of its own. So a busy writer waits a little for company, a lone till never.
+BUSY_FROM: Final = 8
+LINGER_S: Final = 0.00006
+"""For each operation under way."""
+LINGER_MAX_S: Final = 0.005
 VERSION: Final = 1
 
 SCHEMA: Final = """
@@ -35,12 +42,11 @@ CREATE TABLE IF NOT EXISTS operations (
   sale_reference TEXT NOT NULL, state TEXT NOT NULL, begin_ms INTEGER NOT NULL, change_ms INTEGER NOT NULL,
   reason TEXT NOT NULL, undo_place INTEGER NOT NULL, undo_id TEXT NOT NULL) STRICT
 """
-# One statement a group, so that the thread asks for the interpreter once: begin, rows and sync happen without it.
-WRITE: Final = """
-INSERT INTO operations
-SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
-       value ->> 8, value ->> 9, value ->> 10
-FROM json_each(?) WHERE true
+# One statement a group, whatever its size, so that the thread asks for the interpreter once: rows and sync go without.
+# Values bound one by one: 6 us a row; a JSON array would be parsed anew for every column.
+WRITE: Final = "INSERT INTO operations VALUES "
+VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+CHANGE: Final = """
 ON CONFLICT (place) DO UPDATE SET state = excluded.state, change_ms = excluded.change_ms, reason = excluded.reason,
   undo_place = excluded.undo_place, undo_id = excluded.undo_id
 """
@@ -66,6 +72,8 @@ class Outbox:
         self.path = path
         self.waiting = 0
         """Operations that wait to be undone; whoever undoes them keeps it."""
+        self.under_way = 0
+        """Operations begun and not ended in this run; whoever runs them keeps it."""
         self._wall_ms = wall_ms
         self._waiting_max = waiting_max
         self._kept_max = kept_max
@@ -147,7 +155,9 @@ class Outbox:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
             self.path.chmod(0o600)
-            database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=0)
+            database = sqlite3.connect(
+                self.path, isolation_level=None, check_same_thread=False, timeout=0, cached_statements=2 * GROUP_MAX
+            )
         except (OSError, sqlite3.Error) as error:
             raise OutboxFailed(self.path, error.strerror or "" if isinstance(error, OSError) else str(error)) from error
         try:
@@ -183,6 +193,8 @@ class Outbox:
         """The writer's thread: take what waits, store it in one transaction, tell all who asked."""
         while True:
             group = [self._asked.get()]
+            if self.under_way >= BUSY_FROM:
+                time.sleep(min(LINGER_MAX_S, self.under_way * LINGER_S))
             with suppress(Empty):
                 while len(group) < GROUP_MAX:
                     group.append(self._asked.get_nowait())
@@ -196,7 +208,8 @@ class Outbox:
         failure: OutboxFailed | None = None
         try:
             with self._using:
-                self._database.execute(WRITE, (json.dumps([astuple(row) for row, _ in group]),))
+                statement = f"{WRITE}{', '.join([VALUES] * len(group))}{CHANGE}"
+                self._database.execute(statement, [value for row, _ in group for value in row.values()])
                 self._prune(group[-1][0].place)
         except sqlite3.Error as error:
             failure = OutboxFailed(self.path, str(error))

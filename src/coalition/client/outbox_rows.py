@@ -67,3 +67,19 @@ class OutboxRow:
     def is_reversible(self) -> bool:
         """Whether it is undone by a reversal; else it is resolved."""
         return self.kind in REVERSIBLE
+
+    def values(self) -> tuple[int | str, ...]:
+        """The columns, in the order of the fields."""
+        return (
+            self.place,
+            self.request_id,
+            self.kind.value,
+            self.amount_minor,
+            self.sale_reference,
+            self.state.value,
+            self.begin_ms,
+            self.change_ms,
+            self.reason,
+            self.undo_place,
+            self.undo_id,
+        )
