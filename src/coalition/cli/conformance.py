@@ -10,7 +10,7 @@ import typer
 from coalition.cli.output import console, print_json, table
 from coalition.cli.till import Card, read_own_card
 from coalition.client import ClientCertificate, Connection, RetryPolicy
-from coalition.client.aio_terminal import terminal_ref
+from coalition.client.arguments import terminal_ref
 from coalition.client.conformance import TooLittleMoney, play
 
 FAILED = 1

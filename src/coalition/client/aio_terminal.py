@@ -4,17 +4,16 @@ The order of things is in docs/terminal-state-machine.md. Never stores a request
 """
 
 import asyncio
-import re
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+from coalition.client.arguments import name_original, reference_of, terminal_ref
 from coalition.client.certificate import ClientCertificate
 from coalition.client.errors import (
     CallRefused,
     ClientError,
     Declined,
-    FieldRefused,
     NotDone,
     Offline,
     OutboxFailed,
@@ -50,8 +49,6 @@ METHODS: Final = {
     Kind.CAPTURE: "Capture",
     Kind.VOID: "Void",
 }
-REFERENCE_LENGTH_MAX: Final = 64
-_BETWEEN_DIGITS: Final = re.compile(r"[\s./_-]+")
 
 
 class AioTerminal:
@@ -110,7 +107,7 @@ class AioTerminal:
     async def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
         """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
         request = RefundRequest(amount_minor=amount_minor, currency_code=self._currency)
-        _name(request, "original", original)
+        name_original(request, "original", original)
         return await self._operate(Kind.REFUND, request)
 
     async def authorize(
@@ -129,13 +126,13 @@ class AioTerminal:
     async def capture(self, hold: Receipt | str | int, amount_minor: int, *, sale_reference: str = "") -> Receipt:
         """Spend `amount_minor` of a hold, once; the rest is released. `hold`: its receipt, request_id or entry_id."""
         request = CaptureRequest(amount_minor=amount_minor, currency_code=self._currency, sale_reference=sale_reference)
-        _name(request, "hold", hold)
+        name_original(request, "hold", hold)
         return await self._operate(Kind.CAPTURE, request)
 
     async def void(self, hold: Receipt | str | int) -> Receipt:
         """Release a hold whole. `hold`: its receipt, request_id or entry_id."""
         request = VoidRequest()
-        _name(request, "hold", hold)
+        name_original(request, "hold", hold)
         return await self._operate(Kind.VOID, request)
 
     async def balance(self, card_number: str) -> Balance:
@@ -212,7 +209,7 @@ class AioTerminal:
 
     async def _operate(self, kind: Kind, request: Any) -> Receipt:
         """Run one operation. The request is complete but for its id, time and terminal."""
-        reference = _reference_of(request)
+        reference = reference_of(request)
         await self._undone_first()
         outbox = self._outbox
         outbox.under_way += 1
@@ -314,32 +311,3 @@ def _ended(end: End, failure: "Offline | CallRefused | ServerUnreachable") -> Cl
     if not isinstance(failure, CallRefused):
         return failure
     return Declined(failure) if end is End.DECLINED else ServiceBusy(failure)
-
-
-def terminal_ref(text: str) -> TerminalRef:
-    """Of "cafe/main/till-1". Raises FieldRefused."""
-    elements = text.strip("/").split("/")
-    if len(elements) != len(TerminalRef.DESCRIPTOR.fields) or not all(elements):
-        raise FieldRefused("at", "write PARTICIPANT/STORE/TERMINAL, such as cafe/main/till-1")
-    participant, store, terminal = elements
-    return TerminalRef(participant=participant, store=store, terminal=terminal)
-
-
-def _name(request: Any, which: str, operation: Receipt | str | int) -> None:
-    """Name an earlier operation in a request, by its entry or by its request_id."""
-    if isinstance(operation, int):
-        setattr(request, f"{which}_entry_id", operation)
-    else:
-        request_id = operation.request_id if isinstance(operation, Receipt) else operation
-        setattr(request, f"{which}_request_id", request_id)
-
-
-def _reference_of(request: Any) -> str:
-    """The sale reference, which is stored: so it must be short and must not hold the card's number."""
-    reference: str = getattr(request, "sale_reference", "")
-    if len(reference) > REFERENCE_LENGTH_MAX:
-        raise FieldRefused("sale_reference", f"write at most {REFERENCE_LENGTH_MAX} characters")
-    card_number: str = getattr(request, "card_number", "")
-    if card_number and card_number in _BETWEEN_DIGITS.sub("", reference):
-        raise FieldRefused("sale_reference", "leave the card number out: references are stored and printed")
-    return reference

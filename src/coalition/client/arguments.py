@@ -1,0 +1,39 @@
+"""What a caller may say to a terminal: names of terminals, of earlier operations, and references fit to be stored."""
+
+import re
+from typing import Any, Final
+
+from coalition.client.errors import FieldRefused
+from coalition.v1.operations_pb2 import Receipt, TerminalRef
+
+REFERENCE_LENGTH_MAX: Final = 64
+_BETWEEN_DIGITS: Final = re.compile(r"[\s./_-]+")
+
+
+def terminal_ref(text: str) -> TerminalRef:
+    """Of "cafe/main/till-1". Raises FieldRefused."""
+    elements = text.strip("/").split("/")
+    if len(elements) != len(TerminalRef.DESCRIPTOR.fields) or not all(elements):
+        raise FieldRefused("at", "write PARTICIPANT/STORE/TERMINAL, such as cafe/main/till-1")
+    participant, store, terminal = elements
+    return TerminalRef(participant=participant, store=store, terminal=terminal)
+
+
+def name_original(request: Any, which: str, operation: Receipt | str | int) -> None:
+    """Name an earlier operation in a request, by its entry or by its request_id."""
+    if isinstance(operation, int):
+        setattr(request, f"{which}_entry_id", operation)
+    else:
+        request_id = operation.request_id if isinstance(operation, Receipt) else operation
+        setattr(request, f"{which}_request_id", request_id)
+
+
+def reference_of(request: Any) -> str:
+    """The sale reference, which is stored: so it must be short and must not hold the card's number."""
+    reference: str = getattr(request, "sale_reference", "")
+    if len(reference) > REFERENCE_LENGTH_MAX:
+        raise FieldRefused("sale_reference", f"write at most {REFERENCE_LENGTH_MAX} characters")
+    card_number: str = getattr(request, "card_number", "")
+    if card_number and card_number in _BETWEEN_DIGITS.sub("", reference):
+        raise FieldRefused("sale_reference", "leave the card number out: references are stored and printed")
+    return reference
