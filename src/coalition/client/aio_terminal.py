@@ -35,7 +35,6 @@ from coalition.v1.operations_pb2 import (
     PurchaseRequest,
     Receipt,
     RefundRequest,
-    TerminalRef,
     TopUpRequest,
     VoidRequest,
 )
