@@ -269,7 +269,9 @@ def test_a_malformed_operation_is_named_by_call_and_batch_and_nothing_is_stored(
 
 
 @pytest.mark.parametrize(
-    ("request_id", "reason"), [("monday", "REQUEST_ID_MALFORMED"), (new_id(90 * DAY), "REQUEST_ID_TOO_OLD")]
+    ("request_id", "reason"),
+    [("monday", "REQUEST_ID_MALFORMED"), (new_id(90 * DAY), "REQUEST_ID_TOO_OLD")],
+    ids=["a word", "last quarter's"],
 )
 def test_a_request_id_that_cannot_be_is_not_killed(house: House, tills: Tills, request_id: str, reason: str):
     before = house.entry_count()
