@@ -47,8 +47,9 @@ RULES = {
           AND (l.face_sold IS DISTINCT FROM moved OR l.principal_sold <> e.amount_minor)""",
     "a lot is what was sold, less draws, plus returns": """
         SELECT l.lot_id FROM lots l
-        LEFT JOIN (SELECT lot_id, sum(CASE WHEN original_entry_id IS NULL THEN face ELSE -face END) AS face,
-                          sum(CASE WHEN original_entry_id IS NULL THEN principal ELSE -principal END) AS principal
+        LEFT JOIN (SELECT lot_id, sum(CASE WHEN allocations.original_entry_id IS NULL THEN face ELSE -face END) AS face,
+                          sum(CASE WHEN allocations.original_entry_id IS NULL
+                                   THEN principal ELSE -principal END) AS principal
                    FROM allocations JOIN entries USING (lane, entry_id) WHERE kind <> 7 GROUP BY 1) a USING (lot_id)
         WHERE l.face <> l.face_sold - coalesce(a.face, 0)
            OR l.principal <> l.principal_sold - coalesce(a.principal, 0) OR l.is_open <> (l.face > 0)""",
