@@ -72,8 +72,8 @@ class Journal:
             wallet = model.cards[card].wallet
             assert wallet is not None
             expected = [_row(lot) for lot in sorted(wallet.lots, key=lambda lot: lot.entry_id)]
-            if expected != lots[wallet_id]:
-                raise Broken(f"lots of {wallet.name}: expected {expected}, stored {lots[wallet_id]}")
+            if wrong := set(expected) ^ set(lots[wallet_id]):
+                raise Broken(f"lots of {wallet.name}, expected and stored (entry, sold, left, kept): {sorted(wrong)}")
             stored = self._balances[wallet_id], folded.get(wallet_id, 0)
             if stored != (wallet.balance, wallet.balance):
                 raise Broken(f"{wallet.name} holds {wallet.balance}; its row and its journal say {stored}")

@@ -24,6 +24,7 @@ def card_round(market: Market, address: str) -> list[str]:
                 tills.finish(history, underway)
             for underway in [tills.start(history, each) for each in made[1:]]:
                 tills.finish(history, underway)
+            assert all(each.answers for each in made), "no answer to an operation of a card"
             said.extend({each.answer.reason for each in made if each.answer is not None})
 
         card = counter.issue(history)

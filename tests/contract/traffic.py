@@ -92,14 +92,18 @@ class Traffic:
                 [each for each in PARTICIPANTS if CHAIN_OF.get(each) == CHAIN_OF.get(at)] if at in CHAIN_OF else [at]
             )
             batch = [self._order(orders, draw, draw.choice(mates)) for _ in range(draw.randint(2, BATCH))]
-            batch += [draw.choice(batch)]  # a duplicate in the same call
+            twice = draw.choice(batch)  # a duplicate in the same call, or its request id with another body
+            batch.append(twice if draw.random() < 0.7 else orders.other_body(twice))
             send = clients.send_batch if dice < 0.15 else clients.send_stream
             for _ in range(TRIES):
                 send(self.history, batch, timeout=self._timeout)
                 if all(each.answers for each in batch) or self._stop.is_set():
                     break
         else:
-            self._one(clients, orders, self._order(orders, draw, draw.choice(PARTICIPANTS)), draw)
+            intent = self._order(orders, draw, draw.choice(PARTICIPANTS))
+            self._one(clients, orders, intent, draw)
+            if dice > 0.97:
+                self._one(clients, orders, orders.other_body(intent), draw)
 
     def _one(self, clients: Clients, orders: Orders, intent: Intent, draw: random.Random) -> None:
         """Send it; what is not heard is sent again, asked after, or taken back."""
