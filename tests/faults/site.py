@@ -82,9 +82,10 @@ class ServerProcess:
         return time.monotonic() - started
 
     def resident_bytes(self) -> int:
-        """Memory of the process, from /proc."""
-        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmRSS:"))
+        """Memory of the process and of its desk's workers, from /proc."""
+        statuses = [Path(f"/proc/{pid}/status").read_text(encoding="ascii") for pid in (self.pid, *self.workers())]
+        lines = [line for status in statuses for line in status.splitlines()]
+        return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
     def _wait(self) -> str:
         file = self._var / (f"server-{self.pid}.json" if self._attach else "server.json")
