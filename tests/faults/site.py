@@ -83,7 +83,7 @@ class ServerProcess:
 
     def resident_bytes(self) -> int:
         """Memory of the process and of its desk's workers, from /proc."""
-        statuses = [Path(f"/proc/{pid}/status").read_text(encoding="ascii") for pid in (self.pid, *self.workers())]
+        statuses = [Path(f"/proc/{pid}/status").read_text(encoding="ascii") for pid in (self.pid, *self.workers)]
         lines = [line for status in statuses for line in status.splitlines()]
         return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS:"))
 
