@@ -48,6 +48,12 @@ class Clients:
     def close(self) -> None:
         self._closing.close()
 
+    def move(self, address: str) -> None:
+        """The service answers elsewhere now; what is under way at the old address is lost."""
+        self.close()
+        self._stubs.clear()
+        self.address = address
+
     def stub(self, path: str) -> Any:
         if path not in self._stubs:
             channel = self._closing.enter_context(self._market.channel(self.address, path))

@@ -5,9 +5,16 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.market import Market, new_market
+from tests.contract.short_holds import ShortHolds
 
 
 @pytest.fixture(scope="session")
 def market() -> Iterator[Market]:
     with new_market() as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+def short_holds(market: Market) -> ShortHolds:
+    """Asked for by the first tests, so that their minute is over when the last one looks at them."""
+    return ShortHolds(market)

@@ -23,14 +23,23 @@ class Counter:
     """At one address, as the counter of headquarters."""
 
     def __init__(self, market: Market, address: str) -> None:
-        self._channel = market.channel(address, "op/admin")
-        self._stub: Any = MemberServiceStub(self._channel)
+        self._market = market
+        self._open(address)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._channel.close()
+
+    def move(self, address: str) -> None:
+        """The service answers elsewhere now."""
+        self._channel.close()
+        self._open(address)
+
+    def _open(self, address: str) -> None:
+        self._channel = self._market.channel(address, "op/admin")
+        self._stub: Any = MemberServiceStub(self._channel)
 
     def issue(self, history: History) -> str:
         """A card of no member; its number."""

@@ -8,10 +8,11 @@ answered is sent again, and the history is judged against the model.
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from tests.contract.clients import Clients, Underway, until_heard
 from tests.contract.counter import Counter
@@ -23,6 +24,7 @@ from tests.contract.model import Model
 from tests.contract.scheme import PARTICIPANTS, till_server
 from tests.contract.wallets import Card, Wallet
 
+STEPS_OF_A_DAY = 100
 CARDS = 3
 UNDERWAY_MAX = 6
 BASKET_MAX = 8
@@ -36,12 +38,13 @@ milliseconds = st.integers(0, 12)
 
 
 class Tills(RuleBasedStateMachine):
-    """Subclassed by `machine_on`, which says where to trade and counts."""
+    """One day. `live` says where to trade, and counts."""
 
     market: Market
     clients: Clients
     counter: Counter
-    count: Callable[[int, int], None]
+    count: Callable[[int, int, int], None]
+    steps = 0
 
     @initialize(first=amounts)
     def open(self, first: int) -> None:
@@ -178,6 +181,10 @@ class Tills(RuleBasedStateMachine):
         while self.underway:
             self.clients.finish(self.history, self.underway.pop(0))
 
+    @invariant()
+    def count_the_step(self) -> None:
+        self.steps += 1
+
     def teardown(self) -> None:
         if not hasattr(self, "history"):
             return
@@ -185,7 +192,7 @@ class Tills(RuleBasedStateMachine):
         self.wait()
         until_heard(self.clients, self.history)
         sendings = sum(len(each.sendings) for each in self.history.intents)
-        self.count(check_all(self.market, self.history, self.model, self.cards), sendings)
+        self.count(self.steps, check_all(self.market, self.history, self.model, self.cards), sendings)
         for card in self.cards:
             wallet = self.model.cards[card].wallet
             assert wallet is not None
@@ -237,3 +244,55 @@ class Tills(RuleBasedStateMachine):
     def _amount(intent: Intent) -> int:
         request: Any = intent.request
         return int(request.amount_minor)
+
+
+class CrashingTills(Tills):
+    """The same, and the server is killed now and then."""
+
+    @rule(chance=st.integers(0, 9))
+    def crash(self, chance: int) -> None:
+        if chance:
+            return
+        self.market.site.owner.kill()
+        self.clients.move(self.market.address)
+        self.counter.move(self.market.address)
+
+
+class Days(NamedTuple):
+    """What the days of a machine came to."""
+
+    days: int
+    steps: int
+    operations: int
+    sendings: int
+    seconds: float
+
+    def __str__(self) -> str:
+        sent = f"{self.operations:,} operations sent {self.sendings:,} times"
+        return f"{self.steps:,} steps of {self.days} days, {sent} in {self.seconds:.0f} s"
+
+
+def live(market: Market, days: int, tills: type[Tills] = Tills, *, shrink: bool = False) -> Days:
+    """So many days of so many steps on fresh cards, each judged at its end. Raises what the judge finds broken.
+
+    `shrink` sends everything again, hundreds of times: for who looks for the shortest example.
+    """
+    counted: list[tuple[int, ...]] = []
+    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
+    started = time.monotonic()
+    with Clients(market, market.address) as clients, Counter(market, market.address) as counter:
+        machine = type("Machine", (tills,), {"market": market, "clients": clients, "counter": counter})
+        machine.count = staticmethod(lambda *numbers: counted.append(numbers))  # type: ignore[attr-defined]
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=days,
+                stateful_step_count=STEPS_OF_A_DAY,
+                deadline=None,
+                database=None,
+                phases=phases,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    steps, operations, sendings = (sum(column) for column in zip(*counted, strict=True))
+    return Days(len(counted), steps, operations, sendings, time.monotonic() - started)

@@ -1,5 +1,7 @@
 """What the counter does to a card holds from the moment it is acknowledged, for every till and every worker."""
 
+import pytest
+
 from tests.contract.clients import Clients
 from tests.contract.counter import Counter
 from tests.contract.journal import check_all
@@ -8,6 +10,7 @@ from tests.contract.messages import Orders
 from tests.contract.rounds import new_history
 
 EVERY_WORKER = 6
+pytestmark = [pytest.mark.xdist_group("contract"), pytest.mark.usefixtures("short_holds")]
 
 
 def card_round(market: Market, address: str) -> list[str]:

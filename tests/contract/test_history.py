@@ -7,7 +7,7 @@ import pytest
 from tests.contract.market import Market
 from tests.contract.rounds import Kill, close_window, kill_postgres, kill_server, kill_worker, run_round
 
-pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.xdist_group("contract"), pytest.mark.usefixtures("short_holds"), pytest.mark.timeout(180)]
 
 
 @pytest.mark.parametrize(

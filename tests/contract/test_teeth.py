@@ -8,7 +8,7 @@ from tests.contract.market import Market
 from tests.contract.mutants import BY_NAME
 from tests.contract.teeth import noticed
 
-pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("contract"), pytest.mark.timeout(300)]
 
 
 @pytest.mark.parametrize("name", ["wallets are read, not locked", "a killed request is decided all the same"])
