@@ -9,6 +9,7 @@ from tests.contract.market import Market
 
 DAYS = int(os.environ.get("COALITION_CONTRACT_DAYS", "120"))
 """Of a hundred steps at most: more than 10,000. `make soak` lives ten times as many, and kills the server meanwhile."""
+STEPS_MIN = 10_000 * DAYS // 120
 pytestmark = [
     pytest.mark.xdist_group("contract"),
     pytest.mark.usefixtures("short_holds"),
