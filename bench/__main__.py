@@ -110,7 +110,9 @@ class Bench:
             def say(what: str) -> None:
                 progress.update(steps, description=what)
 
-            figures = uvloop.run(self._desks(say))
+            workers = Workers(self._settings)
+            figures = uvloop.run(self._desks(workers, say))
+            workers.close()
             self._settle()
             with self._echo() as echo:
                 uvloop.run(self._calls(figures, address, echo, say))
@@ -118,9 +120,8 @@ class Bench:
                 uvloop.run(self._more_calls(figures, address, watched, say))
         return figures
 
-    async def _desks(self, say: Callable[[str], None]) -> dict[str, Figure]:
+    async def _desks(self, workers: Workers, say: Callable[[str], None]) -> dict[str, Figure]:
         """The same desk three times: as a server has it, and one transaction a purchase on 1 and on 16 connections."""
-        workers = Workers(self._settings)
         trade = self._trade(seed=2)
         tune_interpreter()
         gathered: dict[str, list[Figure]] = {}
@@ -139,7 +140,6 @@ class Bench:
                 ]
                 for each in measured if number else ():
                     gathered.setdefault(each.name, []).append(each)
-        workers.close()
         return {name: median_figure(rounds) for name, rounds in gathered.items()}
 
     async def _calls(self, figures: dict[str, Figure], address: str, echo: str, say: Callable[[str], None]) -> None:
