@@ -1,6 +1,7 @@
 """The ledger as its owner reads it by SQL, compared with the model: what is stored of a history, to the row."""
 
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from coalition.bootstrap.strongroom import key_ring
@@ -72,8 +73,9 @@ class Journal:
             wallet = model.cards[card].wallet
             assert wallet is not None
             expected = [_row(lot) for lot in sorted(wallet.lots, key=lambda lot: lot.entry_id)]
-            if wrong := set(expected) ^ set(lots[wallet_id]):
-                raise Broken(f"lots of {wallet.name}, expected and stored (entry, sold, left, kept): {sorted(wrong)}")
+            wrong = [two for two in zip_longest(expected, lots[wallet_id]) if two[0] != two[1]]
+            if wrong:
+                raise Broken(f"lots of {wallet.name}, as expected and as stored: {wrong}")
             stored = self._balances[wallet_id], folded.get(wallet_id, 0)
             if stored != (wallet.balance, wallet.balance):
                 raise Broken(f"{wallet.name} holds {wallet.balance}; its row and its journal say {stored}")

@@ -254,16 +254,18 @@ class Model:
         return hold, declined()
 
     def _give_back(self, original: Done, amount: int) -> tuple[int, int]:
-        """To the lots it was paid from, the last first; what enters a reversed lot is "taken again" (SUMS 3)."""
+        """To the lots it was paid from, the last first; what enters a reversed lot "is restored and taken again"."""
         original.returned += amount
         principal, left = 0, amount
         for part in reversed(original.parts):
             y = min(left, part.face - part.face_back)
             if y:
-                principal += part.give_back(y)
+                p = part.give_back(y)
+                principal += p
                 left -= y
                 if part.lot.is_reversed:
-                    self._take_reversed(part.lot)
+                    part.lot.face -= y
+                    part.lot.principal -= p
         return principal, amount - principal
 
     def _rest(self, hold: Done, captured: int) -> list[tuple[Lot, int]]:
