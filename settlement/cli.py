@@ -20,10 +20,11 @@ from rich.table import Table
 
 from coalition.domain.errors import CoalitionError
 from coalition.domain.journal import Notary
-from coalition.followers.positions import PositionsFollower
-from coalition.storage import positions as folded
+from coalition.followers.follower import Follower
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection, connect
+from coalition.storage.folds import available
+from coalition.storage.positions import POSITIONS
 from settlement import closing, netting, report
 from settlement.errors import NeedsHuman, NothingToDo
 from settlement.multilateral import major
@@ -70,7 +71,7 @@ class Job:
     """What a command works with, open for as long as it runs."""
 
     connection: Connection
-    follower: PositionsFollower
+    follower: Follower
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -105,8 +106,8 @@ def job(database_url: str | None) -> Iterator[Job]:
     def open_connection() -> Connection:
         return connect(dsn, "settlement")
 
-    with folded.available(), open_connection() as connection:
-        yield Job(connection, PositionsFollower(open_connection, lambda: store.now(connection), time.sleep))
+    with available(), open_connection() as connection:
+        yield Job(connection, Follower(POSITIONS, open_connection, lambda: store.now(connection), time.sleep))
 
 
 def notary() -> Notary:

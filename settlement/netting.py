@@ -11,7 +11,7 @@ from coalition.domain.accounts import AccountKind, TransferCode, Unit, kind_of, 
 from coalition.domain.acts import Act
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.journal import Notary
-from coalition.followers.positions import PositionsFollower
+from coalition.followers.follower import Follower
 from coalition.storage import positions as folded
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
@@ -37,7 +37,7 @@ class Netted:
 
 def net(
     connection: Connection,
-    follower: PositionsFollower,
+    follower: Follower,
     calendar: str,
     label: str,
     *,

@@ -11,11 +11,11 @@ from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.errors import CoalitionError, Contention, LedgerBroken, Refused
 from coalition.domain.journal import Notary
 from coalition.domain.reasons import Reason
-from coalition.followers.positions import PositionsFollower
-from coalition.storage import positions as folded
+from coalition.followers.follower import Follower
 from coalition.storage import settlement as store
 from coalition.storage.acts import Acts, Apply
 from coalition.storage.connect import Connection
+from coalition.storage.folds import available
 from coalition.storage.lease import Lease
 from settlement import closing, netting
 from settlement.errors import BooksDiffer, ChangedMeanwhile, SettlementError
@@ -28,7 +28,7 @@ class Orders:
         self,
         lease: Lease,
         acts: Acts,
-        follower: PositionsFollower,
+        follower: Follower,
         notary: Notary,
         sleep: Callable[[float], None],
     ) -> None:
@@ -54,7 +54,7 @@ class Orders:
             return closed.answer()
 
         def perform() -> ActAnswer:
-            with folded.available(), self._lease() as connection:
+            with available(), self._lease() as connection:
                 return self._acts.perform(connection, act, apply)
 
         return closing.patiently(perform, self._sleep)
@@ -64,7 +64,7 @@ class Orders:
 
         Raises Refused(WINDOW_UNKNOWN, WINDOW_STATE_CONFLICT), BooksDiffer if the figures do not agree (never stored).
         """
-        with folded.available(), self._lease() as connection:
+        with available(), self._lease() as connection:
             before = self._acts.told_before(connection, act)
             if before is not None:
                 return before

@@ -22,7 +22,7 @@ from coalition.bootstrap.revocations import watched_revocations
 from coalition.bootstrap.strongroom import existing_key_ring, notary
 from coalition.config import Settings
 from coalition.domain.journal import Notary
-from coalition.followers.positions import PositionsFollower
+from coalition.followers.follower import Follower
 from coalition.log import set_up_log
 from coalition.server.assembly import Credentials
 from coalition.server.front_door import FrontDoor
@@ -34,6 +34,7 @@ from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection, connect
 from coalition.storage.month_reads import MonthReads
 from coalition.storage.pool import open_pool
+from coalition.storage.positions import POSITIONS
 from coalition.storage.reads import WalletReads, read_epoch, read_programme
 from settlement.orders import Orders
 
@@ -76,7 +77,7 @@ def settlement_server(settings: Settings, dsn: str, credentials: Credentials, se
         watch = ProgrammeWatch(lambda: read_programme(lease), lambda: read_epoch(lease))
         scheme = watch.current.scheme
         acts = Acts(scheme.lane_count, business_date_in(scheme.zone), seal)
-        follower = PositionsFollower(open_connection, utc_now, time.sleep)
+        follower = Follower(POSITIONS, open_connection, utc_now, time.sleep)
         service = SettlementService(
             MonthReads(lease),
             watch,

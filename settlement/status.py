@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from coalition.followers.positions import PositionsFollower
+from coalition.followers.follower import Follower
 from coalition.storage import positions as folded
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
-from coalition.storage.positions import Lag
+from coalition.storage.folds import Lag
 from settlement import multilateral
 
 
@@ -33,7 +33,7 @@ class Status:
     lag: Lag
 
 
-def status(connection: Connection, follower: PositionsFollower, calendar: str | None = None) -> Status:
+def status(connection: Connection, follower: Follower, calendar: str | None = None) -> Status:
     """Read how the windows of one calendar, or of all, stand."""
     participant_ids = [party.participant_id for party in folded.parties(connection)]
     rows = []

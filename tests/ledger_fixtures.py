@@ -26,10 +26,11 @@ from coalition.audit.notary import BatchNotary
 from coalition.domain.accounts import TransferCode, clearing_account
 from coalition.domain.ids import entry_id
 from coalition.domain.kinds import Kind
-from coalition.followers.positions import PositionsFollower
+from coalition.followers.follower import Follower
 from coalition.storage.connect import Connection, connect
 from coalition.storage.embedded import SUPERUSER, EmbeddedPostgres
 from coalition.storage.frontier import JOURNAL_LOCK
+from coalition.storage.positions import POSITIONS
 
 SETTINGS = {"shared_buffers": "64MB", "max_connections": "60", "min_wal_size": "80MB", "fsync": "off"}
 MIGRATION = Path(__file__).parent.parent / "src/coalition/storage/migrations/versions/0001_ledger.py"
@@ -52,10 +53,10 @@ class Ledger:
     def connect(self, role: str = "coalition_settlement") -> Connection:
         return connect(self.dsn(role))
 
-    def follower(self, **options: int) -> PositionsFollower:
+    def follower(self, **options: int) -> Follower:
         import time
 
-        return PositionsFollower(self.connect, lambda: datetime.now(UTC), time.sleep, **options)
+        return Follower(POSITIONS, self.connect, lambda: datetime.now(UTC), time.sleep, **options)
 
 
 @contextlib.contextmanager

@@ -22,6 +22,7 @@ from coalition.bootstrap.workers import Workers
 from coalition.clearing.desk import Desk
 from coalition.clearing.expiry import expiring_holds
 from coalition.config import Settings
+from coalition.followers import FOLDS
 from coalition.membership.reception import Reception
 from coalition.programme.office import Office
 from coalition.server.audit_service import AuditService
@@ -106,7 +107,7 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
         clock=time.monotonic,
         observer=telemetry.desk_observer,
     )
-    telemetry.watch(desk, {"ledger": pool, "keydb": keydb_pool})
+    telemetry.watch(desk, {"ledger": pool, "keydb": keydb_pool}, FOLDS)
     stop = threading.Event()
     watcher = threading.Thread(target=watch.run, args=(stop,), name="programme watch", daemon=True)
     watcher.start()

@@ -27,7 +27,8 @@ from coalition.bootstrap.limits import make_room_for_connections
 from coalition.bootstrap.strongroom import key_ring
 from coalition.config import Settings, environment_of
 from coalition.domain.errors import Contention
-from coalition.followers.positions import PositionsFollower
+from coalition.followers import FOLDS
+from coalition.followers.follower import follow as follow_journal
 from coalition.log import set_up_log
 from coalition.storage import launch
 from coalition.storage.connect import Connection, connect
@@ -58,7 +59,7 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
         for identity in FIRST_IDENTITIES if opened.is_embedded else ():
             certificate(settings, identity)
         server = house(settings, ring, opened.dsn(), opened.keydb_dsn())
-        follower = threading.Thread(target=_follow, args=(opened.dsn(), stop), name="positions", daemon=True)
+        follower = threading.Thread(target=_follow, args=(opened.dsn(), stop), name="followers", daemon=True)
         child: subprocess.Popen[bytes] | None = None
         try:
             tune_interpreter()
@@ -100,7 +101,7 @@ def _supervise(opened: Databases, stop: threading.Event, child: subprocess.Popen
 
 
 def follow(settings: Settings) -> int:
-    """What `coalition follow` does: the positions follower as a process of its own, until SIGTERM or SIGINT.
+    """What `coalition follow` does: the followers as a process of its own, until SIGTERM or SIGINT.
 
     Needs the ledger alone: no key ring, no certificate, and of a server named by URL no key database. Any number may
     run beside each other and beside servers. Raises CoalitionError when it cannot start.
@@ -114,17 +115,18 @@ def follow(settings: Settings) -> int:
         opened.open()
     else:
         check_schema(opened.dsn())
-    log.info("follower_started", follower="positions")
+    followers = [fold.name for fold in FOLDS]
+    log.info("followers_started", followers=followers)
     _follow(opened.dsn(), stop)
-    log.info("follower_stopped", follower="positions")
+    log.info("followers_stopped", followers=followers)
     return 0
 
 
 def _follow(dsn: str, stop: threading.Event) -> None:
     def open_connection() -> Connection:
-        return connect(dsn, "coalition positions")
+        return connect(dsn, "coalition follower")
 
-    PositionsFollower(open_connection, utc_now, time.sleep).run(stop)
+    follow_journal(FOLDS, open_connection, utc_now, time.sleep, stop)
 
 
 def _start_settlement(settings: Settings) -> subprocess.Popen[bytes]:

@@ -4,8 +4,9 @@ Without these settings nothing of it is loaded and nothing of it costs a call an
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
 from coalition.bootstrap.clock import utc_now
@@ -17,7 +18,7 @@ from coalition.server.permissions import RULES
 from coalition.server.status import reason_of
 from coalition.server.tracing import Tracer
 from coalition.storage.connect import Connection
-from coalition.storage.positions import FOLLOWER, available, lag
+from coalition.storage.folds import Fold, available, lag
 
 if TYPE_CHECKING:
     from coalition.telemetry import metrics, traces
@@ -81,24 +82,24 @@ class Telemetry:
         """Told of every batch."""
         return self._metrics
 
-    def watch(self, desk: Desk, pools: Mapping[str, Pool]) -> None:
-        """What is looked up at every scrape; the pool named `ledger` is also how the followers' lag is read."""
+    def watch(self, desk: Desk, pools: Mapping[str, Pool], folds: Sequence[Fold]) -> None:
+        """What is looked up at every scrape; the pool named `ledger` is also how the lag of `folds` is read."""
         if self._metrics is None:
             return
         from coalition.telemetry.looks import Lag, Looks, Sources  # noqa: PLC0415  the same
 
         ledger = pools["ledger"]
 
-        def positions() -> Lag:
+        def behind(fold: Fold) -> Lag:
             with available(), ledger.connection(LOOK_SECONDS) as connection:
-                behind = lag(connection, utc_now)
-            return Lag(behind.batches, behind.seconds)
+                found = lag(connection, fold, utc_now)
+            return Lag(found.batches, found.seconds)
 
         sources = Sources(
             queue_depth=lambda: len(desk.queue),
             desk_workers=lambda: desk.worker_count,
             pools={name: pool.get_stats for name, pool in pools.items()},
-            followers={FOLLOWER: positions},
+            followers={fold.name: partial(behind, fold) for fold in folds},
         )
         self._metrics.registry.register(Looks(sources))
 

@@ -2,3 +2,11 @@
 
 Reads the journal in order and keeps its own tables. Never writes a journal entry, and rebuilding gives the same bytes.
 """
+
+from typing import Final
+
+from coalition.storage.folds import Fold
+from coalition.storage.positions import POSITIONS
+
+FOLDS: Final[tuple[Fold, ...]] = (POSITIONS,)
+"""What a server and `coalition follow` keep."""

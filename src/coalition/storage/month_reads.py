@@ -65,7 +65,7 @@ class MonthReads:
     def lag_batches(self, window_id: int) -> int:
         """Committed batches that may hold claims of the window and are not folded yet. Ask before the positions."""
         with leased_cursor(self._lease) as cursor:
-            row = cursor.execute(LAG, (window_id, folded.FOLLOWER)).fetchone()
+            row = cursor.execute(LAG, (window_id, folded.POSITIONS.name)).fetchone()
         return int(row[0]) if row else 0
 
     def positions(

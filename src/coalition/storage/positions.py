@@ -1,27 +1,15 @@
-"""The SQL of the positions fold: from journal transfers to claims per window, and from those to positions.
+"""The positions fold: from journal transfers to claims per window, and from those to positions.
 
-Writes `followers` and `window_claims` only. Never changes the journal and never decides what to fold: the loop and the
-comparison live in coalition.followers.
+Writes `window_claims` only. Never changes the journal and never decides what to fold: coalition.followers does.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
-import psycopg
-
 from coalition.domain.accounts import AccountKind, TransferCode
-from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import NUMBER_SHIFT
-from coalition.storage.connect import Connection, translated
-from coalition.storage.frontier import last_number
-
-FOLLOWER: Final = "positions"
-LIVE: Final = "window_claims"
-SCRATCH: Final = "scratch_claims"
-FETCH_ROWS: Final = 10_000  # rows of a claims table held in memory at a time
+from coalition.storage.connect import Connection
+from coalition.storage.folds import Fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,70 +49,7 @@ class Position:
         return self.received_minor - self.sent_minor
 
 
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """How far the fold is behind: journal numbers not yet folded, and the age of the oldest such batch in seconds."""
-
-    batches: int
-    seconds: float
-
-
-@contextmanager
-def available() -> Iterator[None]:
-    """Turn a lost connection or a conflict into the house's errors, so that no room above needs psycopg."""
-    try:
-        yield
-    except psycopg.Error as error:
-        raise translated(error) from error
-
-
-def cursor_of(connection: Connection) -> int:
-    """Up to which journal number the fold has read; 0 before its first step."""
-    row = connection.execute("SELECT cursor_number FROM followers WHERE name = %s", (FOLLOWER,)).fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def lock_cursor(connection: Connection, time: datetime) -> int:
-    """The same, making the row if it is missing and keeping it locked until this transaction ends.
-
-    The lock is what lets any number of processes fold at once: each range is folded by one of them, once.
-    """
-    query = "SELECT cursor_number FROM followers WHERE name = %s FOR UPDATE"
-    row = connection.execute(query, (FOLLOWER,)).fetchone()
-    if row is None:
-        connection.execute(
-            "INSERT INTO followers (name, cursor_number, update_time) VALUES (%s, 0, %s) ON CONFLICT (name) DO NOTHING",
-            (FOLLOWER, time),
-        )
-        row = connection.execute(query, (FOLLOWER,)).fetchone()
-    if row is None:
-        raise LedgerBroken(f"follower {FOLLOWER} has no row right after it was made")
-    return int(row[0])
-
-
-def move_cursor(connection: Connection, number: int, time: datetime) -> None:
-    """Say that everything up to `number` is folded; the caller holds the row's lock."""
-    connection.execute(
-        "UPDATE followers SET cursor_number = %s, update_time = %s WHERE name = %s", (number, time, FOLLOWER)
-    )
-
-
-def step(connection: Connection, up_to: int, time: datetime, *, numbers_max: int) -> int:
-    """Fold the next range, at most `numbers_max` journal numbers and none above `up_to`; the cursor afterwards.
-
-    One short transaction. `up_to` must come from `frontier`, asked before.
-    """
-    with connection.transaction():
-        cursor = lock_cursor(connection, time)
-        target = min(up_to, cursor + numbers_max)
-        if target <= cursor:
-            return cursor
-        fold(connection, LIVE, cursor, target)
-        move_cursor(connection, target, time)
-        return target
-
-
-def fold(connection: Connection, table: str, after: int, up_to: int) -> None:
+def add_claims(connection: Connection, table: str, after: int, up_to: int) -> None:
     """Add the claims of `after < number <= up_to` to `table`; the postings of netting itself are left out (SUMS 4).
 
     The range is found by the BRIN index on entry_id.
@@ -151,45 +76,13 @@ def fold(connection: Connection, table: str, after: int, up_to: int) -> None:
     )
 
 
-def make_scratch(connection: Connection) -> None:
-    """An empty table of the same shape, seen by this connection alone and gone with it."""
-    connection.execute(f"DROP TABLE IF EXISTS pg_temp.{SCRATCH}")
-    connection.execute(f"CREATE TEMP TABLE {SCRATCH} (LIKE {LIVE} INCLUDING ALL)")
-
-
-def drop_scratch(connection: Connection) -> None:
-    """Remove what `make_scratch` made."""
-    connection.execute(f"DROP TABLE pg_temp.{SCRATCH}")
-
-
-def forget(connection: Connection, time: datetime) -> None:
-    """Empty the fold, to be made again from the journal's first number."""
-    with connection.transaction():
-        lock_cursor(connection, time)
-        connection.execute(f"DELETE FROM {LIVE}")
-        move_cursor(connection, 0, time)
-
-
-def serialised(connection: Connection, table: str) -> Iterator[bytes]:
-    """Each row of a claims table in key order, as one line of decimal integers: the bytes that two folds share."""
-    with connection.transaction(), connection.cursor("claims_in_order") as rows:
-        rows.itersize = FETCH_ROWS
-        rows.execute(
-            f"SELECT window_id, debtor_id, creditor_id, code, unit, amount_minor, transfer_count FROM {table} "
-            "ORDER BY window_id, debtor_id, creditor_id, code, unit"
-        )
-        for row in rows:
-            yield ",".join(map(str, row)).encode() + b"\n"
-
-
-def lag(connection: Connection, clock: Callable[[], datetime]) -> Lag:
-    """How far the fold is behind the last number taken."""
-    cursor = cursor_of(connection)
-    behind = max(0, last_number(connection) - cursor)
-    row = connection.execute("SELECT time FROM batches WHERE number > %s ORDER BY number LIMIT 1", (cursor,)).fetchone()
-    if row is None:
-        return Lag(behind, 0.0)
-    return Lag(behind, max(0.0, (clock() - row[0]).total_seconds()))
+POSITIONS: Final = Fold(
+    name="positions",
+    table="window_claims",
+    columns=("window_id", "debtor_id", "creditor_id", "code", "unit", "amount_minor", "transfer_count"),
+    keys=5,
+    add=add_claims,
+)
 
 
 def parties(connection: Connection) -> list[Party]:

@@ -21,8 +21,9 @@ from coalition.bootstrap.clock import utc_now
 from coalition.bootstrap.identities import certificate, server_credentials
 from coalition.bootstrap.strongroom import key_ring, notary
 from coalition.config import Settings, load_settings
-from coalition.followers.positions import PositionsFollower
+from coalition.followers.follower import Follower
 from coalition.storage.connect import connect
+from coalition.storage.positions import POSITIONS
 from coalition.v1 import (
     audit_pb2_grpc,
     member_pb2_grpc,
@@ -101,7 +102,7 @@ class Doors:
     def fold(self) -> None:
         """Let the positions follow the journal to its present end."""
         dsn = self.house.postgres.dsn("coalition_settlement", self.house.ledger)
-        PositionsFollower(lambda: connect(dsn), utc_now, time.sleep).catch_up()
+        Follower(POSITIONS, lambda: connect(dsn), utc_now, time.sleep).catch_up()
 
     def close(self) -> None:
         self._closing.close()

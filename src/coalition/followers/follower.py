@@ -1,11 +1,11 @@
-"""The positions follower: reads the journal in order and keeps every window's claims summed up by debtor and creditor.
+"""A follower: reads the journal in order and keeps a fold of it; several folds may share one look at the frontier.
 
 Never slows a purchase: it locks nothing but its own row, in short transactions, and publishes how far it is behind.
 Any number of processes may run it at once; deleting what it made and folding again gives the same bytes.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
@@ -14,10 +14,10 @@ from typing import Final
 import structlog
 
 from coalition.domain.errors import CoalitionError, Contention
-from coalition.storage import positions as store
+from coalition.storage import folds as store
 from coalition.storage.connect import Connection
+from coalition.storage.folds import Fold, Lag
 from coalition.storage.frontier import frontier
-from coalition.storage.positions import Lag
 
 NUMBERS_MAX: Final = 1_000  # journal numbers folded per transaction: about a million entries at full batches
 # Between looks at the journal. A step costs about 2 ms whatever it folds, so many batches share one; lag stays well
@@ -26,6 +26,10 @@ PAUSE_SECONDS: Final = 0.2
 RETRY_SECONDS: Final = 1.0  # between attempts while the database does not answer
 
 log = structlog.get_logger(__name__)
+
+Connect = Callable[[], Connection]
+Clock = Callable[[], datetime]
+Sleep = Callable[[float], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +45,13 @@ class Comparison:
         return self.live == self.rebuilt
 
 
-class PositionsFollower:
-    """One reader of the journal. `connect` opens an autocommit connection; `clock` tells UTC; `sleep` takes seconds."""
+class Follower:
+    """One fold's reader of the journal. `connect` opens an autocommit connection; `clock` tells UTC."""
 
     def __init__(
-        self,
-        connect: Callable[[], Connection],
-        clock: Callable[[], datetime],
-        sleep: Callable[[float], None],
-        *,
-        numbers_max: int = NUMBERS_MAX,
+        self, fold: Fold, connect: Connect, clock: Clock, sleep: Sleep, *, numbers_max: int = NUMBERS_MAX
     ) -> None:
+        self._fold = fold
         self._connect = connect
         self._clock = clock
         self._sleep = sleep
@@ -59,13 +59,7 @@ class PositionsFollower:
 
     def run(self, stop: Event) -> None:
         """Follow the journal until `stop` is set; a database that does not answer is tried again for ever."""
-        while not stop.is_set():
-            try:
-                with store.available(), self._connect() as connection:
-                    self._follow(connection, stop)
-            except CoalitionError as error:
-                log.warning("follower_retrying", follower=store.FOLLOWER, error=str(error))
-                stop.wait(RETRY_SECONDS)
+        follow([self._fold], self._connect, self._clock, self._sleep, stop, numbers_max=self._numbers_max)
 
     def catch_up(self, to_number: int = 0) -> int:
         """Fold everything decided now, at least up to `to_number`; the cursor afterwards.
@@ -84,12 +78,12 @@ class PositionsFollower:
 
     def lag(self) -> Lag:
         with store.available(), self._connect() as connection:
-            return store.lag(connection, self._clock)
+            return store.lag(connection, self._fold, self._clock)
 
     def digest(self) -> str:
         """SHA-256, in hex, of the live fold as it is now."""
         with store.available(), self._connect() as connection:
-            return table_digest(connection, store.LIVE)
+            return table_digest(connection, self._fold, self._fold.table)
 
     def rebuild(self) -> Comparison:
         """Fold the journal again from its first number into a scratch table and compare it with the live fold.
@@ -97,44 +91,64 @@ class PositionsFollower:
         The live fold moves on meanwhile; it stands still only for the last, short range and the comparison.
         Raises Contention if somebody forgets the live fold meanwhile.
         """
+        fold = self._fold
         with store.available(), self._connect() as connection:
-            store.make_scratch(connection)
+            store.make_scratch(connection, fold)
             rebuilt = 0
-            while rebuilt < (live := store.cursor_of(connection)):
+            while rebuilt < (live := store.cursor_of(connection, fold)):
                 target = min(live, rebuilt + self._numbers_max)
-                store.fold(connection, store.SCRATCH, rebuilt, target)
+                fold.add(connection, fold.scratch, rebuilt, target)
                 rebuilt = target
             with connection.transaction():
-                cursor = store.lock_cursor(connection, self._clock())
+                cursor = store.lock_cursor(connection, fold, self._clock())
                 if cursor < rebuilt:
                     raise Contention("the live fold was forgotten while it was compared; compare again")
-                store.fold(connection, store.SCRATCH, rebuilt, cursor)
+                fold.add(connection, fold.scratch, rebuilt, cursor)
                 comparison = Comparison(
-                    cursor, table_digest(connection, store.LIVE), table_digest(connection, store.SCRATCH)
+                    cursor,
+                    table_digest(connection, fold, fold.table),
+                    table_digest(connection, fold, fold.scratch),
                 )
-            store.drop_scratch(connection)
+            store.drop_scratch(connection, fold)
             return comparison
 
     def forget(self) -> None:
         """Delete what was folded; the next step begins at the journal's first number."""
         with store.available(), self._connect() as connection:
-            store.forget(connection, self._clock())
-
-    def _follow(self, connection: Connection, stop: Event) -> None:
-        while not stop.is_set():
-            reached = frontier(connection, sleep=self._sleep)
-            cursor = store.cursor_of(connection)
-            while cursor < reached and not stop.is_set():
-                cursor = self._step(connection, reached)
-            stop.wait(PAUSE_SECONDS)
+            store.forget(connection, self._fold, self._clock())
 
     def _step(self, connection: Connection, up_to: int) -> int:
-        return store.step(connection, up_to, self._clock(), numbers_max=self._numbers_max)
+        return store.step(connection, self._fold, up_to, self._clock(), numbers_max=self._numbers_max)
 
 
-def table_digest(connection: Connection, table: str) -> str:
-    """SHA-256, in hex, of a claims table's canonical lines."""
+def follow(
+    folds: Sequence[Fold],
+    connect: Connect,
+    clock: Clock,
+    sleep: Sleep,
+    stop: Event,
+    *,
+    numbers_max: int = NUMBERS_MAX,
+) -> None:
+    """Keep all of `folds` until `stop` is set, by one connection and one look at the frontier for all of them."""
+    while not stop.is_set():
+        try:
+            with store.available(), connect() as connection:
+                while not stop.is_set():
+                    reached = frontier(connection, sleep=sleep)
+                    for fold in folds:
+                        cursor = store.cursor_of(connection, fold)
+                        while cursor < reached and not stop.is_set():
+                            cursor = store.step(connection, fold, reached, clock(), numbers_max=numbers_max)
+                    stop.wait(PAUSE_SECONDS)
+        except CoalitionError as error:
+            log.warning("follower_retrying", followers=[fold.name for fold in folds], error=str(error))
+            stop.wait(RETRY_SECONDS)
+
+
+def table_digest(connection: Connection, fold: Fold, table: str) -> str:
+    """SHA-256, in hex, of the canonical lines of a table of the fold's shape."""
     digest = hashlib.sha256()
-    for line in store.serialised(connection, table):
+    for line in store.serialised(connection, fold, table):
         digest.update(line)
     return digest.hexdigest()
