@@ -46,7 +46,7 @@ from coalition.storage.migrating import migrate
 from coalition.storage.pool import open_pool
 from coalition.storage.programme_store import ProgrammeStore
 from coalition.storage.schema import KEYDB, LEDGER
-from keys import KeyRing, WrappedKey
+from keys import CertificateFiles, KeyRing, WrappedKey
 
 SMALL = {"shared_buffers": "64MB", "max_connections": "100", "min_wal_size": "80MB", "fsync": "off"}
 FIRST_DAY = date(2000, 1, 1)
@@ -163,7 +163,11 @@ class House:
 
     def certificate(self, path: str) -> ClientCertificate:
         """The certificate of an identity such as t/cafe/main/till-1."""
-        return ClientCertificate.load_folder(identities.certificate(self.settings, path).cert.parent)
+        return ClientCertificate.load_folder(self.certificate_files(path).cert.parent)
+
+    def certificate_files(self, path: str) -> CertificateFiles:
+        """Where they are."""
+        return identities.certificate(self.settings, path)
 
     def new_card(self, *, linked: bool = True) -> str:
         """The number of a new card, of a new member unless it is not to be linked."""

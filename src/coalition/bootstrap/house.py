@@ -13,19 +13,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
-from coalition.bootstrap.identities import path_parser, server_credentials
+from coalition.bootstrap.identities import path_parser, server_credentials, signed_by
 from coalition.bootstrap.limits import limits_of
 from coalition.bootstrap.revocations import watched_revocations
 from coalition.bootstrap.strongroom import notary
 from coalition.bootstrap.telemetry import Telemetry
 from coalition.bootstrap.workers import Workers
+from coalition.clearing.day_end import DayEnd
 from coalition.clearing.desk import Desk
 from coalition.clearing.expiry import expiring_holds
 from coalition.config import Settings
 from coalition.followers import FOLDS
+from coalition.followers.follower import Follower
 from coalition.membership.reception import Reception
 from coalition.programme.office import Office
 from coalition.server.audit_service import AuditService
+from coalition.server.day_end import DayEndCalls
 from coalition.server.front_door import FrontDoor
 from coalition.server.identity import Identities
 from coalition.server.member_service import MemberService
@@ -37,6 +40,8 @@ from coalition.server.terminal import TerminalServicer
 from coalition.storage.acts import Acts
 from coalition.storage.audit_reads import AuditReads
 from coalition.storage.connect import connect
+from coalition.storage.day_closes import DayCloses
+from coalition.storage.day_totals import DAY_TOTALS
 from coalition.storage.holds import HoldReads
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.lease import Lease
@@ -95,6 +100,10 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
     reception = Reception(
         MemberStore(lease, acts, lane_count), ring, KeyDatabase(keydb_pool.connection, WrappedKey), utc_now, os.urandom
     )
+    follower = Follower(DAY_TOTALS, lambda: connect(app_dsn, "coalition day end"), utc_now, time.sleep)
+    day_end = DayEndCalls(
+        DayEnd(DayCloses(lease, acts), follower.catch_up, signed_by), watch, request_ids, business_date, utc_now
+    )
     telemetry = Telemetry(settings, random.random)
     closing.callback(telemetry.close)
     workers = Workers(settings)
@@ -116,7 +125,7 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
 
     def servicers() -> Sequence[object]:
         return (
-            TerminalServicer(desk, watch, reads, request_ids, ring.card_token, business_date),
+            TerminalServicer(desk, watch, reads, request_ids, ring.card_token, business_date, day_end),
             ProgrammeService(office, ProgrammeReads(lease), watch, request_ids),
             MemberService(reception, watch, request_ids),
             AuditService(AuditReads(lease, lane_count, time.sleep), watch),

@@ -1,6 +1,9 @@
 """What an entry of the journal can be. The numbers are stored for ever."""
 
 from enum import IntEnum
+from typing import Final
+
+FIRST_ACT: Final = 100
 
 
 class Kind(IntEnum):
@@ -34,3 +37,4 @@ class Kind(IntEnum):
     CARD_UNFROZEN = 114
     CARD_REPLACED = 115
     WINDOW_CLOSED = 120
+    TERMINAL_DAY_CLOSED = 121

@@ -86,6 +86,9 @@ class Reason(IntEnum):
     STREAM_STALLED = 125
     MESSAGE_MALFORMED = 126
     CERTIFICATE_REVOKED = 127
+    DAY_CLOSE_OUT_OF_ORDER = 155
+    DAY_CLOSE_CHAIN_BROKEN = 156
+    SIGNATURE_INVALID = 157
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +226,15 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.CERTIFICATE_REVOKED: Advice(
         "UNAUTHENTICATED", "This certificate was revoked; ask the operator of the authority for a new one."
+    ),
+    Reason.DAY_CLOSE_OUT_OF_ORDER: Advice(
+        "FAILED_PRECONDITION", "This is not the number of the terminal's next close; ask for its day totals first."
+    ),
+    Reason.DAY_CLOSE_CHAIN_BROKEN: Advice(
+        "FAILED_PRECONDITION", "previous_hash is not that of the terminal's last close; ask for its day totals first."
+    ),
+    Reason.SIGNATURE_INVALID: Advice(
+        "INVALID_ARGUMENT", "The signature is not one of this certificate's key over this statement; sign it anew."
     ),
 }
 

@@ -5,8 +5,9 @@ Reads the journal in order and keeps its own tables. Never writes a journal entr
 
 from typing import Final
 
+from coalition.storage.day_totals import DAY_TOTALS
 from coalition.storage.folds import Fold
 from coalition.storage.positions import POSITIONS
 
-FOLDS: Final[tuple[Fold, ...]] = (POSITIONS,)
+FOLDS: Final[tuple[Fold, ...]] = (POSITIONS, DAY_TOTALS)
 """What a server and `coalition follow` keep."""

@@ -83,6 +83,12 @@ def caller(context: Any) -> Caller:  # noqa: ARG001  how a caller travels may ch
     return _CALLER.get()
 
 
+def certificate_of(context: Any) -> bytes:
+    """The client's certificate of this connection, PEM. The gate lets nobody through who has none."""
+    certificates = context.auth_context().get("x509_pem_cert", ())
+    return bytes(certificates[0]) if certificates else b""
+
+
 def set_caller(present: Caller) -> None:
     """Say who calls, for the rest of this task. For the interceptor and for tests of servicers."""
     _CALLER.set(present)

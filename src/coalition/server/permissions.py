@@ -40,6 +40,8 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.TerminalService/Resolve": TILLS,
         "/coalition.v1.TerminalService/GetBalance": TILLS,
         "/coalition.v1.TerminalService/ListEntries": TILLS,
+        "/coalition.v1.TerminalService/GetDayTotals": TILLS,
+        "/coalition.v1.TerminalService/CloseDay": TILLS,
         "/coalition.v1.TerminalService/SubmitBatch": TILLS,
         "/coalition.v1.TerminalService/Stream": TILLS,
         "/coalition.v1.ProgrammeService/CreateParticipant": OPERATOR,

@@ -27,7 +27,8 @@ from coalition.server.convert import (
     timestamp_of,
     wallet_entry_of,
 )
-from coalition.server.identity import Caller, HasProgramme, caller
+from coalition.server.day_end import DayEndCalls
+from coalition.server.identity import Caller, HasProgramme, caller, certificate_of
 from coalition.server.request_ids import RequestIds
 from coalition.server.sinks import Gathering, WaitingCalls
 from coalition.server.status import FieldsInvalid, declined, status_of
@@ -69,6 +70,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         request_ids: RequestIds,
         token: Token,
         business_date: Callable[[datetime], date],
+        day_end: DayEndCalls,
     ) -> None:
         self._desk = desk
         self._programme = programme
@@ -76,6 +78,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         self._request_ids = request_ids
         self._token = token
         self._business_date = business_date
+        self._day_end = day_end
         self._loop = asyncio.get_running_loop()
         self._sink = WaitingCalls()
         self._readers: set[asyncio.Task[None]] = set()
@@ -104,6 +107,12 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
     async def Resolve(self, request: Any, context: Any) -> terminal_pb2.ResolveResponse:
         answer = await self._answer(resolve_of(request, caller(context), self._programme.current), context)
         return terminal_pb2.ResolveResponse(result=self._result(request.request_id, answer))
+
+    async def GetDayTotals(self, request: Any, context: Any) -> terminal_pb2.GetDayTotalsResponse:
+        return await self._day_end.totals(request, caller(context))
+
+    async def CloseDay(self, request: Any, context: Any) -> terminal_pb2.CloseDayResponse:
+        return await self._day_end.close(request, caller(context), certificate_of(context))
 
     async def SubmitBatch(self, request: Any, context: Any) -> terminal_pb2.SubmitBatchResponse:
         present = caller(context)

@@ -88,6 +88,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A card was replaced by another."""
     ENTRY_KIND_WINDOW_CLOSED: _EntryKind.ValueType  # 120
     """A settlement window was closed."""
+    ENTRY_KIND_TERMINAL_DAY_CLOSED: _EntryKind.ValueType  # 121
+    """A terminal closed its day."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What an entry of the journal is. Numbers below 100 move value, 100 and above are acts."""
@@ -148,6 +150,8 @@ ENTRY_KIND_CARD_REPLACED: EntryKind.ValueType  # 115
 """A card was replaced by another."""
 ENTRY_KIND_WINDOW_CLOSED: EntryKind.ValueType  # 120
 """A settlement window was closed."""
+ENTRY_KIND_TERMINAL_DAY_CLOSED: EntryKind.ValueType  # 121
+"""A terminal closed its day."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _TransferCode:

@@ -503,3 +503,299 @@ class StreamResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamResponse: _TypeAlias = StreamResponse  # noqa: Y015
+
+@_typing.final
+class KindTotal(_message.Message):
+    """What was counted of one kind of operation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ACCEPTED_COUNT_FIELD_NUMBER: _builtins.int
+    ACCEPTED_MINOR_FIELD_NUMBER: _builtins.int
+    DECLINED_COUNT_FIELD_NUMBER: _builtins.int
+    kind: _operations_pb2.EntryKind.ValueType
+    """The kind of operation, below 100, such as ENTRY_KIND_PURCHASE."""
+    accepted_count: _builtins.int
+    """How many were accepted, >= 0."""
+    accepted_minor: _builtins.int
+    """Their amounts as on their receipts (Receipt.amount_minor) added up, minor units of the
+    scheme currency, >= 0.
+    """
+    declined_count: _builtins.int
+    """How many were declined, >= 0; only answers that were stored, not errors such as UNAVAILABLE."""
+    def __init__(
+        self,
+        *,
+        kind: _operations_pb2.EntryKind.ValueType = ...,
+        accepted_count: _builtins.int = ...,
+        accepted_minor: _builtins.int = ...,
+        declined_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_count", b"accepted_count", "accepted_minor", b"accepted_minor", "declined_count", b"declined_count", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KindTotal: _TypeAlias = KindTotal  # noqa: Y015
+
+@_typing.final
+class GetDayTotalsRequest(_message.Message):
+    """Asks what the journal counts for a terminal."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    business_date: _builtins.str
+    """Business date, "YYYY-MM-DD". Default (empty): today's in the coalition's zone."""
+    @_builtins.property
+    def terminal(self) -> _operations_pb2.TerminalRef:
+        """Terminal that asks. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    def __init__(
+        self,
+        *,
+        terminal: _operations_pb2.TerminalRef | None = ...,
+        business_date: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDayTotalsRequest: _TypeAlias = GetDayTotalsRequest  # noqa: Y015
+
+@_typing.final
+class GetDayTotalsResponse(_message.Message):
+    """What the journal counts for a terminal, everything included that was answered before the call."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    SINCE_CLOSE_FIELD_NUMBER: _builtins.int
+    NEXT_NUMBER_FIELD_NUMBER: _builtins.int
+    PREVIOUS_HASH_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    business_date: _builtins.str
+    """The business date counted."""
+    next_number: _builtins.int
+    """Number of the terminal's next close, 1 and up."""
+    previous_hash: _builtins.bytes
+    """SHA-256 of the statement of its last close, 32 bytes; empty before its first."""
+    currency_code: _builtins.str
+    """ISO 4217 code of every amount."""
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___KindTotal]:
+        """Totals of that date, one for each kind that occurred, by kind."""
+
+    @_builtins.property
+    def since_close(self) -> _containers.RepeatedCompositeFieldContainer[Global___KindTotal]:
+        """Totals since the terminal's last close, whatever the date."""
+
+    def __init__(
+        self,
+        *,
+        business_date: _builtins.str = ...,
+        totals: _abc.Iterable[Global___KindTotal] | None = ...,
+        since_close: _abc.Iterable[Global___KindTotal] | None = ...,
+        next_number: _builtins.int = ...,
+        previous_hash: _builtins.bytes = ...,
+        currency_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date", "currency_code", b"currency_code", "next_number", b"next_number", "previous_hash", b"previous_hash", "since_close", b"since_close", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDayTotalsResponse: _TypeAlias = GetDayTotalsResponse  # noqa: Y015
+
+@_typing.final
+class DayOperation(_message.Message):
+    """One operation as the terminal remembers it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """request_id of the operation."""
+    kind: _operations_pb2.EntryKind.ValueType
+    """The kind of operation."""
+    accepted: _builtins.bool
+    """Whether the terminal took it as accepted."""
+    amount_minor: _builtins.int
+    """Amount on its receipt, minor units of the scheme currency; 0 for a decline."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        kind: _operations_pb2.EntryKind.ValueType = ...,
+        accepted: _builtins.bool = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "amount_minor", b"amount_minor", "kind", b"kind", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DayOperation: _TypeAlias = DayOperation  # noqa: Y015
+
+@_typing.final
+class CloseDayRequest(_message.Message):
+    """Closes a terminal's day.
+
+    The statement is ASCII lines that each end with a line feed: "coalition day close 1", "<participant>/<store>/<terminal>",
+    business_date, number, previous_hash in hex or "-", then a line for each of totals in the order of kind numbers,
+    "<kind number> <accepted_count> <accepted_minor> <declined_count>", and last "operations -" or "operations <count>
+    <SHA-256 in hex>" of the lines "<request_id in lower case> <kind number> <1 or 0> <amount_minor>" in the order given.
+    What is signed: "coalition statement 1", the length of "day-close" (4 bytes, big endian), "day-close", the length of the
+    statement, the statement. So a signature made for TLS or for another purpose is none here.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    PREVIOUS_HASH_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    business_date: _builtins.str
+    """Business date that the terminal closes, "YYYY-MM-DD"; a name for people: what is compared is everything since the
+    last close.
+    """
+    number: _builtins.int
+    """Number of this close, 1 for a terminal's first, then one more each time."""
+    previous_hash: _builtins.bytes
+    """SHA-256 of the statement of the close before, 32 bytes; empty for the first."""
+    signature: _builtins.bytes
+    """Signature by the private key of the certificate of this call, 1..128 bytes: ECDSA over P-256 with SHA-256, DER form
+    (what `openssl dgst -sha256 -sign` makes of the signed bytes), or Ed25519.
+    """
+    @_builtins.property
+    def terminal(self) -> _operations_pb2.TerminalRef:
+        """Terminal that closes. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___KindTotal]:
+        """What the terminal counted since its last close, one for each kind that occurred, at most 30, by rising kind."""
+
+    @_builtins.property
+    def operations(self) -> _containers.RepeatedCompositeFieldContainer[Global___DayOperation]:
+        """The operations counted, at most 5000, so that differences can be told one by one. Default (none): totals only."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: _operations_pb2.TerminalRef | None = ...,
+        business_date: _builtins.str = ...,
+        number: _builtins.int = ...,
+        previous_hash: _builtins.bytes = ...,
+        totals: _abc.Iterable[Global___KindTotal] | None = ...,
+        operations: _abc.Iterable[Global___DayOperation] | None = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["business_date", b"business_date", "number", b"number", "operations", b"operations", "previous_hash", b"previous_hash", "request_id", b"request_id", "signature", b"signature", "terminal", b"terminal", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloseDayRequest: _TypeAlias = CloseDayRequest  # noqa: Y015
+
+@_typing.final
+class DayDifference(_message.Message):
+    """One point in which terminal and journal differ."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    STATED_FIELD_NUMBER: _builtins.int
+    RECORDED_FIELD_NUMBER: _builtins.int
+    kind: _operations_pb2.EntryKind.ValueType
+    """The totals of this kind differ."""
+    request_id: _builtins.str
+    """The operation with this request_id differs."""
+    @_builtins.property
+    def stated(self) -> Global___KindTotal:
+        """What the terminal stated; absent where it stated nothing."""
+
+    @_builtins.property
+    def recorded(self) -> Global___KindTotal:
+        """What the journal holds; absent where it holds nothing."""
+
+    def __init__(
+        self,
+        *,
+        kind: _operations_pb2.EntryKind.ValueType = ...,
+        request_id: _builtins.str = ...,
+        stated: Global___KindTotal | None = ...,
+        recorded: Global___KindTotal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "recorded", b"recorded", "request_id", b"request_id", "stated", b"stated", "subject", b"subject"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "recorded", b"recorded", "request_id", b"request_id", "stated", b"stated", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_subject: _TypeAlias = _typing.Literal["kind", "request_id"]  # noqa: Y015
+    _WhichOneofArgType_subject: _TypeAlias = _typing.Literal["subject", b"subject"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_subject) -> _WhichOneofReturnType_subject | None: ...
+
+Global___DayDifference: _TypeAlias = DayDifference  # noqa: Y015
+
+@_typing.final
+class CloseDayResponse(_message.Message):
+    """How a close was recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREES_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_COUNT_FIELD_NUMBER: _builtins.int
+    STATEMENT_HASH_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    agrees: _builtins.bool
+    """True when terminal and journal agree."""
+    difference_count: _builtins.int
+    """How many differences there are in all."""
+    statement_hash: _builtins.bytes
+    """SHA-256 of the statement, 32 bytes: the previous_hash of the next close."""
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___DayDifference]:
+        """Every difference in totals, then every operation that differs where operations were listed; at most 1000."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        agrees: _builtins.bool = ...,
+        differences: _abc.Iterable[Global___DayDifference] | None = ...,
+        difference_count: _builtins.int = ...,
+        statement_hash: _builtins.bytes = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agrees", b"agrees", "difference_count", b"difference_count", "differences", b"differences", "receipt", b"receipt", "statement_hash", b"statement_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloseDayResponse: _TypeAlias = CloseDayResponse  # noqa: Y015

@@ -93,6 +93,16 @@ class TerminalServiceStub:
                 request_serializer=coalition_dot_v1_dot_terminal__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_terminal__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.GetDayTotals = channel.unary_unary(
+                '/coalition.v1.TerminalService/GetDayTotals',
+                request_serializer=coalition_dot_v1_dot_terminal__pb2.GetDayTotalsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.GetDayTotalsResponse.FromString,
+                _registered_method=True)
+        self.CloseDay = channel.unary_unary(
+                '/coalition.v1.TerminalService/CloseDay',
+                request_serializer=coalition_dot_v1_dot_terminal__pb2.CloseDayRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.CloseDayResponse.FromString,
+                _registered_method=True)
         self.SubmitBatch = channel.unary_unary(
                 '/coalition.v1.TerminalService/SubmitBatch',
                 request_serializer=coalition_dot_v1_dot_terminal__pb2.SubmitBatchRequest.SerializeToString,
@@ -205,6 +215,25 @@ class TerminalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetDayTotals(self, request, context):
+        """Reads what the journal counts for a terminal: on one business date, and since its last close. Changes nothing.
+        Errors: FIELD_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CloseDay(self, request, context):
+        """Closes a terminal's day: what the terminal counted since its last close, signed by the key of its certificate, is
+        compared with the journal, and both are recorded for ever with every difference. A close is recorded also where the
+        two differ: nothing is hidden, nothing is corrected. What is posted afterwards belongs to the next close.
+        Idempotent by request_id.
+        Errors: DAY_CLOSE_OUT_OF_ORDER, DAY_CLOSE_CHAIN_BROKEN, SIGNATURE_INVALID, FIELD_INVALID. None of these is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SubmitBatch(self, request, context):
         """Posts up to 1000 operations in the order given, each on its own: one that is refused leaves the others alone, and
         its error is in its result. Idempotent by the request_id of each operation. The call itself fails only with the
@@ -276,6 +305,16 @@ def add_TerminalServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=coalition_dot_v1_dot_terminal__pb2.ListEntriesRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_terminal__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'GetDayTotals': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDayTotals,
+                    request_deserializer=coalition_dot_v1_dot_terminal__pb2.GetDayTotalsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.GetDayTotalsResponse.SerializeToString,
+            ),
+            'CloseDay': grpc.unary_unary_rpc_method_handler(
+                    servicer.CloseDay,
+                    request_deserializer=coalition_dot_v1_dot_terminal__pb2.CloseDayRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.CloseDayResponse.SerializeToString,
             ),
             'SubmitBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.SubmitBatch,
@@ -566,6 +605,60 @@ class TerminalService:
             '/coalition.v1.TerminalService/ListEntries',
             coalition_dot_v1_dot_terminal__pb2.ListEntriesRequest.SerializeToString,
             coalition_dot_v1_dot_terminal__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDayTotals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/GetDayTotals',
+            coalition_dot_v1_dot_terminal__pb2.GetDayTotalsRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.GetDayTotalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CloseDay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/CloseDay',
+            coalition_dot_v1_dot_terminal__pb2.CloseDayRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.CloseDayResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -91,6 +91,17 @@ class TerminalServiceStub:
     """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
     """
+    GetDayTotals: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.GetDayTotalsRequest, _terminal_pb2.GetDayTotalsResponse]
+    """Reads what the journal counts for a terminal: on one business date, and since its last close. Changes nothing.
+    Errors: FIELD_INVALID.
+    """
+    CloseDay: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.CloseDayRequest, _terminal_pb2.CloseDayResponse]
+    """Closes a terminal's day: what the terminal counted since its last close, signed by the key of its certificate, is
+    compared with the journal, and both are recorded for ever with every difference. A close is recorded also where the
+    two differ: nothing is hidden, nothing is corrected. What is posted afterwards belongs to the next close.
+    Idempotent by request_id.
+    Errors: DAY_CLOSE_OUT_OF_ORDER, DAY_CLOSE_CHAIN_BROKEN, SIGNATURE_INVALID, FIELD_INVALID. None of these is stored.
+    """
     SubmitBatch: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.SubmitBatchRequest, _terminal_pb2.SubmitBatchResponse]
     """Posts up to 1000 operations in the order given, each on its own: one that is refused leaves the others alone, and
     its error is in its result. Idempotent by the request_id of each operation. The call itself fails only with the
@@ -164,6 +175,17 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     ListEntries: _aio.UnaryUnaryMultiCallable[_terminal_pb2.ListEntriesRequest, _terminal_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+    """
+    GetDayTotals: _aio.UnaryUnaryMultiCallable[_terminal_pb2.GetDayTotalsRequest, _terminal_pb2.GetDayTotalsResponse]  # type: ignore[assignment]
+    """Reads what the journal counts for a terminal: on one business date, and since its last close. Changes nothing.
+    Errors: FIELD_INVALID.
+    """
+    CloseDay: _aio.UnaryUnaryMultiCallable[_terminal_pb2.CloseDayRequest, _terminal_pb2.CloseDayResponse]  # type: ignore[assignment]
+    """Closes a terminal's day: what the terminal counted since its last close, signed by the key of its certificate, is
+    compared with the journal, and both are recorded for ever with every difference. A close is recorded also where the
+    two differ: nothing is hidden, nothing is corrected. What is posted afterwards belongs to the next close.
+    Idempotent by request_id.
+    Errors: DAY_CLOSE_OUT_OF_ORDER, DAY_CLOSE_CHAIN_BROKEN, SIGNATURE_INVALID, FIELD_INVALID. None of these is stored.
     """
     SubmitBatch: _aio.UnaryUnaryMultiCallable[_terminal_pb2.SubmitBatchRequest, _terminal_pb2.SubmitBatchResponse]  # type: ignore[assignment]
     """Posts up to 1000 operations in the order given, each on its own: one that is refused leaves the others alone, and
@@ -295,6 +317,29 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.ListEntriesResponse, _abc.Awaitable[_terminal_pb2.ListEntriesResponse]]:
         """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
         Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDayTotals(
+        self,
+        request: _terminal_pb2.GetDayTotalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.GetDayTotalsResponse, _abc.Awaitable[_terminal_pb2.GetDayTotalsResponse]]:
+        """Reads what the journal counts for a terminal: on one business date, and since its last close. Changes nothing.
+        Errors: FIELD_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def CloseDay(
+        self,
+        request: _terminal_pb2.CloseDayRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.CloseDayResponse, _abc.Awaitable[_terminal_pb2.CloseDayResponse]]:
+        """Closes a terminal's day: what the terminal counted since its last close, signed by the key of its certificate, is
+        compared with the journal, and both are recorded for ever with every difference. A close is recorded also where the
+        two differ: nothing is hidden, nothing is corrected. What is posted afterwards belongs to the next close.
+        Idempotent by request_id.
+        Errors: DAY_CLOSE_OUT_OF_ORDER, DAY_CLOSE_CHAIN_BROKEN, SIGNATURE_INVALID, FIELD_INVALID. None of these is stored.
         """
 
     @_abc_1.abstractmethod
