@@ -83,7 +83,7 @@ class Counting:
             previous_hash=self.previous,
             totals=[
                 terminal_pb2.KindTotal(
-                    kind=operations_pb2.EntryKind.Name(kind.value),
+                    kind=kind.value,  # type: ignore[arg-type]  # one enum on the wire
                     accepted_count=total.accepted_count,
                     accepted_minor=total.accepted_minor,
                     declined_count=total.declined_count,
@@ -93,7 +93,7 @@ class Counting:
             operations=[
                 terminal_pb2.DayOperation(
                     request_id=str(each.request_id),
-                    kind=operations_pb2.EntryKind.Name(each.kind.value),
+                    kind=each.kind.value,  # type: ignore[arg-type]  # the same
                     accepted=each.accepted,
                     amount_minor=each.amount_minor,
                 )
@@ -195,8 +195,8 @@ def test_a_close_that_is_sent_again_gets_the_same_answer(house: House, till: Cou
         ({"signer": "t/store-a/main/till-1"}, Reason.SIGNATURE_INVALID),
         ({"business_date": "2026-11-25"}, Reason.SIGNATURE_INVALID),
         ({"signature": b"\x30\x06\x02\x01\x01\x02\x01\x01"}, Reason.SIGNATURE_INVALID),
-        ({"totals": [terminal_pb2.KindTotal(kind="ENTRY_KIND_MEMBER_ENROLLED")]}, Reason.FIELD_INVALID),
-        ({"totals": [terminal_pb2.KindTotal(kind="ENTRY_KIND_TOP_UP")] * 2}, Reason.FIELD_INVALID),
+        ({"totals": [terminal_pb2.KindTotal(kind=operations_pb2.ENTRY_KIND_MEMBER_ENROLLED)]}, Reason.FIELD_INVALID),
+        ({"totals": [terminal_pb2.KindTotal(kind=operations_pb2.ENTRY_KIND_TOP_UP)] * 2}, Reason.FIELD_INVALID),
         ({"business_date": "2026-13-01"}, Reason.FIELD_INVALID),
     ],
     ids=["another till's key", "another day", "no signature", "an act", "a kind twice", "no date"],
