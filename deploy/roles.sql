@@ -77,7 +77,7 @@ GRANT INSERT, UPDATE, DELETE ON net_positions TO coalition_settlement;
 
 -- The folds can be deleted and made again by whoever follows.
 GRANT INSERT, UPDATE, DELETE ON followers, window_claims TO coalition_app, coalition_settlement;
-GRANT INSERT, UPDATE, DELETE ON day_totals TO coalition_app;
+GRANT INSERT, UPDATE, DELETE ON day_totals, day_limits_reached TO coalition_app;
 
 -- What a terminal has signed at the end of its day is only ever added to.
 GRANT INSERT ON day_closes TO coalition_app;
@@ -85,7 +85,7 @@ GRANT INSERT ON day_closes TO coalition_app;
 -- Auditors verify records they cannot read: no member, no card, no wallet, no lot, no hold.
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
-    day_totals, day_closes TO coalition_auditor;
+    day_totals, day_limits_reached, day_closes TO coalition_auditor;
 -- end ledger
 \endif
 

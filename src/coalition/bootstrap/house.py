@@ -23,7 +23,8 @@ from coalition.clearing.day_end import DayEnd
 from coalition.clearing.desk import Desk
 from coalition.clearing.expiry import expiring_holds
 from coalition.config import Settings
-from coalition.followers import FOLDS
+from coalition.followers import folds
+from coalition.followers.day_limits import day_totals
 from coalition.followers.follower import Follower
 from coalition.membership.reception import Reception
 from coalition.programme.office import Office
@@ -41,7 +42,6 @@ from coalition.storage.acts import Acts
 from coalition.storage.audit_reads import AuditReads
 from coalition.storage.connect import connect
 from coalition.storage.day_closes import DayCloses
-from coalition.storage.day_totals import DAY_TOTALS
 from coalition.storage.holds import HoldReads
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.lease import Lease
@@ -100,7 +100,7 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
     reception = Reception(
         MemberStore(lease, acts, lane_count), ring, KeyDatabase(keydb_pool.connection, WrappedKey), utc_now, os.urandom
     )
-    follower = Follower(DAY_TOTALS, lambda: connect(app_dsn, "coalition day end"), utc_now, time.sleep)
+    follower = Follower(day_totals(), lambda: connect(app_dsn, "coalition day end"), utc_now, time.sleep)
     day_end = DayEndCalls(
         DayEnd(DayCloses(lease, acts), follower.catch_up, signed_by), watch, request_ids, business_date, utc_now
     )
@@ -116,7 +116,7 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
         clock=time.monotonic,
         observer=telemetry.desk_observer,
     )
-    telemetry.watch(desk, {"ledger": pool, "keydb": keydb_pool}, FOLDS)
+    telemetry.watch(desk, {"ledger": pool, "keydb": keydb_pool}, folds())
     stop = threading.Event()
     watcher = threading.Thread(target=watch.run, args=(stop,), name="programme watch", daemon=True)
     watcher.start()

@@ -27,7 +27,7 @@ from coalition.bootstrap.limits import make_room_for_connections
 from coalition.bootstrap.strongroom import key_ring
 from coalition.config import Settings, environment_of
 from coalition.domain.errors import Contention
-from coalition.followers import FOLDS
+from coalition.followers import folds
 from coalition.followers.follower import follow as follow_journal
 from coalition.log import set_up_log
 from coalition.storage import launch
@@ -115,7 +115,7 @@ def follow(settings: Settings) -> int:
         opened.open()
     else:
         check_schema(opened.dsn())
-    followers = [fold.name for fold in FOLDS]
+    followers = [fold.name for fold in folds()]
     log.info("followers_started", followers=followers)
     _follow(opened.dsn(), stop)
     log.info("followers_stopped", followers=followers)
@@ -126,7 +126,7 @@ def _follow(dsn: str, stop: threading.Event) -> None:
     def open_connection() -> Connection:
         return connect(dsn, "coalition follower")
 
-    follow_journal(FOLDS, open_connection, utc_now, time.sleep, stop)
+    follow_journal(folds(), open_connection, utc_now, time.sleep, stop)
 
 
 def _start_settlement(settings: Settings) -> subprocess.Popen[bytes]:

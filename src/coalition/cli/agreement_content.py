@@ -12,15 +12,16 @@ from google.protobuf.message import Message
 
 from coalition.cli.money import format_rate, parse_rate
 from coalition.cli.output import fields_of, short_name
-from coalition.v1.programme_pb2 import Acceptance, Acquiring, Agreement, CardRules, Rate, Terms, Tier
+from coalition.v1.programme_pb2 import Acceptance, Acquiring, Agreement, CardRules, Limits, Rate, Terms, Tier
 
-Content: TypeAlias = Terms | Acceptance | Acquiring | CardRules
+Content: TypeAlias = Terms | Acceptance | Acquiring | CardRules | Limits
 
 KINDS: Final[Mapping[str, type[Content]]] = {
     "terms": Terms,
     "acceptance": Acceptance,
     "acquiring": Acquiring,
     "card_rules": CardRules,
+    "limits": Limits,
 }
 
 
@@ -54,6 +55,8 @@ def content_of(agreement: Agreement) -> Content:
             return agreement.acceptance
         case "card_rules":
             return agreement.card_rules
+        case "limits":
+            return agreement.limits
         case _:
             return agreement.acquiring
 

@@ -7,7 +7,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from coalition.cli.agreement_content import Content, content_of, rate_text
 from coalition.cli.money import format_amount
 from coalition.cli.output import short_name
-from coalition.v1.programme_pb2 import Acceptance, Acquiring, Agreement, CardRules, Rate, Terms, Tier
+from coalition.v1.programme_pb2 import Acceptance, Acquiring, Agreement, CardRules, Limits, Rate, Terms, Tier
 
 MINOR_SUFFIX: Final = "_minor"
 
@@ -24,6 +24,8 @@ def parties(content: Content) -> str:
             return f"{content.acquirer} pays"
         case CardRules():
             return "the scheme and everybody"
+        case Limits():
+            return f"{content.acquirer} takes in"
 
 
 def described(currency_code: str, agreement: Agreement) -> str:

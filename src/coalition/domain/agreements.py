@@ -13,11 +13,12 @@ from datetime import date
 from typing import Any, Final
 
 from coalition.domain.card_rules import CardRules
+from coalition.domain.day_limits import DayLimits
 from coalition.domain.errors import Refused
 from coalition.domain.rates import Rate
 from coalition.domain.reasons import Reason
 
-KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING", "CARD_RULES")
+KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING", "CARD_RULES", "LIMITS")
 CUSTODIES: Final = ("ISSUER_HELD", "OPERATOR_HELD")
 BASES: Final = ("GROSS", "PRINCIPAL")
 LOSS_BEARERS: Final = ("SELLER", "ISSUER")
@@ -101,7 +102,7 @@ class Acquiring:
     calendar: str
 
 
-Content = Terms | Acceptance | Acquiring | CardRules
+Content = Terms | Acceptance | Acquiring | CardRules | DayLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +242,16 @@ def parse_content(kind: str, content: Mapping[str, Any]) -> Content:
             )
         case "CARD_RULES":
             parsed = _card_rules(fields)
+        case "LIMITS":
+            parsed = DayLimits(
+                acquirer=fields.party("acquirer"),
+                terminal_purchase_minor=fields.whole("terminal_purchase_minor", None),
+                terminal_top_up_minor=fields.whole("terminal_top_up_minor", None),
+                terminal_refund_minor=fields.whole("terminal_refund_minor", None),
+                participant_purchase_minor=fields.whole("participant_purchase_minor", None),
+                participant_top_up_minor=fields.whole("participant_top_up_minor", None),
+                participant_refund_minor=fields.whole("participant_refund_minor", None),
+            )
         case _:
             raise Refused(Reason.AGREEMENT_INVALID, field="kind", metadata={"expected": " or ".join(KINDS)})
     fields.finish()

@@ -25,6 +25,7 @@ from coalition.domain.commands import (
     TopUpReversal,
     Void,
 )
+from coalition.domain.day_limits import FLOW_OF
 from coalition.domain.decision import Decision
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.hold import decide_capture, decide_hold, decide_hold_expiry, decide_void
@@ -47,6 +48,11 @@ def decide(command: Command, books: Books, entry_id: int) -> Decision:
         command, Resolve
     ):
         raise Refused(Reason.SUSPENDED)
+    flow = FLOW_OF.get(type(command))
+    if flow is not None:
+        full = books.programme.day_is_full(command.participant_id, command.terminal_id, flow, books.business_date)
+        if full is not None:
+            raise Refused(Reason.DAY_LIMIT_REACHED, metadata={"subject": full.name, "flow": flow.name})
     if isinstance(command, TopUp):
         return decide_top_up(command, books, entry_id)
     rule = RULES.get(type(command))

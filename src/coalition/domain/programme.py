@@ -15,10 +15,12 @@ from coalition.domain.accounts import PARTICIPANT_BITS
 from coalition.domain.agreements import CHAIN_PREFIX, Acceptance, Acquiring, Terms, Version
 from coalition.domain.bearing import Bearing, bearing
 from coalition.domain.card_rules import CardRules
+from coalition.domain.day_limits import DayKey, DayLimits, Flow, Subject
 from coalition.domain.errors import LedgerBroken
 
 CARD_RULES_KEY: Final = ("CARD_RULES",)
 NO_WINDOWS: Final[Mapping[int, str]] = MappingProxyType({})
+NOTHING_REACHED: Final[Mapping[DayKey, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class _Remembered:
     acquiring: dict[int, Version | None] = field(default_factory=dict)
     terms: dict[tuple[int, str | None], Version | None] = field(default_factory=dict)
     card_rules: dict[date, CardRules | None] = field(default_factory=dict)
+    day_limits: dict[int, DayLimits | None] = field(default_factory=dict)
 
 
 class Programme:
@@ -112,12 +115,17 @@ class Programme:
         calendars: dict[str, int],
         versions: Iterable[Version],
         windows: Mapping[int, str] = NO_WINDOWS,
+        reached: Mapping[DayKey, int] = NOTHING_REACHED,
     ) -> None:
-        """`windows` names every settlement window, "calendar/label" by window_id."""
+        """`windows` names every settlement window, "calendar/label" by window_id.
+
+        `reached` are the counters of present days that had reached a limit, with their totals, minor units.
+        """
         self.epoch = epoch
         self.scheme = scheme
         self.calendars = calendars
         self.windows = windows
+        self._reached = reached
         self.participants = {participant.participant_id: participant for participant in participants}
         self.participant_by_code = {participant.code: participant for participant in self.participants.values()}
         self.stores = {store.store_id: store for store in stores}
@@ -227,6 +235,28 @@ class Programme:
             memory[day] = version.content if version and isinstance(version.content, CardRules) else None
         return memory[day]
 
+    def day_limits(self, acquirer_id: int, day: date) -> DayLimits | None:
+        """The day limits of a participant; its own before its chain's. None where there are none."""
+        memory = self._on(day).day_limits
+        if acquirer_id not in memory:
+            version = self._first([("LIMITS", party) for party in self.participants[acquirer_id].parties], day)
+            memory[acquirer_id] = version.content if version and isinstance(version.content, DayLimits) else None
+        return memory[acquirer_id]
+
+    def day_is_full(self, participant_id: int, terminal_id: int | None, flow: Flow, day: date) -> Subject | None:
+        """Whose limit is reached on that business date, if one is: the terminal's or the participant's."""
+        if not self._reached:
+            return None
+        limits = self.day_limits(participant_id, day)
+        if limits is not None:
+            for subject, subject_id in ((Subject.TERMINAL, terminal_id), (Subject.PARTICIPANT, participant_id)):
+                limit = limits.limit(subject, flow)
+                if limit is None or subject_id is None:
+                    continue
+                if self._reached.get(DayKey(day, subject, subject_id, flow), 0) >= limit:
+                    return subject
+        return None
+
     def calendar_id(self, code: str) -> int:
         """Raises LedgerBroken for a calendar that is not laid: agreements are checked for it when they are made."""
         try:
@@ -288,3 +318,5 @@ def _key_of(version: Version) -> tuple[str, ...]:
             return ("ACQUIRING", content.acquirer)
         case CardRules():
             return CARD_RULES_KEY
+        case DayLimits():
+            return ("LIMITS", content.acquirer)

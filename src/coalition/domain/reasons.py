@@ -40,6 +40,7 @@ class Reason(IntEnum):
     SUSPENDED = 23
     KILLED = 24
     ORIGINAL_NOT_REVERSIBLE = 25
+    DAY_LIMIT_REACHED = 35
 
     CARD_ALREADY_LINKED = 40
     CARD_NUMBER_TAKEN = 41
@@ -148,6 +149,9 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.ORIGINAL_NOT_REVERSIBLE: Advice(
         "FAILED_PRECONDITION", "This operation cannot be undone by a reversal; correct it by a new operation."
+    ),
+    Reason.DAY_LIMIT_REACHED: Advice(
+        "FAILED_PRECONDITION", "The day's limit of this terminal or participant is reached; ask HQ, or go on tomorrow."
     ),
     Reason.CARD_ALREADY_LINKED: Advice("FAILED_PRECONDITION", "The card is linked to a member already."),
     Reason.CARD_NUMBER_TAKEN: Advice("ALREADY_EXISTS", "A card with this number was issued already."),

@@ -3,11 +3,11 @@
 Reads the journal in order and keeps its own tables. Never writes a journal entry, and rebuilding gives the same bytes.
 """
 
-from typing import Final
-
-from coalition.storage.day_totals import DAY_TOTALS
+from coalition.followers.day_limits import day_totals
 from coalition.storage.folds import Fold
 from coalition.storage.positions import POSITIONS
 
-FOLDS: Final[tuple[Fold, ...]] = (POSITIONS, DAY_TOTALS)
-"""What a server and `coalition follow` keep."""
+
+def folds() -> tuple[Fold, ...]:
+    """What a server and `coalition follow` keep, for one follower's thread."""
+    return (POSITIONS, day_totals())

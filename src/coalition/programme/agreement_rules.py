@@ -8,6 +8,7 @@ from datetime import date
 
 from coalition.domain.agreements import RECRUITER, Acceptance, Acquiring, Content, Terms, Version
 from coalition.domain.card_rules import CardRules
+from coalition.domain.day_limits import DayLimits
 from coalition.domain.errors import Refused
 from coalition.domain.reasons import Reason
 
@@ -24,7 +25,7 @@ def check_names(content: Content, parties: frozenset[str], calendars: frozenset[
         if name not in parties or (not may_be_chain and name.startswith("chain:")):
             wish = "a participant's code" + (", or chain: and the chain code of one" if may_be_chain else "")
             raise invalid(f"content.{field}", wish)
-    if not isinstance(content, CardRules) and content.calendar not in calendars:
+    if not isinstance(content, CardRules | DayLimits) and content.calendar not in calendars:
         raise invalid("content.calendar", " or ".join(sorted(calendars)))
 
 
@@ -73,7 +74,7 @@ def parties_of(content: Content) -> tuple[str, ...]:
             return (content.issuer,)
         case Acceptance():
             return (content.issuer, content.acquirer)
-        case Acquiring():
+        case Acquiring() | DayLimits():
             return (content.acquirer,)
         case CardRules():
             return ()
@@ -100,6 +101,8 @@ def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
             yield "acquirer", content.acquirer, True
             if content.commission_to != RECRUITER:
                 yield "commission_to", content.commission_to, False
+        case DayLimits():
+            yield "acquirer", content.acquirer, True
         case CardRules():
             return
 

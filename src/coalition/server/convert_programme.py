@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from coalition.domain.acts import JSON
 from coalition.domain.agreements import Acceptance, Acquiring, Terms, parse_content
 from coalition.domain.card_rules import CardRules
+from coalition.domain.day_limits import DayLimits
 from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
 from coalition.domain.errors import Refused
 from coalition.domain.rates import Rate
@@ -22,6 +23,7 @@ KIND_OF_FIELD: Mapping[str, str] = {
     "acceptance": "ACCEPTANCE",
     "acquiring": "ACQUIRING",
     "card_rules": "CARD_RULES",
+    "limits": "LIMITS",
 }
 RATES = frozenset(
     {"bonus", "sponsor_share", "seller_commission", "issuer_bonus_share", "interchange", "operator_fee", "commission"}
@@ -128,6 +130,8 @@ def agreement_message(record: AgreementRecord) -> programme_pb2.Agreement:
             message.acquiring.CopyFrom(_acquiring(acquiring))
         case CardRules() as rules:
             message.card_rules.CopyFrom(_card_rules(rules))
+        case DayLimits() as limits:
+            message.limits.CopyFrom(programme_pb2.Limits(**asdict(limits)))
     return message
 
 

@@ -12,17 +12,20 @@ from coalition.storage.lease import Cursor
 
 # Entries are keyed by lane first, so a range of numbers is a range in each lane.
 ADD: Final = """
-INSERT INTO {table} AS folded (terminal_id, business_date, kind, accepted_count, accepted_minor, declined_count)
-SELECT e.terminal_id, e.business_date, e.kind, count(*) FILTER (WHERE e.reason = 0),
-       coalesce(sum(e.amount_minor) FILTER (WHERE e.reason = 0), 0), count(*) FILTER (WHERE e.reason <> 0)
+INSERT INTO {table} AS folded (business_date, terminal_id, kind, accepted_count, accepted_minor, declined_count,
+    last_entry_id)
+SELECT e.business_date, e.terminal_id, e.kind, count(*) FILTER (WHERE e.reason = 0),
+       coalesce(sum(e.amount_minor) FILTER (WHERE e.reason = 0), 0), count(*) FILTER (WHERE e.reason <> 0),
+       max(e.entry_id)
 FROM generate_series(0, (SELECT lane_count FROM scheme) - 1) AS lanes (lane)
 JOIN entries e ON e.lane = lanes.lane AND e.entry_id >= %(first)s AND e.entry_id < %(end)s
 WHERE e.terminal_id IS NOT NULL AND e.kind < %(acts)s
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
-ON CONFLICT (terminal_id, business_date, kind) DO UPDATE
+ON CONFLICT (business_date, terminal_id, kind) DO UPDATE
 SET accepted_count = folded.accepted_count + excluded.accepted_count,
     accepted_minor = folded.accepted_minor + excluded.accepted_minor,
-    declined_count = folded.declined_count + excluded.declined_count
+    declined_count = folded.declined_count + excluded.declined_count,
+    last_entry_id = excluded.last_entry_id
 """
 TOTALS: Final = """
 SELECT kind, sum(accepted_count)::bigint, sum(accepted_minor)::bigint, sum(declined_count)::bigint
@@ -42,7 +45,10 @@ def add_totals(connection: Connection, table: str, after: int, up_to: int) -> No
 DAY_TOTALS: Final = Fold(
     name="day_totals",
     table="day_totals",
-    columns=("terminal_id", "business_date", "kind", "accepted_count", "accepted_minor", "declined_count"),
+    columns=(
+        *("business_date", "terminal_id", "kind"),
+        *("accepted_count", "accepted_minor", "declined_count", "last_entry_id"),
+    ),
     keys=3,
     add=add_totals,
 )

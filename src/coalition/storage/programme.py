@@ -9,6 +9,7 @@ from psycopg.rows import tuple_row
 
 from coalition.domain.agreements import Version, parse_content
 from coalition.domain.calendars import FIRST_CALENDARS, window_label
+from coalition.domain.day_limits import DayKey, Flow, Subject
 from coalition.domain.errors import CoalitionError, LedgerBroken
 from coalition.domain.programme import Participant, Programme, Scheme, Store, Terminal
 from coalition.storage.connect import Connection
@@ -34,7 +35,9 @@ SELECT (SELECT epoch FROM config_epoch),
     (SELECT coalesce(json_agg(json_build_array(agreement_id, version, code, kind, effective_from, effective_until,
         content)), '[]') FROM agreement_versions JOIN agreements USING (agreement_id)),
     (SELECT coalesce(json_object_agg(window_id, code || '/' || label), '{}') FROM windows JOIN calendars
-        USING (calendar_id))
+        USING (calendar_id)),
+    (SELECT coalesce(json_agg(json_build_array(business_date, subject, subject_id, flow, reached_minor)), '[]')
+        FROM day_limits_reached WHERE business_date >= current_date - 2)
 """
 
 
@@ -55,7 +58,7 @@ def load(connection: Connection) -> Programme:
         row = cursor.execute(LOAD).fetchone()
     if row is None or row[1] is None:
         raise LedgerBroken("the database holds no scheme yet; start it with `coalition serve`")
-    epoch, scheme, participants, stores, terminals, calendars, versions, windows = row
+    epoch, scheme, participants, stores, terminals, calendars, versions, windows, reached = row
     return Programme(
         epoch,
         Scheme(UUID(scheme[0]), *scheme[1:]),
@@ -65,6 +68,10 @@ def load(connection: Connection) -> Programme:
         calendars,
         [_version(*each) for each in versions],
         {int(window_id): name for window_id, name in windows.items()},
+        {
+            DayKey(date.fromisoformat(day), Subject(subject), subject_id, Flow(flow)): total
+            for day, subject, subject_id, flow, total in reached
+        },
     )
 
 

@@ -294,6 +294,7 @@ class Agreement(_message.Message):
     ACCEPTANCE_FIELD_NUMBER: _builtins.int
     ACQUIRING_FIELD_NUMBER: _builtins.int
     CARD_RULES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Its code, for ever."""
@@ -320,6 +321,10 @@ class Agreement(_message.Message):
         """What the scheme allows a card and a wallet."""
 
     @_builtins.property
+    def limits(self) -> Global___Limits:
+        """What a participant and its terminals may take in on one day."""
+
+    @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When this version was made."""
 
@@ -334,13 +339,14 @@ class Agreement(_message.Message):
         acceptance: Global___Acceptance | None = ...,
         acquiring: Global___Acquiring | None = ...,
         card_rules: Global___CardRules | None = ...,
+        limits: Global___Limits | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "content", b"content", "create_time", b"create_time", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "content", b"content", "create_time", b"create_time", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "terms", b"terms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "limits", b"limits", "terms", b"terms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -750,6 +756,90 @@ class CardRules(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__wallet_day_limit_minor) -> _WhichOneofReturnType__wallet_day_limit_minor | None: ...
 
 Global___CardRules: _TypeAlias = CardRules  # noqa: Y015
+
+@_typing.final
+class Limits(_message.Message):
+    """What a participant's terminals, and the participant itself, may take in on one business date. Once a day's total has
+    reached a limit, nothing more of that kind is accepted on that date (DAY_LIMIT_REACHED). The total is added up behind the
+    journal, so it may be passed by what is posted within about a second, and by the operation that reaches it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACQUIRER_FIELD_NUMBER: _builtins.int
+    TERMINAL_PURCHASE_MINOR_FIELD_NUMBER: _builtins.int
+    TERMINAL_TOP_UP_MINOR_FIELD_NUMBER: _builtins.int
+    TERMINAL_REFUND_MINOR_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_PURCHASE_MINOR_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_TOP_UP_MINOR_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_REFUND_MINOR_FIELD_NUMBER: _builtins.int
+    acquirer: _builtins.str
+    """Whose limits: a participant code, or "chain:<code>" for each participant of a chain."""
+    terminal_purchase_minor: _builtins.int
+    """What one terminal may take in by purchases and authorizations a day, minor units of the scheme currency,
+    1..1000000000000. Default (absent): no limit.
+    """
+    terminal_top_up_minor: _builtins.int
+    """What one terminal may sell by top-ups a day, minor units of the scheme currency,
+    1..1000000000000. Default (absent): no limit.
+    """
+    terminal_refund_minor: _builtins.int
+    """What one terminal may refund a day, minor units of the scheme currency,
+    1..1000000000000. Default (absent): no limit.
+    """
+    participant_purchase_minor: _builtins.int
+    """What all terminals together may take in by purchases and authorizations a day, minor units of the scheme currency,
+    1..1000000000000. Default (absent): no limit.
+    """
+    participant_top_up_minor: _builtins.int
+    """What all terminals together may sell by top-ups a day, minor units of the scheme currency,
+    1..1000000000000. Default (absent): no limit.
+    """
+    participant_refund_minor: _builtins.int
+    """What all terminals together may refund a day, minor units of the scheme currency,
+    1..1000000000000. Default (absent): no limit.
+    """
+    def __init__(
+        self,
+        *,
+        acquirer: _builtins.str = ...,
+        terminal_purchase_minor: _builtins.int | None = ...,
+        terminal_top_up_minor: _builtins.int | None = ...,
+        terminal_refund_minor: _builtins.int | None = ...,
+        participant_purchase_minor: _builtins.int | None = ...,
+        participant_top_up_minor: _builtins.int | None = ...,
+        participant_refund_minor: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_participant_purchase_minor", b"_participant_purchase_minor", "_participant_refund_minor", b"_participant_refund_minor", "_participant_top_up_minor", b"_participant_top_up_minor", "_terminal_purchase_minor", b"_terminal_purchase_minor", "_terminal_refund_minor", b"_terminal_refund_minor", "_terminal_top_up_minor", b"_terminal_top_up_minor", "participant_purchase_minor", b"participant_purchase_minor", "participant_refund_minor", b"participant_refund_minor", "participant_top_up_minor", b"participant_top_up_minor", "terminal_purchase_minor", b"terminal_purchase_minor", "terminal_refund_minor", b"terminal_refund_minor", "terminal_top_up_minor", b"terminal_top_up_minor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_participant_purchase_minor", b"_participant_purchase_minor", "_participant_refund_minor", b"_participant_refund_minor", "_participant_top_up_minor", b"_participant_top_up_minor", "_terminal_purchase_minor", b"_terminal_purchase_minor", "_terminal_refund_minor", b"_terminal_refund_minor", "_terminal_top_up_minor", b"_terminal_top_up_minor", "acquirer", b"acquirer", "participant_purchase_minor", b"participant_purchase_minor", "participant_refund_minor", b"participant_refund_minor", "participant_top_up_minor", b"participant_top_up_minor", "terminal_purchase_minor", b"terminal_purchase_minor", "terminal_refund_minor", b"terminal_refund_minor", "terminal_top_up_minor", b"terminal_top_up_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__participant_purchase_minor: _TypeAlias = _typing.Literal["participant_purchase_minor"]  # noqa: Y015
+    _WhichOneofArgType__participant_purchase_minor: _TypeAlias = _typing.Literal["_participant_purchase_minor", b"_participant_purchase_minor"]  # noqa: Y015
+    _WhichOneofReturnType__participant_refund_minor: _TypeAlias = _typing.Literal["participant_refund_minor"]  # noqa: Y015
+    _WhichOneofArgType__participant_refund_minor: _TypeAlias = _typing.Literal["_participant_refund_minor", b"_participant_refund_minor"]  # noqa: Y015
+    _WhichOneofReturnType__participant_top_up_minor: _TypeAlias = _typing.Literal["participant_top_up_minor"]  # noqa: Y015
+    _WhichOneofArgType__participant_top_up_minor: _TypeAlias = _typing.Literal["_participant_top_up_minor", b"_participant_top_up_minor"]  # noqa: Y015
+    _WhichOneofReturnType__terminal_purchase_minor: _TypeAlias = _typing.Literal["terminal_purchase_minor"]  # noqa: Y015
+    _WhichOneofArgType__terminal_purchase_minor: _TypeAlias = _typing.Literal["_terminal_purchase_minor", b"_terminal_purchase_minor"]  # noqa: Y015
+    _WhichOneofReturnType__terminal_refund_minor: _TypeAlias = _typing.Literal["terminal_refund_minor"]  # noqa: Y015
+    _WhichOneofArgType__terminal_refund_minor: _TypeAlias = _typing.Literal["_terminal_refund_minor", b"_terminal_refund_minor"]  # noqa: Y015
+    _WhichOneofReturnType__terminal_top_up_minor: _TypeAlias = _typing.Literal["terminal_top_up_minor"]  # noqa: Y015
+    _WhichOneofArgType__terminal_top_up_minor: _TypeAlias = _typing.Literal["_terminal_top_up_minor", b"_terminal_top_up_minor"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__participant_purchase_minor) -> _WhichOneofReturnType__participant_purchase_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__participant_refund_minor) -> _WhichOneofReturnType__participant_refund_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__participant_top_up_minor) -> _WhichOneofReturnType__participant_top_up_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__terminal_purchase_minor) -> _WhichOneofReturnType__terminal_purchase_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__terminal_refund_minor) -> _WhichOneofReturnType__terminal_refund_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__terminal_top_up_minor) -> _WhichOneofReturnType__terminal_top_up_minor | None: ...
+
+Global___Limits: _TypeAlias = Limits  # noqa: Y015
 
 @_typing.final
 class CreateParticipantRequest(_message.Message):
@@ -1267,6 +1357,7 @@ class CreateAgreementRequest(_message.Message):
     ACCEPTANCE_FIELD_NUMBER: _builtins.int
     ACQUIRING_FIELD_NUMBER: _builtins.int
     CARD_RULES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1293,6 +1384,10 @@ class CreateAgreementRequest(_message.Message):
     def card_rules(self) -> Global___CardRules:
         """What the scheme allows a card and a wallet."""
 
+    @_builtins.property
+    def limits(self) -> Global___Limits:
+        """What a participant and its terminals may take in on one day."""
+
     def __init__(
         self,
         *,
@@ -1304,12 +1399,13 @@ class CreateAgreementRequest(_message.Message):
         acceptance: Global___Acceptance | None = ...,
         acquiring: Global___Acquiring | None = ...,
         card_rules: Global___CardRules | None = ...,
+        limits: Global___Limits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "content", b"content", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "content", b"content", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "limits", b"limits", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -1360,6 +1456,7 @@ class ReviseAgreementRequest(_message.Message):
     ACCEPTANCE_FIELD_NUMBER: _builtins.int
     ACQUIRING_FIELD_NUMBER: _builtins.int
     CARD_RULES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1388,6 +1485,10 @@ class ReviseAgreementRequest(_message.Message):
     def card_rules(self) -> Global___CardRules:
         """What the scheme allows a card and a wallet."""
 
+    @_builtins.property
+    def limits(self) -> Global___Limits:
+        """What a participant and its terminals may take in on one day."""
+
     def __init__(
         self,
         *,
@@ -1400,12 +1501,13 @@ class ReviseAgreementRequest(_message.Message):
         acceptance: Global___Acceptance | None = ...,
         acquiring: Global___Acquiring | None = ...,
         card_rules: Global___CardRules | None = ...,
+        limits: Global___Limits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "content", b"content", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "content", b"content", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "expected_version", b"expected_version", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "expected_version", b"expected_version", "limits", b"limits", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 

@@ -1,4 +1,4 @@
-"""Day totals of terminals, and the closes of their days.
+"""Day totals of terminals, the closes of their days, and day limits that were reached.
 
 Revision ID: 0007
 """
@@ -6,12 +6,12 @@ Revision ID: 0007
 from alembic import op
 
 revision = "0007"
-down_revision = "0002"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-# `day_totals` is a fold of the journal, a few rows a terminal and day. `day_closes` is written by acts, once each: like
-# the journal it is only ever added to.
+# `day_totals` is a fold of the journal, a few rows a terminal and day; `day_limits_reached` follows from it. A row of
+# `day_closes` is written by an act, once: like the journal it is only ever added to.
 DAYS = """
 CREATE TABLE day_totals (
     terminal_id integer NOT NULL,
@@ -20,7 +20,18 @@ CREATE TABLE day_totals (
     accepted_count bigint NOT NULL,
     accepted_minor bigint NOT NULL,
     declined_count bigint NOT NULL,
-    PRIMARY KEY (terminal_id, business_date, kind)
+    last_entry_id bigint NOT NULL,
+    PRIMARY KEY (business_date, terminal_id, kind)
+);
+CREATE INDEX day_totals_terminal ON day_totals (terminal_id);
+CREATE TABLE day_limits_reached (
+    business_date date NOT NULL,
+    subject smallint NOT NULL,
+    subject_id integer NOT NULL,
+    flow smallint NOT NULL,
+    reached_minor bigint NOT NULL,
+    number bigint NOT NULL,
+    PRIMARY KEY (business_date, subject, subject_id, flow)
 );
 CREATE TABLE day_closes (
     terminal_id integer NOT NULL REFERENCES terminals,
@@ -36,8 +47,8 @@ CREATE TABLE day_closes (
     difference_count integer NOT NULL CHECK (difference_count >= 0),
     PRIMARY KEY (terminal_id, number)
 );
-GRANT SELECT ON day_totals, day_closes TO coalition_app, coalition_settlement, coalition_auditor;
-GRANT INSERT, UPDATE, DELETE ON day_totals TO coalition_app;
+GRANT SELECT ON day_totals, day_limits_reached, day_closes TO coalition_app, coalition_settlement, coalition_auditor;
+GRANT INSERT, UPDATE, DELETE ON day_totals, day_limits_reached TO coalition_app;
 GRANT INSERT ON day_closes TO coalition_app;
 """
 
