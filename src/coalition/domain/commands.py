@@ -79,6 +79,22 @@ class Purchase(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Upload(Command):
+    """A purchase that the terminal approved while it had no line, told now; `occurred_time` is never absent.
+
+    `sequence_number` is its place in the terminal's queue of such sales, 1, 2, ...: evidence, it decides nothing.
+    """
+
+    token: bytes
+    sequence_number: int
+
+    kind = Kind.UPLOAD
+
+    def _particulars(self) -> bytes:
+        return self.token + f"|{self.sequence_number}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FollowUp(Command):
     """About an earlier operation of this participant, named by its request_id or its entry_id (exactly one)."""
 

@@ -23,6 +23,7 @@ from coalition.domain.commands import (
     Reverse,
     TopUp,
     TopUpReversal,
+    Upload,
     Void,
 )
 from coalition.domain.decision import Decision
@@ -34,6 +35,7 @@ from coalition.domain.refund import decide_refund
 from coalition.domain.reversal import decide_reverse
 from coalition.domain.top_up import decide_top_up
 from coalition.domain.top_up_reversal import decide_top_up_reversal
+from coalition.domain.upload import decide_upload
 
 Rule = Callable[[Any, Books], Decision]
 
@@ -62,6 +64,7 @@ def decide_resolve(_command: Resolve, _books: Books) -> Decision:
 
 RULES: Final[Mapping[type[Command], Rule]] = {
     Purchase: decide_purchase,
+    Upload: decide_upload,
     Refund: decide_refund,
     Hold: decide_hold,
     Capture: decide_capture,

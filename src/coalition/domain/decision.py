@@ -1,5 +1,6 @@
 """A decision: what an accepted command does to the books. Nothing is changed until it is applied."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -16,7 +17,7 @@ class Decision:
     """What an accepted command does. `changes` are (lot, face change, principal change); a new lot is in `opens`.
 
     `reserves` are kept aside by a hold until `hold_expire_time`; `resolves` is the hold whose reservations end;
-    `reverses` the reversed lot. Only a reversal of what never took place has no wallet.
+    `reverses` the reversed lot. `facts` are told with the answer. Only a reversal of what never took place has no wallet.
     """
 
     wallet: Wallet | None
@@ -37,6 +38,8 @@ class Decision:
     original: Original | None = None
     agreement_id: int | None = None
     agreement_version: int | None = None
+    facts: Mapping[str, str] | None = None
+    card_issuer_id: int | None = None
 
     def apply(self, books: Books, command: Command, entry_id: int) -> None:
         """Bring the books up to this decision, so that the batch's next command sees it."""
@@ -62,6 +65,7 @@ class Decision:
             self.agreement_version,
             self.last_four,
             [Allocation(row.place, row.lot_id, *row[2:6]) for row in self.allocations],
+            self.card_issuer_id,
         )
         books.originals_by_request[command.participant_id, command.request_id] = original
         books.originals_by_entry[entry_id] = original

@@ -274,6 +274,7 @@ class LedgerBatch:
         for original, card_id, _ in named:
             if card_id in cards:
                 original.last_four = cards[card_id].last_four
+                original.card_issuer_id = cards[card_id].issuer_id
 
 
 def _key(command: Command) -> Key:
