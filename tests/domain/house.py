@@ -34,6 +34,7 @@ from coalition.domain.decision import Decision
 from coalition.domain.ids import entry_id
 from coalition.domain.journal import Transfer
 from coalition.domain.programme import Participant, Programme, Scheme, Store, Terminal
+from coalition.domain.sale_details import SaleDetails
 
 LANE = 5
 ROLES = {"h": "OPERATOR", "t": "CUSTODY"}
@@ -136,7 +137,7 @@ class House:
 
     def upload(self, at: str, amount: int, card: str = "w") -> Done:
         """A sale approved offline."""
-        told = {"occurred_time": self.books.time, "sequence_number": len(self.journal) + 1}
+        told = {"occurred_time": self.books.time, "details": SaleDetails(sequence_number=1).canonical()}
         return self._run(Upload(**self._asks(at), amount_minor=amount, token=card.encode(), **told))
 
     def refund(self, at: str, amount: int, of: Done) -> Done:

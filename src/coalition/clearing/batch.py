@@ -106,6 +106,7 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
             sale_reference=command.sale_reference,
             transfers=decision.transfers,
             allocations=decision.allocations,
+            details=command.details,
         ),
         outcome,
     )
@@ -172,6 +173,7 @@ def _declined(
             terminal_id=command.terminal_id,
             occurred_time=command.occurred_time,
             sale_reference=command.sale_reference,
+            details=command.details,
         ),
         outcome,
     )

@@ -11,6 +11,7 @@ from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot, consumption_order
 from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
+from coalition.domain.sale_references import SaleReferences, TakenSale
 
 
 @dataclass(slots=True)
@@ -47,7 +48,8 @@ class Card:
 class Original:
     """An earlier entry that a command names, with what was returned of it so far.
 
-    `card_issuer_id` is who issued the card it was made with: who may bear what its wallet could not give.
+    `card_issuer_id` is who issued the card it was made with: who may bear what its wallet could not give. `takes` is
+    the sale reference that it, or the hold it captured, has taken.
     """
 
     entry_id: int
@@ -62,6 +64,7 @@ class Original:
     last_four: str
     allocations: list[Allocation] = field(default_factory=list)
     card_issuer_id: int | None = None
+    takes: TakenSale | None = None
 
     @property
     def returned(self) -> int:
@@ -118,6 +121,7 @@ class Books:
     originals_by_request: dict[tuple[int, UUID], Original] = field(default_factory=dict)
     originals_by_entry: dict[int, Original] = field(default_factory=dict)
     holds: dict[int, HeldValue] = field(default_factory=dict)
+    sales: SaleReferences = field(default_factory=SaleReferences)
     names_originals: bool = True
     marks_lots: bool = False
 

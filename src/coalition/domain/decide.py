@@ -1,7 +1,8 @@
 """Every decision of the desk. Pure: no I/O, no clock, no randomness.
 
 `decide` looks at a command and the books and returns a `Decision`; nothing is changed until `Decision.apply`. A decline
-is raised as Refused. Precedence: who asks, the card, its state, its wallet, the terms or agreements, then the balance.
+is raised as Refused. Precedence: who asks, the sale's reference, the card, its state, its wallet, the terms or
+agreements, then the balance.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,6 +50,8 @@ def decide(command: Command, books: Books, entry_id: int) -> Decision:
         command, Resolve
     ):
         raise Refused(Reason.SUSPENDED)
+    if command.sale_reference is not None and (sale := command.sale) is not None:
+        books.sales.check_free(sale)
     if isinstance(command, TopUp):
         return decide_top_up(command, books, entry_id)
     rule = RULES.get(type(command))

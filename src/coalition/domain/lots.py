@@ -10,7 +10,7 @@ from datetime import date
 from typing import Final, NamedTuple
 
 SHORTFALL_LOT: Final = 0
-"""Stands in an allocation where no lot gave anything: what an upload found missing from the wallet. No lot has this id."""
+"""No lot has this id: stands in the allocation of what an upload found missing from the wallet."""
 
 
 @dataclass(slots=True)

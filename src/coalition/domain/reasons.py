@@ -40,6 +40,7 @@ class Reason(IntEnum):
     SUSPENDED = 23
     KILLED = 24
     ORIGINAL_NOT_REVERSIBLE = 25
+    SALE_REFERENCE_USED = 39
 
     CARD_ALREADY_LINKED = 40
     CARD_NUMBER_TAKEN = 41
@@ -145,6 +146,9 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.ORIGINAL_NOT_REVERSIBLE: Advice(
         "FAILED_PRECONDITION", "This operation cannot be undone by a reversal; correct it by a new operation."
+    ),
+    Reason.SALE_REFERENCE_USED: Advice(
+        "ALREADY_EXISTS", "This terminal has sold under this reference already; see that sale before you sell again."
     ),
     Reason.CARD_ALREADY_LINKED: Advice("FAILED_PRECONDITION", "The card is linked to a member already."),
     Reason.CARD_NUMBER_TAKEN: Advice("ALREADY_EXISTS", "A card with this number was issued already."),

@@ -18,7 +18,7 @@ from coalition.domain.programme import ON_US, AcceptanceInForce, Programme
 
 
 class Shortfall(NamedTuple):
-    """`face` minor units that the wallet did not give. `held` is what it was agreed to under; ON_US where nothing was."""
+    """`face` minor units that the wallet did not give; `held` is what was agreed of them, ON_US where nothing was."""
 
     face: int
     bearer_id: int

@@ -1,6 +1,6 @@
 """An upload: a purchase that a terminal approved offline, told when its line is back (SUMS section 3).
 
-The goods are gone, so it is not declined for want of value: the wallet gives what is there, and the rest is a shortfall.
+The goods are gone, so it is not declined for want of value: the wallet gives what is there, the rest is a shortfall.
 Declined is only what nobody can be charged with: an unknown card, or one that leads to no wallet.
 """
 
