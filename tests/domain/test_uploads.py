@@ -3,6 +3,7 @@
 A issues, C acquires, H operates. The lot of A is 100000 + 20000, the fees of C are those of the goldens.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -153,7 +154,11 @@ def test_with_enough_in_the_wallet_it_is_a_purchase():
 def test_a_card_that_may_not_pay_leaves_its_wallet_alone(states: dict[str, str], reason: str):
     """The goods are gone, but the member has said that nothing more is to be taken."""
     house = with_20000_left(ISSUER_BEARS)
-    house.member("other", **states)
+    house.member("other")
+    house.top_up("a", 20000, card="other")
+    card, wallet = house.books.cards[b"other"], house.wallet("other")
+    house.books.cards[b"other"] = replace(card, state=states.get("card_state", card.state))
+    wallet.state = states.get("state", wallet.state)
     upload = house.upload("c", 10000, card="other")
 
     assert lines("A=>C 10000, C=>H 60, C=>A 100") == upload.legs
