@@ -72,7 +72,6 @@ class Clients:
                     card_number=card_number(draw.randrange(self._members)),
                     amount_minor=draw.randint(100, 900),
                     currency_code="CNY",
-                    sale_reference="S-000001",
                 )
                 await stub.Authorize(hold)
                 await stub.Capture(
@@ -81,8 +80,7 @@ class Clients:
                         hold_request_id=hold.request_id,
                         amount_minor=hold.amount_minor - draw.randint(0, 99),
                         currency_code="CNY",
-                        sale_reference="S-000001",
-                    )
+                        )
                 )
                 latencies.append(time.perf_counter() - before)
 
@@ -168,7 +166,6 @@ def purchase(draw: random.Random, members: int, terminal: Any = None) -> Any:
         card_number=card_number(draw.randrange(members)),
         amount_minor=draw.randint(100, 900),
         currency_code="CNY",
-        sale_reference="S-000001",
     )
 
 

@@ -27,9 +27,7 @@ async def sdk(
     """`clients` purchases at once through `AioTerminal`, one terminal a certificate folder, outboxes on disk."""
 
     def buyer(till: AioTerminal) -> Purchase:
-        return lambda draw: till.purchase(
-            card_number(draw.randrange(members)), draw.randint(100, 900), sale_reference="S-000001"
-        )
+        return lambda draw: till.purchase(card_number(draw.randrange(members)), draw.randint(100, 900))
 
     with tempfile.TemporaryDirectory(prefix="coalition-bench-sdk-") as outboxes:
         async with AsyncExitStack() as stack:

@@ -67,6 +67,8 @@ GRANT UPDATE (lock_only) ON windows TO coalition_app;
 GRANT INSERT, UPDATE ON wallets, cards, lots TO coalition_app;
 GRANT INSERT ON holds TO coalition_app;
 GRANT UPDATE (is_open, resolved_kind) ON holds TO coalition_app;
+GRANT INSERT, DELETE ON sale_references TO coalition_app;
+GRANT UPDATE (entry_id) ON sale_references TO coalition_app;
 GRANT INSERT, UPDATE ON members, credentials TO coalition_app;
 GRANT INSERT ON member_records TO coalition_app;
 GRANT INSERT, UPDATE, DELETE ON member_indexes TO coalition_app;
@@ -85,7 +87,7 @@ GRANT INSERT ON day_closes TO coalition_app;
 -- Auditors verify records they cannot read: no member, no card, no wallet, no lot, no hold.
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
-    day_totals, day_limits_reached, day_closes TO coalition_auditor;
+    day_totals, day_limits_reached, day_closes, member_debts TO coalition_auditor;
 -- end ledger
 \endif
 

@@ -87,6 +87,8 @@ AGREEMENTS: tuple[tuple[str, str, Any], ...] = (
             "interchange": "0",
             "interchange_base": "GROSS",
             "fees_return": True,
+            "offline_limit_minor": 50_000,
+            "shortfall_bearer": "ISSUER",
             "calendar": "monthly",
         },
     ),

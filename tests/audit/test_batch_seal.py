@@ -88,6 +88,7 @@ def test_published_roots_of_the_rfc_tree_are_reached() -> None:
         {"agreement_version": 1},
         {"occurred_time": TIME},
         {"sale_reference": "S-1"},
+        {"details": b"S-1"},
         {"allocations": [AllocationRow(4, 0, 30_000, 25_000, None, None, 9)]},
         {"transfers": [Transfer(WALLET, float_account(1, 1), 25_001, TransferCode.PRINCIPAL)]},
         {"transfers": []},

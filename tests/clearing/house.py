@@ -23,10 +23,12 @@ from coalition.domain.commands import (
     Resolve,
     Reverse,
     TopUp,
+    Upload,
     Void,
 )
 from coalition.domain.journal import Outcome
 from coalition.domain.reasons import Reason
+from coalition.domain.sale_details import SaleDetails
 from coalition.storage.connect import connect
 from coalition.storage.embedded import SUPERUSER, EmbeddedPostgres
 from coalition.storage.ledger import LedgerStore
@@ -40,7 +42,16 @@ AGREEMENTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"issuer": "chain:shop", "sellers": ["chain:shop"], "tiers": [{"from_minor": 10_000, "bonus": "1/5"}]},
     ),
     "chain-acceptance": ("ACCEPTANCE", {"issuer": "chain:shop", "acquirer": "chain:shop"}),
-    "cafe-acceptance": ("ACCEPTANCE", {"issuer": "chain:shop", "acquirer": "cafe", "interchange": "1/200"}),
+    "cafe-acceptance": (
+        "ACCEPTANCE",
+        {
+            "issuer": "chain:shop",
+            "acquirer": "cafe",
+            "interchange": "1/200",
+            "offline_limit_minor": 50_000,
+            "shortfall_bearer": "ISSUER",
+        },
+    ),
     "chain-acquiring": ("ACQUIRING", {"acquirer": "chain:shop", "operator_fee": "6/1000"}),
     "cafe-acquiring": ("ACQUIRING", {"acquirer": "cafe", "operator_fee": "6/1000", "commission": "1/100"}),
     "bar-acquiring": ("ACQUIRING", {"acquirer": "bar"}),
@@ -88,8 +99,8 @@ class House:
         )  # fmt: skip
         self.execute(
             "INSERT INTO cards (lane, card_id, wallet_id, last_four, state, issuer_id)"
-            " VALUES (%s, %s, %s, '0001', %s, 1)",
-            lane, self.cards, wallet, state,
+            " VALUES (%s, %s, %s, '0001', %s, %s)",
+            lane, self.cards, wallet, state, self.terminals[recruiter][0],
         )  # fmt: skip
         self.execute(
             "INSERT INTO credentials (token, lane, wallet_id, card_id, create_time) VALUES (%s, %s, %s, %s, now())",
@@ -99,6 +110,11 @@ class House:
 
     def purchase(self, at: str, token: bytes, amount: int, request_id: UUID | None = None) -> Purchase:
         return Purchase(**self._common(at, amount, request_id), token=token)
+
+    def upload(self, at: str, token: bytes, amount: int, sequence_number: int = 1) -> Upload:
+        details = SaleDetails(sequence_number=sequence_number).canonical()
+        sold = {"occurred_time": datetime(2017, 1, 14, tzinfo=UTC), "details": details}
+        return Upload(**self._common(at, amount, None), token=token, **sold)
 
     def top_up(self, at: str, token: bytes, amount: int, request_id: UUID | None = None) -> TopUp:
         return TopUp(**self._common(at, amount, request_id), token=token, issuer_id=self.terminals[at][0])

@@ -1,6 +1,8 @@
 """Batches of the desk on a real ledger: exactly once, declines stored, books that add up."""
 
+import itertools
 import threading
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -9,6 +11,7 @@ from coalition.clearing.batch import Answer, run_batch
 from coalition.domain.errors import NoOpenWindow, Refused
 from coalition.domain.journal import Outcome
 from coalition.domain.reasons import Reason
+from coalition.domain.sale_details import SaleDetails, SaleItem
 from tests.clearing.house import House, accepted, new_request_id, reasons
 
 
@@ -250,18 +253,22 @@ def test_a_batch_large_enough_to_be_copied_writes_the_same_rows(house: House) ->
     odd = 'tab\t "quote" back\\slash {brace} \\N'
 
     def named(count: int) -> list[Answer]:
-        base = house.purchase("cafe", token, 100)
+        told = SaleDetails([SaleItem(odd, "", "", 1000, "", 100)])
         commands = [
-            type(base)(**{**house._common("cafe", 100, None), "token": token, "sale_reference": odd})
-            for _ in range(count)
+            replace(house.purchase("cafe", token, 100), sale_reference=f"{odd}{count}/{place}", details=details)
+            for place, details in zip(range(count), itertools.cycle((b"", told.canonical())))
         ]
         return house.run(*commands)
 
     for count in (3, 300):
         assert [Reason.ACCEPTED] * count == reasons(named(count))
 
-    rows = house.query("SELECT DISTINCT sale_reference, actor, octet_length(leaf) FROM entries WHERE kind = 2")
+    rows = house.query(
+        "SELECT DISTINCT left(sale_reference, %s), actor, octet_length(leaf) FROM entries WHERE kind = 2", len(odd)
+    )
     assert [(odd, "/t/cafe/main/till", 32)] == rows
+    details = house.query("SELECT details, count(*) FROM entries WHERE kind = 2 GROUP BY 1 ORDER BY 2")
+    assert [(SaleDetails([SaleItem(odd, "", "", 1000, "", 100)]).canonical(), 151), (None, 152)] == details
     legs = house.query(
         "SELECT DISTINCT count(*) FROM transfers t JOIN entries e USING (entry_id) WHERE kind = 2 GROUP BY entry_id"
     )

@@ -26,6 +26,7 @@ from coalition.domain.commands import (
     Reverse,
     TopUp,
     TopUpReversal,
+    Upload,
     Void,
 )
 from coalition.domain.decide import decide
@@ -33,6 +34,7 @@ from coalition.domain.decision import Decision
 from coalition.domain.ids import entry_id
 from coalition.domain.journal import Transfer
 from coalition.domain.programme import Participant, Programme, Scheme, Store, Terminal
+from coalition.domain.sale_details import SaleDetails
 
 LANE = 5
 ROLES = {"h": "OPERATOR", "t": "CUSTODY"}
@@ -74,11 +76,15 @@ class House:
         self.books = Books(self._programme(), self.day, windows, datetime(2026, 1, 10, 12, tzinfo=UTC))
         self.member("w")
 
-    def member(self, name: str, recruiter: str = "a", state: str = "OPEN", card_state: str = "ACTIVE") -> None:
+    def member(
+        self, name: str, recruiter: str = "a", state: str = "OPEN", card_state: str = "ACTIVE", issuer: str = "a"
+    ) -> None:
         """Enrol `name` with an empty wallet and a card whose token is the name."""
         number = len(self.books.wallets) + 1
         self.books.wallets[number] = Wallet(LANE, number, 0, self.participants[recruiter].participant_id, state)
-        self.books.cards[name.encode()] = Card(number, number, card_state, "0017")
+        self.books.cards[name.encode()] = Card(
+            number, number, card_state, "0017", self.participants[issuer].participant_id
+        )
 
     def agree(self, code: str, kind: str, since: str = "2026-01-01", until: str | None = None, **content: Any) -> None:
         """Put an agreement into force, or its next version when `code` is known."""
@@ -128,6 +134,11 @@ class House:
 
     def purchase(self, at: str, amount: int, card: str = "w") -> Done:
         return self._run(Purchase(**self._asks(at), amount_minor=amount, token=card.encode()))
+
+    def upload(self, at: str, amount: int, card: str = "w") -> Done:
+        """A sale approved offline."""
+        told = {"occurred_time": self.books.time, "details": SaleDetails(sequence_number=1).canonical()}
+        return self._run(Upload(**self._asks(at), amount_minor=amount, token=card.encode(), **told))
 
     def refund(self, at: str, amount: int, of: Done) -> Done:
         return self._run(Refund(**self._asks(at), amount_minor=amount, original_request_id=of.request_id))

@@ -29,15 +29,30 @@ RULES = {
         SELECT entry_id FROM (SELECT lane, entry_id FROM transfers UNION SELECT lane, entry_id FROM allocations
                               UNION SELECT lane, lot_id FROM lots) part
         LEFT JOIN entries e USING (lane, entry_id) WHERE e.reason IS DISTINCT FROM 0""",
-    "an accepted purchase or refund moves its amount in the wallet and in its lots": f"""
+    "an accepted purchase, upload or refund moves its amount in the wallet and its lots, but for a shortfall": f"""
         SELECT e.entry_id FROM entries e
         LEFT JOIN (SELECT entry_id, sum(CASE WHEN debit = {WALLET} THEN amount_minor END) AS spent,
                           sum(CASE WHEN credit = {WALLET} THEN amount_minor END) AS returned
                    FROM transfers GROUP BY 1) t USING (entry_id)
-        LEFT JOIN (SELECT entry_id, sum(face) AS drawn FROM allocations GROUP BY 1) a USING (entry_id)
-        WHERE e.reason = 0 AND e.kind IN (2, 3)
-          AND (e.amount_minor IS DISTINCT FROM CASE e.kind WHEN 2 THEN spent ELSE returned END
-               OR e.amount_minor IS DISTINCT FROM drawn)""",
+        LEFT JOIN (SELECT entry_id, sum(face) AS drawn, coalesce(sum(face) FILTER (WHERE lot_id = 0), 0) AS short
+                   FROM allocations GROUP BY 1) a USING (entry_id)
+        WHERE e.reason = 0 AND e.kind IN (2, 3, 13)
+          AND (e.amount_minor IS DISTINCT FROM coalesce(CASE e.kind WHEN 3 THEN returned ELSE spent END, 0) + short
+               OR e.amount_minor IS DISTINCT FROM drawn OR (e.kind = 2 AND short > 0))""",
+    "a shortfall is the last allocation of an upload, of no principal, and comes back at most once": """
+        SELECT a.entry_id FROM allocations a JOIN entries e USING (lane, entry_id)
+        LEFT JOIN (SELECT lane, entry_id, max(place) AS place FROM allocations GROUP BY 1, 2) last
+            USING (lane, entry_id)
+        LEFT JOIN (SELECT original_entry_id, sum(face) AS face FROM allocations WHERE lot_id = 0 GROUP BY 1) back
+            ON back.original_entry_id = a.entry_id
+        WHERE a.lot_id = 0 AND a.original_entry_id IS NULL
+          AND (e.kind <> 13 OR a.principal <> 0 OR a.place <> last.place OR back.face > a.face)""",
+    "a sale reference is held by an accepted sale of its terminal that was not undone": """
+        SELECT s.entry_id FROM sale_references s LEFT JOIN entries e USING (entry_id)
+        LEFT JOIN entries undone ON undone.original_entry_id = s.entry_id AND undone.reason = 0
+            AND undone.kind IN (9, 10, 11)
+        WHERE e.reason IS DISTINCT FROM 0 OR e.kind NOT IN (1, 2, 7, 13) OR undone.entry_id IS NOT NULL
+           OR (e.terminal_id, e.sale_reference) IS DISTINCT FROM (s.terminal_id, s.reference)""",
     "an accepted top-up makes one lot of what it moved": f"""
         SELECT e.entry_id FROM entries e
         LEFT JOIN (SELECT entry_id, sum(amount_minor) AS moved FROM transfers WHERE credit = {WALLET} GROUP BY 1) t

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from coalition.server.convert import OperationRequest
 from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
@@ -12,6 +14,7 @@ from coalition.v1.operations_pb2 import (
     ReverseRequest,
     TerminalRef,
     TopUpRequest,
+    UploadRequest,
     VoidRequest,
 )
 from tests.house import new_id
@@ -81,6 +84,20 @@ def capture(hold: str, amount_minor: int = 30_000, **fields: Any) -> CaptureRequ
     )
 
 
+def upload(card: str, amount_minor: int = 30_000, sequence_number: int = 1, **fields: Any) -> UploadRequest:
+    return UploadRequest(
+        **{
+            "request_id": new_id(),
+            "card_number": card,
+            "amount_minor": amount_minor,
+            "currency_code": "CNY",
+            "occurred_time": Timestamp(seconds=1_484_000_000),
+            "sequence_number": sequence_number,
+            **fields,
+        }
+    )
+
+
 def void(hold: str, **fields: Any) -> VoidRequest:
     return VoidRequest(**{"request_id": new_id(), "hold_request_id": hold, **fields})
 
@@ -97,6 +114,7 @@ FIELD_OF = {
     CaptureRequest: "capture",
     VoidRequest: "void",
     ReverseRequest: "reverse",
+    UploadRequest: "upload",
 }
 
 

@@ -21,12 +21,13 @@ _LEAF: Final = struct.Struct(">BBq16sI32s32s16s32s")
 
 
 def payload(entry: Entry) -> bytes:
-    """The entry's own bytes: its answer, a line feed, signed 64-bit big endian numbers, then the sale's reference.
+    """The entry's own bytes: its answer, a line feed, signed 64-bit big endian numbers, what was told of the sale.
 
     The numbers: entry, kind, reason, participant, store, terminal, wallet, card, amount, original, agreement, its
     version, business date (days, 1 is 0001-01-01), time of the sale (microseconds since 1970, UTC), count of transfers,
     count of allocations; per transfer debit, credit, amount, code, window, unit; per allocation lot, place, face,
-    principal, agreement, its version, original. 0 stands for what an entry does not have. The reference is UTF-8.
+    principal, agreement, its version, original. 0 stands for what an entry does not have. The reference is UTF-8; where
+    details of the sale were told, a line feed and their canonical JSON follow (no reference has a line feed in it).
     """
     numbers: list[int] = [
         entry.entry_id,
@@ -51,7 +52,8 @@ def payload(entry: Entry) -> bytes:
     for lot, place, face, principal, agreement, version, original in entry.allocations:
         numbers += (lot, place, face, principal, agreement or 0, version or 0, original or 0)
     reference = (entry.sale_reference or "").encode()
-    return b"%b\n%b%b" % (entry.answer, struct.pack(f">{len(numbers)}q", *numbers), reference)
+    told = b"\n" + entry.details if entry.details else b""
+    return b"%b\n%b%b%b" % (entry.answer, struct.pack(f">{len(numbers)}q", *numbers), reference, told)
 
 
 @lru_cache(maxsize=4096)

@@ -139,6 +139,14 @@ def add_acceptance(
         str | None, typer.Option(help="gross (default) or principal.", show_default=False)
     ] = None,
     fees_return: Annotated[bool | None, typer.Option("--fees-return/--fees-stay", show_default=False)] = None,
+    offline_limit: Annotated[
+        str | None,
+        typer.Option(metavar="AMOUNT", help="Largest sale its tills may approve offline; none.", show_default=False),
+    ] = None,
+    shortfall_bearer: Annotated[
+        str | None,
+        typer.Option(help="Who bears what the wallet lacks then: acquirer (default) or issuer.", show_default=False),
+    ] = None,
     calendar: Calendar = None,
     file: ContentFile = None,
     effective_from: From = None,
@@ -155,6 +163,8 @@ def add_acceptance(
         "interchange": interchange,
         "interchange_base": interchange_base and interchange_base.upper(),
         "fees_return": fees_return,
+        "offline_limit_minor": session.amount(offline_limit) if offline_limit else None,
+        "shortfall_bearer": shortfall_bearer and shortfall_bearer.upper(),
         "calendar": calendar,
     }
     add(session, "acceptance", code, options, file, effective_from, effective_until, revises, request_id)

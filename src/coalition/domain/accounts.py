@@ -44,6 +44,7 @@ class TransferCode(IntEnum):
     TOP_UP_LOSS = 8
     CASH_OUT = 9
     EXPIRY = 10
+    SHORTFALL = 11
     NETTING = 20
 
 

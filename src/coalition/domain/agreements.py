@@ -22,6 +22,7 @@ KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING", "CARD_RULES", "LIMITS")
 CUSTODIES: Final = ("ISSUER_HELD", "OPERATOR_HELD")
 BASES: Final = ("GROSS", "PRINCIPAL")
 LOSS_BEARERS: Final = ("SELLER", "ISSUER")
+SHORTFALL_BEARERS: Final = ("ACQUIRER", "ISSUER")
 RECRUITER: Final = "RECRUITER"
 CODE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 CHAIN_PREFIX: Final = "chain:"
@@ -77,7 +78,11 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """Whether and how an acquirer takes an issuer's lots: who bears the bonus, what interchange it pays the issuer."""
+    """Whether and how an acquirer takes an issuer's lots: who bears the bonus, what interchange it pays the issuer.
+
+    Up to `offline_limit_minor` an operation a sale that the acquirer's terminal approved offline is agreed to for the
+    issuer's cards (None: none is); `shortfall_bearer` says who then bears what the wallet could not give.
+    """
 
     issuer: str
     acquirer: str
@@ -86,6 +91,8 @@ class Acceptance:
     interchange: Rate
     interchange_base: str
     fees_return: bool
+    offline_limit_minor: int | None
+    shortfall_bearer: str
     calendar: str
 
 
@@ -220,16 +227,7 @@ def parse_content(kind: str, content: Mapping[str, Any]) -> Content:
         case "TERMS":
             parsed = _terms(fields)
         case "ACCEPTANCE":
-            parsed = Acceptance(
-                issuer=fields.party("issuer"),
-                acquirer=fields.party("acquirer"),
-                accepted=fields.flag("accepted", default=True),
-                issuer_bonus_share=fields.rate("issuer_bonus_share", "1"),
-                interchange=fields.rate("interchange", "0"),
-                interchange_base=fields.choice("interchange_base", BASES),
-                fees_return=fields.flag("fees_return", default=True),
-                calendar=fields.code("calendar", "monthly"),
-            )
+            parsed = _acceptance(fields)
         case "ACQUIRING":
             parsed = Acquiring(
                 acquirer=fields.party("acquirer"),
@@ -256,6 +254,24 @@ def parse_content(kind: str, content: Mapping[str, Any]) -> Content:
             raise Refused(Reason.AGREEMENT_INVALID, field="kind", metadata={"expected": " or ".join(KINDS)})
     fields.finish()
     return parsed
+
+
+def _acceptance(fields: _Fields) -> Acceptance:
+    acceptance = Acceptance(
+        issuer=fields.party("issuer"),
+        acquirer=fields.party("acquirer"),
+        accepted=fields.flag("accepted", default=True),
+        issuer_bonus_share=fields.rate("issuer_bonus_share", "1"),
+        interchange=fields.rate("interchange", "0"),
+        interchange_base=fields.choice("interchange_base", BASES),
+        fees_return=fields.flag("fees_return", default=True),
+        offline_limit_minor=fields.whole("offline_limit_minor", None),
+        shortfall_bearer=fields.choice("shortfall_bearer", SHORTFALL_BEARERS),
+        calendar=fields.code("calendar", "monthly"),
+    )
+    if acceptance.shortfall_bearer == "ISSUER" and acceptance.offline_limit_minor is None:
+        raise fields.bad("offline_limit_minor", "a limit, because shortfall_bearer is ISSUER")
+    return acceptance
 
 
 def _terms(fields: _Fields) -> Terms:

@@ -11,6 +11,7 @@ from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot, consumption_order
 from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
+from coalition.domain.sale_references import SaleReferences, TakenSale
 
 
 @dataclass(slots=True)
@@ -40,11 +41,16 @@ class Card:
     wallet_id: int | None
     state: str
     last_four: str
+    issuer_id: int
 
 
 @dataclass(slots=True)
 class Original:
-    """An earlier entry that a command names, with what was returned of it so far."""
+    """An earlier entry that a command names, with what was returned of it so far.
+
+    `card_issuer_id` is who issued the card it was made with: who may bear what its wallet could not give. `takes` is
+    the sale reference that it, or the hold it captured, has taken.
+    """
 
     entry_id: int
     lane: int
@@ -57,6 +63,8 @@ class Original:
     agreement_version: int | None
     last_four: str
     allocations: list[Allocation] = field(default_factory=list)
+    card_issuer_id: int | None = None
+    takes: TakenSale | None = None
 
     @property
     def returned(self) -> int:
@@ -113,6 +121,7 @@ class Books:
     originals_by_request: dict[tuple[int, UUID], Original] = field(default_factory=dict)
     originals_by_entry: dict[int, Original] = field(default_factory=dict)
     holds: dict[int, HeldValue] = field(default_factory=dict)
+    sales: SaleReferences = field(default_factory=SaleReferences)
     names_originals: bool = True
     marks_lots: bool = False
 
@@ -140,6 +149,15 @@ class Books:
         if wallet.state != "OPEN":
             raise Refused(Reason.WALLET_CLOSED)
         return card, wallet
+
+    def linked_card(self, token: bytes) -> tuple[Card, Wallet]:
+        """A card that leads to a wallet, whether or not it may be used. Raises Refused where there is none."""
+        card = self.cards.get(token)
+        if card is None:
+            raise Refused(Reason.CARD_UNKNOWN)
+        if card.wallet_id is None:
+            raise Refused(Reason.CARD_NOT_LINKED)
+        return card, self.wallets[card.wallet_id]
 
     def original_of(self, command: FollowUp) -> Original | None:
         """The entry that a refund, a capture, a void or a reversal names, if it was found."""

@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from coalition.domain.kinds import Kind
+from coalition.domain.sale_references import TAKERS, Sale
 
 HOLD_SECONDS_DEFAULT: Final = 7 * 24 * 3600
 """How long a hold lasts when nobody said."""
@@ -33,6 +34,17 @@ class Command:
     sale_reference: str | None = None
 
     kind = Kind.PURCHASE
+    frees_reference = False
+    """Whether it undoes the operation it names, whose sale reference is free then."""
+    details = b""
+    """What was told of the sale, canonical (`SaleDetails`); commands that may tell have a field of it."""
+
+    @property
+    def sale(self) -> Sale | None:
+        """The sale reference it takes; None where it takes none."""
+        if self.sale_reference is None or self.terminal_id is None or self.kind not in TAKERS:
+            return None
+        return Sale(self.terminal_id, self.sale_reference)
 
     @property
     def body_hash(self) -> bytes:
@@ -46,7 +58,8 @@ class Command:
             f"{self.kind.name}|{self.participant_id}|{self.terminal_id}|{self.amount_minor}|{occurred}|"
             f"{self.sale_reference or ''}|"
         )
-        return common.encode() + self._particulars()
+        told = common.encode() + self._particulars()
+        return told + b"|" + self.details if self.details else told
 
     def _particulars(self) -> bytes:
         raise NotImplementedError
@@ -71,8 +84,25 @@ class Purchase(Command):
     """Spend `amount_minor` of the card's wallet at the asking participant."""
 
     token: bytes
+    details: bytes = b""
 
     kind = Kind.PURCHASE
+
+    def _particulars(self) -> bytes:
+        return self.token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload(Command):
+    """A purchase that the terminal approved while it had no line, told now; `occurred_time` is never absent.
+
+    `details` say its place in the terminal's queue of such sales, too: evidence, it decides nothing.
+    """
+
+    token: bytes
+    details: bytes
+
+    kind = Kind.UPLOAD
 
     def _particulars(self) -> bytes:
         return self.token
@@ -138,6 +168,7 @@ class Hold(Command):
 
     token: bytes
     hold_seconds: int = HOLD_SECONDS_DEFAULT
+    details: bytes = b""
 
     kind = Kind.HOLD
 
@@ -159,6 +190,7 @@ class Void(FollowUp):
     amount_minor: int = 0
 
     kind = Kind.VOID
+    frees_reference = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +200,7 @@ class HoldExpiry(FollowUp):
     amount_minor: int = 0
 
     kind = Kind.HOLD_EXPIRY
+    frees_reference = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +225,7 @@ class Reverse(FollowUp):
     amount_minor: int = 0
 
     kind = Kind.REVERSAL
+    frees_reference = True
 
     @property
     def kills(self) -> Resolve | None:

@@ -32,6 +32,7 @@ class Flow(IntEnum):
 COUNTED: Final[Mapping[Kind, Flow]] = {
     Kind.PURCHASE: Flow.PURCHASE,
     Kind.HOLD: Flow.PURCHASE,
+    Kind.UPLOAD: Flow.PURCHASE,
     Kind.TOP_UP: Flow.TOP_UP,
     Kind.REFUND: Flow.REFUND,
 }
@@ -44,7 +45,8 @@ FLOW_OF: Final[Mapping[type[Command], Flow]] = {
     TopUp: Flow.TOP_UP,
     Refund: Flow.REFUND,
 }
-"""What is declined once a limit is reached. Captures, voids and reversals end what was begun, and are not."""
+"""What is declined once a limit is reached. Captures, voids and reversals end what was begun, and
+an upload tells what was sold already: they are not."""
 
 
 class DayKey(NamedTuple):

@@ -1,7 +1,8 @@
 """Every decision of the desk. Pure: no I/O, no clock, no randomness.
 
 `decide` looks at a command and the books and returns a `Decision`; nothing is changed until `Decision.apply`. A decline
-is raised as Refused. Precedence: who asks, the card, its state, its wallet, the terms or agreements, then the balance.
+is raised as Refused. Precedence: who asks, the sale's reference, the card, its state, its wallet, the terms or
+agreements, then the balance.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +24,7 @@ from coalition.domain.commands import (
     Reverse,
     TopUp,
     TopUpReversal,
+    Upload,
     Void,
 )
 from coalition.domain.day_limits import FLOW_OF
@@ -35,6 +37,7 @@ from coalition.domain.refund import decide_refund
 from coalition.domain.reversal import decide_reverse
 from coalition.domain.top_up import decide_top_up
 from coalition.domain.top_up_reversal import decide_top_up_reversal
+from coalition.domain.upload import decide_upload
 
 Rule = Callable[[Any, Books], Decision]
 
@@ -53,6 +56,8 @@ def decide(command: Command, books: Books, entry_id: int) -> Decision:
         full = books.programme.day_is_full(command.participant_id, command.terminal_id, flow, books.business_date)
         if full is not None:
             raise Refused(Reason.DAY_LIMIT_REACHED, metadata={"subject": full.name, "flow": flow.name})
+    if command.sale_reference is not None and (sale := command.sale) is not None:
+        books.sales.check_free(sale)
     if isinstance(command, TopUp):
         return decide_top_up(command, books, entry_id)
     rule = RULES.get(type(command))
@@ -68,6 +73,7 @@ def decide_resolve(_command: Resolve, _books: Books) -> Decision:
 
 RULES: Final[Mapping[type[Command], Rule]] = {
     Purchase: decide_purchase,
+    Upload: decide_upload,
     Refund: decide_refund,
     Hold: decide_hold,
     Capture: decide_capture,

@@ -1,5 +1,6 @@
 """A decision: what an accepted command does to the books. Nothing is changed until it is applied."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -7,8 +8,10 @@ from coalition.domain.books import Books, HeldValue, Original, Reservation, Wall
 from coalition.domain.commands import Command
 from coalition.domain.ids import lane_of_entry
 from coalition.domain.journal import AllocationRow, Transfer
+from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot
 from coalition.domain.reasons import Reason
+from coalition.domain.sale_references import TakenSale
 
 
 @dataclass(slots=True)
@@ -16,7 +19,7 @@ class Decision:
     """What an accepted command does. `changes` are (lot, face change, principal change); a new lot is in `opens`.
 
     `reserves` are kept aside by a hold until `hold_expire_time`; `resolves` is the hold whose reservations end;
-    `reverses` the reversed lot. Only a reversal of what never took place has no wallet.
+    `reverses` the reversed lot; `facts` go with the answer. Only a reversal of what never took place has no wallet.
     """
 
     wallet: Wallet | None
@@ -37,6 +40,8 @@ class Decision:
     original: Original | None = None
     agreement_id: int | None = None
     agreement_version: int | None = None
+    facts: Mapping[str, str] | None = None
+    card_issuer_id: int | None = None
 
     def apply(self, books: Books, command: Command, entry_id: int) -> None:
         """Bring the books up to this decision, so that the batch's next command sees it."""
@@ -48,6 +53,8 @@ class Decision:
         if self.resolves is not None:
             self.resolves.resolved_kind = command.kind
             self.resolves.is_moved = True
+        if command.sale_reference is not None or command.frees_reference:
+            self._apply_to_sales(books, command, entry_id)
         if not books.names_originals and self.hold_expire_time is None:
             return
         original = Original(
@@ -62,11 +69,25 @@ class Decision:
             self.agreement_version,
             self.last_four,
             [Allocation(row.place, row.lot_id, *row[2:6]) for row in self.allocations],
+            self.card_issuer_id,
+            self._takes(command, entry_id),
         )
         books.originals_by_request[command.participant_id, command.request_id] = original
         books.originals_by_entry[entry_id] = original
         if wallet is not None and self.hold_expire_time is not None:
             books.holds[entry_id] = self._hold(wallet, original, self.hold_expire_time)
+
+    def _apply_to_sales(self, books: Books, command: Command, entry_id: int) -> None:
+        if (sale := command.sale) is not None:
+            books.sales.take(sale, entry_id)
+        if command.frees_reference and self.original is not None and self.original.takes is not None:
+            books.sales.free(self.original.takes)
+
+    def _takes(self, command: Command, entry_id: int) -> TakenSale | None:
+        """The sale reference that is freed when the entry is undone; a capture's is its hold's."""
+        if command.kind is Kind.CAPTURE:
+            return self.original.takes if self.original else None
+        return TakenSale(sale, entry_id) if (sale := command.sale) is not None else None
 
     def _apply_to_wallet(self, wallet: Wallet, books: Books) -> None:
         wallet.balance_minor += self.balance_change

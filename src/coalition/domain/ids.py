@@ -5,6 +5,7 @@ Ordering by entry_id is the order of the journal. A lot's id is the id of the en
 are random; a wallet's lane is `wallet_id % lane_count`, a request's lane `request_id % lane_count`.
 """
 
+import zlib
 from typing import Final
 from uuid import UUID
 
@@ -42,3 +43,8 @@ def lane_of_wallet(wallet_id: int, lane_count: int) -> int:
 def lane_of_request(request_id: UUID, lane_count: int) -> int:
     """A request's lane, from the random low half of its UUID."""
     return (request_id.int & 0xFFFFFFFFFFFFFFFF) % lane_count
+
+
+def lane_of_sale(terminal_id: int, reference: str, lane_count: int) -> int:
+    """The lane of a terminal's sale reference: CRC-32 of both spreads them."""
+    return zlib.crc32(f"{terminal_id}|{reference}".encode()) % lane_count

@@ -43,7 +43,10 @@ class AllocationRow(NamedTuple):
 
 @dataclass(slots=True)
 class Entry:
-    """One row of the journal with its legs. `answer` is the stored reply, canonical bytes."""
+    """One row of the journal with its legs. `answer` is the stored reply, canonical bytes.
+
+    `details` are what was told of a sale (`SaleDetails`), canonical too; empty where nothing was.
+    """
 
     lane: int
     entry_id: int
@@ -67,6 +70,7 @@ class Entry:
     sale_reference: str | None = None
     transfers: Sequence[Transfer] = ()
     allocations: Sequence[AllocationRow] = ()
+    details: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

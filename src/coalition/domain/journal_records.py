@@ -53,3 +53,4 @@ class JournalRecord(NamedTuple):
     answer: bytes
     leaf: bytes
     transfers: Sequence[TransferRecord]
+    details: bytes

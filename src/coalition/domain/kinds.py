@@ -21,6 +21,7 @@ class Kind(IntEnum):
     HOLD_EXPIRY = 10
     REVERSAL = 11
     TOMBSTONE = 12
+    UPLOAD = 13
     NETTING = 20
 
     PARTICIPANT_CREATED = 101

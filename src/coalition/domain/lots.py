@@ -7,7 +7,10 @@ difference. All amounts are minor units.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+SHORTFALL_LOT: Final = 0
+"""No lot has this id: stands in the allocation of what an upload found missing from the wallet."""
 
 
 @dataclass(slots=True)
@@ -97,6 +100,11 @@ class Allocation(NamedTuple):
     agreement_version: int | None
     returned_face: int = 0
     returned_principal: int = 0
+
+    @property
+    def is_shortfall(self) -> bool:
+        """Whether somebody else than the wallet paid it; of no principal."""
+        return self.lot_id == SHORTFALL_LOT
 
 
 class Return(NamedTuple):

@@ -7,10 +7,11 @@ from coalition.domain.commands import Purchase
 from coalition.domain.decision import Decision
 from coalition.domain.errors import Refused
 from coalition.domain.journal import AllocationRow
-from coalition.domain.lots import Draw, draw
+from coalition.domain.lots import Draw, Lot, draw
 from coalition.domain.postings import Portion, PortionKey, Postings, add_to_portion, claims_of_draw, entry_fees
 from coalition.domain.programme import AcceptanceInForce
 from coalition.domain.reasons import Reason
+from coalition.domain.shortfall import Shortfall
 
 Accepted = dict[int, AcceptanceInForce]
 
@@ -36,14 +37,7 @@ def acquiring_in_force(books: Books, acquirer_id: int) -> Version:
 
 def draw_here(books: Books, wallet: Wallet, acquirer_id: int, amount: int) -> tuple[list[Draw], Accepted]:
     """The draws of `amount` from what is accepted here, and under what. Raises Refused where that is too little."""
-    acceptance, day = books.programme.acceptance, books.business_date
-    accepted: Accepted = {}
-    lots = []
-    for lot in wallet.open_lots():
-        held = acceptance(lot.issuer_id, acquirer_id, day)
-        if held is not None:
-            accepted[lot.lot_id] = held
-            lots.append(lot)
+    lots, accepted = lots_here(books, wallet, acquirer_id)
     draws = draw(lots, amount)
     drawn = 0
     for part in draws:
@@ -60,10 +54,32 @@ def draw_here(books: Books, wallet: Wallet, acquirer_id: int, amount: int) -> tu
     return draws, accepted
 
 
+def lots_here(books: Books, wallet: Wallet, acquirer_id: int) -> tuple[list[Lot], Accepted]:
+    """The open lots that are accepted here, in the order they are consumed, and under what each is."""
+    acceptance, day = books.programme.acceptance, books.business_date
+    accepted: Accepted = {}
+    lots = []
+    for lot in wallet.open_lots():
+        held = acceptance(lot.issuer_id, acquirer_id, day)
+        if held is not None:
+            accepted[lot.lot_id] = held
+            lots.append(lot)
+    return lots, accepted
+
+
 def spend(
-    books: Books, wallet: Wallet, acquirer_id: int, acquiring: Version, draws: list[Draw], accepted: Accepted
+    books: Books,
+    wallet: Wallet,
+    acquirer_id: int,
+    acquiring: Version,
+    draws: list[Draw],
+    accepted: Accepted,
+    shortfall: Shortfall | None = None,
 ) -> Decision:
-    """Value leaves the wallet; custodians and bearers owe the acquirer, the acquirer owes interchange and fees."""
+    """Value leaves the wallet; custodians and bearers owe the acquirer, the acquirer owes interchange and fees.
+
+    The fees of the entry are on its whole amount, interchange on what was drawn: a `shortfall` is part of the first.
+    """
     programme, content = books.programme, acquiring.content
     postings = Postings(books.windows)
     portions: dict[PortionKey, Portion] = {}
@@ -80,12 +96,18 @@ def spend(
         changes.append((lot, -face, -principal))
         amount += face
         principal_sum += principal
+    drawn, fee_principal = amount, principal_sum
+    if shortfall is not None:
+        shortfall.post(postings, programme, acquirer_id)
+        allocations.append(shortfall.allocation(len(draws)))
+        amount += shortfall.face
+        fee_principal += shortfall.face
     for portion in portions.values():
         calendar_id = programme.calendar_id(portion.content.calendar)
         postings.claim(acquirer_id, portion.issuer_id, portion.fee(), TransferCode.INTERCHANGE, calendar_id)
     if isinstance(content, Acquiring):
         calendar_id = programme.calendar_id(content.calendar)
-        fees = entry_fees(programme, content, wallet.recruiter_id, amount, principal_sum)
+        fees = entry_fees(programme, content, wallet.recruiter_id, amount, fee_principal)
         operator_id = programme.scheme.operator_id
         postings.claim(acquirer_id, operator_id, fees.operator_fee, TransferCode.OPERATOR_FEE, calendar_id)
         postings.claim(acquirer_id, fees.payee_id, fees.commission, TransferCode.COMMISSION, calendar_id)
@@ -93,8 +115,8 @@ def spend(
         wallet=wallet,
         amount_minor=amount,
         principal_minor=principal_sum,
-        bonus_minor=amount - principal_sum,
-        balance_change=-amount,
+        bonus_minor=drawn - principal_sum,
+        balance_change=-drawn,
         transfers=postings.transfers(),
         last_four="",
         changes=changes,

@@ -41,6 +41,7 @@ class Reason(IntEnum):
     KILLED = 24
     ORIGINAL_NOT_REVERSIBLE = 25
     DAY_LIMIT_REACHED = 35
+    SALE_REFERENCE_USED = 39
 
     CARD_ALREADY_LINKED = 40
     CARD_NUMBER_TAKEN = 41
@@ -152,6 +153,9 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.DAY_LIMIT_REACHED: Advice(
         "FAILED_PRECONDITION", "The day's limit of this terminal or participant is reached; ask HQ, or go on tomorrow."
+    ),
+    Reason.SALE_REFERENCE_USED: Advice(
+        "ALREADY_EXISTS", "This terminal has sold under this reference already; see that sale before you sell again."
     ),
     Reason.CARD_ALREADY_LINKED: Advice("FAILED_PRECONDITION", "The card is linked to a member already."),
     Reason.CARD_NUMBER_TAKEN: Advice("ALREADY_EXISTS", "A card with this number was issued already."),

@@ -13,9 +13,10 @@ from coalition.domain.postings import Portion, PortionKey, Postings, add_to_port
 from coalition.domain.programme import Programme
 from coalition.domain.rates import returned
 from coalition.domain.reasons import Reason
+from coalition.domain.shortfall import return_shortfall, shortfall_facts
 from coalition.domain.top_up_reversal import take_reversed
 
-REFUNDABLE = (Kind.PURCHASE, Kind.CAPTURE)
+REFUNDABLE = (Kind.PURCHASE, Kind.CAPTURE, Kind.UPLOAD)
 
 
 def decide_refund(command: Refund, books: Books) -> Decision:
@@ -37,7 +38,9 @@ def decide_refund(command: Refund, books: Books) -> Decision:
 
 
 def give_value_back(original: Original, amount: int, books: Books, *, fees_always: bool = False) -> Decision:
-    """Return `amount` of an accepted purchase or capture, at most what is left of it.
+    """Return `amount` of an accepted purchase, capture or upload, at most what is left of it.
+
+    What the wallet could not give comes back first, to who bore it: as the last allocation.
 
     Fees come back if the purchase's agreements say so; with `fees_always` whatever they say, for what is undone.
     """
@@ -48,13 +51,18 @@ def give_value_back(original: Original, amount: int, books: Books, *, fees_alway
     postings = Postings(books.windows)
     _return_interchange(postings, books.programme, wallet, original, returns, fees_always=fees_always)
     _return_entry_fees(postings, books.programme, wallet, original, amount, fees_always=fees_always)
-    changes = [_return_draw(postings, books, wallet, original, part) for part in returns]
+    changes, short, bearer_id = [], 0, None
+    for part in returns:
+        if part.allocation.is_shortfall:
+            short, bearer_id = part.face, return_shortfall(postings, books.programme, original, part)
+        else:
+            changes.append(_return_draw(postings, books, wallet, original, part))
     principal = sum(part.principal for part in returns)
     return Decision(
         wallet=wallet,
         amount_minor=amount,
         principal_minor=principal,
-        bonus_minor=amount - principal,
+        bonus_minor=amount - short - principal,
         balance_change=sum(face for _, face, _ in changes),
         transfers=postings.transfers(),
         last_four=original.last_four,
@@ -74,6 +82,7 @@ def give_value_back(original: Original, amount: int, books: Books, *, fees_alway
         original=original,
         agreement_id=original.agreement_id,
         agreement_version=original.agreement_version,
+        facts=shortfall_facts(books.programme, short, bearer_id) if bearer_id is not None else None,
     )
 
 
@@ -121,6 +130,8 @@ def _return_interchange(
     before: dict[PortionKey, int] = {}
     after: dict[PortionKey, int] = {}
     for allocation in original.allocations:
+        if allocation.is_shortfall:
+            continue
         held = programme.held_then(allocation.agreement_id, allocation.agreement_version)
         issuer_id = wallet.lots[allocation.lot_id].issuer_id
         key = add_to_portion(portions, held, issuer_id, allocation.face, allocation.principal)
@@ -143,7 +154,7 @@ def _return_entry_fees(
     content = programme.version(original.agreement_id, original.agreement_version).content
     if not isinstance(content, Acquiring) or not (fees_always or content.fees_return):
         return
-    principal = sum(allocation.principal for allocation in original.allocations)
+    principal = sum(each.face if each.is_shortfall else each.principal for each in original.allocations)
     fees = entry_fees(programme, content, wallet.recruiter_id, original.amount_minor, principal)
     span = (original.returned, original.returned + amount, original.amount_minor)
     calendar_id = programme.calendar_id(content.calendar)

@@ -7,9 +7,12 @@ from uuid import UUID
 
 from coalition.domain.journal import Outcome
 from coalition.domain.kinds import Kind
+from coalition.domain.sale_details import SaleDetails
 
 VALUE_ENTERS: Final = frozenset({Kind.TOP_UP, Kind.REFUND})
-VALUE_LEAVES: Final = frozenset({Kind.PURCHASE, Kind.CAPTURE, Kind.TOP_UP_REVERSAL, Kind.BONUS_EXPIRY, Kind.CASH_OUT})
+VALUE_LEAVES: Final = frozenset(
+    {Kind.PURCHASE, Kind.CAPTURE, Kind.UPLOAD, Kind.TOP_UP_REVERSAL, Kind.BONUS_EXPIRY, Kind.CASH_OUT}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class WalletLine:
     business_date: date
     original_entry_id: int | None
     sale_reference: str | None
+    details: SaleDetails
     outcome: Outcome
 
     @property

@@ -51,4 +51,6 @@ def plan(
 
 
 def _operation(kind: OperationKind, basket: Basket, merchant: str, amount: int, balance: int) -> Planned:
-    return Planned(kind, basket.member, merchant, amount, balance, basket.time, basket.basket)
+    # A reference stands for one sale of a till: the top-up before a basket that is paid there, too, has one of its own.
+    reference = f"{basket.basket}/top-up" if kind == "TOP_UP" else basket.basket
+    return Planned(kind, basket.member, merchant, amount, balance, basket.time, reference)

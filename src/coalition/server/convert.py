@@ -20,6 +20,7 @@ from coalition.domain.commands import (
     Resolve,
     Reverse,
     TopUp,
+    Upload,
     Void,
 )
 from coalition.domain.errors import Refused
@@ -27,6 +28,7 @@ from coalition.domain.journal import Outcome
 from coalition.domain.programme import Programme, Scheme
 from coalition.domain.reasons import Reason
 from coalition.domain.wallet_lines import WalletLine
+from coalition.server.convert_details import details_of, item_messages, tender_messages
 from coalition.server.identity import Caller, Role
 from coalition.server.request_ids import parse_request_id
 from coalition.v1 import operations_pb2, terminal_pb2
@@ -40,6 +42,7 @@ OperationRequest: TypeAlias = (
     | operations_pb2.CaptureRequest
     | operations_pb2.VoidRequest
     | operations_pb2.ReverseRequest
+    | operations_pb2.UploadRequest
 )
 
 
@@ -79,7 +82,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
     """The command of a well-formed request (`check_message` has passed).
 
     Raises Refused: see `seat_of`, and AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, REQUEST_ID_MALFORMED, PARTICIPANT_UNKNOWN;
-    FIELD_INVALID for a reversal of itself.
+    FIELD_INVALID for a reversal of itself and for tenders whose sums do not agree.
     """
     seat = seat_of(caller, request.terminal if request.HasField("terminal") else None, programme)
     occurred_time = request.occurred_time.ToDatetime(UTC) if request.HasField("occurred_time") else None
@@ -87,6 +90,19 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
         return _undoing(request, seat, caller, occurred_time)
     check_money(request.amount_minor, request.currency_code, programme.scheme)
     request_id = parse_request_id(request.request_id)
+    if isinstance(request, operations_pb2.UploadRequest):
+        return Upload(
+            participant_id=seat.participant_id,
+            store_id=seat.store_id,
+            terminal_id=seat.terminal_id,
+            actor=caller.actor,
+            request_id=request_id,
+            amount_minor=request.amount_minor,
+            occurred_time=occurred_time,
+            sale_reference=request.sale_reference or None,
+            token=token(request.card_number),
+            details=details_of(request, request.sequence_number),
+        )
     if isinstance(request, operations_pb2.PurchaseRequest):
         return Purchase(
             participant_id=seat.participant_id,
@@ -98,6 +114,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             occurred_time=occurred_time,
             sale_reference=request.sale_reference or None,
             token=token(request.card_number),
+            details=details_of(request),
         )
     if isinstance(request, operations_pb2.TopUpRequest):
         return TopUp(
@@ -125,6 +142,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             sale_reference=request.sale_reference or None,
             token=token(request.card_number),
             hold_seconds=request.hold_seconds or HOLD_SECONDS_DEFAULT,
+            details=details_of(request),
         )
     if isinstance(request, operations_pb2.CaptureRequest):
         return Capture(
@@ -228,7 +246,15 @@ def receipt_of(request_id: str, outcome: Outcome, currency_code: str) -> operati
         replayed=outcome.replayed,
         window_labels=outcome.window_labels,
         hold_expire_time=timestamp_of(outcome.hold_expire_time) if outcome.hold_expire_time else None,
+        shortfall_minor=shortfall_minor(outcome),
+        shortfall_bearer=outcome.facts.get("shortfall_bearer", ""),
+        shortfall_reason=outcome.facts.get("shortfall_reason", ""),
     )
+
+
+def shortfall_minor(outcome: Outcome) -> int:
+    """What the answer says of a shortfall, minor units."""
+    return int(outcome.facts.get("shortfall_minor", 0))
 
 
 def wallet_entry_of(line: WalletLine, programme: Programme) -> operations_pb2.WalletEntry:
@@ -255,6 +281,10 @@ def wallet_entry_of(line: WalletLine, programme: Programme) -> operations_pb2.Wa
         original_entry_id=line.original_entry_id or 0,
         card_last_four=outcome.last_four,
         sale_reference=line.sale_reference or "",
+        items=item_messages(line.details),
+        tenders=tender_messages(line.details),
+        sequence_number=line.details.sequence_number,
+        shortfall_minor=shortfall_minor(outcome),
     )
 
 

@@ -48,6 +48,7 @@ def entry_message(entry: JournalRecord, currency_code: str) -> audit_pb2.Journal
         answer=entry.answer,
         leaf=entry.leaf,
         transfers=[_transfer(transfer) for transfer in entry.transfers],
+        details=entry.details,
     )
 
 

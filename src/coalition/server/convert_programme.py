@@ -33,6 +33,7 @@ CHOICES: Mapping[str, tuple[type[Any], str]] = {
     "top_up_loss": (programme_pb2.LossBearer, "LOSS_BEARER_"),
     "interchange_base": (programme_pb2.FeeBase, "FEE_BASE_"),
     "fee_base": (programme_pb2.FeeBase, "FEE_BASE_"),
+    "shortfall_bearer": (programme_pb2.ShortfallBearer, "SHORTFALL_BEARER_"),
 }
 
 
@@ -169,6 +170,8 @@ def _acceptance(acceptance: Acceptance) -> programme_pb2.Acceptance:
         interchange_base=programme_pb2.FeeBase.Value(f"FEE_BASE_{acceptance.interchange_base}"),
         fees_return=acceptance.fees_return,
         calendar=acceptance.calendar,
+        offline_limit_minor=acceptance.offline_limit_minor,
+        shortfall_bearer=programme_pb2.ShortfallBearer.Value(f"SHORTFALL_BEARER_{acceptance.shortfall_bearer}"),
     )
 
 

@@ -36,6 +36,7 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.TerminalService/Authorize": TILLS,
         "/coalition.v1.TerminalService/Capture": TILLS,
         "/coalition.v1.TerminalService/Void": TILLS,
+        "/coalition.v1.TerminalService/Upload": TILLS,
         "/coalition.v1.TerminalService/Reverse": TILLS,
         "/coalition.v1.TerminalService/Resolve": TILLS,
         "/coalition.v1.TerminalService/GetBalance": TILLS,

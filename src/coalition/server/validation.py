@@ -68,9 +68,15 @@ def check_fields(message: Message | Unreadable) -> None:
 def _told(violation: protovalidate.Violation) -> tuple[Reason, str, str]:
     """Reason, field path and sentence of a violation."""
     proto = violation.proto
-    field = ".".join(element.field_name for element in proto.field.elements)
+    field = ".".join(_step(element) for element in proto.field.elements)
     if field == "amount_minor":
         value = violation.field_value
         below = isinstance(value, int) and value <= 0
         return Reason.AMOUNT_NOT_POSITIVE if below else Reason.AMOUNT_TOO_LARGE, field, proto.message
     return FIELD_REASONS.get(field, Reason.FIELD_INVALID), field, proto.message
+
+
+def _step(element: Any) -> str:
+    """A field's name, with its place where it is one of many: items[3]."""
+    place = element.subscript
+    return str(element.field_name) if place is None else f"{element.field_name}[{place.value}]"

@@ -30,7 +30,7 @@ WALKS: Final = 2  # readers in bulk that are remembered at once
 ENTRIES: Final = """
 SELECT entry_id, kind, reason, participant_id, store_id, terminal_id, request_id::text, wallet_id, card_id,
     amount_minor, original_entry_id, agreement_id, agreement_version, business_date, occurred_time, actor,
-    coalesce(sale_reference, ''), answer, leaf
+    coalesce(sale_reference, ''), answer, leaf, coalesce(details, '')
 FROM entries WHERE lane = ANY (%s) AND entry_id > %s AND entry_id < %s ORDER BY entry_id
 """
 TRANSFERS: Final = """
@@ -162,7 +162,7 @@ class AuditReads:
         legs: dict[int, list[TransferRecord]],
     ) -> JournalRecord:
         entry, kind, reason, participant, store, terminal, request, wallet, card, amount, original, *rest = row
-        agreement, version, business_date, occurred_time, actor, sale_reference, answer, leaf = rest
+        agreement, version, business_date, occurred_time, actor, sale_reference, answer, leaf, details = rest
         of = self._names.of
         return JournalRecord(
             entry,
@@ -186,4 +186,5 @@ class AuditReads:
             answer,
             leaf,
             legs.get(entry, ()),
+            details,
         )

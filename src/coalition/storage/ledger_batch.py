@@ -18,6 +18,7 @@ from coalition.domain.kinds import Kind
 from coalition.domain.lots import Lot
 from coalition.domain.prefetch import Prefetched, Stored
 from coalition.domain.programme import Programme
+from coalition.domain.sale_references import Sale, TakenSale
 from coalition.storage.arrays import byte_strings, number_columns, plain_texts, whole_numbers
 from coalition.storage.connect import Connection
 from coalition.storage.journal import (
@@ -31,11 +32,12 @@ from coalition.storage.journal import (
     insert_batch,
     insert_entries,
 )
-from coalition.storage.ledger_books import Named, fill_holds, fill_originals, named_of
+from coalition.storage.ledger_books import Named, captures_of, fill_holds, fill_originals, named_of
 from coalition.storage.ledger_statements import (
     ALLOCATIONS,
     CARDS,
     HOLDS,
+    LOCK_SALES,
     LOCK_WALLETS,
     OPEN_LOTS,
     OPEN_WINDOWS,
@@ -43,9 +45,10 @@ from coalition.storage.ledger_statements import (
     ORIGINALS_BY_ENTRY,
     ORIGINALS_BY_REQUEST,
     RESOLVE,
+    SALES_OF_HOLDS,
     TOP_UP_LOTS,
 )
-from coalition.storage.ledger_writes import write_books
+from coalition.storage.ledger_writes import sale_columns, write_books
 from coalition.storage.pipeline import Answer, Pipeline
 
 WINDOW_TRIES: Final = 3
@@ -73,6 +76,7 @@ class Locked(NamedTuple):
     lots: list[Answer]
     allocations: Answer | None
     holds: Answer | None
+    sales: Answer | None
     windows: Answer
     number: Answer
 
@@ -114,7 +118,7 @@ class LedgerBatch:
             claimed = self._pipeline.execute(CLAIM, claim)
             self._pipeline.flush()
             pointers, named = self._resolve(tokens, follow_ups)
-            locked = self._lock(pointers, named)
+            locked = self._lock(pointers, named, _sales(commands, named))
             self._pipeline.run()
             stored = self._stored(claim) if claimed.rowcount < len(claims) else {}
             if len(stored) != len(claims) - claimed.rowcount:
@@ -140,7 +144,7 @@ class LedgerBatch:
                 insert_entries(pipeline, entries, seal)
         pipeline.flush()
         if touched:
-            write_books(pipeline, prefetched.books, touched, entries)
+            write_books(pipeline, prefetched.books, touched, entries, self.programme.scheme.lane_count)
             pipeline.flush()
         if seal is not None:
             insert_batch(pipeline, number, time, len(entries), seal)
@@ -181,9 +185,21 @@ class LedgerBatch:
                 pointers[token] = Pointer(lane, wallet_id, card_id)
                 if wallet_id is not None:  # one that is not may be linked any time: not worth remembering
                     self._pointers[token] = pointers[token]
-        return pointers, [named_of(row) for answer in answers for row in answer.rows()]
+        named = [named_of(row) for answer in answers for row in answer.rows()]
+        if any(isinstance(each, Reverse) for each in follow_ups):
+            self._find_sales(captures_of(named))
+        return pointers, named
 
-    def _lock(self, pointers: Pointers, named: Sequence[Named]) -> Locked:
+    def _find_sales(self, captures: Mapping[int, Named]) -> None:
+        """Reversed, a capture frees the reference of its hold."""
+        if captures:
+            holds = number_columns([(each.original.lane, hold) for hold, each in captures.items()])
+            found = self._pipeline.execute(SALES_OF_HOLDS, holds)
+            self._pipeline.run()
+            for hold, terminal_id, reference in found.rows():
+                captures[hold].original.takes = TakenSale(Sale(terminal_id, reference), hold)
+
+    def _lock(self, pointers: Pointers, named: Sequence[Named], sales: Sequence[Sale]) -> Locked:
         """Queue the locks and what is read under them, then the number: after the last lock."""
         pipeline = self._pipeline
         wallet_keys = {(each.lane, each.wallet_id) for each in pointers.values() if each.wallet_id is not None}
@@ -204,9 +220,10 @@ class LedgerBatch:
                 lots.append(pipeline.execute(TOP_UP_LOTS, top_ups))
             if made := number_columns([_place(each) for each in named if each.original.kind is Kind.HOLD]):
                 holds = pipeline.execute(HOLDS, made)
+        taken = pipeline.execute(LOCK_SALES, sale_columns(sales, self.programme.scheme.lane_count)) if sales else None
         windows = pipeline.execute(OPEN_WINDOWS)
         pipeline.execute(HOLD_JOURNAL)
-        return Locked(wallets, cards, lots, allocations, holds, windows, pipeline.execute(TAKE_NUMBER))
+        return Locked(wallets, cards, lots, allocations, holds, taken, windows, pipeline.execute(TAKE_NUMBER))
 
     def _stored(self, claim: tuple[str, str, str, str]) -> dict[tuple[int, UUID], Stored]:
         """The answers of those whose claim was there already, in a statement that sees the rival's commit."""
@@ -237,6 +254,9 @@ class LedgerBatch:
         fill_originals(books, named, locked.allocations.rows() if locked.allocations else [])
         if locked.holds is not None:
             fill_holds(books, named, locked.holds.rows())
+        if locked.sales is not None:
+            for terminal_id, reference, entry_id in locked.sales.rows():
+                books.sales.read(Sale(terminal_id, reference), entry_id)
         return Prefetched(stored, books, number, time)
 
     def _windows(self, locked: Locked) -> tuple[dict[int, int], int, datetime]:
@@ -271,9 +291,18 @@ class LedgerBatch:
             if card.wallet_id is not None and card.wallet_id not in books.wallets:
                 raise LedgerBroken(f"card {card.card_id} leads to wallet {card.wallet_id}, which is not there")
             books.cards[token] = card
-        for original, card_id, _ in named:
+        for original, card_id, *_ in named:
             if card_id in cards:
                 original.last_four = cards[card_id].last_four
+                original.card_issuer_id = cards[card_id].issuer_id
+
+
+def _sales(commands: Sequence[Command], named: Sequence[Named]) -> list[Sale]:
+    """The sale references that a batch may take or free."""
+    sales = {sale for command in commands if command.sale_reference is not None and (sale := command.sale) is not None}
+    if named and any(command.frees_reference for command in commands):
+        sales |= {each.original.takes.sale for each in named if each.original.takes is not None}
+    return sorted(sales)
 
 
 def _key(command: Command) -> Key:

@@ -5,13 +5,13 @@ from typing import Final
 RESOLVE: Final = "SELECT token, lane, wallet_id, card_id FROM credentials WHERE token = ANY(%s::bytea[])"
 ORIGINALS_BY_REQUEST: Final = """
 SELECT e.entry_id, e.lane, e.kind, e.reason, e.participant_id, e.wallet_id, e.amount_minor, e.agreement_id,
-       e.agreement_version, e.card_id, e.request_id
+       e.agreement_version, e.card_id, e.request_id, e.terminal_id, e.sale_reference, e.original_entry_id
 FROM unnest(%s::integer[], %s::uuid[]) AS asked (participant_id, request_id)
 JOIN entries e USING (participant_id, request_id)
 """
 ORIGINALS_BY_ENTRY: Final = """
 SELECT e.entry_id, e.lane, e.kind, e.reason, e.participant_id, e.wallet_id, e.amount_minor, e.agreement_id,
-       e.agreement_version, e.card_id, e.request_id
+       e.agreement_version, e.card_id, e.request_id, e.terminal_id, e.sale_reference, e.original_entry_id
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, entry_id)
 JOIN entries e USING (lane, entry_id)
 """
@@ -22,7 +22,7 @@ JOIN wallets w USING (lane, wallet_id)
 ORDER BY w.lane, w.wallet_id FOR UPDATE OF w
 """
 CARDS: Final = """
-SELECT c.card_id, c.wallet_id, c.state, c.last_four
+SELECT c.card_id, c.wallet_id, c.state, c.last_four, c.issuer_id
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, card_id)
 JOIN cards c USING (lane, card_id)
 """
@@ -48,6 +48,19 @@ HOLDS: Final = """
 SELECT h.entry_id, h.expire_time, h.resolved_kind
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, entry_id)
 JOIN holds h USING (lane, entry_id)
+"""
+# What a capture's hold was made for; asked only where a capture is reversed.
+SALES_OF_HOLDS: Final = """
+SELECT e.entry_id, e.terminal_id, e.sale_reference
+FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, entry_id)
+JOIN entries e USING (lane, entry_id) WHERE e.sale_reference IS NOT NULL AND e.terminal_id IS NOT NULL
+"""
+# Locked, because what an undone entry frees may be wanted by a rival: one of the two is first.
+LOCK_SALES: Final = """
+SELECT s.terminal_id, s.reference, s.entry_id
+FROM unnest(%s::smallint[], %s::integer[], %s::text[]) AS asked (lane, terminal_id, reference)
+JOIN sale_references s USING (lane, terminal_id, reference)
+ORDER BY s.lane, s.terminal_id, s.reference FOR UPDATE OF s
 """
 # `place + 0` leaves allocations_original as the only index that helps: of an empty table the primary key looks as good,
 # and reads a whole lane for each row once it is not.
@@ -107,6 +120,16 @@ UPDATE holds h SET is_open = false, resolved_kind = new.resolved_kind
 FROM unnest(%s::smallint[], %s::bigint[], %s::smallint[]) AS new (lane, entry_id, resolved_kind)
 WHERE h.lane = new.lane AND h.entry_id = new.entry_id
 """
+FREE_SALES: Final = """
+DELETE FROM sale_references s
+USING unnest(%s::smallint[], %s::integer[], %s::text[]) AS gone (lane, terminal_id, reference)
+WHERE s.lane = gone.lane AND s.terminal_id = gone.terminal_id AND s.reference = gone.reference
+"""
+# A rival's row under the same key ends the batch (23505), which is run again and finds it.
+TAKE_SALES: Final = """
+INSERT INTO sale_references (lane, terminal_id, reference, entry_id)
+SELECT * FROM unnest(%s::smallint[], %s::integer[], %s::text[], %s::bigint[])
+"""
 PREPARED: Final = (
     RESOLVE,
     ORIGINALS_BY_REQUEST,
@@ -125,4 +148,8 @@ PREPARED: Final = (
     INSERT_LOTS,
     INSERT_HOLDS,
     RESOLVE_HOLDS,
+    SALES_OF_HOLDS,
+    LOCK_SALES,
+    FREE_SALES,
+    TAKE_SALES,
 )

@@ -1,27 +1,44 @@
-"""What a batch writes of its books: wallets, lots and holds, each kind with one statement."""
+"""What a batch writes of its books: wallets, lots, holds and sale references, each with one statement."""
 
 from collections.abc import Iterable, Sequence
 
 from coalition.domain.books import Books, HeldValue, Wallet
+from coalition.domain.ids import lane_of_sale
 from coalition.domain.journal import Entry
 from coalition.domain.kinds import Kind
-from coalition.storage.arrays import moments, number_columns, numbers
+from coalition.domain.sale_references import Sale, SaleReferences
+from coalition.storage.arrays import moments, number_columns, numbers, texts, whole_numbers
 from coalition.storage.ledger_statements import (
+    FREE_SALES,
     INSERT_HOLDS,
     INSERT_LOTS,
     MARK_LOTS,
     RESOLVE_HOLDS,
+    TAKE_SALES,
     UPDATE_LOTS,
     UPDATE_WALLETS,
 )
 from coalition.storage.pipeline import Pipeline
 
 
-def write_books(pipeline: Pipeline, books: Books, touched: Sequence[Wallet], entries: Sequence[Entry]) -> None:
+def write_books(
+    pipeline: Pipeline, books: Books, touched: Sequence[Wallet], entries: Sequence[Entry], lane_count: int
+) -> None:
     """Queue every row that this batch has changed."""
     _write_wallets(pipeline, touched, entries, marks_lots=books.marks_lots)
     if books.holds:
         _write_holds(pipeline, books.holds.values())
+    if books.sales.held or books.sales.found:
+        _write_sales(pipeline, books.sales, lane_count)
+
+
+def sale_columns(sales: Sequence[Sale], lane_count: int) -> tuple[str, ...]:
+    """lane, terminal_id, reference"""
+    return (
+        whole_numbers([lane_of_sale(*sale, lane_count) for sale in sales]),
+        whole_numbers([sale.terminal_id for sale in sales]),
+        texts([sale.reference for sale in sales]),
+    )
 
 
 def _write_wallets(
@@ -87,3 +104,12 @@ def _write_holds(pipeline: Pipeline, holds: Iterable[HeldValue]) -> None:
         pipeline.execute(INSERT_HOLDS, (*columns, *ends))
     if resolved:
         pipeline.execute(RESOLVE_HOLDS, number_columns(resolved))
+
+
+def _write_sales(pipeline: Pipeline, sales: SaleReferences, lane_count: int) -> None:
+    """What is free first: the same reference may be taken again in one batch."""
+    if freed := sales.freed():
+        pipeline.execute(FREE_SALES, sale_columns(freed, lane_count))
+    if taken := sales.taken():
+        columns = sale_columns([each.sale for each in taken], lane_count)
+        pipeline.execute(TAKE_SALES, (*columns, whole_numbers([each.entry_id for each in taken])))

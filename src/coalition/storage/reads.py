@@ -13,6 +13,7 @@ from coalition.domain.journal import Outcome
 from coalition.domain.kinds import Kind
 from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
+from coalition.domain.sale_details import SaleDetails
 from coalition.domain.wallet_lines import HeldLot, Holding, WalletLine
 from coalition.storage.connect import translated
 from coalition.storage.lease import Lease, leased_cursor
@@ -30,7 +31,7 @@ WHERE k.token = %s
 # Along entries_wallet (lane, wallet_id, entry_id), backwards. Kinds below 100 are operations, the others acts.
 LINES: Final = """
 SELECT entry_id, participant_id, store_id, terminal_id, request_id, occurred_time, business_date, original_entry_id,
-       sale_reference, kind, answer
+       sale_reference, coalesce(details, ''), kind, answer
 FROM entries
 WHERE lane = %s::smallint AND wallet_id = %s::bigint AND entry_id < %s::bigint
   AND (%s::integer IS NULL OR (participant_id = %s::integer AND kind < 100))
@@ -69,7 +70,10 @@ class WalletReads:
             rows: list[tuple[Any, ...]] = cursor.execute(
                 LINES, (lane, wallet_id, before or NEWEST, participant_id, participant_id, limit)
             ).fetchall()
-        return [WalletLine(*(*row[:9], _outcome(row[0], row[9], bytes(row[10])))) for row in rows]
+        return [
+            WalletLine(*(*row[:9], SaleDetails.parse(bytes(row[9])), _outcome(row[0], row[10], bytes(row[11]))))
+            for row in rows
+        ]
 
     def is_known(self, participant_id: int, request_id: UUID) -> bool:
         """Whether this request was answered, accepted or declined."""

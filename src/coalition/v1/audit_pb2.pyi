@@ -137,6 +137,7 @@ class JournalEntry(_message.Message):
     ANSWER_FIELD_NUMBER: _builtins.int
     LEAF_FIELD_NUMBER: _builtins.int
     TRANSFERS_FIELD_NUMBER: _builtins.int
+    DETAILS_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.int
     """The entry, > 0."""
     number: _builtins.int
@@ -181,6 +182,10 @@ class JournalEntry(_message.Message):
     """The stored answer, canonical JSON."""
     leaf: _builtins.bytes
     """Its leaf in the Merkle tree of the batch, 32 bytes."""
+    details: _builtins.bytes
+    """What the terminal told of the sale (its lines, its tenders, an upload's sequence number), canonical JSON as the leaf
+    binds it; empty when it told nothing.
+    """
     @_builtins.property
     def post_time(self) -> _timestamp_pb2.Timestamp:
         """When the journal took it."""
@@ -221,10 +226,11 @@ class JournalEntry(_message.Message):
         answer: _builtins.bytes = ...,
         leaf: _builtins.bytes = ...,
         transfers: _abc.Iterable[Global___Transfer] | None = ...,
+        details: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "post_time", b"post_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agreement", b"agreement", "agreement_version", b"agreement_version", "amount_minor", b"amount_minor", "answer", b"answer", "business_date", b"business_date", "card_id", b"card_id", "currency_code", b"currency_code", "entry_id", b"entry_id", "kind", b"kind", "lane", b"lane", "leaf", b"leaf", "number", b"number", "occurred_time", b"occurred_time", "original_entry_id", b"original_entry_id", "participant", b"participant", "place", b"place", "post_time", b"post_time", "reason", b"reason", "request_id", b"request_id", "sale_reference", b"sale_reference", "store", b"store", "terminal", b"terminal", "transfers", b"transfers", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "agreement", b"agreement", "agreement_version", b"agreement_version", "amount_minor", b"amount_minor", "answer", b"answer", "business_date", b"business_date", "card_id", b"card_id", "currency_code", b"currency_code", "details", b"details", "entry_id", b"entry_id", "kind", b"kind", "lane", b"lane", "leaf", b"leaf", "number", b"number", "occurred_time", b"occurred_time", "original_entry_id", b"original_entry_id", "participant", b"participant", "place", b"place", "post_time", b"post_time", "reason", b"reason", "request_id", b"request_id", "sale_reference", b"sale_reference", "store", b"store", "terminal", b"terminal", "transfers", b"transfers", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

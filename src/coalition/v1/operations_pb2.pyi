@@ -58,6 +58,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """An operation was undone by its request_id."""
     ENTRY_KIND_TOMBSTONE: _EntryKind.ValueType  # 12
     """A request_id was killed before its operation came: it is declined for ever."""
+    ENTRY_KIND_UPLOAD: _EntryKind.ValueType  # 13
+    """A purchase that was approved offline was told: the wallet gave what was there."""
     ENTRY_KIND_NETTING: _EntryKind.ValueType  # 20
     """The claims of a window became one amount due per participant."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
@@ -120,6 +122,8 @@ ENTRY_KIND_REVERSAL: EntryKind.ValueType  # 11
 """An operation was undone by its request_id."""
 ENTRY_KIND_TOMBSTONE: EntryKind.ValueType  # 12
 """A request_id was killed before its operation came: it is declined for ever."""
+ENTRY_KIND_UPLOAD: EntryKind.ValueType  # 13
+"""A purchase that was approved offline was told: the wallet gave what was there."""
 ENTRY_KIND_NETTING: EntryKind.ValueType  # 20
 """The claims of a window became one amount due per participant."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
@@ -182,6 +186,8 @@ class _TransferCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """Principal paid out to the member."""
     TRANSFER_CODE_EXPIRY: _TransferCode.ValueType  # 10
     """Bonus that expired."""
+    TRANSFER_CODE_SHORTFALL: _TransferCode.ValueType  # 11
+    """What a wallet could not give to a sale that was approved offline, and another bears for its member."""
     TRANSFER_CODE_NETTING: _TransferCode.ValueType  # 20
     """A net position that became due."""
 
@@ -210,6 +216,8 @@ TRANSFER_CODE_CASH_OUT: TransferCode.ValueType  # 9
 """Principal paid out to the member."""
 TRANSFER_CODE_EXPIRY: TransferCode.ValueType  # 10
 """Bonus that expired."""
+TRANSFER_CODE_SHORTFALL: TransferCode.ValueType  # 11
+"""What a wallet could not give to a sale that was approved offline, and another bears for its member."""
 TRANSFER_CODE_NETTING: TransferCode.ValueType  # 20
 """A net position that became due."""
 Global___TransferCode: _TypeAlias = TransferCode  # noqa: Y015
@@ -233,6 +241,42 @@ UNIT_UNSPECIFIED: Unit.ValueType  # 0
 UNIT_MONEY: Unit.ValueType  # 1
 """Scheme currency, in its minor units."""
 Global___Unit: _TypeAlias = Unit  # noqa: Y015
+
+class _TenderKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TenderKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TenderKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TENDER_KIND_UNSPECIFIED: _TenderKind.ValueType  # 0
+    """Not said: refused."""
+    TENDER_KIND_CARD: _TenderKind.ValueType  # 1
+    """The member's card: stored value of this coalition."""
+    TENDER_KIND_CASH: _TenderKind.ValueType  # 2
+    """Coins and notes."""
+    TENDER_KIND_BANK_CARD: _TenderKind.ValueType  # 3
+    """A bank's card."""
+    TENDER_KIND_VOUCHER: _TenderKind.ValueType  # 4
+    """A voucher."""
+    TENDER_KIND_OTHER: _TenderKind.ValueType  # 5
+    """Something else."""
+
+class TenderKind(_TenderKind, metaclass=_TenderKindEnumTypeWrapper):
+    """What a sale is paid with."""
+
+TENDER_KIND_UNSPECIFIED: TenderKind.ValueType  # 0
+"""Not said: refused."""
+TENDER_KIND_CARD: TenderKind.ValueType  # 1
+"""The member's card: stored value of this coalition."""
+TENDER_KIND_CASH: TenderKind.ValueType  # 2
+"""Coins and notes."""
+TENDER_KIND_BANK_CARD: TenderKind.ValueType  # 3
+"""A bank's card."""
+TENDER_KIND_VOUCHER: TenderKind.ValueType  # 4
+"""A voucher."""
+TENDER_KIND_OTHER: TenderKind.ValueType  # 5
+"""Something else."""
+Global___TenderKind: _TypeAlias = TenderKind  # noqa: Y015
 
 class _CardState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -309,6 +353,7 @@ class Operation(_message.Message):
     CAPTURE_FIELD_NUMBER: _builtins.int
     VOID_FIELD_NUMBER: _builtins.int
     REVERSE_FIELD_NUMBER: _builtins.int
+    UPLOAD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def top_up(self) -> Global___TopUpRequest:
         """Sell stored value."""
@@ -337,6 +382,10 @@ class Operation(_message.Message):
     def reverse(self) -> Global___ReverseRequest:
         """Undo an operation whose answer never came."""
 
+    @_builtins.property
+    def upload(self) -> Global___UploadRequest:
+        """Tell a sale that was approved offline."""
+
     def __init__(
         self,
         *,
@@ -347,12 +396,13 @@ class Operation(_message.Message):
         capture: Global___CaptureRequest | None = ...,
         void: Global___VoidRequest | None = ...,
         reverse: Global___ReverseRequest | None = ...,
+        upload: Global___UploadRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "reverse", b"reverse", "top_up", b"top_up", "void", b"void"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "reverse", b"reverse", "top_up", b"top_up", "upload", b"upload", "void", b"void"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "reverse", b"reverse", "top_up", b"top_up", "void", b"void"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "reverse", b"reverse", "top_up", b"top_up", "upload", b"upload", "void", b"void"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse", "upload"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -414,6 +464,9 @@ class Receipt(_message.Message):
     REPLAYED_FIELD_NUMBER: _builtins.int
     WINDOW_LABELS_FIELD_NUMBER: _builtins.int
     HOLD_EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    SHORTFALL_MINOR_FIELD_NUMBER: _builtins.int
+    SHORTFALL_BEARER_FIELD_NUMBER: _builtins.int
+    SHORTFALL_REASON_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """request_id of the operation."""
     entry_id: _builtins.int
@@ -421,8 +474,8 @@ class Receipt(_message.Message):
     kind: Global___EntryKind.ValueType
     """What was posted, for example ENTRY_KIND_PURCHASE."""
     amount_minor: _builtins.int
-    """Amount, minor units: the principal paid of a top-up, the price of a purchase or capture, what a refund or a reversal
-    gave back, what an authorization keeps aside or a void released. 0 only for a reversal that found nothing to undo.
+    """Amount, minor units: the principal paid of a top-up, the price of a purchase, capture or upload, what a refund or a
+    reversal gave back, what an authorization keeps aside or a void released. 0 only for a reversal that found nothing to undo.
     """
     principal_minor: _builtins.int
     """Principal that entered the wallet (top-up, refund) or left it (purchase), minor units, >= 0."""
@@ -438,6 +491,16 @@ class Receipt(_message.Message):
     """Last four digits of the card the operation was made with."""
     replayed: _builtins.bool
     """True when the operation had been accepted before and this is its stored answer. The only field that may differ."""
+    shortfall_minor: _builtins.int
+    """The part of amount_minor that an upload found missing from the wallet and the member now owes, or that came back by a
+    refund or reversal of one, minor units, 0..amount_minor.
+    """
+    shortfall_bearer: _builtins.str
+    """Code of the participant that bears the shortfall, or had borne what came back; empty without one."""
+    shortfall_reason: _builtins.str
+    """Why the wallet did not give it: "INSUFFICIENT_FUNDS", "NOT_ACCEPTED_HERE", "CARD_FROZEN", "CARD_REPLACED" or
+    "WALLET_CLOSED"; empty on every other receipt.
+    """
     @_builtins.property
     def post_time(self) -> _timestamp_pb2.Timestamp:
         """When the journal took it."""
@@ -467,10 +530,13 @@ class Receipt(_message.Message):
         replayed: _builtins.bool = ...,
         window_labels: _abc.Iterable[_builtins.str] | None = ...,
         hold_expire_time: _timestamp_pb2.Timestamp | None = ...,
+        shortfall_minor: _builtins.int = ...,
+        shortfall_bearer: _builtins.str = ...,
+        shortfall_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hold_expire_time", b"hold_expire_time", "post_time", b"post_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "hold_expire_time", b"hold_expire_time", "kind", b"kind", "post_time", b"post_time", "principal_minor", b"principal_minor", "replayed", b"replayed", "request_id", b"request_id", "window_labels", b"window_labels"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "hold_expire_time", b"hold_expire_time", "kind", b"kind", "post_time", b"post_time", "principal_minor", b"principal_minor", "replayed", b"replayed", "request_id", b"request_id", "shortfall_bearer", b"shortfall_bearer", "shortfall_minor", b"shortfall_minor", "shortfall_reason", b"shortfall_reason", "window_labels", b"window_labels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -535,6 +601,10 @@ class WalletEntry(_message.Message):
     ORIGINAL_ENTRY_ID_FIELD_NUMBER: _builtins.int
     CARD_LAST_FOUR_FIELD_NUMBER: _builtins.int
     SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    TENDERS_FIELD_NUMBER: _builtins.int
+    SEQUENCE_NUMBER_FIELD_NUMBER: _builtins.int
+    SHORTFALL_MINOR_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.int
     """Journal entry, > 0; grows with time."""
     kind: Global___EntryKind.ValueType
@@ -567,6 +637,10 @@ class WalletEntry(_message.Message):
     """
     sale_reference: _builtins.str
     """The merchant's own reference of the sale, 0..64 characters."""
+    sequence_number: _builtins.int
+    """Place of an upload in its terminal's queue of offline sales, > 0; 0 for every other line."""
+    shortfall_minor: _builtins.int
+    """As on the receipt: what an upload found missing, or what of that came back, minor units, >= 0."""
     @_builtins.property
     def post_time(self) -> _timestamp_pb2.Timestamp:
         """When the journal took it."""
@@ -574,6 +648,14 @@ class WalletEntry(_message.Message):
     @_builtins.property
     def occurred_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened by the terminal's clock; absent when the terminal did not say."""
+
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SaleItem]:
+        """What was sold, as the terminal told; none when it did not."""
+
+    @_builtins.property
+    def tenders(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tender]:
+        """What it was paid with, as the terminal told; none when it did not."""
 
     def __init__(
         self,
@@ -595,14 +677,86 @@ class WalletEntry(_message.Message):
         original_entry_id: _builtins.int = ...,
         card_last_four: _builtins.str = ...,
         sale_reference: _builtins.str = ...,
+        items: _abc.Iterable[Global___SaleItem] | None = ...,
+        tenders: _abc.Iterable[Global___Tender] | None = ...,
+        sequence_number: _builtins.int = ...,
+        shortfall_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "post_time", b"post_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_change_minor", b"balance_change_minor", "balance_minor", b"balance_minor", "business_date", b"business_date", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "kind", b"kind", "occurred_time", b"occurred_time", "original_entry_id", b"original_entry_id", "participant", b"participant", "post_time", b"post_time", "reason", b"reason", "request_id", b"request_id", "sale_reference", b"sale_reference", "store", b"store", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_change_minor", b"balance_change_minor", "balance_minor", b"balance_minor", "business_date", b"business_date", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "items", b"items", "kind", b"kind", "occurred_time", b"occurred_time", "original_entry_id", b"original_entry_id", "participant", b"participant", "post_time", b"post_time", "reason", b"reason", "request_id", b"request_id", "sale_reference", b"sale_reference", "sequence_number", b"sequence_number", "shortfall_minor", b"shortfall_minor", "store", b"store", "tenders", b"tenders", "terminal", b"terminal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WalletEntry: _TypeAlias = WalletEntry  # noqa: Y015
+
+@_typing.final
+class SaleItem(_message.Message):
+    """A line of a sale's receipt. No personal data."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SKU_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    BRAND_FIELD_NUMBER: _builtins.int
+    QUANTITY_THOUSANDTHS_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    sku: _builtins.str
+    """The merchant's article number, 1..64 characters."""
+    category: _builtins.str
+    """What kind of article it is, 0..64 characters. Default: empty."""
+    brand: _builtins.str
+    """Its brand, 0..64 characters. Default: empty."""
+    quantity_thousandths: _builtins.int
+    """How much of it, in thousandths of its unit, 1..1000000000000: 2000 is two pieces, 350 of "kg" are 350 g."""
+    unit: _builtins.str
+    """What the quantity counts, such as "kg", 0..16 characters. Default (empty): pieces."""
+    amount_minor: _builtins.int
+    """What is paid for the line in all, after its discounts, minor units of the scheme currency, 0..1000000000000."""
+    def __init__(
+        self,
+        *,
+        sku: _builtins.str = ...,
+        category: _builtins.str = ...,
+        brand: _builtins.str = ...,
+        quantity_thousandths: _builtins.int = ...,
+        unit: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "brand", b"brand", "category", b"category", "quantity_thousandths", b"quantity_thousandths", "sku", b"sku", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SaleItem: _TypeAlias = SaleItem  # noqa: Y015
+
+@_typing.final
+class Tender(_message.Message):
+    """One of the means a sale was paid with."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    kind: Global___TenderKind.ValueType
+    """Which."""
+    amount_minor: _builtins.int
+    """How much of the sale it paid, minor units of the scheme currency, 1..1000000000000."""
+    def __init__(
+        self,
+        *,
+        kind: Global___TenderKind.ValueType = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tender: _TypeAlias = Tender  # noqa: Y015
 
 @_typing.final
 class TopUpRequest(_message.Message):
@@ -677,6 +831,8 @@ class PurchaseRequest(_message.Message):
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     OCCURRED_TIME_FIELD_NUMBER: _builtins.int
     SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    TENDERS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -697,6 +853,14 @@ class PurchaseRequest(_message.Message):
     def occurred_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
 
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SaleItem]:
+        """What was sold, 0..200 lines; kept with the entry. With tenders, both have the same sum. Default: not said."""
+
+    @_builtins.property
+    def tenders(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tender]:
+        """What the sale was paid with, 0..10 means; those of kind CARD add up to amount_minor. Default: not said."""
+
     def __init__(
         self,
         *,
@@ -707,10 +871,12 @@ class PurchaseRequest(_message.Message):
         currency_code: _builtins.str = ...,
         occurred_time: _timestamp_pb2.Timestamp | None = ...,
         sale_reference: _builtins.str = ...,
+        items: _abc.Iterable[Global___SaleItem] | None = ...,
+        tenders: _abc.Iterable[Global___Tender] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "currency_code", b"currency_code", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "currency_code", b"currency_code", "items", b"items", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "tenders", b"tenders", "terminal", b"terminal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -784,6 +950,8 @@ class AuthorizeRequest(_message.Message):
     HOLD_SECONDS_FIELD_NUMBER: _builtins.int
     OCCURRED_TIME_FIELD_NUMBER: _builtins.int
     SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    TENDERS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -806,6 +974,14 @@ class AuthorizeRequest(_message.Message):
     def occurred_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
 
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SaleItem]:
+        """What was sold, 0..200 lines; kept with the entry. With tenders, both have the same sum. Default: not said."""
+
+    @_builtins.property
+    def tenders(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tender]:
+        """What the sale was paid with, 0..10 means; those of kind CARD add up to amount_minor. Default: not said."""
+
     def __init__(
         self,
         *,
@@ -817,10 +993,12 @@ class AuthorizeRequest(_message.Message):
         hold_seconds: _builtins.int = ...,
         occurred_time: _timestamp_pb2.Timestamp | None = ...,
         sale_reference: _builtins.str = ...,
+        items: _abc.Iterable[Global___SaleItem] | None = ...,
+        tenders: _abc.Iterable[Global___Tender] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "currency_code", b"currency_code", "hold_seconds", b"hold_seconds", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "currency_code", b"currency_code", "hold_seconds", b"hold_seconds", "items", b"items", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "tenders", b"tenders", "terminal", b"terminal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -971,3 +1149,75 @@ class ReverseRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReverseRequest: _TypeAlias = ReverseRequest  # noqa: Y015
+
+@_typing.final
+class UploadRequest(_message.Message):
+    """Tell a purchase that the terminal approved while it had no line. It is not declined for want of value: the wallet gives
+    what is there and accepted here, the rest is a shortfall that the member owes (see the acceptance agreement).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    SEQUENCE_NUMBER_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    TENDERS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    card_number: _builtins.str
+    """Full card number, 12..22 digits. Never stored."""
+    amount_minor: _builtins.int
+    """Price that was paid by card, minor units, 1..1000000000000."""
+    currency_code: _builtins.str
+    """ISO 4217 code; must be the scheme currency."""
+    sale_reference: _builtins.str
+    """The merchant's own reference of the sale, 0..64 characters; no personal data. Default: empty."""
+    sequence_number: _builtins.int
+    """Its place in the terminal's queue of offline sales, 1, 2, ...; evidence, it decides nothing."""
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that sold. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31, required; evidence, it decides nothing."""
+
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___SaleItem]:
+        """What was sold, 0..200 lines; kept with the entry. With tenders, both have the same sum. Default: not said."""
+
+    @_builtins.property
+    def tenders(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tender]:
+        """What the sale was paid with, 0..10 means; those of kind CARD add up to amount_minor. Default: not said."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        card_number: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+        sale_reference: _builtins.str = ...,
+        sequence_number: _builtins.int = ...,
+        items: _abc.Iterable[Global___SaleItem] | None = ...,
+        tenders: _abc.Iterable[Global___Tender] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "items", b"items", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "sequence_number", b"sequence_number", "tenders", b"tenders", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
+
+Global___UploadRequest: _TypeAlias = UploadRequest  # noqa: Y015

@@ -129,6 +129,30 @@ LOSS_BEARER_ISSUER: LossBearer.ValueType  # 2
 """The issuer itself."""
 Global___LossBearer: _TypeAlias = LossBearer  # noqa: Y015
 
+class _ShortfallBearer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ShortfallBearerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ShortfallBearer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SHORTFALL_BEARER_UNSPECIFIED: _ShortfallBearer.ValueType  # 0
+    """Not said: ACQUIRER."""
+    SHORTFALL_BEARER_ACQUIRER: _ShortfallBearer.ValueType  # 1
+    """The acquirer, whose terminal approved the sale."""
+    SHORTFALL_BEARER_ISSUER: _ShortfallBearer.ValueType  # 2
+    """The issuer of the card."""
+
+class ShortfallBearer(_ShortfallBearer, metaclass=_ShortfallBearerEnumTypeWrapper):
+    """Who bears what a wallet could not give to a sale that was approved offline."""
+
+SHORTFALL_BEARER_UNSPECIFIED: ShortfallBearer.ValueType  # 0
+"""Not said: ACQUIRER."""
+SHORTFALL_BEARER_ACQUIRER: ShortfallBearer.ValueType  # 1
+"""The acquirer, whose terminal approved the sale."""
+SHORTFALL_BEARER_ISSUER: ShortfallBearer.ValueType  # 2
+"""The issuer of the card."""
+Global___ShortfallBearer: _TypeAlias = ShortfallBearer  # noqa: Y015
+
 class _FeeBase:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -505,6 +529,8 @@ class Acceptance(_message.Message):
     INTERCHANGE_BASE_FIELD_NUMBER: _builtins.int
     FEES_RETURN_FIELD_NUMBER: _builtins.int
     CALENDAR_FIELD_NUMBER: _builtins.int
+    OFFLINE_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    SHORTFALL_BEARER_FIELD_NUMBER: _builtins.int
     issuer: _builtins.str
     """Whose value: a participant code, or "chain:<code>" for each participant of a chain."""
     acquirer: _builtins.str
@@ -517,6 +543,12 @@ class Acceptance(_message.Message):
     """Whether a refund returns the interchange. Default (absent): true."""
     calendar: _builtins.str
     """Code of the settlement calendar its claims go by. Default (empty): "monthly"."""
+    offline_limit_minor: _builtins.int
+    """Up to how much a sale with a card of the issuer may be approved by the acquirer's terminals while they have no line, in
+    minor units of the scheme currency, 1..1000000000000000. Default (absent): nothing is agreed.
+    """
+    shortfall_bearer: Global___ShortfallBearer.ValueType
+    """Who bears what the wallet cannot give to such a sale; ISSUER is the card's, and needs a limit. Default: ACQUIRER."""
     @_builtins.property
     def issuer_bonus_share(self) -> Global___Rate:
         """The part of the bonus spent that the issuer pays for, 0..1; the acquirer bears the rest. Default (absent): 1."""
@@ -536,19 +568,25 @@ class Acceptance(_message.Message):
         interchange_base: Global___FeeBase.ValueType = ...,
         fees_return: _builtins.bool | None = ...,
         calendar: _builtins.str = ...,
+        offline_limit_minor: _builtins.int | None = ...,
+        shortfall_bearer: Global___ShortfallBearer.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_accepted", b"_accepted", "_fees_return", b"_fees_return", "accepted", b"accepted", "fees_return", b"fees_return", "interchange", b"interchange", "issuer_bonus_share", b"issuer_bonus_share"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_accepted", b"_accepted", "_fees_return", b"_fees_return", "_offline_limit_minor", b"_offline_limit_minor", "accepted", b"accepted", "fees_return", b"fees_return", "interchange", b"interchange", "issuer_bonus_share", b"issuer_bonus_share", "offline_limit_minor", b"offline_limit_minor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accepted", b"_accepted", "_fees_return", b"_fees_return", "accepted", b"accepted", "acquirer", b"acquirer", "calendar", b"calendar", "fees_return", b"fees_return", "interchange", b"interchange", "interchange_base", b"interchange_base", "issuer", b"issuer", "issuer_bonus_share", b"issuer_bonus_share"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_accepted", b"_accepted", "_fees_return", b"_fees_return", "_offline_limit_minor", b"_offline_limit_minor", "accepted", b"accepted", "acquirer", b"acquirer", "calendar", b"calendar", "fees_return", b"fees_return", "interchange", b"interchange", "interchange_base", b"interchange_base", "issuer", b"issuer", "issuer_bonus_share", b"issuer_bonus_share", "offline_limit_minor", b"offline_limit_minor", "shortfall_bearer", b"shortfall_bearer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__accepted: _TypeAlias = _typing.Literal["accepted"]  # noqa: Y015
     _WhichOneofArgType__accepted: _TypeAlias = _typing.Literal["_accepted", b"_accepted"]  # noqa: Y015
     _WhichOneofReturnType__fees_return: _TypeAlias = _typing.Literal["fees_return"]  # noqa: Y015
     _WhichOneofArgType__fees_return: _TypeAlias = _typing.Literal["_fees_return", b"_fees_return"]  # noqa: Y015
+    _WhichOneofReturnType__offline_limit_minor: _TypeAlias = _typing.Literal["offline_limit_minor"]  # noqa: Y015
+    _WhichOneofArgType__offline_limit_minor: _TypeAlias = _typing.Literal["_offline_limit_minor", b"_offline_limit_minor"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__accepted) -> _WhichOneofReturnType__accepted | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fees_return) -> _WhichOneofReturnType__fees_return | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__offline_limit_minor) -> _WhichOneofReturnType__offline_limit_minor | None: ...
 
 Global___Acceptance: _TypeAlias = Acceptance  # noqa: Y015
 

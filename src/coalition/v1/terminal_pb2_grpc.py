@@ -73,6 +73,11 @@ class TerminalServiceStub:
                 request_serializer=coalition_dot_v1_dot_operations__pb2.VoidRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_terminal__pb2.VoidResponse.FromString,
                 _registered_method=True)
+        self.Upload = channel.unary_unary(
+                '/coalition.v1.TerminalService/Upload',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.UploadRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.UploadResponse.FromString,
+                _registered_method=True)
         self.Reverse = channel.unary_unary(
                 '/coalition.v1.TerminalService/Reverse',
                 request_serializer=coalition_dot_v1_dot_operations__pb2.ReverseRequest.SerializeToString,
@@ -130,7 +135,7 @@ class TerminalServiceServicer:
         """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
         TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-        SUSPENDED.
+        SALE_REFERENCE_USED, SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -139,14 +144,15 @@ class TerminalServiceServicer:
     def Purchase(self, request, context):
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
+        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Refund(self, request, context):
-        """Gives an accepted purchase of the same participant back, whole or in part. Idempotent by request_id.
+        """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
+        first, then the wallet's. Idempotent by request_id.
         Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
         WALLET_CLOSED, SUSPENDED.
         """
@@ -175,6 +181,17 @@ class TerminalServiceServicer:
     def Void(self, request, context):
         """Releases an authorization of the same participant whole. Idempotent by request_id.
         Errors, stored: HOLD_UNKNOWN, HOLD_RESOLVED, SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Upload(self, request, context):
+        """Tells a purchase that the terminal approved while it had no line. The wallet gives what is there and accepted here; the
+        rest is a shortfall, borne as the card's issuer and this participant have agreed, up to their limit, and above it by
+        this participant. A card that may not pay gives nothing: all is shortfall. Idempotent by request_id; a terminal tells
+        its sales in their order.
+        Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, NO_ACQUIRING_AGREEMENT, SALE_REFERENCE_USED, SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -285,6 +302,11 @@ def add_TerminalServiceServicer_to_server(servicer, server):
                     servicer.Void,
                     request_deserializer=coalition_dot_v1_dot_operations__pb2.VoidRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_terminal__pb2.VoidResponse.SerializeToString,
+            ),
+            'Upload': grpc.unary_unary_rpc_method_handler(
+                    servicer.Upload,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.UploadRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.UploadResponse.SerializeToString,
             ),
             'Reverse': grpc.unary_unary_rpc_method_handler(
                     servicer.Reverse,
@@ -497,6 +519,33 @@ class TerminalService:
             '/coalition.v1.TerminalService/Void',
             coalition_dot_v1_dot_operations__pb2.VoidRequest.SerializeToString,
             coalition_dot_v1_dot_terminal__pb2.VoidResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Upload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/Upload',
+            coalition_dot_v1_dot_operations__pb2.UploadRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.UploadResponse.FromString,
             options,
             channel_credentials,
             insecure,

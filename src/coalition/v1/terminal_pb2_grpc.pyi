@@ -46,15 +46,16 @@ class TerminalServiceStub:
     """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
     TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-    SUSPENDED.
+    SALE_REFERENCE_USED, SUSPENDED.
     """
     Purchase: _grpc.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
+    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, SUSPENDED.
     """
     Refund: _grpc.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]
-    """Gives an accepted purchase of the same participant back, whole or in part. Idempotent by request_id.
+    """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
+    first, then the wallet's. Idempotent by request_id.
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
     WALLET_CLOSED, SUSPENDED.
     """
@@ -71,6 +72,13 @@ class TerminalServiceStub:
     Void: _grpc.UnaryUnaryMultiCallable[_operations_pb2.VoidRequest, _terminal_pb2.VoidResponse]
     """Releases an authorization of the same participant whole. Idempotent by request_id.
     Errors, stored: HOLD_UNKNOWN, HOLD_RESOLVED, SUSPENDED.
+    """
+    Upload: _grpc.UnaryUnaryMultiCallable[_operations_pb2.UploadRequest, _terminal_pb2.UploadResponse]
+    """Tells a purchase that the terminal approved while it had no line. The wallet gives what is there and accepted here; the
+    rest is a shortfall, borne as the card's issuer and this participant have agreed, up to their limit, and above it by
+    this participant. A card that may not pay gives nothing: all is shortfall. Idempotent by request_id; a terminal tells
+    its sales in their order.
+    Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, NO_ACQUIRING_AGREEMENT, SALE_REFERENCE_USED, SUSPENDED.
     """
     Reverse: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -131,15 +139,16 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
     TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-    SUSPENDED.
+    SALE_REFERENCE_USED, SUSPENDED.
     """
     Purchase: _aio.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]  # type: ignore[assignment]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
+    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, SUSPENDED.
     """
     Refund: _aio.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]  # type: ignore[assignment]
-    """Gives an accepted purchase of the same participant back, whole or in part. Idempotent by request_id.
+    """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
+    first, then the wallet's. Idempotent by request_id.
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
     WALLET_CLOSED, SUSPENDED.
     """
@@ -156,6 +165,13 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     Void: _aio.UnaryUnaryMultiCallable[_operations_pb2.VoidRequest, _terminal_pb2.VoidResponse]  # type: ignore[assignment]
     """Releases an authorization of the same participant whole. Idempotent by request_id.
     Errors, stored: HOLD_UNKNOWN, HOLD_RESOLVED, SUSPENDED.
+    """
+    Upload: _aio.UnaryUnaryMultiCallable[_operations_pb2.UploadRequest, _terminal_pb2.UploadResponse]  # type: ignore[assignment]
+    """Tells a purchase that the terminal approved while it had no line. The wallet gives what is there and accepted here; the
+    rest is a shortfall, borne as the card's issuer and this participant have agreed, up to their limit, and above it by
+    this participant. A card that may not pay gives nothing: all is shortfall. Idempotent by request_id; a terminal tells
+    its sales in their order.
+    Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, NO_ACQUIRING_AGREEMENT, SALE_REFERENCE_USED, SUSPENDED.
     """
     Reverse: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]  # type: ignore[assignment]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -219,7 +235,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
         TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-        SUSPENDED.
+        SALE_REFERENCE_USED, SUSPENDED.
         """
 
     @_abc_1.abstractmethod
@@ -230,7 +246,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.PurchaseResponse, _abc.Awaitable[_terminal_pb2.PurchaseResponse]]:
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
+        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, SUSPENDED.
         """
 
     @_abc_1.abstractmethod
@@ -239,7 +255,8 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _operations_pb2.RefundRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_terminal_pb2.RefundResponse, _abc.Awaitable[_terminal_pb2.RefundResponse]]:
-        """Gives an accepted purchase of the same participant back, whole or in part. Idempotent by request_id.
+        """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
+        first, then the wallet's. Idempotent by request_id.
         Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
         WALLET_CLOSED, SUSPENDED.
         """
@@ -274,6 +291,19 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.VoidResponse, _abc.Awaitable[_terminal_pb2.VoidResponse]]:
         """Releases an authorization of the same participant whole. Idempotent by request_id.
         Errors, stored: HOLD_UNKNOWN, HOLD_RESOLVED, SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def Upload(
+        self,
+        request: _operations_pb2.UploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.UploadResponse, _abc.Awaitable[_terminal_pb2.UploadResponse]]:
+        """Tells a purchase that the terminal approved while it had no line. The wallet gives what is there and accepted here; the
+        rest is a shortfall, borne as the card's issuer and this participant have agreed, up to their limit, and above it by
+        this participant. A card that may not pay gives nothing: all is shortfall. Idempotent by request_id; a terminal tells
+        its sales in their order.
+        Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, NO_ACQUIRING_AGREEMENT, SALE_REFERENCE_USED, SUSPENDED.
         """
 
     @_abc_1.abstractmethod

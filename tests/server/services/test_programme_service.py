@@ -233,6 +233,8 @@ def test_what_was_read_and_sent_back_as_a_revision_says_the_same(doors: Doors) -
             interchange=Rate(numerator=1, denominator=200),
             interchange_base=programme_pb2.FEE_BASE_PRINCIPAL,
             fees_return=False,
+            offline_limit_minor=20_000,
+            shortfall_bearer=programme_pb2.SHORTFALL_BEARER_ISSUER,
             calendar="monthly",
         ),
         "acquiring": Acquiring(
