@@ -67,7 +67,7 @@ GRANT UPDATE (lock_only) ON windows TO coalition_app;
 GRANT INSERT, UPDATE ON wallets, cards, lots TO coalition_app;
 GRANT INSERT ON holds TO coalition_app;
 GRANT UPDATE (is_open, resolved_kind) ON holds TO coalition_app;
-GRANT INSERT, UPDATE ON members, credentials TO coalition_app;
+GRANT INSERT, UPDATE ON members, credentials, pins TO coalition_app;
 GRANT INSERT ON member_records TO coalition_app;
 GRANT INSERT, UPDATE, DELETE ON member_indexes TO coalition_app;
 
@@ -78,7 +78,7 @@ GRANT INSERT, UPDATE, DELETE ON net_positions TO coalition_settlement;
 -- The folds can be deleted and made again by whoever follows.
 GRANT INSERT, UPDATE, DELETE ON followers, window_claims TO coalition_app, coalition_settlement;
 
--- Auditors verify records they cannot read: no member, no card, no wallet, no lot, no hold.
+-- Auditors verify records they cannot read: no member, no card, no PIN, no wallet, no lot, no hold.
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch
     TO coalition_auditor;

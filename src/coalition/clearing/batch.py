@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from coalition.clearing.store import Store
-from coalition.domain.books import Original, Wallet
+from coalition.domain.books import Books, Original, Wallet
 from coalition.domain.commands import Command, FollowUp, Resolve, Reverse
 from coalition.domain.decide import decide
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.ids import PLACE_MAX, entry_id, lane_of_request
 from coalition.domain.journal import Entry, Outcome, Transfer
+from coalition.domain.pins import PinEvidence, forgive
 from coalition.domain.prefetch import Prefetched, Stored
 from coalition.domain.reasons import Reason, is_stored
 
@@ -59,8 +60,12 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
     try:
         decision = decide(command, books, entry)
     except Refused as refused:
+        if books.pins:
+            _forgive(command, books)
         return _declined(command, refused, prefetched, entry, lane)
     decision.apply(books, command, entry)
+    if books.pins:
+        _forgive(command, books)
     wallet = decision.wallet
     if wallet is not None:
         touched[wallet.wallet_id] = wallet
@@ -108,6 +113,13 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
         ),
         outcome,
     )
+
+
+def _forgive(command: Command, books: Books) -> None:
+    """A right PIN was right, whatever else stood in the way of the payment."""
+    pin = getattr(command, "pin", None)
+    if isinstance(pin, PinEvidence):
+        forgive(pin, books.pins)
 
 
 def _kill_unknown(reverse: Reverse, prefetched: Prefetched, entries: list[Entry]) -> None:

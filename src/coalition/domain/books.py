@@ -9,6 +9,7 @@ from coalition.domain.commands import FollowUp
 from coalition.domain.errors import Refused
 from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot, consumption_order
+from coalition.domain.pins import HeldPin
 from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
 
@@ -101,7 +102,7 @@ class Books:
 
     `time` is the batch's own, and decides what has expired. `names_originals` says whether a command of the batch names
     an earlier entry: only then are its own remembered. `marks_lots` says that a lot's reservation or its being reversed
-    has changed, which few batches do.
+    has changed, which few batches do. `pins` are, by wallet, those that a command of the batch was compared with.
     """
 
     programme: Programme
@@ -113,6 +114,7 @@ class Books:
     originals_by_request: dict[tuple[int, UUID], Original] = field(default_factory=dict)
     originals_by_entry: dict[int, Original] = field(default_factory=dict)
     holds: dict[int, HeldValue] = field(default_factory=dict)
+    pins: dict[int, HeldPin] = field(default_factory=dict)
     names_originals: bool = True
     marks_lots: bool = False
 

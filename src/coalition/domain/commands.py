@@ -1,6 +1,8 @@
 """Commands: what a terminal asks of the desk, already checked for form, frozen.
 
-A command names its card by `token`, the keyed hash of the card number; the number itself never reaches the desk.
+A command names its card by `token`, the keyed hash of the card number; the number itself never reaches the desk. Its
+`pin` travels sealed and becomes what a counted try found; it is no part of what the request means, because a terminal
+may not store a PIN for sending the request again.
 Amounts are minor units of the scheme's currency.
 """
 
@@ -11,6 +13,7 @@ from typing import Final
 from uuid import UUID
 
 from coalition.domain.kinds import Kind
+from coalition.domain.pins import PinEvidence, SealedPin
 
 HOLD_SECONDS_DEFAULT: Final = 7 * 24 * 3600
 """How long a hold lasts when nobody said."""
@@ -71,6 +74,7 @@ class Purchase(Command):
     """Spend `amount_minor` of the card's wallet at the asking participant."""
 
     token: bytes
+    pin: SealedPin | PinEvidence | None = None
 
     kind = Kind.PURCHASE
 
@@ -138,6 +142,7 @@ class Hold(Command):
 
     token: bytes
     hold_seconds: int = HOLD_SECONDS_DEFAULT
+    pin: SealedPin | PinEvidence | None = None
 
     kind = Kind.HOLD
 

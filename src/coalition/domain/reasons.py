@@ -40,6 +40,10 @@ class Reason(IntEnum):
     SUSPENDED = 23
     KILLED = 24
     ORIGINAL_NOT_REVERSIBLE = 25
+    PIN_REQUIRED = 28
+    PIN_WRONG = 29
+    PIN_LOCKED = 30
+    PIN_NOT_SET = 31
 
     CARD_ALREADY_LINKED = 40
     CARD_NUMBER_TAKEN = 41
@@ -57,6 +61,7 @@ class Reason(IntEnum):
     WINDOW_UNKNOWN = 53
     WINDOW_STATE_CONFLICT = 54
     AGREEMENT_EXISTS = 55
+    PIN_WEAK = 63
 
     FIELD_INVALID = 100
     REQUEST_ID_MALFORMED = 101
@@ -86,6 +91,7 @@ class Reason(IntEnum):
     STREAM_STALLED = 125
     MESSAGE_MALFORMED = 126
     CERTIFICATE_REVOKED = 127
+    PIN_UNREADABLE = 140
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,16 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.ORIGINAL_NOT_REVERSIBLE: Advice(
         "FAILED_PRECONDITION", "This operation cannot be undone by a reversal; correct it by a new operation."
     ),
+    Reason.PIN_REQUIRED: Advice(
+        "FAILED_PRECONDITION", "This needs the member's PIN; ask for it and start over with a new request id."
+    ),
+    Reason.PIN_WRONG: Advice(
+        "FAILED_PRECONDITION", "The PIN is wrong; ask again and start over with a new request id."
+    ),
+    Reason.PIN_LOCKED: Advice(
+        "FAILED_PRECONDITION", "Too many wrong PINs; the member sets a new one at the counter, with an identity check."
+    ),
+    Reason.PIN_NOT_SET: Advice("FAILED_PRECONDITION", "The member has no PIN yet; it is set at the counter."),
     Reason.CARD_ALREADY_LINKED: Advice("FAILED_PRECONDITION", "The card is linked to a member already."),
     Reason.CARD_NUMBER_TAKEN: Advice("ALREADY_EXISTS", "A card with this number was issued already."),
     Reason.CARD_STATE_CONFLICT: Advice(
@@ -166,6 +182,9 @@ ADVICE: Final[dict[Reason, Advice]] = {
         "INVALID_ARGUMENT", "The agreement's terms are not consistent; see the field named."
     ),
     Reason.AGREEMENT_EXISTS: Advice("ALREADY_EXISTS", "An agreement with this code exists already; revise that one."),
+    Reason.PIN_WEAK: Advice(
+        "FAILED_PRECONDITION", "This PIN is too easy to guess; the member chooses another, under a new request id."
+    ),
     Reason.WINDOW_UNKNOWN: Advice("NOT_FOUND", "No such window."),
     Reason.WINDOW_STATE_CONFLICT: Advice(
         "FAILED_PRECONDITION", "The window is in another state; see `settlement status`."
@@ -223,6 +242,10 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.CERTIFICATE_REVOKED: Advice(
         "UNAUTHENTICATED", "This certificate was revoked; ask the operator of the authority for a new one."
+    ),
+    Reason.PIN_UNREADABLE: Advice(
+        "FAILED_PRECONDITION",
+        "The PIN is not sealed to this server's key; fetch the key, seal again, send under the same request id.",
     ),
 }
 

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from coalition.domain.books import Books, Card, Wallet
-from coalition.domain.commands import Command, FollowUp, Reverse
+from coalition.domain.commands import Command, FollowUp, Hold, Purchase, Reverse
 from coalition.domain.errors import Contention, LedgerBroken
 from coalition.domain.ids import lane_of_entry
 from coalition.domain.journal import Entry, Notary, Outcome
@@ -46,6 +46,7 @@ from coalition.storage.ledger_statements import (
     TOP_UP_LOTS,
 )
 from coalition.storage.ledger_writes import write_books
+from coalition.storage.pins import held_pins, lock_pins, write_forgiven
 from coalition.storage.pipeline import Answer, Pipeline
 
 WINDOW_TRIES: Final = 3
@@ -73,6 +74,7 @@ class Locked(NamedTuple):
     lots: list[Answer]
     allocations: Answer | None
     holds: Answer | None
+    pins: Answer | None
     windows: Answer
     number: Answer
 
@@ -105,6 +107,7 @@ class LedgerBatch:
         A reversal claims its original's request id too, so that whoever sends that meanwhile is waited for, or waits.
         """
         tokens = {token for command in commands if (token := getattr(command, "token", None)) is not None}
+        pinned = {command.token for command in commands if isinstance(command, Purchase | Hold) and command.pin}
         follow_ups = [command for command in commands if isinstance(command, FollowUp)]
         reversals = {_key(command): command for command in follow_ups if isinstance(command, Reverse)}
         while True:
@@ -114,7 +117,7 @@ class LedgerBatch:
             claimed = self._pipeline.execute(CLAIM, claim)
             self._pipeline.flush()
             pointers, named = self._resolve(tokens, follow_ups)
-            locked = self._lock(pointers, named)
+            locked = self._lock(pointers, named, pinned)
             self._pipeline.run()
             stored = self._stored(claim) if claimed.rowcount < len(claims) else {}
             if len(stored) != len(claims) - claimed.rowcount:
@@ -142,6 +145,8 @@ class LedgerBatch:
         if touched:
             write_books(pipeline, prefetched.books, touched, entries)
             pipeline.flush()
+        if prefetched.books.pins:
+            write_forgiven(pipeline, prefetched.books.pins.values())
         if seal is not None:
             insert_batch(pipeline, number, time, len(entries), seal)
         pipeline.execute("COMMIT")
@@ -183,8 +188,11 @@ class LedgerBatch:
                     self._pointers[token] = pointers[token]
         return pointers, [named_of(row) for answer in answers for row in answer.rows()]
 
-    def _lock(self, pointers: Pointers, named: Sequence[Named]) -> Locked:
-        """Queue the locks and what is read under them, then the number: after the last lock."""
+    def _lock(self, pointers: Pointers, named: Sequence[Named], pinned: set[bytes]) -> Locked:
+        """Queue the locks and what is read under them, then the number: after the last lock.
+
+        `pinned` are the cards of commands with a PIN.
+        """
         pipeline = self._pipeline
         wallet_keys = {(each.lane, each.wallet_id) for each in pointers.values() if each.wallet_id is not None}
         wallet_keys |= {(each.original.lane, each.original.wallet_id) for each in named if each.original.wallet_id}
@@ -196,7 +204,10 @@ class LedgerBatch:
         cards = pipeline.execute(CARDS, number_columns(sorted(card_keys)) or ("{}", "{}"))
         lots = [pipeline.execute(OPEN_LOTS, by_wallet)]
         pipeline.flush()
-        allocations = holds = None
+        allocations = holds = pins = None
+        if pinned:
+            led_to = [pointers[token] for token in pinned if token in pointers]
+            pins = lock_pins(pipeline, [(to.lane, to.wallet_id) for to in led_to if to.wallet_id is not None])
         if by_original:
             lots.append(pipeline.execute(ORIGINAL_LOTS, by_original))
             allocations = pipeline.execute(ALLOCATIONS, by_original)
@@ -206,7 +217,7 @@ class LedgerBatch:
                 holds = pipeline.execute(HOLDS, made)
         windows = pipeline.execute(OPEN_WINDOWS)
         pipeline.execute(HOLD_JOURNAL)
-        return Locked(wallets, cards, lots, allocations, holds, windows, pipeline.execute(TAKE_NUMBER))
+        return Locked(wallets, cards, lots, allocations, holds, pins, windows, pipeline.execute(TAKE_NUMBER))
 
     def _stored(self, claim: tuple[str, str, str, str]) -> dict[tuple[int, UUID], Stored]:
         """The answers of those whose claim was there already, in a statement that sees the rival's commit."""
@@ -237,6 +248,8 @@ class LedgerBatch:
         fill_originals(books, named, locked.allocations.rows() if locked.allocations else [])
         if locked.holds is not None:
             fill_holds(books, named, locked.holds.rows())
+        if locked.pins is not None:
+            books.pins = held_pins(locked.pins)
         return Prefetched(stored, books, number, time)
 
     def _windows(self, locked: Locked) -> tuple[dict[int, int], int, datetime]:
