@@ -67,7 +67,12 @@ GRANT UPDATE (lock_only) ON windows TO coalition_app;
 GRANT INSERT, UPDATE ON wallets, cards, lots TO coalition_app;
 GRANT INSERT ON holds TO coalition_app;
 GRANT UPDATE (is_open, resolved_kind) ON holds TO coalition_app;
-GRANT INSERT, UPDATE ON members, credentials, pins TO coalition_app;
+GRANT INSERT ON devices, device_seeds, pay_tickets TO coalition_app;
+GRANT UPDATE (used_counter, tried_counter, tries, drift) ON devices TO coalition_app;
+GRANT UPDATE (tickets_until) ON device_seeds TO coalition_app;
+GRANT DELETE ON pay_tickets TO coalition_app;
+GRANT INSERT, UPDATE ON members, credentials TO coalition_app;
+GRANT INSERT, UPDATE ON pins TO coalition_app;
 GRANT INSERT ON member_records TO coalition_app;
 GRANT INSERT, UPDATE, DELETE ON member_indexes TO coalition_app;
 

@@ -35,12 +35,16 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card as it stands after its wallet was locked."""
+    """A card as it stands after its wallet was locked.
+
+    `kind` says what names it: NUMBER (printed), CODE (a member's device), VIRTUAL (another system's id), PHONE.
+    """
 
     card_id: int
     wallet_id: int | None
     state: str
     last_four: str
+    kind: str = "NUMBER"
 
 
 @dataclass(slots=True)

@@ -41,6 +41,13 @@ OperationRequest: TypeAlias = (
     | operations_pb2.VoidRequest
     | operations_pb2.ReverseRequest
 )
+Presenting: TypeAlias = (
+    operations_pb2.TopUpRequest
+    | operations_pb2.PurchaseRequest
+    | operations_pb2.AuthorizeRequest
+    | terminal_pb2.GetBalanceRequest
+    | terminal_pb2.ListEntriesRequest
+)
 
 
 class Seat(NamedTuple):
@@ -97,7 +104,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             amount_minor=request.amount_minor,
             occurred_time=occurred_time,
             sale_reference=request.sale_reference or None,
-            token=token(request.card_number),
+            token=presented_token(request, token),
         )
     if isinstance(request, operations_pb2.TopUpRequest):
         return TopUp(
@@ -109,7 +116,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             amount_minor=request.amount_minor,
             occurred_time=occurred_time,
             sale_reference=request.sale_reference or None,
-            token=token(request.card_number),
+            token=presented_token(request, token),
             issuer_id=_issuer(request.issuer, seat, programme),
             terms_code=request.terms or None,
         )
@@ -123,7 +130,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             amount_minor=request.amount_minor,
             occurred_time=occurred_time,
             sale_reference=request.sale_reference or None,
-            token=token(request.card_number),
+            token=presented_token(request, token),
             hold_seconds=request.hold_seconds or HOLD_SECONDS_DEFAULT,
         )
     if isinstance(request, operations_pb2.CaptureRequest):
@@ -150,6 +157,14 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
         original_request_id=_request_named(request.original_request_id, "original_request_id"),
         original_entry_id=request.original_entry_id or None,
     )
+
+
+def presented_token(request: Presenting, token: Token) -> bytes:
+    """The keyed hash of what was presented. Raises Refused(FIELD_INVALID) for what is not taken yet."""
+    presented = request.WhichOneof("credential")
+    if presented != "card_number":
+        raise Refused(Reason.FIELD_INVALID, presented or "credential", {"expected": "a card_number"})
+    return token(request.card_number)
 
 
 def resolve_of(request: terminal_pb2.ResolveRequest, caller: Caller, programme: Programme) -> Resolve:

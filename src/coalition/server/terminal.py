@@ -21,6 +21,7 @@ from coalition.server.convert import (
     Seat,
     Token,
     command_of,
+    presented_token,
     receipt_of,
     resolve_of,
     seat_of,
@@ -278,7 +279,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         """The till that asks and the card it asks for. Raises Refused, CARD_UNKNOWN too."""
         named = request.terminal if request.HasField("terminal") else None
         seat = seat_of(caller(context), named, self._programme.current)
-        holding = await asyncio.to_thread(self._reads.holding, self._token(request.card_number))
+        holding = await asyncio.to_thread(self._reads.holding, presented_token(request, self._token))
         if holding is None:
             raise Refused(Reason.CARD_UNKNOWN)
         if holding.card_state == "REPLACED":

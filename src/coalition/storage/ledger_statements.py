@@ -22,7 +22,7 @@ JOIN wallets w USING (lane, wallet_id)
 ORDER BY w.lane, w.wallet_id FOR UPDATE OF w
 """
 CARDS: Final = """
-SELECT c.card_id, c.wallet_id, c.state, c.last_four
+SELECT c.card_id, c.wallet_id, c.state, c.last_four, c.kind
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, card_id)
 JOIN cards c USING (lane, card_id)
 """

@@ -293,6 +293,32 @@ class TerminalRef(_message.Message):
 Global___TerminalRef: _TypeAlias = TerminalRef  # noqa: Y015
 
 @_typing.final
+class VirtualId(_message.Message):
+    """What another system calls a member, such as a chat account's open id or a partner's member number."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    """Which system: a name agreed with the operator."""
+    subject: _builtins.str
+    """What that system calls the member, 1..128 printable ASCII characters without blanks; compared byte by byte."""
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        subject: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VirtualId: _TypeAlias = VirtualId  # noqa: Y015
+
+@_typing.final
 class Operation(_message.Message):
     """One operation of a batch or a stream: exactly one of these."""
 
@@ -609,6 +635,9 @@ class TopUpRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TERMINAL_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     ISSUER_FIELD_NUMBER: _builtins.int
@@ -621,6 +650,10 @@ class TopUpRequest(_message.Message):
     """
     card_number: _builtins.str
     """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
     amount_minor: _builtins.int
     """Principal the member pays, minor units, 1..1000000000000; the bonus comes on top by the terms."""
     currency_code: _builtins.str
@@ -636,6 +669,10 @@ class TopUpRequest(_message.Message):
         """Terminal that sells. A terminal may leave it out (it speaks for itself); a till server must say it."""
 
     @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
+
+    @_builtins.property
     def occurred_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
 
@@ -645,6 +682,9 @@ class TopUpRequest(_message.Message):
         request_id: _builtins.str = ...,
         terminal: Global___TerminalRef | None = ...,
         card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
         currency_code: _builtins.str = ...,
         issuer: _builtins.str = ...,
@@ -652,11 +692,13 @@ class TopUpRequest(_message.Message):
         occurred_time: _timestamp_pb2.Timestamp | None = ...,
         sale_reference: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "currency_code", b"currency_code", "issuer", b"issuer", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "issuer", b"issuer", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal", "terms", b"terms", "virtual_id", b"virtual_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 
 Global___TopUpRequest: _TypeAlias = TopUpRequest  # noqa: Y015
 
@@ -669,6 +711,9 @@ class PurchaseRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TERMINAL_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     OCCURRED_TIME_FIELD_NUMBER: _builtins.int
@@ -679,6 +724,10 @@ class PurchaseRequest(_message.Message):
     """
     card_number: _builtins.str
     """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
     amount_minor: _builtins.int
     """Price to pay by card, minor units, 1..1000000000000; paid whole or not at all."""
     currency_code: _builtins.str
@@ -690,6 +739,10 @@ class PurchaseRequest(_message.Message):
         """Terminal that sells. A terminal may leave it out (it speaks for itself); a till server must say it."""
 
     @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
+
+    @_builtins.property
     def occurred_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
 
@@ -699,16 +752,21 @@ class PurchaseRequest(_message.Message):
         request_id: _builtins.str = ...,
         terminal: Global___TerminalRef | None = ...,
         card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
         currency_code: _builtins.str = ...,
         occurred_time: _timestamp_pb2.Timestamp | None = ...,
         sale_reference: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "currency_code", b"currency_code", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 
 Global___PurchaseRequest: _TypeAlias = PurchaseRequest  # noqa: Y015
 
@@ -775,6 +833,9 @@ class AuthorizeRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TERMINAL_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     HOLD_SECONDS_FIELD_NUMBER: _builtins.int
@@ -786,6 +847,10 @@ class AuthorizeRequest(_message.Message):
     """
     card_number: _builtins.str
     """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
     amount_minor: _builtins.int
     """What to keep aside, minor units, 1..1000000000000; whole or not at all."""
     currency_code: _builtins.str
@@ -799,6 +864,10 @@ class AuthorizeRequest(_message.Message):
         """Terminal that authorizes. A terminal may leave it out (it speaks for itself); a till server must say it."""
 
     @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
+
+    @_builtins.property
     def occurred_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
 
@@ -808,17 +877,22 @@ class AuthorizeRequest(_message.Message):
         request_id: _builtins.str = ...,
         terminal: Global___TerminalRef | None = ...,
         card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
         currency_code: _builtins.str = ...,
         hold_seconds: _builtins.int = ...,
         occurred_time: _timestamp_pb2.Timestamp | None = ...,
         sale_reference: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "currency_code", b"currency_code", "hold_seconds", b"hold_seconds", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "hold_seconds", b"hold_seconds", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 
 Global___AuthorizeRequest: _TypeAlias = AuthorizeRequest  # noqa: Y015
 

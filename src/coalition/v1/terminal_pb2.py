@@ -27,7 +27,7 @@ from coalition.v1 import operations_pb2 as coalition_dot_v1_dot_operations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63oalition/v1/terminal.proto\x12\x0c\x63oalition.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1d\x63oalition/v1/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x01\n\x07\x42\x61lance\x12\x15\n\rbalance_minor\x18\x01 \x01(\x03\x12\x1a\n\x12\x62\x61lance_here_minor\x18\x02 \x01(\x03\x12\x17\n\x0fprincipal_minor\x18\x03 \x01(\x03\x12\x13\n\x0b\x62onus_minor\x18\x04 \x01(\x03\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\x12\x16\n\x0e\x63\x61rd_last_four\x18\x06 \x01(\t\x12+\n\ncard_state\x18\x07 \x01(\x0e\x32\x17.coalition.v1.CardState\x12-\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\rTopUpResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\":\n\x10PurchaseResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"8\n\x0eRefundResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\";\n\x11\x41uthorizeResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"9\n\x0f\x43\x61ptureResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"6\n\x0cVoidResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"9\n\x0fReverseResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"\xb0\x01\n\x0eResolveRequest\x12q\n\nrequest_id\x18\x01 \x01(\tB]\xbaHZrX2V^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$\x12+\n\x08terminal\x18\x02 \x01(\x0b\x32\x19.coalition.v1.TerminalRef\"@\n\x0fResolveResponse\x12-\n\x06result\x18\x01 \x01(\x0b\x32\x1d.coalition.v1.OperationResult\"l\n\x11GetBalanceRequest\x12+\n\x08terminal\x18\x01 \x01(\x0b\x32\x19.coalition.v1.TerminalRef\x12*\n\x0b\x63\x61rd_number\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9]{12,22}$\"<\n\x12GetBalanceResponse\x12&\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Balance\"\xaa\x01\n\x12ListEntriesRequest\x12+\n\x08terminal\x18\x01 \x01(\x0b\x32\x19.coalition.v1.TerminalRef\x12*\n\x0b\x63\x61rd_number\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9]{12,22}$\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"Z\n\x13ListEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.coalition.v1.WalletEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x12SubmitBatchRequest\x12=\n\noperations\x18\x01 \x03(\x0b\x32\x17.coalition.v1.OperationB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"E\n\x13SubmitBatchResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.coalition.v1.OperationResult\"C\n\rStreamRequest\x12\x32\n\toperation\x18\x01 \x01(\x0b\x32\x17.coalition.v1.OperationB\x06\xbaH\x03\xd8\x01\x03\"?\n\x0eStreamResponse\x12-\n\x06result\x18\x01 \x01(\x0b\x32\x1d.coalition.v1.OperationResult2\x8a\x07\n\x0fTerminalService\x12@\n\x05TopUp\x12\x1a.coalition.v1.TopUpRequest\x1a\x1b.coalition.v1.TopUpResponse\x12I\n\x08Purchase\x12\x1d.coalition.v1.PurchaseRequest\x1a\x1e.coalition.v1.PurchaseResponse\x12\x43\n\x06Refund\x12\x1b.coalition.v1.RefundRequest\x1a\x1c.coalition.v1.RefundResponse\x12L\n\tAuthorize\x12\x1e.coalition.v1.AuthorizeRequest\x1a\x1f.coalition.v1.AuthorizeResponse\x12\x46\n\x07\x43\x61pture\x12\x1c.coalition.v1.CaptureRequest\x1a\x1d.coalition.v1.CaptureResponse\x12=\n\x04Void\x12\x19.coalition.v1.VoidRequest\x1a\x1a.coalition.v1.VoidResponse\x12\x46\n\x07Reverse\x12\x1c.coalition.v1.ReverseRequest\x1a\x1d.coalition.v1.ReverseResponse\x12\x46\n\x07Resolve\x12\x1c.coalition.v1.ResolveRequest\x1a\x1d.coalition.v1.ResolveResponse\x12O\n\nGetBalance\x12\x1f.coalition.v1.GetBalanceRequest\x1a .coalition.v1.GetBalanceResponse\x12R\n\x0bListEntries\x12 .coalition.v1.ListEntriesRequest\x1a!.coalition.v1.ListEntriesResponse\x12R\n\x0bSubmitBatch\x12 .coalition.v1.SubmitBatchRequest\x1a!.coalition.v1.SubmitBatchResponse\x12G\n\x06Stream\x12\x1b.coalition.v1.StreamRequest\x1a\x1c.coalition.v1.StreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63oalition/v1/terminal.proto\x12\x0c\x63oalition.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1d\x63oalition/v1/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x01\n\x07\x42\x61lance\x12\x15\n\rbalance_minor\x18\x01 \x01(\x03\x12\x1a\n\x12\x62\x61lance_here_minor\x18\x02 \x01(\x03\x12\x17\n\x0fprincipal_minor\x18\x03 \x01(\x03\x12\x13\n\x0b\x62onus_minor\x18\x04 \x01(\x03\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\x12\x16\n\x0e\x63\x61rd_last_four\x18\x06 \x01(\t\x12+\n\ncard_state\x18\x07 \x01(\x0e\x32\x17.coalition.v1.CardState\x12-\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\rTopUpResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\":\n\x10PurchaseResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"8\n\x0eRefundResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\";\n\x11\x41uthorizeResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"9\n\x0f\x43\x61ptureResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"6\n\x0cVoidResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"9\n\x0fReverseResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"\xb0\x01\n\x0eResolveRequest\x12q\n\nrequest_id\x18\x01 \x01(\tB]\xbaHZrX2V^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$\x12+\n\x08terminal\x18\x02 \x01(\x0b\x32\x19.coalition.v1.TerminalRef\"@\n\x0fResolveResponse\x12-\n\x06result\x18\x01 \x01(\x0b\x32\x1d.coalition.v1.OperationResult\"\x8c\x02\n\x11GetBalanceRequest\x12+\n\x08terminal\x18\x01 \x01(\x0b\x32\x19.coalition.v1.TerminalRef\x12,\n\x0b\x63\x61rd_number\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9]{12,22}$H\x00\x12*\n\x0cpayment_code\x18\x03 \x01(\tB\x12\xbaH\x0fr\r2\x0b^[0-9]{22}$H\x00\x12-\n\nvirtual_id\x18\x04 \x01(\x0b\x32\x17.coalition.v1.VirtualIdH\x00\x12,\n\x05phone\x18\x05 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^\\+[1-9][0-9]{6,14}$H\x00\x42\x13\n\ncredential\x12\x05\xbaH\x02\x08\x01\"<\n\x12GetBalanceResponse\x12&\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Balance\"\xca\x02\n\x12ListEntriesRequest\x12+\n\x08terminal\x18\x01 \x01(\x0b\x32\x19.coalition.v1.TerminalRef\x12,\n\x0b\x63\x61rd_number\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9]{12,22}$H\x00\x12*\n\x0cpayment_code\x18\x05 \x01(\tB\x12\xbaH\x0fr\r2\x0b^[0-9]{22}$H\x00\x12-\n\nvirtual_id\x18\x06 \x01(\x0b\x32\x17.coalition.v1.VirtualIdH\x00\x12,\n\x05phone\x18\x07 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^\\+[1-9][0-9]{6,14}$H\x00\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x42\x13\n\ncredential\x12\x05\xbaH\x02\x08\x01\"Z\n\x13ListEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.coalition.v1.WalletEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x12SubmitBatchRequest\x12=\n\noperations\x18\x01 \x03(\x0b\x32\x17.coalition.v1.OperationB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"E\n\x13SubmitBatchResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.coalition.v1.OperationResult\"C\n\rStreamRequest\x12\x32\n\toperation\x18\x01 \x01(\x0b\x32\x17.coalition.v1.OperationB\x06\xbaH\x03\xd8\x01\x03\"?\n\x0eStreamResponse\x12-\n\x06result\x18\x01 \x01(\x0b\x32\x1d.coalition.v1.OperationResult2\x8a\x07\n\x0fTerminalService\x12@\n\x05TopUp\x12\x1a.coalition.v1.TopUpRequest\x1a\x1b.coalition.v1.TopUpResponse\x12I\n\x08Purchase\x12\x1d.coalition.v1.PurchaseRequest\x1a\x1e.coalition.v1.PurchaseResponse\x12\x43\n\x06Refund\x12\x1b.coalition.v1.RefundRequest\x1a\x1c.coalition.v1.RefundResponse\x12L\n\tAuthorize\x12\x1e.coalition.v1.AuthorizeRequest\x1a\x1f.coalition.v1.AuthorizeResponse\x12\x46\n\x07\x43\x61pture\x12\x1c.coalition.v1.CaptureRequest\x1a\x1d.coalition.v1.CaptureResponse\x12=\n\x04Void\x12\x19.coalition.v1.VoidRequest\x1a\x1a.coalition.v1.VoidResponse\x12\x46\n\x07Reverse\x12\x1c.coalition.v1.ReverseRequest\x1a\x1d.coalition.v1.ReverseResponse\x12\x46\n\x07Resolve\x12\x1c.coalition.v1.ResolveRequest\x1a\x1d.coalition.v1.ResolveResponse\x12O\n\nGetBalance\x12\x1f.coalition.v1.GetBalanceRequest\x1a .coalition.v1.GetBalanceResponse\x12R\n\x0bListEntries\x12 .coalition.v1.ListEntriesRequest\x1a!.coalition.v1.ListEntriesResponse\x12R\n\x0bSubmitBatch\x12 .coalition.v1.SubmitBatchRequest\x1a!.coalition.v1.SubmitBatchResponse\x12G\n\x06Stream\x12\x1b.coalition.v1.StreamRequest\x1a\x1c.coalition.v1.StreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,10 +36,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RESOLVEREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_RESOLVEREQUEST'].fields_by_name['request_id']._serialized_options = b'\272HZrX2V^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$'
+  _globals['_GETBALANCEREQUEST'].oneofs_by_name['credential']._loaded_options = None
+  _globals['_GETBALANCEREQUEST'].oneofs_by_name['credential']._serialized_options = b'\272H\002\010\001'
   _globals['_GETBALANCEREQUEST'].fields_by_name['card_number']._loaded_options = None
   _globals['_GETBALANCEREQUEST'].fields_by_name['card_number']._serialized_options = b'\272H\022r\0202\016^[0-9]{12,22}$'
+  _globals['_GETBALANCEREQUEST'].fields_by_name['payment_code']._loaded_options = None
+  _globals['_GETBALANCEREQUEST'].fields_by_name['payment_code']._serialized_options = b'\272H\017r\r2\013^[0-9]{22}$'
+  _globals['_GETBALANCEREQUEST'].fields_by_name['phone']._loaded_options = None
+  _globals['_GETBALANCEREQUEST'].fields_by_name['phone']._serialized_options = b'\272H\030r\0262\024^\\+[1-9][0-9]{6,14}$'
+  _globals['_LISTENTRIESREQUEST'].oneofs_by_name['credential']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].oneofs_by_name['credential']._serialized_options = b'\272H\002\010\001'
   _globals['_LISTENTRIESREQUEST'].fields_by_name['card_number']._loaded_options = None
   _globals['_LISTENTRIESREQUEST'].fields_by_name['card_number']._serialized_options = b'\272H\022r\0202\016^[0-9]{12,22}$'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['payment_code']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['payment_code']._serialized_options = b'\272H\017r\r2\013^[0-9]{22}$'
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['phone']._loaded_options = None
+  _globals['_LISTENTRIESREQUEST'].fields_by_name['phone']._serialized_options = b'\272H\030r\0262\024^\\+[1-9][0-9]{6,14}$'
   _globals['_LISTENTRIESREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTENTRIESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_LISTENTRIESREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -68,22 +80,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOLVEREQUEST']._serialized_end=973
   _globals['_RESOLVERESPONSE']._serialized_start=975
   _globals['_RESOLVERESPONSE']._serialized_end=1039
-  _globals['_GETBALANCEREQUEST']._serialized_start=1041
-  _globals['_GETBALANCEREQUEST']._serialized_end=1149
-  _globals['_GETBALANCERESPONSE']._serialized_start=1151
-  _globals['_GETBALANCERESPONSE']._serialized_end=1211
-  _globals['_LISTENTRIESREQUEST']._serialized_start=1214
-  _globals['_LISTENTRIESREQUEST']._serialized_end=1384
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=1386
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=1476
-  _globals['_SUBMITBATCHREQUEST']._serialized_start=1478
-  _globals['_SUBMITBATCHREQUEST']._serialized_end=1561
-  _globals['_SUBMITBATCHRESPONSE']._serialized_start=1563
-  _globals['_SUBMITBATCHRESPONSE']._serialized_end=1632
-  _globals['_STREAMREQUEST']._serialized_start=1634
-  _globals['_STREAMREQUEST']._serialized_end=1701
-  _globals['_STREAMRESPONSE']._serialized_start=1703
-  _globals['_STREAMRESPONSE']._serialized_end=1766
-  _globals['_TERMINALSERVICE']._serialized_start=1769
-  _globals['_TERMINALSERVICE']._serialized_end=2675
+  _globals['_GETBALANCEREQUEST']._serialized_start=1042
+  _globals['_GETBALANCEREQUEST']._serialized_end=1310
+  _globals['_GETBALANCERESPONSE']._serialized_start=1312
+  _globals['_GETBALANCERESPONSE']._serialized_end=1372
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1375
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1705
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1707
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1797
+  _globals['_SUBMITBATCHREQUEST']._serialized_start=1799
+  _globals['_SUBMITBATCHREQUEST']._serialized_end=1882
+  _globals['_SUBMITBATCHRESPONSE']._serialized_start=1884
+  _globals['_SUBMITBATCHRESPONSE']._serialized_end=1953
+  _globals['_STREAMREQUEST']._serialized_start=1955
+  _globals['_STREAMREQUEST']._serialized_end=2022
+  _globals['_STREAMRESPONSE']._serialized_start=2024
+  _globals['_STREAMRESPONSE']._serialized_end=2087
+  _globals['_TERMINALSERVICE']._serialized_start=2090
+  _globals['_TERMINALSERVICE']._serialized_end=2996
 # @@protoc_insertion_point(module_scope)
