@@ -22,7 +22,8 @@ class Batch(Protocol):
 class Store(PinCounts, Protocol):
     """Opens batches, and counts tries of PINs before them.
 
-    Raises Contention (run it again) and StoreUnavailable (outcome unknown: run it again too)."""
+    Raises Contention (run it again) and StoreUnavailable (outcome unknown: run it again too).
+    """
 
     def batch(self) -> AbstractContextManager[Batch]: ...
 

@@ -33,4 +33,5 @@ class Kind(IntEnum):
     CARD_FROZEN = 113
     CARD_UNFROZEN = 114
     CARD_REPLACED = 115
+    PIN_SET = 117
     WINDOW_CLOSED = 120
