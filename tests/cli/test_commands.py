@@ -142,6 +142,24 @@ def test_an_agreement_shown_as_json_is_what_file_reads(coalition, tmp_path):
     assert json.loads(shown.out) == json.loads(coalition("agreement", "show", "autumn", "--json").out)
 
 
+def test_card_rules_are_set_in_amounts_and_shown_in_amounts(coalition):
+    """The bounds of the law are written in yuan; a slip by a factor of a hundred must be seen."""
+    made = coalition(
+        "agreement", "add", "card-rules", "law", "--bearer-balance-limit", "1000", "--named-balance-limit", "5,000.00",
+        "--no-credit-funding", "--wallet-day-count", "30", "--return-days", "7", "--from", "2030-01-01",
+        "--until", "2030-02-01",
+    )  # fmt: skip
+    shown = coalition("agreement", "show", "law")
+
+    assert 0 == made.code, made.err
+    assert "CARD_RULES law, version 1, in force from 2030-01-01" in shown.out
+    assert {
+        "named_balance_limit: 5,000.00 CNY", "bearer_balance_limit: 1,000.00 CNY", "credit_funding_allowed: no",
+        "wallet_day_count: 30", "return_days: 7",
+    } == {line.strip() for line in shown.out.splitlines()[1:]}  # fmt: skip
+    assert "the scheme and everybody" in coalition("agreement", "list").out
+
+
 def test_an_agreement_is_revised_only_by_who_has_read_it(coalition):
     """Two people at headquarters must not overwrite each other."""
     arguments = ("agreement", "add", "acceptance", "a-at-garage", "--issuer", "store-a", "--acquirer", "garage")
@@ -342,6 +360,7 @@ def test_a_window_may_be_named_as_it_is_printed():
     [
         "", "serve", "demo", "migrate", "check", "certificate", "help", "replay olist", "participant add", "store add",
         "terminal suspend", "agreement add terms", "agreement add acceptance", "agreement add acquiring",
+        "agreement add card-rules",
         "member enrol", "member find", "card issue", "card replace", "wallet", "top-up", "pay", "refund", "balance",
         "entries", "windows", "positions", "claims",
     ],

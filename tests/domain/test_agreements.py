@@ -1,5 +1,6 @@
 """What an agreement may say, when it is in force, and who is meant by a party."""
 
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -65,6 +66,13 @@ ACQUIRING: dict[str, Any] = {"acquirer": "c"}
         ("ACQUIRING", ACQUIRING | {"commission_to": "NOBODY"}, "content.commission_to"),
         ("ACQUIRING", ACQUIRING | {"fee_base": 0}, "content.fee_base"),
         ("ACQUIRING", ACQUIRING | {"issuer": "a"}, "content.issuer"),
+        ("CARD_RULES", {"issuer": "a"}, "content.issuer"),
+        ("CARD_RULES", {"named_balance_limit_minor": 0}, "content.named_balance_limit_minor"),
+        ("CARD_RULES", {"number_day_limit_minor": 10**15 + 1}, "content.number_day_limit_minor"),
+        ("CARD_RULES", {"credit_funding_allowed": 1}, "content.credit_funding_allowed"),
+        ("CARD_RULES", {"bearer_bonus_months_min": 1201}, "content.bearer_bonus_months_min"),
+        ("CARD_RULES", {"wallet_day_count": 1_000_001}, "content.wallet_day_count"),
+        ("CARD_RULES", {"return_days": 3651}, "content.return_days"),
     ],
 )
 def test_wrong_content_names_its_field(kind: str, content: dict[str, Any], field: str):
@@ -327,3 +335,25 @@ def test_terms_of_a_chain_are_sold_by_each_of_its_stores_under_its_own_name():
     with pytest.raises(Refused) as refused:
         house.top_up("c", 1000, issuer="a")
     assert Reason.TERMS_NOT_SOLD_HERE is refused.value.reason
+
+
+def test_a_card_rule_that_is_not_named_does_not_bind():
+    """Each bound is policy of its own: HQ that sets one has not set another."""
+    rules = parse_content("CARD_RULES", {"return_days": 7})
+
+    assert {"return_days": 7, "credit_funding_allowed": True} == {
+        name: value for name, value in asdict(rules).items() if value is not None
+    }
+
+
+def test_card_rules_change_at_midnight_and_end_with_their_last_version():
+    """A shop that closes at two sells the first half of the night under the old rules, the second under the new."""
+    house = House()
+    house.agree("rules", "CARD_RULES", "2026-01-10", wallet_day_limit_minor=500)
+    house.agree("rules", "CARD_RULES", "2026-02-01", "2026-03-01", wallet_day_limit_minor=400)
+
+    programme = house.books.programme
+    days = [date(2026, 1, 9), date(2026, 1, 10), date(2026, 1, 31), date(2026, 2, 1), date(2026, 2, 28)]
+    held = [programme.card_rules(day) for day in days]
+    assert [None, 500, 500, 400, 400] == [rules and rules.wallet_day_limit_minor for rules in held]
+    assert programme.card_rules(date(2026, 3, 1)) is None

@@ -252,3 +252,23 @@ def test_an_agreement_of_any_size_is_not_taken(house: House, office: Office):
     with pytest.raises(Refused) as caught:
         create(house, office, "big", "TERMS", content)
     assert (Reason.AGREEMENT_INVALID, "content") == (caught.value.reason, caught.value.field)
+
+
+def test_the_scheme_has_one_set_of_card_rules_a_day(house: House, office: Office):
+    """Two sets would be two answers to what a card may do."""
+    create(house, office, "rules", "CARD_RULES", {"number_day_limit_minor": 50_000}, JANUARY, MARCH)
+    assert Reason.AGREEMENT_INVALID == reason_of(lambda: create(house, office, "more", "CARD_RULES", {}, FEBRUARY))
+    create(house, office, "later", "CARD_RULES", {"number_day_limit_minor": 40_000}, MARCH)
+    revise(house, office, "later", 1, {"number_day_limit_minor": 30_000}, APRIL)
+
+    programme = loaded(house)
+    held = [programme.card_rules(day) for day in (JANUARY, FEBRUARY, MARCH, APRIL)]
+    assert [50_000, 50_000, 40_000, 30_000] == [rules and rules.number_day_limit_minor for rules in held]
+
+
+def test_the_card_rules_of_the_scheme_are_told_to_everybody(house: House, office: Office):
+    """They bind every merchant's till; what others agreed between themselves does not."""
+    create(house, office, "rules", "CARD_RULES", {"return_days": 7})
+    create(house, office, "fees", "ACQUIRING", FEES)
+
+    assert ["rules"] == [row.code for row in ProgrammeReads(house.lease()).list_agreements(None, 9, {"a"})]

@@ -12,11 +12,16 @@ from google.protobuf.message import Message
 
 from coalition.cli.money import format_rate, parse_rate
 from coalition.cli.output import fields_of, short_name
-from coalition.v1.programme_pb2 import Acceptance, Acquiring, Agreement, Rate, Terms, Tier
+from coalition.v1.programme_pb2 import Acceptance, Acquiring, Agreement, CardRules, Rate, Terms, Tier
 
-Content: TypeAlias = Terms | Acceptance | Acquiring
+Content: TypeAlias = Terms | Acceptance | Acquiring | CardRules
 
-KINDS: Final[Mapping[str, type[Content]]] = {"terms": Terms, "acceptance": Acceptance, "acquiring": Acquiring}
+KINDS: Final[Mapping[str, type[Content]]] = {
+    "terms": Terms,
+    "acceptance": Acceptance,
+    "acquiring": Acquiring,
+    "card_rules": CardRules,
+}
 
 
 def rate_message(text: str) -> Rate:
@@ -47,6 +52,8 @@ def content_of(agreement: Agreement) -> Content:
             return agreement.terms
         case "acceptance":
             return agreement.acceptance
+        case "card_rules":
+            return agreement.card_rules
         case _:
             return agreement.acquiring
 

@@ -7,7 +7,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from coalition.cli.agreement_content import Content, content_of, rate_text
 from coalition.cli.money import format_amount
 from coalition.cli.output import short_name
-from coalition.v1.programme_pb2 import Acceptance, Acquiring, Agreement, Rate, Terms, Tier
+from coalition.v1.programme_pb2 import Acceptance, Acquiring, Agreement, CardRules, Rate, Terms, Tier
 
 MINOR_SUFFIX: Final = "_minor"
 
@@ -22,6 +22,8 @@ def parties(content: Content) -> str:
             return f"{content.acquirer} {'refuses' if refused else 'takes'} value of {content.issuer}"
         case Acquiring():
             return f"{content.acquirer} pays"
+        case CardRules():
+            return "the scheme and everybody"
 
 
 def described(currency_code: str, agreement: Agreement) -> str:

@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from coalition.cli import house, tills, windows
+from coalition.cli import card_rules, house, tills, windows  # noqa: F401  (card_rules adds its command to agreement_app)
 from coalition.cli.agreements import agreement_app
 from coalition.cli.cards import card_app
 from coalition.cli.conformance import conformance

@@ -1,8 +1,8 @@
-"""Agreements: what an issuer sells, what an acquirer accepts, what it pays for it.
+"""Agreements: what an issuer sells, what an acquirer accepts, what it pays for it; and the scheme's card rules.
 
 They are versioned, effective-dated and never edited. Content arrives as JSON (the form that is stored); `parse_content`
-turns it into one of the three frozen types here or says which field is wrong. A party is a participant code or
-`chain:<code>`, every participant of that chain.
+turns it into a frozen type or says which field is wrong. A party is a participant code or `chain:<code>`, every
+participant of that chain; card rules have none, they are the whole scheme's.
 """
 
 import re
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from coalition.domain.card_rules import CardRules
 from coalition.domain.errors import Refused
 from coalition.domain.rates import Rate
 from coalition.domain.reasons import Reason
 
-KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING")
+KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING", "CARD_RULES")
 CUSTODIES: Final = ("ISSUER_HELD", "OPERATOR_HELD")
 BASES: Final = ("GROSS", "PRINCIPAL")
 LOSS_BEARERS: Final = ("SELLER", "ISSUER")
@@ -28,6 +29,8 @@ CHAIN_PREFIX: Final = "chain:"
 MINOR_MAX: Final = 10**15
 BONUS_RATE_MAX: Final = 10
 BONUS_MONTHS_MAX: Final = 1200
+COUNT_MAX: Final = 1_000_000
+RETURN_DAYS_MAX: Final = 3650
 ZERO: Final = Rate(0, 1)
 WHOLE: Final = Rate(1, 1)
 
@@ -98,7 +101,7 @@ class Acquiring:
     calendar: str
 
 
-Content = Terms | Acceptance | Acquiring
+Content = Terms | Acceptance | Acquiring | CardRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +239,8 @@ def parse_content(kind: str, content: Mapping[str, Any]) -> Content:
                 fees_return=fields.flag("fees_return", default=True),
                 calendar=fields.code("calendar", "monthly"),
             )
+        case "CARD_RULES":
+            parsed = _card_rules(fields)
         case _:
             raise Refused(Reason.AGREEMENT_INVALID, field="kind", metadata={"expected": " or ".join(KINDS)})
     fields.finish()
@@ -261,3 +266,22 @@ def _terms(fields: _Fields) -> Terms:
     if terms.sponsor_share != ZERO and terms.sponsor is None:
         raise fields.bad("sponsor", "a sponsor, because sponsor_share is not 0")
     return terms
+
+
+def _card_rules(fields: _Fields) -> CardRules:
+    return CardRules(
+        named_balance_limit_minor=fields.whole("named_balance_limit_minor", None),
+        bearer_balance_limit_minor=fields.whole("bearer_balance_limit_minor", None),
+        real_name_top_up_from_minor=fields.whole("real_name_top_up_from_minor", None),
+        transfer_top_up_from_minor=fields.whole("transfer_top_up_from_minor", None),
+        credit_funding_allowed=fields.flag("credit_funding_allowed", default=True),
+        bearer_bonus_months_min=fields.whole("bearer_bonus_months_min", None, BONUS_MONTHS_MAX),
+        no_pin_limit_minor=fields.whole("no_pin_limit_minor", None),
+        number_day_limit_minor=fields.whole("number_day_limit_minor", None),
+        code_day_limit_minor=fields.whole("code_day_limit_minor", None),
+        code_pin_day_limit_minor=fields.whole("code_pin_day_limit_minor", None),
+        wallet_day_limit_minor=fields.whole("wallet_day_limit_minor", None),
+        wallet_day_count=fields.whole("wallet_day_count", None, COUNT_MAX),
+        card_hour_count=fields.whole("card_hour_count", None, COUNT_MAX),
+        return_days=fields.whole("return_days", None, RETURN_DAYS_MAX),
+    )

@@ -14,8 +14,10 @@ from uuid import UUID
 from coalition.domain.accounts import PARTICIPANT_BITS
 from coalition.domain.agreements import CHAIN_PREFIX, Acceptance, Acquiring, Terms, Version
 from coalition.domain.bearing import Bearing, bearing
+from coalition.domain.card_rules import CardRules
 from coalition.domain.errors import LedgerBroken
 
+CARD_RULES_KEY: Final = ("CARD_RULES",)
 NO_WINDOWS: Final[Mapping[int, str]] = MappingProxyType({})
 
 
@@ -94,6 +96,7 @@ class _Remembered:
     acceptance: dict[int, AcceptanceInForce | None] = field(default_factory=dict)
     acquiring: dict[int, Version | None] = field(default_factory=dict)
     terms: dict[tuple[int, str | None], Version | None] = field(default_factory=dict)
+    card_rules: dict[date, CardRules | None] = field(default_factory=dict)
 
 
 class Programme:
@@ -215,6 +218,15 @@ class Programme:
             memory[key] = self._find_terms(issuer_id, terms_code, day)
         return memory[key]
 
+    def card_rules(self, day: date) -> CardRules | None:
+        """The scheme's card rules on `day`; None where there are none, and nothing but the balance binds."""
+        # Whatever `day` is, in the memory of the newest: an older one is asked for when a top-up is returned.
+        memory = self._remembered.card_rules
+        if day not in memory:
+            version = self._first([CARD_RULES_KEY], day)
+            memory[day] = version.content if version and isinstance(version.content, CardRules) else None
+        return memory[day]
+
     def calendar_id(self, code: str) -> int:
         """Raises LedgerBroken for a calendar that is not laid: agreements are checked for it when they are made."""
         try:
@@ -274,3 +286,5 @@ def _key_of(version: Version) -> tuple[str, ...]:
             return ("ACCEPTANCE", content.issuer, content.acquirer)
         case Acquiring():
             return ("ACQUIRING", content.acquirer)
+        case CardRules():
+            return CARD_RULES_KEY

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 
 from coalition.domain.agreements import RECRUITER, Acceptance, Acquiring, Content, Terms, Version
+from coalition.domain.card_rules import CardRules
 from coalition.domain.errors import Refused
 from coalition.domain.reasons import Reason
 
@@ -23,7 +24,7 @@ def check_names(content: Content, parties: frozenset[str], calendars: frozenset[
         if name not in parties or (not may_be_chain and name.startswith("chain:")):
             wish = "a participant's code" + (", or chain: and the chain code of one" if may_be_chain else "")
             raise invalid(f"content.{field}", wish)
-    if content.calendar not in calendars:
+    if not isinstance(content, CardRules) and content.calendar not in calendars:
         raise invalid("content.calendar", " or ".join(sorted(calendars)))
 
 
@@ -32,7 +33,8 @@ def check_alone(
 ) -> None:
     """No other agreement answers the same question on the same day.
 
-    An issuer may sell under several terms at a time (a top-up names one); what an acquirer accepts or pays must be one.
+    An issuer may sell under several terms at a time (a top-up names one); what an acquirer accepts or pays must be one,
+    and so must the card rules of the scheme.
     """
     if isinstance(content, Terms):
         return
@@ -65,7 +67,7 @@ def check_succession(latest: Version, expected_version: int, content: Content, e
 
 
 def parties_of(content: Content) -> tuple[str, ...]:
-    """Whose question the agreement answers."""
+    """Whose question the agreement answers; nobody's in particular for the scheme's own rules."""
     match content:
         case Terms():
             return (content.issuer,)
@@ -73,6 +75,8 @@ def parties_of(content: Content) -> tuple[str, ...]:
             return (content.issuer, content.acquirer)
         case Acquiring():
             return (content.acquirer,)
+        case CardRules():
+            return ()
 
 
 def invalid(field: str, expected: str) -> Refused:
@@ -96,6 +100,8 @@ def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
             yield "acquirer", content.acquirer, True
             if content.commission_to != RECRUITER:
                 yield "commission_to", content.commission_to, False
+        case CardRules():
+            return
 
 
 def _with_ends(versions: Iterable[Version]) -> Iterator[tuple[Version, date | None]]:

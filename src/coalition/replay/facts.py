@@ -72,7 +72,8 @@ class Facts:
         for calendar, label, cut in self.rows("windows", "SELECT calendar, label, cut_number FROM facts ORDER BY 3"):
             self.cuts.setdefault(calendar, []).append((cut, label))
         self.versions: dict[tuple[str, int], Version] = {}
-        for row in self.rows("agreements", "SELECT * FROM facts"):
+        # Card rules decide what is declined, never what an accepted entry posts.
+        for row in self.rows("agreements", "SELECT * FROM facts WHERE kind <> 'CARD_RULES'"):
             version = _version(*row)
             self.versions[version.code, version.version] = version
         self._found: dict[tuple[str, str, date], AcceptanceFacts | None] = {}

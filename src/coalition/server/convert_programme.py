@@ -1,6 +1,7 @@
 """Participants, stores, terminals and agreements between the messages of the door and the words of the rooms."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import date
 from typing import Any
 
@@ -8,6 +9,7 @@ from google.protobuf.message import Message
 
 from coalition.domain.acts import JSON
 from coalition.domain.agreements import Acceptance, Acquiring, Terms, parse_content
+from coalition.domain.card_rules import CardRules
 from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
 from coalition.domain.errors import Refused
 from coalition.domain.rates import Rate
@@ -15,7 +17,12 @@ from coalition.domain.reasons import Reason
 from coalition.server.convert import timestamp_of
 from coalition.v1 import programme_pb2
 
-KIND_OF_FIELD: Mapping[str, str] = {"terms": "TERMS", "acceptance": "ACCEPTANCE", "acquiring": "ACQUIRING"}
+KIND_OF_FIELD: Mapping[str, str] = {
+    "terms": "TERMS",
+    "acceptance": "ACCEPTANCE",
+    "acquiring": "ACQUIRING",
+    "card_rules": "CARD_RULES",
+}
 RATES = frozenset(
     {"bonus", "sponsor_share", "seller_commission", "issuer_bonus_share", "interchange", "operator_fee", "commission"}
 )
@@ -85,7 +92,7 @@ def business_date(text: str, field: str) -> date:
 
 
 def content_of(message: Message) -> dict[str, JSON]:
-    """The stored form of Terms, Acceptance or Acquiring: what was said, without the defaults of what was not."""
+    """The stored form of an agreement's content: what was said, without the defaults of what was not."""
     content: dict[str, JSON] = {}
     for descriptor, value in message.ListFields():
         name = descriptor.name
@@ -119,6 +126,8 @@ def agreement_message(record: AgreementRecord) -> programme_pb2.Agreement:
             message.acceptance.CopyFrom(_acceptance(acceptance))
         case Acquiring() as acquiring:
             message.acquiring.CopyFrom(_acquiring(acquiring))
+        case CardRules() as rules:
+            message.card_rules.CopyFrom(_card_rules(rules))
     return message
 
 
@@ -169,6 +178,11 @@ def _acquiring(acquiring: Acquiring) -> programme_pb2.Acquiring:
         fees_return=acquiring.fees_return,
         calendar=acquiring.calendar,
     )
+
+
+def _card_rules(rules: CardRules) -> programme_pb2.CardRules:
+    # The message has the rules' own names; an absent bound stays absent.
+    return programme_pb2.CardRules(**asdict(rules))
 
 
 def _rate(message: programme_pb2.Rate) -> Rate:

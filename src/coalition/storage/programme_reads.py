@@ -23,9 +23,9 @@ SELECT a.code, a.kind, v.version, v.effective_from, v.effective_until, v.content
 FROM agreements a JOIN agreement_versions v USING (agreement_id)
 """
 OWN: Final = "(%(within)s::text[] IS NULL OR p.code = ANY (%(within)s))"
-# An agreement concerns whom it names, by code or by chain.
+# An agreement concerns whom it names, by code or by chain; the card rules of the scheme concern everybody.
 CONCERNS: Final = """
-(%(parties)s::text[] IS NULL
+(%(parties)s::text[] IS NULL OR a.kind = 'CARD_RULES'
     OR v.content ->> 'issuer' = ANY (%(parties)s) OR v.content ->> 'acquirer' = ANY (%(parties)s)
     OR v.content ->> 'sponsor' = ANY (%(parties)s) OR v.content ->> 'commission_to' = ANY (%(parties)s)
     OR v.content -> 'sellers' ?| %(parties)s)

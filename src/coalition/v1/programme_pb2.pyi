@@ -293,6 +293,7 @@ class Agreement(_message.Message):
     TERMS_FIELD_NUMBER: _builtins.int
     ACCEPTANCE_FIELD_NUMBER: _builtins.int
     ACQUIRING_FIELD_NUMBER: _builtins.int
+    CARD_RULES_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Its code, for ever."""
@@ -315,6 +316,10 @@ class Agreement(_message.Message):
         """What an acquirer pays per purchase."""
 
     @_builtins.property
+    def card_rules(self) -> Global___CardRules:
+        """What the scheme allows a card and a wallet."""
+
+    @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When this version was made."""
 
@@ -328,13 +333,14 @@ class Agreement(_message.Message):
         terms: Global___Terms | None = ...,
         acceptance: Global___Acceptance | None = ...,
         acquiring: Global___Acquiring | None = ...,
+        card_rules: Global___CardRules | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "content", b"content", "create_time", b"create_time", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "content", b"content", "create_time", b"create_time", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "terms", b"terms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "terms", b"terms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -593,6 +599,157 @@ class Acquiring(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__fees_return) -> _WhichOneofReturnType__fees_return | None: ...
 
 Global___Acquiring: _TypeAlias = Acquiring  # noqa: Y015
+
+@_typing.final
+class CardRules(_message.Message):
+    """What the scheme allows a card and a wallet: law and policy, in versions. One such agreement holds at a time, for
+    everybody. A wallet is named once its member's real name was verified, bearer before. Spends are purchases and holds,
+    counted when made; one that is reversed on its own business date does not count. Every amount may be reached and not
+    passed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMED_BALANCE_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    BEARER_BALANCE_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    REAL_NAME_TOP_UP_FROM_MINOR_FIELD_NUMBER: _builtins.int
+    TRANSFER_TOP_UP_FROM_MINOR_FIELD_NUMBER: _builtins.int
+    CREDIT_FUNDING_ALLOWED_FIELD_NUMBER: _builtins.int
+    BEARER_BONUS_MONTHS_MIN_FIELD_NUMBER: _builtins.int
+    NO_PIN_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    NUMBER_DAY_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    CODE_DAY_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    CODE_PIN_DAY_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    WALLET_DAY_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    WALLET_DAY_COUNT_FIELD_NUMBER: _builtins.int
+    CARD_HOUR_COUNT_FIELD_NUMBER: _builtins.int
+    RETURN_DAYS_FIELD_NUMBER: _builtins.int
+    named_balance_limit_minor: _builtins.int
+    """Highest balance a named wallet may reach by a top-up, minor units of the scheme currency, 1..1000000000000. Default
+    (absent): no bound.
+    """
+    bearer_balance_limit_minor: _builtins.int
+    """Highest balance a bearer wallet may reach by a top-up, minor units of the scheme currency, 1..1000000000000.
+    Default (absent): no bound.
+    """
+    real_name_top_up_from_minor: _builtins.int
+    """From this amount paid on a single top-up needs a named wallet, minor units of the scheme currency,
+    1..1000000000000. Default (absent): no bound.
+    """
+    transfer_top_up_from_minor: _builtins.int
+    """From this amount paid on a single top-up is not taken in cash, minor units of the scheme currency,
+    1..1000000000000. Default (absent): no bound.
+    """
+    credit_funding_allowed: _builtins.bool
+    """Whether a top-up may be paid by credit card. Default (absent): true."""
+    bearer_bonus_months_min: _builtins.int
+    """Months that the bonus of a lot sold to a bearer wallet lives at least, 1..1200; judged at the top-up, by its terms.
+    Default (absent): no bound.
+    """
+    no_pin_limit_minor: _builtins.int
+    """Highest spend without a PIN, minor units of the scheme currency, 1..1000000000000. Default (absent): no bound."""
+    number_day_limit_minor: _builtins.int
+    """What a wallet may spend on a business date by credentials that never change (card numbers, virtual ids), minor
+    units of the scheme currency, 1..1000000000000. Default (absent): no bound.
+    """
+    code_day_limit_minor: _builtins.int
+    """What a wallet may spend on a business date by payment codes without a PIN, minor units of the scheme currency,
+    1..1000000000000. Default (absent): no bound.
+    """
+    code_pin_day_limit_minor: _builtins.int
+    """What a wallet may spend on a business date by payment codes with a PIN, minor units of the scheme currency,
+    1..1000000000000. Default (absent): no bound.
+    """
+    wallet_day_limit_minor: _builtins.int
+    """What a wallet may spend on a business date by whatever credential, minor units of the scheme currency,
+    1..1000000000000. Default (absent): no bound.
+    """
+    wallet_day_count: _builtins.int
+    """How many times a wallet may spend on a business date, 1..1000000. Default (absent): no bound."""
+    card_hour_count: _builtins.int
+    """How many times a card may spend in the running clock hour (UTC), 1..1000000. Default (absent): no bound."""
+    return_days: _builtins.int
+    """How many days after its business date an untouched top-up may be returned, 1..3650. Default (absent): no bound."""
+    def __init__(
+        self,
+        *,
+        named_balance_limit_minor: _builtins.int | None = ...,
+        bearer_balance_limit_minor: _builtins.int | None = ...,
+        real_name_top_up_from_minor: _builtins.int | None = ...,
+        transfer_top_up_from_minor: _builtins.int | None = ...,
+        credit_funding_allowed: _builtins.bool | None = ...,
+        bearer_bonus_months_min: _builtins.int | None = ...,
+        no_pin_limit_minor: _builtins.int | None = ...,
+        number_day_limit_minor: _builtins.int | None = ...,
+        code_day_limit_minor: _builtins.int | None = ...,
+        code_pin_day_limit_minor: _builtins.int | None = ...,
+        wallet_day_limit_minor: _builtins.int | None = ...,
+        wallet_day_count: _builtins.int | None = ...,
+        card_hour_count: _builtins.int | None = ...,
+        return_days: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_bearer_balance_limit_minor", b"_bearer_balance_limit_minor", "_bearer_bonus_months_min", b"_bearer_bonus_months_min", "_card_hour_count", b"_card_hour_count", "_code_day_limit_minor", b"_code_day_limit_minor", "_code_pin_day_limit_minor", b"_code_pin_day_limit_minor", "_credit_funding_allowed", b"_credit_funding_allowed", "_named_balance_limit_minor", b"_named_balance_limit_minor", "_no_pin_limit_minor", b"_no_pin_limit_minor", "_number_day_limit_minor", b"_number_day_limit_minor", "_real_name_top_up_from_minor", b"_real_name_top_up_from_minor", "_return_days", b"_return_days", "_transfer_top_up_from_minor", b"_transfer_top_up_from_minor", "_wallet_day_count", b"_wallet_day_count", "_wallet_day_limit_minor", b"_wallet_day_limit_minor", "bearer_balance_limit_minor", b"bearer_balance_limit_minor", "bearer_bonus_months_min", b"bearer_bonus_months_min", "card_hour_count", b"card_hour_count", "code_day_limit_minor", b"code_day_limit_minor", "code_pin_day_limit_minor", b"code_pin_day_limit_minor", "credit_funding_allowed", b"credit_funding_allowed", "named_balance_limit_minor", b"named_balance_limit_minor", "no_pin_limit_minor", b"no_pin_limit_minor", "number_day_limit_minor", b"number_day_limit_minor", "real_name_top_up_from_minor", b"real_name_top_up_from_minor", "return_days", b"return_days", "transfer_top_up_from_minor", b"transfer_top_up_from_minor", "wallet_day_count", b"wallet_day_count", "wallet_day_limit_minor", b"wallet_day_limit_minor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_bearer_balance_limit_minor", b"_bearer_balance_limit_minor", "_bearer_bonus_months_min", b"_bearer_bonus_months_min", "_card_hour_count", b"_card_hour_count", "_code_day_limit_minor", b"_code_day_limit_minor", "_code_pin_day_limit_minor", b"_code_pin_day_limit_minor", "_credit_funding_allowed", b"_credit_funding_allowed", "_named_balance_limit_minor", b"_named_balance_limit_minor", "_no_pin_limit_minor", b"_no_pin_limit_minor", "_number_day_limit_minor", b"_number_day_limit_minor", "_real_name_top_up_from_minor", b"_real_name_top_up_from_minor", "_return_days", b"_return_days", "_transfer_top_up_from_minor", b"_transfer_top_up_from_minor", "_wallet_day_count", b"_wallet_day_count", "_wallet_day_limit_minor", b"_wallet_day_limit_minor", "bearer_balance_limit_minor", b"bearer_balance_limit_minor", "bearer_bonus_months_min", b"bearer_bonus_months_min", "card_hour_count", b"card_hour_count", "code_day_limit_minor", b"code_day_limit_minor", "code_pin_day_limit_minor", b"code_pin_day_limit_minor", "credit_funding_allowed", b"credit_funding_allowed", "named_balance_limit_minor", b"named_balance_limit_minor", "no_pin_limit_minor", b"no_pin_limit_minor", "number_day_limit_minor", b"number_day_limit_minor", "real_name_top_up_from_minor", b"real_name_top_up_from_minor", "return_days", b"return_days", "transfer_top_up_from_minor", b"transfer_top_up_from_minor", "wallet_day_count", b"wallet_day_count", "wallet_day_limit_minor", b"wallet_day_limit_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__bearer_balance_limit_minor: _TypeAlias = _typing.Literal["bearer_balance_limit_minor"]  # noqa: Y015
+    _WhichOneofArgType__bearer_balance_limit_minor: _TypeAlias = _typing.Literal["_bearer_balance_limit_minor", b"_bearer_balance_limit_minor"]  # noqa: Y015
+    _WhichOneofReturnType__bearer_bonus_months_min: _TypeAlias = _typing.Literal["bearer_bonus_months_min"]  # noqa: Y015
+    _WhichOneofArgType__bearer_bonus_months_min: _TypeAlias = _typing.Literal["_bearer_bonus_months_min", b"_bearer_bonus_months_min"]  # noqa: Y015
+    _WhichOneofReturnType__card_hour_count: _TypeAlias = _typing.Literal["card_hour_count"]  # noqa: Y015
+    _WhichOneofArgType__card_hour_count: _TypeAlias = _typing.Literal["_card_hour_count", b"_card_hour_count"]  # noqa: Y015
+    _WhichOneofReturnType__code_day_limit_minor: _TypeAlias = _typing.Literal["code_day_limit_minor"]  # noqa: Y015
+    _WhichOneofArgType__code_day_limit_minor: _TypeAlias = _typing.Literal["_code_day_limit_minor", b"_code_day_limit_minor"]  # noqa: Y015
+    _WhichOneofReturnType__code_pin_day_limit_minor: _TypeAlias = _typing.Literal["code_pin_day_limit_minor"]  # noqa: Y015
+    _WhichOneofArgType__code_pin_day_limit_minor: _TypeAlias = _typing.Literal["_code_pin_day_limit_minor", b"_code_pin_day_limit_minor"]  # noqa: Y015
+    _WhichOneofReturnType__credit_funding_allowed: _TypeAlias = _typing.Literal["credit_funding_allowed"]  # noqa: Y015
+    _WhichOneofArgType__credit_funding_allowed: _TypeAlias = _typing.Literal["_credit_funding_allowed", b"_credit_funding_allowed"]  # noqa: Y015
+    _WhichOneofReturnType__named_balance_limit_minor: _TypeAlias = _typing.Literal["named_balance_limit_minor"]  # noqa: Y015
+    _WhichOneofArgType__named_balance_limit_minor: _TypeAlias = _typing.Literal["_named_balance_limit_minor", b"_named_balance_limit_minor"]  # noqa: Y015
+    _WhichOneofReturnType__no_pin_limit_minor: _TypeAlias = _typing.Literal["no_pin_limit_minor"]  # noqa: Y015
+    _WhichOneofArgType__no_pin_limit_minor: _TypeAlias = _typing.Literal["_no_pin_limit_minor", b"_no_pin_limit_minor"]  # noqa: Y015
+    _WhichOneofReturnType__number_day_limit_minor: _TypeAlias = _typing.Literal["number_day_limit_minor"]  # noqa: Y015
+    _WhichOneofArgType__number_day_limit_minor: _TypeAlias = _typing.Literal["_number_day_limit_minor", b"_number_day_limit_minor"]  # noqa: Y015
+    _WhichOneofReturnType__real_name_top_up_from_minor: _TypeAlias = _typing.Literal["real_name_top_up_from_minor"]  # noqa: Y015
+    _WhichOneofArgType__real_name_top_up_from_minor: _TypeAlias = _typing.Literal["_real_name_top_up_from_minor", b"_real_name_top_up_from_minor"]  # noqa: Y015
+    _WhichOneofReturnType__return_days: _TypeAlias = _typing.Literal["return_days"]  # noqa: Y015
+    _WhichOneofArgType__return_days: _TypeAlias = _typing.Literal["_return_days", b"_return_days"]  # noqa: Y015
+    _WhichOneofReturnType__transfer_top_up_from_minor: _TypeAlias = _typing.Literal["transfer_top_up_from_minor"]  # noqa: Y015
+    _WhichOneofArgType__transfer_top_up_from_minor: _TypeAlias = _typing.Literal["_transfer_top_up_from_minor", b"_transfer_top_up_from_minor"]  # noqa: Y015
+    _WhichOneofReturnType__wallet_day_count: _TypeAlias = _typing.Literal["wallet_day_count"]  # noqa: Y015
+    _WhichOneofArgType__wallet_day_count: _TypeAlias = _typing.Literal["_wallet_day_count", b"_wallet_day_count"]  # noqa: Y015
+    _WhichOneofReturnType__wallet_day_limit_minor: _TypeAlias = _typing.Literal["wallet_day_limit_minor"]  # noqa: Y015
+    _WhichOneofArgType__wallet_day_limit_minor: _TypeAlias = _typing.Literal["_wallet_day_limit_minor", b"_wallet_day_limit_minor"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bearer_balance_limit_minor) -> _WhichOneofReturnType__bearer_balance_limit_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__bearer_bonus_months_min) -> _WhichOneofReturnType__bearer_bonus_months_min | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__card_hour_count) -> _WhichOneofReturnType__card_hour_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__code_day_limit_minor) -> _WhichOneofReturnType__code_day_limit_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__code_pin_day_limit_minor) -> _WhichOneofReturnType__code_pin_day_limit_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__credit_funding_allowed) -> _WhichOneofReturnType__credit_funding_allowed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__named_balance_limit_minor) -> _WhichOneofReturnType__named_balance_limit_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__no_pin_limit_minor) -> _WhichOneofReturnType__no_pin_limit_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__number_day_limit_minor) -> _WhichOneofReturnType__number_day_limit_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__real_name_top_up_from_minor) -> _WhichOneofReturnType__real_name_top_up_from_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__return_days) -> _WhichOneofReturnType__return_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__transfer_top_up_from_minor) -> _WhichOneofReturnType__transfer_top_up_from_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wallet_day_count) -> _WhichOneofReturnType__wallet_day_count | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wallet_day_limit_minor) -> _WhichOneofReturnType__wallet_day_limit_minor | None: ...
+
+Global___CardRules: _TypeAlias = CardRules  # noqa: Y015
 
 @_typing.final
 class CreateParticipantRequest(_message.Message):
@@ -1109,6 +1266,7 @@ class CreateAgreementRequest(_message.Message):
     TERMS_FIELD_NUMBER: _builtins.int
     ACCEPTANCE_FIELD_NUMBER: _builtins.int
     ACQUIRING_FIELD_NUMBER: _builtins.int
+    CARD_RULES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1131,6 +1289,10 @@ class CreateAgreementRequest(_message.Message):
     def acquiring(self) -> Global___Acquiring:
         """What an acquirer pays per purchase."""
 
+    @_builtins.property
+    def card_rules(self) -> Global___CardRules:
+        """What the scheme allows a card and a wallet."""
+
     def __init__(
         self,
         *,
@@ -1141,12 +1303,13 @@ class CreateAgreementRequest(_message.Message):
         terms: Global___Terms | None = ...,
         acceptance: Global___Acceptance | None = ...,
         acquiring: Global___Acquiring | None = ...,
+        card_rules: Global___CardRules | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "content", b"content", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "content", b"content", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -1196,6 +1359,7 @@ class ReviseAgreementRequest(_message.Message):
     TERMS_FIELD_NUMBER: _builtins.int
     ACCEPTANCE_FIELD_NUMBER: _builtins.int
     ACQUIRING_FIELD_NUMBER: _builtins.int
+    CARD_RULES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1220,6 +1384,10 @@ class ReviseAgreementRequest(_message.Message):
     def acquiring(self) -> Global___Acquiring:
         """What an acquirer pays per purchase."""
 
+    @_builtins.property
+    def card_rules(self) -> Global___CardRules:
+        """What the scheme allows a card and a wallet."""
+
     def __init__(
         self,
         *,
@@ -1231,12 +1399,13 @@ class ReviseAgreementRequest(_message.Message):
         terms: Global___Terms | None = ...,
         acceptance: Global___Acceptance | None = ...,
         acquiring: Global___Acquiring | None = ...,
+        card_rules: Global___CardRules | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "content", b"content", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "content", b"content", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "expected_version", b"expected_version", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "expected_version", b"expected_version", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 

@@ -8,6 +8,7 @@ from coalition.v1 import operations_pb2, programme_pb2
 from coalition.v1.programme_pb2 import (
     Acceptance,
     Acquiring,
+    CardRules,
     CreateAgreementRequest,
     CreateParticipantRequest,
     CreateStoreRequest,
@@ -243,10 +244,26 @@ def test_what_was_read_and_sent_back_as_a_revision_says_the_same(doors: Doors) -
             fees_return=False,
             calendar="monthly",
         ),
+        "card_rules": CardRules(
+            named_balance_limit_minor=500_000,
+            bearer_balance_limit_minor=100_000,
+            real_name_top_up_from_minor=1_000_000,
+            transfer_top_up_from_minor=500_000,
+            credit_funding_allowed=False,
+            bearer_bonus_months_min=36,
+            no_pin_limit_minor=30_000,
+            number_day_limit_minor=50_000,
+            code_day_limit_minor=100_000,
+            code_pin_day_limit_minor=500_000,
+            wallet_day_limit_minor=600_000,
+            wallet_day_count=50,
+            card_hour_count=10,
+            return_days=7,
+        ),
     }
     for kind, content in told.items():
         assert {field.name for field, _ in content.ListFields()} == set(content.DESCRIPTOR.fields_by_name)
-        code = f"round-{kind}"
+        code = f"round-{kind}".replace("_", "-")
         agree(hq, code, **{kind: content})
         read = getattr(hq.GetAgreement(GetAgreementRequest(code=code)).agreement, kind)
         again = ReviseAgreementRequest(
