@@ -28,6 +28,7 @@ from psycopg import sql
 from coalition.bootstrap import house as rooms_of
 from coalition.bootstrap import identities
 from coalition.bootstrap.clock import business_date_in, utc_now
+from coalition.bootstrap.pins import RingPins
 from coalition.bootstrap.strongroom import key_ring
 from coalition.bootstrap.strongroom import notary as notary_of
 from coalition.client import ClientCertificate
@@ -205,6 +206,7 @@ class House:
             KeyDatabase(keydb.connection, WrappedKey),
             utc_now,
             os.urandom,
+            RingPins(self.ring),
         )
         for code, role, chain in PARTICIPANTS:
             self.office.create_participant(self.act(Kind.PARTICIPANT_CREATED, code=code), code, code, role, chain)

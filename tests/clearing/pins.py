@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from coalition.clearing.queue import Answer
 from coalition.clearing.worker import answer_all
 from coalition.domain.commands import Command, Hold, Purchase
 from coalition.domain.pins import PinRow, SealedPin
@@ -56,7 +55,7 @@ def set_pin(house: House, token: bytes, pin: str = PIN) -> int:
     return int(wallet_id)
 
 
-def run(house: House, checker: Checker, *commands: Command, store: Any = None) -> list[Answer]:
+def run(house: House, checker: Checker, *commands: Command, store: Any = None) -> list[Any]:
     """One batch as a worker runs it, on a session of its own; or with another store, which is closed."""
     store = store or house.store()
     try:
@@ -65,7 +64,7 @@ def run(house: House, checker: Checker, *commands: Command, store: Any = None) -
         store.close()
 
 
-def told(answers: list[Answer]) -> list[tuple[Reason, str]]:
+def told(answers: list[Any]) -> list[tuple[Reason, str]]:
     """The reasons, and how many tries are left where that is told."""
     return [(each.reason, dict(getattr(each, "facts", {})).get("tries_left", "")) for each in answers]
 

@@ -13,9 +13,10 @@ import pytest
 
 from coalition.domain.commands import Hold, Purchase
 from coalition.domain.errors import Contention
-from coalition.domain.pins import CountedTry, count_tries
+from coalition.domain.pins import CountedTry, PinRow, count_tries
 from coalition.domain.reasons import Reason
 from coalition.storage import pins
+from coalition.storage.arrays import number_columns
 from coalition.storage.pipeline import Pipeline
 from tests.clearing.desks import Interference, lose_the_answer
 from tests.clearing.house import House
@@ -204,9 +205,9 @@ def forgets_to_lock(
     pipeline: Pipeline, lane_count: int, known: Mapping[bytes, Any], commands: Sequence[Purchase | Hold]
 ) -> dict[Any, CountedTry]:
     """The bug that P26 is about: look, compare, and count when it was wrong."""
-    looked = pipeline.execute(pins.LOCK_PINS, pins.number_columns([known[each.token] for each in commands]))
+    looked = pipeline.execute(pins.LOCK_PINS, number_columns([known[each.token] for each in commands]))
     pipeline.run()
-    rows = {row[1]: pins.PinRow(*row) for row in looked.rows()}
+    rows = {row[1]: PinRow(*row) for row in looked.rows()}
     counted, _ = count_tries([known[each.token][1] for each in commands], rows)
     return {(each.participant_id, each.request_id): tried for each, tried in zip(commands, counted, strict=True)}
 

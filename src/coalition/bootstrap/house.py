@@ -15,6 +15,7 @@ from typing import Final
 from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
 from coalition.bootstrap.identities import path_parser, server_credentials
 from coalition.bootstrap.limits import limits_of
+from coalition.bootstrap.pins import RingPins
 from coalition.bootstrap.revocations import watched_revocations
 from coalition.bootstrap.strongroom import notary
 from coalition.bootstrap.telemetry import Telemetry
@@ -91,8 +92,14 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
     reads = WalletReads(lease, lane_count)
     request_ids = RequestIds(reads, unix_milliseconds)
     office = Office(ProgrammeStore(lease, acts), utc_now)
+    pins = RingPins(ring)
     reception = Reception(
-        MemberStore(lease, acts, lane_count), ring, KeyDatabase(keydb_pool.connection, WrappedKey), utc_now, os.urandom
+        MemberStore(lease, acts, lane_count),
+        ring,
+        KeyDatabase(keydb_pool.connection, WrappedKey),
+        utc_now,
+        os.urandom,
+        pins,
     )
     telemetry = Telemetry(settings, random.random)
     closing.callback(telemetry.close)
@@ -115,7 +122,7 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
 
     def servicers() -> Sequence[object]:
         return (
-            TerminalServicer(desk, watch, reads, request_ids, ring.card_token, business_date),
+            TerminalServicer(desk, watch, reads, request_ids, ring.card_token, business_date, pins.public_key),
             ProgrammeService(office, ProgrammeReads(lease), watch, request_ids),
             MemberService(reception, watch, request_ids),
             AuditService(AuditReads(lease, lane_count, time.sleep), watch),

@@ -69,6 +69,13 @@ class PinRow(NamedTuple):
     key_version: int
 
 
+class PinTag(NamedTuple):
+    """What is kept of a PIN: a keyed hash, and the version of the key."""
+
+    tag: bytes
+    key_version: int
+
+
 class CountedTry(NamedTuple):
     """One try after the count: the PIN it may be compared with, and its number; 0 where it may not."""
 

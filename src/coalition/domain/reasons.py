@@ -92,6 +92,7 @@ class Reason(IntEnum):
     MESSAGE_MALFORMED = 126
     CERTIFICATE_REVOKED = 127
     PIN_UNREADABLE = 140
+    PIN_KEY_MISSING = 145
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +247,9 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.PIN_UNREADABLE: Advice(
         "FAILED_PRECONDITION",
         "The PIN is not sealed to this server's key; fetch the key, seal again, send under the same request id.",
+    ),
+    Reason.PIN_KEY_MISSING: Advice(
+        "FAILED_PRECONDITION", "This coalition has no keys for PINs yet; its operator adds them to the key ring."
     ),
 }
 

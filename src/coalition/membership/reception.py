@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from coalition.domain.acts import Act
+from coalition.domain.acts import Act, ActAnswer
 from coalition.domain.errors import CoalitionError, LedgerBroken, Refused
 from coalition.domain.members import CONTACT, IDENTITY, PHONE_INDEX, MemberRow, NewMember, SealedRecord
 from coalition.domain.phones import normalize_phone
@@ -20,10 +20,12 @@ from coalition.domain.reasons import Reason
 from coalition.membership.card_desk import CardDesk
 from coalition.membership.card_views import CardAnswer, CardOfMember, CardView, card_view
 from coalition.membership.keyed_act import keyed
+from coalition.membership.pin_desk import PinDesk, PinRoom
 from coalition.membership.profile import (
     MemberView,
     Profile,
     Purpose,
+    birth_month_of,
     check_purpose,
     masked,
     normalized,
@@ -63,6 +65,7 @@ class Reception(Generic[Key]):
         member_keys: MemberKeys[Key],
         clock: Callable[[], datetime],
         random: Random,
+        pins: PinRoom,
         *,
         phone_index_bits: int = PHONE_INDEX_BITS,
     ) -> None:
@@ -73,6 +76,7 @@ class Reception(Generic[Key]):
         self._random = random
         self._phone_index_bits = phone_index_bits
         self._cards = CardDesk(store, keys, clock, random)
+        self._pins = PinDesk(store, keys, pins, random)
 
     def enrol(self, act: Act, profile: Profile, recruiter: str) -> Enrolment:
         """Make a member with a sealed profile and an empty wallet, recruited by participant `recruiter`.
@@ -153,6 +157,12 @@ class Reception(Generic[Key]):
     def get_card(self, number: str) -> CardView:
         """See CardDesk.get."""
         return self._cards.get(number)
+
+    def set_pin(self, act: Act, member_id: UUID, sealed: bytes) -> ActAnswer:
+        """See PinDesk.set."""
+        opened = self._open(self._store.records(member_id, (IDENTITY,)), member_id)
+        birth_month = birth_month_of(opened[IDENTITY]) if IDENTITY in opened else None
+        return self._pins.set(act, member_id, sealed, birth_month)
 
     def _forget_key(self, member_id: UUID) -> None:
         """Remove a key that belongs to nobody; where that fails it stays, which harms nothing."""

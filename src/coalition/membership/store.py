@@ -10,6 +10,7 @@ from uuid import UUID
 
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.members import CardPointer, CardRow, MemberRow, NewCard, NewMember, SealedRecord
+from coalition.domain.pins import PinTag
 from coalition.domain.programme import Participant
 
 Answer: TypeAlias = dict[str, JSON]
@@ -87,6 +88,9 @@ class MemberBooks(Protocol):
 
     def link_card(self, token: bytes, card: CardRow, wallet_id: int) -> None:
         """Move the card into the wallet's lane, make it ACTIVE there and let its credential point to it."""
+
+    def set_pin(self, wallet_id: int, salt: bytes, tag: PinTag) -> None:
+        """Keep a PIN, for the first time or in the place of another, with none of its tries used."""
 
     def set_card_state(self, card: CardRow, state: str, replaced_by: int | None = None) -> None: ...
 

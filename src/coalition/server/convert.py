@@ -24,6 +24,7 @@ from coalition.domain.commands import (
 )
 from coalition.domain.errors import Refused
 from coalition.domain.journal import Outcome
+from coalition.domain.pins import SealedPin
 from coalition.domain.programme import Programme, Scheme
 from coalition.domain.reasons import Reason
 from coalition.domain.wallet_lines import WalletLine
@@ -105,6 +106,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             occurred_time=occurred_time,
             sale_reference=request.sale_reference or None,
             token=presented_token(request, token),
+            pin=_sealed_pin(request, caller),
         )
     if isinstance(request, operations_pb2.TopUpRequest):
         return TopUp(
@@ -132,6 +134,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             sale_reference=request.sale_reference or None,
             token=presented_token(request, token),
             hold_seconds=request.hold_seconds or HOLD_SECONDS_DEFAULT,
+            pin=_sealed_pin(request, caller),
         )
     if isinstance(request, operations_pb2.CaptureRequest):
         return Capture(
@@ -165,6 +168,17 @@ def presented_token(request: Presenting, token: Token) -> bytes:
     if presented != "card_number":
         raise Refused(Reason.FIELD_INVALID, presented or "credential", {"expected": "a card_number"})
     return token(request.card_number)
+
+
+def _sealed_pin(
+    request: operations_pb2.PurchaseRequest | operations_pb2.AuthorizeRequest, caller: Caller
+) -> SealedPin | None:
+    """The PIN as it was sealed, with the terminal it was typed at; `seat_of` has checked who that is."""
+    if not request.sealed_pin:
+        return None
+    named = request.terminal
+    place = (named.participant, named.store, named.terminal) if request.HasField("terminal") else caller.elements
+    return SealedPin(request.sealed_pin, "/".join(place))
 
 
 def resolve_of(request: terminal_pb2.ResolveRequest, caller: Caller, programme: Programme) -> Resolve:

@@ -91,6 +91,13 @@ class MemberService(member_pb2_grpc.MemberServiceServicer):
             receipt=convert.card_receipt(act, answer),
         )
 
+    async def SetPin(self, request: member_pb2.SetPinRequest, context: Any) -> member_pb2.SetPinResponse:
+        # What is kept for ever of what was asked must not hold a PIN, sealed or not.
+        asked = member_pb2.SetPinRequest(request_id=request.request_id, member_id=request.member_id)
+        act = await act_of(caller(context), Kind.PIN_SET, asked, self._request_ids)
+        answer = await asyncio.to_thread(self._reception.set_pin, act, UUID(request.member_id), request.sealed_pin)
+        return member_pb2.SetPinResponse(receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed))
+
     async def GetCard(self, request: member_pb2.GetCardRequest, context: Any) -> member_pb2.GetCardResponse:
         view = await asyncio.to_thread(self._reception.get_card, request.card_number)
         return member_pb2.GetCardResponse(card=convert.card_message(view))

@@ -60,7 +60,9 @@ class Reads(Protocol):
 
 
 class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
-    """`token` hashes a card number; `business_date` turns a time into the coalition's date."""
+    """`token` hashes a card number; `business_date` turns a time into the coalition's date; `pin_key` tells the id and
+    the public key that PINs are sealed to, or raises Refused.
+    """
 
     def __init__(
         self,
@@ -70,6 +72,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         request_ids: RequestIds,
         token: Token,
         business_date: Callable[[datetime], date],
+        pin_key: Callable[[], tuple[bytes, bytes]],
     ) -> None:
         self._desk = desk
         self._programme = programme
@@ -77,6 +80,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         self._request_ids = request_ids
         self._token = token
         self._business_date = business_date
+        self._pin_key = pin_key
         self._loop = asyncio.get_running_loop()
         self._sink = WaitingCalls()
         self._readers: set[asyncio.Task[None]] = set()
@@ -198,6 +202,10 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             entries=[wallet_entry_of(line, programme) for line in shown],
             next_page_token=page_token(scope, shown[-1].entry_id) if len(lines) > limit else "",
         )
+
+    async def GetPinKey(self, _request: Any, _context: Any) -> terminal_pb2.GetPinKeyResponse:
+        key_id, public_key = self._pin_key()
+        return terminal_pb2.GetPinKeyResponse(key_id=key_id, public_key=public_key)
 
     def end_streams(self) -> None:
         """Read no more from streams: what they sent is answered, then they end well. For a server that drains."""

@@ -14,10 +14,12 @@ from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import lane_of_wallet
 from coalition.domain.members import CardPointer, CardRow, MemberRow, NewCard, NewMember, SealedRecord
+from coalition.domain.pins import PinTag
 from coalition.domain.programme import Participant
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
+from coalition.storage.pins import SET_PIN
 
 MEMBER: Final = """
 SELECT m.member_id, m.wallet_id, m.state, p.code, m.create_time
@@ -197,6 +199,11 @@ class MemberBooks:
         self._cursor.execute(
             "UPDATE credentials SET lane = %s, wallet_id = %s WHERE token = %s", (lane, wallet_id, token)
         )
+
+    def set_pin(self, wallet_id: int, salt: bytes, tag: PinTag) -> None:
+        """A new revision of the wallet's PIN."""
+        lane = lane_of_wallet(wallet_id, self._lane_count)
+        self._cursor.execute(SET_PIN, (lane, wallet_id, salt, tag.tag, tag.key_version))
 
     def set_card_state(self, card: CardRow, state: str, replaced_by: int | None = None) -> None:
         """`replaced_by` is the new card's number, given with REPLACED."""

@@ -768,6 +768,64 @@ class ReplaceCardResponse(_message.Message):
 Global___ReplaceCardResponse: _TypeAlias = ReplaceCardResponse  # noqa: Y015
 
 @_typing.final
+class SetPinRequest(_message.Message):
+    """Sets a member's PIN."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    SEALED_PIN_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member."""
+    sealed_pin: _builtins.bytes
+    """The PIN, six digits, sealed to the key of TerminalService.GetPinKey for this request_id and member (docs/pins.md),
+    1..512 bytes. Never stored.
+    """
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+        sealed_pin: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_id", b"member_id", "request_id", b"request_id", "sealed_pin", b"sealed_pin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPinRequest: _TypeAlias = SetPinRequest  # noqa: Y015
+
+@_typing.final
+class SetPinResponse(_message.Message):
+    """The answer to SetPin."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPinResponse: _TypeAlias = SetPinResponse  # noqa: Y015
+
+@_typing.final
 class GetCardRequest(_message.Message):
     """Asks for a card."""
 

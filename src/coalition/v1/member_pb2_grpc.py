@@ -81,6 +81,11 @@ class MemberServiceStub:
                 request_serializer=coalition_dot_v1_dot_member__pb2.ReplaceCardRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_member__pb2.ReplaceCardResponse.FromString,
                 _registered_method=True)
+        self.SetPin = channel.unary_unary(
+                '/coalition.v1.MemberService/SetPin',
+                request_serializer=coalition_dot_v1_dot_member__pb2.SetPinRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.SetPinResponse.FromString,
+                _registered_method=True)
         self.GetCard = channel.unary_unary(
                 '/coalition.v1.MemberService/GetCard',
                 request_serializer=coalition_dot_v1_dot_member__pb2.GetCardRequest.SerializeToString,
@@ -162,6 +167,15 @@ class MemberServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetPin(self, request, context):
+        """Sets a member's PIN, for the first time or anew, and with it ends a lock; the caller has checked who the member is.
+        Idempotent by request_id; the PIN is no part of what is compared then. Errors: PIN_WEAK, MEMBER_UNKNOWN,
+        WALLET_CLOSED. Not stored: PIN_UNREADABLE, PIN_KEY_MISSING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCard(self, request, context):
         """Reads where a card stands. Errors: CARD_UNKNOWN.
         """
@@ -211,6 +225,11 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     servicer.ReplaceCard,
                     request_deserializer=coalition_dot_v1_dot_member__pb2.ReplaceCardRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_member__pb2.ReplaceCardResponse.SerializeToString,
+            ),
+            'SetPin': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPin,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.SetPinRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.SetPinResponse.SerializeToString,
             ),
             'GetCard': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCard,
@@ -441,6 +460,33 @@ class MemberService:
             '/coalition.v1.MemberService/ReplaceCard',
             coalition_dot_v1_dot_member__pb2.ReplaceCardRequest.SerializeToString,
             coalition_dot_v1_dot_member__pb2.ReplaceCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/SetPin',
+            coalition_dot_v1_dot_member__pb2.SetPinRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.SetPinResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -70,6 +70,11 @@ class MemberServiceStub:
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
     MEMBER_UNKNOWN.
     """
+    SetPin: _grpc.UnaryUnaryMultiCallable[_member_pb2.SetPinRequest, _member_pb2.SetPinResponse]
+    """Sets a member's PIN, for the first time or anew, and with it ends a lock; the caller has checked who the member is.
+    Idempotent by request_id; the PIN is no part of what is compared then. Errors: PIN_WEAK, MEMBER_UNKNOWN,
+    WALLET_CLOSED. Not stored: PIN_UNREADABLE, PIN_KEY_MISSING.
+    """
     GetCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetCardRequest, _member_pb2.GetCardResponse]
     """Reads where a card stands. Errors: CARD_UNKNOWN."""
 
@@ -114,6 +119,11 @@ class MemberServiceAsyncStub(MemberServiceStub):
     request_id: a number made by the coalition is stored nowhere and told again to a repetition.
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
     MEMBER_UNKNOWN.
+    """
+    SetPin: _aio.UnaryUnaryMultiCallable[_member_pb2.SetPinRequest, _member_pb2.SetPinResponse]  # type: ignore[assignment]
+    """Sets a member's PIN, for the first time or anew, and with it ends a lock; the caller has checked who the member is.
+    Idempotent by request_id; the PIN is no part of what is compared then. Errors: PIN_WEAK, MEMBER_UNKNOWN,
+    WALLET_CLOSED. Not stored: PIN_UNREADABLE, PIN_KEY_MISSING.
     """
     GetCard: _aio.UnaryUnaryMultiCallable[_member_pb2.GetCardRequest, _member_pb2.GetCardResponse]  # type: ignore[assignment]
     """Reads where a card stands. Errors: CARD_UNKNOWN."""
@@ -204,6 +214,17 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request_id: a number made by the coalition is stored nowhere and told again to a repetition.
         Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
         MEMBER_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def SetPin(
+        self,
+        request: _member_pb2.SetPinRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.SetPinResponse, _abc.Awaitable[_member_pb2.SetPinResponse]]:
+        """Sets a member's PIN, for the first time or anew, and with it ends a lock; the caller has checked who the member is.
+        Idempotent by request_id; the PIN is no part of what is compared then. Errors: PIN_WEAK, MEMBER_UNKNOWN,
+        WALLET_CLOSED. Not stored: PIN_UNREADABLE, PIN_KEY_MISSING.
         """
 
     @_abc_1.abstractmethod

@@ -86,6 +86,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A card was unfrozen."""
     ENTRY_KIND_CARD_REPLACED: _EntryKind.ValueType  # 115
     """A card was replaced by another."""
+    ENTRY_KIND_PIN_SET: _EntryKind.ValueType  # 117
+    """A member's PIN was set, for the first time or anew."""
     ENTRY_KIND_WINDOW_CLOSED: _EntryKind.ValueType  # 120
     """A settlement window was closed."""
 
@@ -146,6 +148,8 @@ ENTRY_KIND_CARD_UNFROZEN: EntryKind.ValueType  # 114
 """A card was unfrozen."""
 ENTRY_KIND_CARD_REPLACED: EntryKind.ValueType  # 115
 """A card was replaced by another."""
+ENTRY_KIND_PIN_SET: EntryKind.ValueType  # 117
+"""A member's PIN was set, for the first time or anew."""
 ENTRY_KIND_WINDOW_CLOSED: EntryKind.ValueType  # 120
 """A settlement window was closed."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
@@ -718,6 +722,7 @@ class PurchaseRequest(_message.Message):
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     OCCURRED_TIME_FIELD_NUMBER: _builtins.int
     SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    SEALED_PIN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -734,6 +739,10 @@ class PurchaseRequest(_message.Message):
     """ISO 4217 code; must be the scheme currency."""
     sale_reference: _builtins.str
     """The merchant's own reference of the sale, 0..64 characters; no personal data. Default: empty."""
+    sealed_pin: _builtins.bytes
+    """The member's PIN, sealed to the key of GetPinKey for this request_id and terminal (docs/pins.md), 0..512 bytes. Never
+    stored, neither here nor at the terminal: a request is sent again without it. Default: empty, none was typed.
+    """
     @_builtins.property
     def terminal(self) -> Global___TerminalRef:
         """Terminal that sells. A terminal may leave it out (it speaks for itself); a till server must say it."""
@@ -759,10 +768,11 @@ class PurchaseRequest(_message.Message):
         currency_code: _builtins.str = ...,
         occurred_time: _timestamp_pb2.Timestamp | None = ...,
         sale_reference: _builtins.str = ...,
+        sealed_pin: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "sealed_pin", b"sealed_pin", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
     _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
@@ -841,6 +851,7 @@ class AuthorizeRequest(_message.Message):
     HOLD_SECONDS_FIELD_NUMBER: _builtins.int
     OCCURRED_TIME_FIELD_NUMBER: _builtins.int
     SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    SEALED_PIN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -859,6 +870,10 @@ class AuthorizeRequest(_message.Message):
     """How long it is kept, seconds, 60..2592000 (30 days). Default (0): 604800 (7 days). Then it expires by itself."""
     sale_reference: _builtins.str
     """The merchant's own reference of the sale, 0..64 characters; no personal data. Default: empty."""
+    sealed_pin: _builtins.bytes
+    """The member's PIN, sealed to the key of GetPinKey for this request_id and terminal (docs/pins.md), 0..512 bytes. Never
+    stored, neither here nor at the terminal: a request is sent again without it. Default: empty, none was typed.
+    """
     @_builtins.property
     def terminal(self) -> Global___TerminalRef:
         """Terminal that authorizes. A terminal may leave it out (it speaks for itself); a till server must say it."""
@@ -885,10 +900,11 @@ class AuthorizeRequest(_message.Message):
         hold_seconds: _builtins.int = ...,
         occurred_time: _timestamp_pb2.Timestamp | None = ...,
         sale_reference: _builtins.str = ...,
+        sealed_pin: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "hold_seconds", b"hold_seconds", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "hold_seconds", b"hold_seconds", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "sealed_pin", b"sealed_pin", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
     _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015

@@ -441,6 +441,49 @@ class ListEntriesResponse(_message.Message):
 Global___ListEntriesResponse: _TypeAlias = ListEntriesResponse  # noqa: Y015
 
 @_typing.final
+class GetPinKeyRequest(_message.Message):
+    """Asks for the key of PINs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPinKeyRequest: _TypeAlias = GetPinKeyRequest  # noqa: Y015
+
+@_typing.final
+class GetPinKeyResponse(_message.Message):
+    """The answer to GetPinKey: a public key for HPKE (RFC 9180, base mode: X25519, HKDF-SHA256, AES-256-GCM)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.bytes
+    """Names the key in a sealed PIN, 8 bytes."""
+    public_key: _builtins.bytes
+    """The public key, 32 bytes."""
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.bytes = ...,
+        public_key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "public_key", b"public_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPinKeyResponse: _TypeAlias = GetPinKeyResponse  # noqa: Y015
+
+@_typing.final
 class SubmitBatchRequest(_message.Message):
     """Up to 1000 operations."""
 

@@ -93,6 +93,11 @@ class TerminalServiceStub:
                 request_serializer=coalition_dot_v1_dot_terminal__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_terminal__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.GetPinKey = channel.unary_unary(
+                '/coalition.v1.TerminalService/GetPinKey',
+                request_serializer=coalition_dot_v1_dot_terminal__pb2.GetPinKeyRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.GetPinKeyResponse.FromString,
+                _registered_method=True)
         self.SubmitBatch = channel.unary_unary(
                 '/coalition.v1.TerminalService/SubmitBatch',
                 request_serializer=coalition_dot_v1_dot_terminal__pb2.SubmitBatchRequest.SerializeToString,
@@ -129,7 +134,8 @@ class TerminalServiceServicer:
     def Purchase(self, request, context):
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
+        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, PIN_REQUIRED, PIN_WRONG (tries_left tells how
+        often it may still be tried), PIN_LOCKED, PIN_NOT_SET, SUSPENDED. Not stored: PIN_UNREADABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,7 +153,7 @@ class TerminalServiceServicer:
     def Authorize(self, request, context):
         """Keeps stored value aside, the whole amount or nothing, until it is captured, voided or expires. Idempotent by
         request_id.
-        Errors, stored: those of Purchase.
+        Errors: those of Purchase.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,6 +206,14 @@ class TerminalServiceServicer:
     def ListEntries(self, request, context):
         """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
         Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPinKey(self, request, context):
+        """Tells the key that PINs are sealed to before they are sent. Keep it until a PIN is PIN_UNREADABLE. For headquarters
+        too, where PINs are set. Errors: PIN_KEY_MISSING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -276,6 +290,11 @@ def add_TerminalServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=coalition_dot_v1_dot_terminal__pb2.ListEntriesRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_terminal__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'GetPinKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPinKey,
+                    request_deserializer=coalition_dot_v1_dot_terminal__pb2.GetPinKeyRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.GetPinKeyResponse.SerializeToString,
             ),
             'SubmitBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.SubmitBatch,
@@ -566,6 +585,33 @@ class TerminalService:
             '/coalition.v1.TerminalService/ListEntries',
             coalition_dot_v1_dot_terminal__pb2.ListEntriesRequest.SerializeToString,
             coalition_dot_v1_dot_terminal__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPinKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/GetPinKey',
+            coalition_dot_v1_dot_terminal__pb2.GetPinKeyRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.GetPinKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

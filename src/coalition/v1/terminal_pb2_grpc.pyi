@@ -51,7 +51,8 @@ class TerminalServiceStub:
     Purchase: _grpc.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
+    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, PIN_REQUIRED, PIN_WRONG (tries_left tells how
+    often it may still be tried), PIN_LOCKED, PIN_NOT_SET, SUSPENDED. Not stored: PIN_UNREADABLE.
     """
     Refund: _grpc.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]
     """Gives an accepted purchase of the same participant back, whole or in part. Idempotent by request_id.
@@ -61,7 +62,7 @@ class TerminalServiceStub:
     Authorize: _grpc.UnaryUnaryMultiCallable[_operations_pb2.AuthorizeRequest, _terminal_pb2.AuthorizeResponse]
     """Keeps stored value aside, the whole amount or nothing, until it is captured, voided or expires. Idempotent by
     request_id.
-    Errors, stored: those of Purchase.
+    Errors: those of Purchase.
     """
     Capture: _grpc.UnaryUnaryMultiCallable[_operations_pb2.CaptureRequest, _terminal_pb2.CaptureResponse]
     """Spends of an authorization of the same participant, once; the rest is released. Idempotent by request_id.
@@ -90,6 +91,10 @@ class TerminalServiceStub:
     ListEntries: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.ListEntriesRequest, _terminal_pb2.ListEntriesResponse]
     """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+    """
+    GetPinKey: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.GetPinKeyRequest, _terminal_pb2.GetPinKeyResponse]
+    """Tells the key that PINs are sealed to before they are sent. Keep it until a PIN is PIN_UNREADABLE. For headquarters
+    too, where PINs are set. Errors: PIN_KEY_MISSING.
     """
     SubmitBatch: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.SubmitBatchRequest, _terminal_pb2.SubmitBatchResponse]
     """Posts up to 1000 operations in the order given, each on its own: one that is refused leaves the others alone, and
@@ -125,7 +130,8 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     Purchase: _aio.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]  # type: ignore[assignment]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
+    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, PIN_REQUIRED, PIN_WRONG (tries_left tells how
+    often it may still be tried), PIN_LOCKED, PIN_NOT_SET, SUSPENDED. Not stored: PIN_UNREADABLE.
     """
     Refund: _aio.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]  # type: ignore[assignment]
     """Gives an accepted purchase of the same participant back, whole or in part. Idempotent by request_id.
@@ -135,7 +141,7 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     Authorize: _aio.UnaryUnaryMultiCallable[_operations_pb2.AuthorizeRequest, _terminal_pb2.AuthorizeResponse]  # type: ignore[assignment]
     """Keeps stored value aside, the whole amount or nothing, until it is captured, voided or expires. Idempotent by
     request_id.
-    Errors, stored: those of Purchase.
+    Errors: those of Purchase.
     """
     Capture: _aio.UnaryUnaryMultiCallable[_operations_pb2.CaptureRequest, _terminal_pb2.CaptureResponse]  # type: ignore[assignment]
     """Spends of an authorization of the same participant, once; the rest is released. Idempotent by request_id.
@@ -164,6 +170,10 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     ListEntries: _aio.UnaryUnaryMultiCallable[_terminal_pb2.ListEntriesRequest, _terminal_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+    """
+    GetPinKey: _aio.UnaryUnaryMultiCallable[_terminal_pb2.GetPinKeyRequest, _terminal_pb2.GetPinKeyResponse]  # type: ignore[assignment]
+    """Tells the key that PINs are sealed to before they are sent. Keep it until a PIN is PIN_UNREADABLE. For headquarters
+    too, where PINs are set. Errors: PIN_KEY_MISSING.
     """
     SubmitBatch: _aio.UnaryUnaryMultiCallable[_terminal_pb2.SubmitBatchRequest, _terminal_pb2.SubmitBatchResponse]  # type: ignore[assignment]
     """Posts up to 1000 operations in the order given, each on its own: one that is refused leaves the others alone, and
@@ -208,7 +218,8 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.PurchaseResponse, _abc.Awaitable[_terminal_pb2.PurchaseResponse]]:
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
+        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, PIN_REQUIRED, PIN_WRONG (tries_left tells how
+        often it may still be tried), PIN_LOCKED, PIN_NOT_SET, SUSPENDED. Not stored: PIN_UNREADABLE.
         """
 
     @_abc_1.abstractmethod
@@ -230,7 +241,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.AuthorizeResponse, _abc.Awaitable[_terminal_pb2.AuthorizeResponse]]:
         """Keeps stored value aside, the whole amount or nothing, until it is captured, voided or expires. Idempotent by
         request_id.
-        Errors, stored: those of Purchase.
+        Errors: those of Purchase.
         """
 
     @_abc_1.abstractmethod
@@ -295,6 +306,16 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.ListEntriesResponse, _abc.Awaitable[_terminal_pb2.ListEntriesResponse]]:
         """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
         Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPinKey(
+        self,
+        request: _terminal_pb2.GetPinKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.GetPinKeyResponse, _abc.Awaitable[_terminal_pb2.GetPinKeyResponse]]:
+        """Tells the key that PINs are sealed to before they are sent. Keep it until a PIN is PIN_UNREADABLE. For headquarters
+        too, where PINs are set. Errors: PIN_KEY_MISSING.
         """
 
     @_abc_1.abstractmethod
