@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +10,7 @@ import grpc
 import pytest
 
 from coalition.bootstrap.pins import seal_pin
+from coalition.client import Declined, FieldRefused, Terminal
 from coalition.domain.kinds import Kind
 from coalition.v1.member_pb2 import SetPinRequest
 from coalition.v1.member_pb2_grpc import MemberServiceStub
@@ -221,6 +223,51 @@ def test_the_key_is_told_to_tills_and_counters(tills: Tills):
 
     assert 1 == len({answer.public_key for answer in answers})
     assert (8, 32) == (len(answers[0].key_id), len(answers[0].public_key))
+    assert [PLACE, "", "", ""] == [answer.place for answer in answers]
+
+
+def test_the_sdk_seals_fetches_a_new_key_and_keeps_no_pin(
+    house: House, tills: Tills, address: str, card: str, tmp_path: Path
+):
+    """Its outbox is on disk; the request with the PIN is in memory only."""
+    to_keys: list[bytes] = []
+
+    def sealer(public_key: bytes, pin: str, request_id: str, place: str) -> bytes:
+        # The first time as if the server had another key by now.
+        to_keys.append(public_key if to_keys else generate_box_key()[1])
+        return seal_pin(to_keys[-1], pin, request_id, place)
+
+    outbox = tmp_path / "till-1.outbox"
+    with Terminal(address, house.certificate(CAFE_TILL), outbox=outbox, pin_sealer=sealer) as till:
+        with pytest.raises(Declined) as required:
+            till.purchase(card, LIMIT + 1)
+        paid = till.purchase(card, LIMIT + 1, pin=PIN)
+        held = till.authorize(card, LIMIT + 1, pin=PIN)
+        with pytest.raises(Declined) as wrong:
+            till.purchase(card, 1, pin=WRONG)
+        with pytest.raises(FieldRefused):
+            till.purchase(card, 1, pin="2806")
+        states = [(row.kind, row.state, row.reason) for row in reversed(till.recent())]
+
+    assert ("PIN_REQUIRED", "PIN_WRONG") == (required.value.reason, wrong.value.reason)
+    assert (LIMIT + 1, LIMIT + 1) == (paid.amount_minor, held.amount_minor)
+    assert 4 == len(to_keys)  # the first one twice
+    assert [
+        ("PURCHASE", "DECLINED", "PIN_REQUIRED"),
+        ("PURCHASE", "ACCEPTED", ""),
+        ("AUTHORIZE", "ACCEPTED", ""),
+        ("PURCHASE", "DECLINED", "PIN_WRONG"),
+    ] == states
+    written = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    assert paid.request_id.encode() in written
+    assert PIN.encode() not in written
+
+
+def test_a_terminal_without_a_sealer_says_so_and_sends_nothing(house: House, address: str, card: str, tmp_path: Path):
+    with Terminal(address, house.certificate(CAFE_TILL), outbox=tmp_path / "outbox") as till:
+        with pytest.raises(FieldRefused, match="pin_sealer"):
+            till.purchase(card, 1, pin=PIN)
+        assert [] == till.recent()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -68,7 +68,7 @@ def seal_pin(public_key: bytes, pin: str, request_id: str, place: str) -> bytes:
 
 def pin_context(request_id: str, place: str) -> bytes:
     """What a sealed PIN belongs to. `place` is `participant/store/terminal`, or `member/ID` where it is being set."""
-    return labelled(b"pin-block1", request_id, place)
+    return labelled(b"pin-block1", request_id.lower(), place)
 
 
 def _owner(wallet_id: int) -> str:

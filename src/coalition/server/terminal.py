@@ -28,7 +28,7 @@ from coalition.server.convert import (
     timestamp_of,
     wallet_entry_of,
 )
-from coalition.server.identity import Caller, HasProgramme, caller
+from coalition.server.identity import Caller, HasProgramme, Role, caller
 from coalition.server.request_ids import RequestIds
 from coalition.server.sinks import Gathering, WaitingCalls
 from coalition.server.status import FieldsInvalid, declined, status_of
@@ -203,9 +203,11 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             next_page_token=page_token(scope, shown[-1].entry_id) if len(lines) > limit else "",
         )
 
-    async def GetPinKey(self, _request: Any, _context: Any) -> terminal_pb2.GetPinKeyResponse:
+    async def GetPinKey(self, _request: Any, context: Any) -> terminal_pb2.GetPinKeyResponse:
+        present = caller(context)
         key_id, public_key = self._pin_key()
-        return terminal_pb2.GetPinKeyResponse(key_id=key_id, public_key=public_key)
+        place = "/".join(present.elements) if present.role is Role.TERMINAL else ""
+        return terminal_pb2.GetPinKeyResponse(key_id=key_id, public_key=public_key, place=place)
 
     def end_streams(self) -> None:
         """Read no more from streams: what they sent is answered, then they end well. For a server that drains."""

@@ -465,19 +465,23 @@ class GetPinKeyResponse(_message.Message):
 
     KEY_ID_FIELD_NUMBER: _builtins.int
     PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
     key_id: _builtins.bytes
     """Names the key in a sealed PIN, 8 bytes."""
     public_key: _builtins.bytes
     """The public key, 32 bytes."""
+    place: _builtins.str
+    """The place a terminal seals for, "participant/store/terminal": its own. Empty for everybody else."""
     def __init__(
         self,
         *,
         key_id: _builtins.bytes = ...,
         public_key: _builtins.bytes = ...,
+        place: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "public_key", b"public_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "place", b"place", "public_key", b"public_key"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
