@@ -40,6 +40,9 @@ class Reason(IntEnum):
     SUSPENDED = 23
     KILLED = 24
     ORIGINAL_NOT_REVERSIBLE = 25
+    PAYMENT_CODE_WRONG = 26
+    PAYMENT_CODE_USED = 27
+    PIN_REQUIRED = 28
 
     CARD_ALREADY_LINKED = 40
     CARD_NUMBER_TAKEN = 41
@@ -57,6 +60,8 @@ class Reason(IntEnum):
     WINDOW_UNKNOWN = 53
     WINDOW_STATE_CONFLICT = 54
     AGREEMENT_EXISTS = 55
+    CREDENTIAL_TAKEN = 59
+    CREDENTIAL_UNKNOWN = 60
 
     FIELD_INVALID = 100
     REQUEST_ID_MALFORMED = 101
@@ -86,6 +91,7 @@ class Reason(IntEnum):
     STREAM_STALLED = 125
     MESSAGE_MALFORMED = 126
     CERTIFICATE_REVOKED = 127
+    CREDENTIALS_LOCKED = 141
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +152,13 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.ORIGINAL_NOT_REVERSIBLE: Advice(
         "FAILED_PRECONDITION", "This operation cannot be undone by a reversal; correct it by a new operation."
     ),
+    Reason.PAYMENT_CODE_WRONG: Advice(
+        "FAILED_PRECONDITION", "The payment code is mistyped, or too old by now; scan the one that the phone shows."
+    ),
+    Reason.PAYMENT_CODE_USED: Advice(
+        "FAILED_PRECONDITION", "This payment code cannot be used again; open the payment page anew and scan that code."
+    ),
+    Reason.PIN_REQUIRED: Advice("FAILED_PRECONDITION", "This needs the member's PIN; ask for it, or for a card."),
     Reason.CARD_ALREADY_LINKED: Advice("FAILED_PRECONDITION", "The card is linked to a member already."),
     Reason.CARD_NUMBER_TAKEN: Advice("ALREADY_EXISTS", "A card with this number was issued already."),
     Reason.CARD_STATE_CONFLICT: Advice(
@@ -166,6 +179,12 @@ ADVICE: Final[dict[Reason, Advice]] = {
         "INVALID_ARGUMENT", "The agreement's terms are not consistent; see the field named."
     ),
     Reason.AGREEMENT_EXISTS: Advice("ALREADY_EXISTS", "An agreement with this code exists already; revise that one."),
+    Reason.CREDENTIAL_TAKEN: Advice(
+        "ALREADY_EXISTS", "This names a member already; remove it there before it is given to another."
+    ),
+    Reason.CREDENTIAL_UNKNOWN: Advice(
+        "NOT_FOUND", "The member has no such device, id or phone to pay by; look the member's credentials up."
+    ),
     Reason.WINDOW_UNKNOWN: Advice("NOT_FOUND", "No such window."),
     Reason.WINDOW_STATE_CONFLICT: Advice(
         "FAILED_PRECONDITION", "The window is in another state; see `settlement status`."
@@ -223,6 +242,9 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.CERTIFICATE_REVOKED: Advice(
         "UNAUTHENTICATED", "This certificate was revoked; ask the operator of the authority for a new one."
+    ),
+    Reason.CREDENTIALS_LOCKED: Advice(
+        "RESOURCE_EXHAUSTED", "Too many wrong codes or phones from this till; take cards until the time given is over."
     ),
 }
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from coalition.domain.books import Books, Card, Wallet
 from coalition.domain.commands import Command, FollowUp, Reverse
+from coalition.domain.credentials import PayTicket
 from coalition.domain.errors import Contention, LedgerBroken
 from coalition.domain.ids import lane_of_entry
 from coalition.domain.journal import Entry, Notary, Outcome
@@ -32,9 +33,11 @@ from coalition.storage.journal import (
     insert_entries,
 )
 from coalition.storage.ledger_books import Named, fill_holds, fill_originals, named_of
+from coalition.storage.ledger_credentials import PresentedCredentials, fill_presented, presented_by
 from coalition.storage.ledger_statements import (
     ALLOCATIONS,
     CARDS,
+    DEVICES,
     HOLDS,
     LOCK_WALLETS,
     OPEN_LOTS,
@@ -43,6 +46,7 @@ from coalition.storage.ledger_statements import (
     ORIGINALS_BY_ENTRY,
     ORIGINALS_BY_REQUEST,
     RESOLVE,
+    RESOLVE_TICKETS,
     TOP_UP_LOTS,
 )
 from coalition.storage.ledger_writes import write_books
@@ -70,6 +74,7 @@ class Locked(NamedTuple):
 
     wallets: Answer
     cards: Answer
+    devices: Answer | None
     lots: list[Answer]
     allocations: Answer | None
     holds: Answer | None
@@ -104,7 +109,7 @@ class LedgerBatch:
 
         A reversal claims its original's request id too, so that whoever sends that meanwhile is waited for, or waits.
         """
-        tokens = {token for command in commands if (token := getattr(command, "token", None)) is not None}
+        presented = presented_by(commands)
         follow_ups = [command for command in commands if isinstance(command, FollowUp)]
         reversals = {_key(command): command for command in follow_ups if isinstance(command, Reverse)}
         while True:
@@ -113,15 +118,15 @@ class LedgerBatch:
             self._pipeline.execute("BEGIN")
             claimed = self._pipeline.execute(CLAIM, claim)
             self._pipeline.flush()
-            pointers, named = self._resolve(tokens, follow_ups)
-            locked = self._lock(pointers, named)
+            pointers, named = self._resolve(presented, follow_ups)
+            locked = self._lock(pointers, named, presented)
             self._pipeline.run()
             stored = self._stored(claim) if claimed.rowcount < len(claims) else {}
             if len(stored) != len(claims) - claimed.rowcount:
                 raise Contention("a rival's claim is not visible yet")
             idle = [key for key, reversal in reversals.items() if key in stored and _target(reversal) not in stored]
             if not idle:
-                return self._read(locked, pointers, named, stored)
+                return self._read(locked, pointers, named, presented, stored)
             # These are not decided here: something else is stored under their request ids. What they claimed besides
             # would be left without an entry, so begin again without that.
             self._connection.execute("ROLLBACK")
@@ -139,7 +144,7 @@ class LedgerBatch:
             else:
                 insert_entries(pipeline, entries, seal)
         pipeline.flush()
-        if touched:
+        if touched or prefetched.books.devices:
             write_books(pipeline, prefetched.books, touched, entries)
             pipeline.flush()
         if seal is not None:
@@ -153,12 +158,13 @@ class LedgerBatch:
         if not self._wrote:
             self._connection.execute("COMMIT")
 
-    def _resolve(self, tokens: set[bytes], follow_ups: Sequence[FollowUp]) -> tuple[Pointers, list[Named]]:
+    def _resolve(self, presented: PresentedCredentials, follow_ups: Sequence[FollowUp]) -> tuple[Pointers, list[Named]]:
         """Where the credentials lead and what the follow-ups name; no round trip where all is known."""
-        pipeline = self._pipeline
+        pipeline, tokens = self._pipeline, presented.tokens
         pointers = {token: pointer for token in tokens if (pointer := self._pointers.get(token)) is not None}
         unknown = tokens - pointers.keys()
         resolved = pipeline.execute(RESOLVE, (byte_strings(unknown),)) if unknown else None
+        tickets = pipeline.execute(RESOLVE_TICKETS, (byte_strings(presented.codes),)) if presented.codes else None
         answers: list[Answer] = []
         by_request = [
             (each.participant_id, each.original_request_id)
@@ -173,7 +179,7 @@ class LedgerBatch:
         if by_entry:
             lanes = whole_numbers(map(lane_of_entry, by_entry))
             answers.append(pipeline.execute(ORIGINALS_BY_ENTRY, (lanes, whole_numbers(by_entry))))
-        if resolved is None and not answers:
+        if resolved is None and tickets is None and not answers:
             return pointers, []
         pipeline.run()
         if resolved is not None:
@@ -181,9 +187,13 @@ class LedgerBatch:
                 pointers[token] = Pointer(lane, wallet_id, card_id)
                 if wallet_id is not None:  # one that is not may be linked any time: not worth remembering
                     self._pointers[token] = pointers[token]
+        if tickets is not None:
+            for token, lane, wallet_id, card_id, counter in tickets.rows():
+                pointers[token] = Pointer(lane, wallet_id, card_id)
+                presented.tickets[token] = PayTicket(card_id, counter)
         return pointers, [named_of(row) for answer in answers for row in answer.rows()]
 
-    def _lock(self, pointers: Pointers, named: Sequence[Named]) -> Locked:
+    def _lock(self, pointers: Pointers, named: Sequence[Named], presented: PresentedCredentials) -> Locked:
         """Queue the locks and what is read under them, then the number: after the last lock."""
         pipeline = self._pipeline
         wallet_keys = {(each.lane, each.wallet_id) for each in pointers.values() if each.wallet_id is not None}
@@ -196,6 +206,10 @@ class LedgerBatch:
         cards = pipeline.execute(CARDS, number_columns(sorted(card_keys)) or ("{}", "{}"))
         lots = [pipeline.execute(OPEN_LOTS, by_wallet)]
         pipeline.flush()
+        devices = None
+        if presented.tickets:
+            device_keys = {(pointers[token].lane, ticket.card_id) for token, ticket in presented.tickets.items()}
+            devices = pipeline.execute(DEVICES, number_columns(sorted(device_keys)))
         allocations = holds = None
         if by_original:
             lots.append(pipeline.execute(ORIGINAL_LOTS, by_original))
@@ -206,7 +220,7 @@ class LedgerBatch:
                 holds = pipeline.execute(HOLDS, made)
         windows = pipeline.execute(OPEN_WINDOWS)
         pipeline.execute(HOLD_JOURNAL)
-        return Locked(wallets, cards, lots, allocations, holds, windows, pipeline.execute(TAKE_NUMBER))
+        return Locked(wallets, cards, devices, lots, allocations, holds, windows, pipeline.execute(TAKE_NUMBER))
 
     def _stored(self, claim: tuple[str, str, str, str]) -> dict[tuple[int, UUID], Stored]:
         """The answers of those whose claim was there already, in a statement that sees the rival's commit."""
@@ -223,6 +237,7 @@ class LedgerBatch:
         locked: Locked,
         pointers: Pointers,
         named: Sequence[Named],
+        presented: PresentedCredentials,
         stored: dict[tuple[int, UUID], Stored],
     ) -> Prefetched:
         """Make the books of what was locked."""
@@ -234,6 +249,8 @@ class LedgerBatch:
             for row in answer.rows():
                 books.wallets[row[2]].lots[row[1]] = Lot(*row)
         self._fill_cards(books, locked.cards.rows(), pointers, named)
+        if presented.evidenced:
+            fill_presented(books, presented, locked.devices.rows() if locked.devices else [])
         fill_originals(books, named, locked.allocations.rows() if locked.allocations else [])
         if locked.holds is not None:
             fill_holds(books, named, locked.holds.rows())
