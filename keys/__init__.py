@@ -6,18 +6,35 @@ files: those live in a directory of the operator's choice.
 
 from keys.authority import CertificateFiles, certificate_files, create_authority, issue
 from keys.envelope import WrappedKey
-from keys.errors import KeysError, KeyUnavailable, PlaintextTooLong, SealBroken, SpiffeError
+from keys.errors import (
+    BoxKeyBroken,
+    CertificateBroken,
+    KeyMissing,
+    KeysError,
+    KeyUnavailable,
+    PlaintextTooLong,
+    SealBroken,
+    SpiffeError,
+    StatementForged,
+)
+from keys.labelled import labelled
 from keys.lifecycle import certificate_serial, renew, revocations, revoke
 from keys.record import MemberCipher
 from keys.revocation import LIST_NAME, RevocationList, Revoked
-from keys.ring import KeyRing, create_ring
+from keys.ring import KeyRing
 from keys.ring_file import KeyPurpose, KeyState, KeyVersion
+from keys.ring_making import add_key, create_ring
+from keys.sealed_box import generate_box_key, open_box, seal
 from keys.signature import verify
 from keys.spiffe import parse_spiffe
+from keys.statement import check_statement, load_statement_key, sign_statement
 
 __all__ = [
     "LIST_NAME",
+    "BoxKeyBroken",
+    "CertificateBroken",
     "CertificateFiles",
+    "KeyMissing",
     "KeyPurpose",
     "KeyRing",
     "KeyState",
@@ -30,15 +47,24 @@ __all__ = [
     "Revoked",
     "SealBroken",
     "SpiffeError",
+    "StatementForged",
     "WrappedKey",
+    "add_key",
     "certificate_files",
     "certificate_serial",
+    "check_statement",
     "create_authority",
     "create_ring",
+    "generate_box_key",
     "issue",
+    "labelled",
+    "load_statement_key",
+    "open_box",
     "parse_spiffe",
     "renew",
     "revocations",
     "revoke",
+    "seal",
+    "sign_statement",
     "verify",
 ]

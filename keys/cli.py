@@ -18,8 +18,9 @@ from keys import lifecycle, private_files
 from keys.errors import AuthorityError, KeysError
 from keys.issued import read_record
 from keys.revocation import LIST_NAME
-from keys.ring import KeyRing, create_ring
-from keys.ring_file import KeyState
+from keys.ring import KeyRing
+from keys.ring_file import KeyPurpose, KeyState
+from keys.ring_making import add_key, create_ring
 from keys.signature import public_key_pem
 
 STATE_STYLE = {
@@ -67,6 +68,22 @@ def init(directory: RingDirectory) -> None:
         ring = create_ring(directory, random=os.urandom, create_time=certificates.utc_now())
     _say(f"Key ring made in {directory}, deployment {ring.deployment_id}.")
     _say(f"Back it up, away from the database. Next: python -m keys list {directory}")
+
+
+@app.command(epilog="Example: python -m keys add pin var/keys")
+def add(
+    purpose: Annotated[KeyPurpose, typer.Argument(metavar="PURPOSE", help="The purpose, as the refusal named it.")],
+    directory: RingDirectory,
+) -> None:
+    """Make a key that a ring of an earlier release does not have.
+
+    Nothing else of the ring changes. Earlier releases do not load a ring with keys they do not know: add the key when
+    you will not go back. Start the server again afterwards; it reads its ring once.
+    """
+    with refusals():
+        version = add_key(directory, purpose, random=os.urandom, create_time=certificates.utc_now())
+    _say(f"{version.purpose.value} key version {version.version} made, kept at {version.uri}.")
+    _say("Back the directory up again, away from the database, and start the server again.")
 
 
 @app.command(epilog="Example: python -m keys authority var/authority --trust-domain coalition.example")

@@ -1,4 +1,4 @@
-"""Where a key lives. A key is named by a URI and used through three small interfaces; callers never hold its bytes.
+"""Where a key lives. A key is named by a URI and used through four small interfaces; callers never hold its bytes.
 
 `file:NAME` is a raw 32-byte file beside the ring file, 0600 or refused. Hardware and cloud custody answer the same
 interfaces under their own schemes.
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from keys.errors import CustodyUnknown, KeyFileBroken, SealBroken
 from keys.private_files import read_private
+from keys.sealed_box import BoxOpener
 
 SECRET_BYTES = 32
 CHECK_BYTES = 8
@@ -49,6 +50,16 @@ class Signer(Protocol):
 
     def sign(self, message: bytes) -> bytes:
         """An Ed25519 signature, 64 bytes."""
+
+    def check(self) -> bytes:
+        """The public key, 32 raw bytes."""
+
+
+class Opener(Protocol):
+    """A key that opens sealed boxes. Callable from any thread."""
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        """What was sealed to this key for this context. Raises SealBroken."""
 
     def check(self) -> bytes:
         """The public key, 32 raw bytes."""
@@ -137,6 +148,10 @@ class FileCustody:
     def signer(self, uri: str) -> Signer:
         """The signing key of that URI."""
         return Ed25519Signer(self._secret(uri))
+
+    def opener(self, uri: str) -> Opener:
+        """The box key of that URI."""
+        return BoxOpener(self._secret(uri))
 
     def _secret(self, uri: str) -> bytes:
         if not uri.startswith(self.SCHEME):

@@ -4,6 +4,10 @@ KeysError
 ├── SealBroken            a record or wrapped key does not open here; deliberately says no more
 ├── PlaintextTooLong      more bytes than one record may hold
 ├── KeyUnavailable        the key version exists but may not be used (DISABLED, DESTROYED...), or is unknown
+├── KeyMissing            the ring is older than this purpose and has no key for it
+├── BoxKeyBroken          what was given as the key of a sealed box is none
+├── CertificateBroken     what was given as a certificate is none, or has a key of another kind
+├── StatementForged       a signature that the certificate's key did not make over these bytes
 ├── CustodyUnknown        a key URI whose scheme this build does not serve
 ├── KeyDirectoryError     something about a file or directory that holds keys
 │   ├── PermissionsTooOpen
@@ -53,6 +57,36 @@ class KeyUnavailable(KeysError):
         self.version = version
         self.state = state
         super().__init__(f"{purpose} key version {version} is {state}; only an ENABLED version may be used")
+
+
+class KeyMissing(KeysError):
+    """The ring was made by a release that did not know this purpose. The message holds the command that adds it."""
+
+    def __init__(self, purpose: str, directory: Path) -> None:
+        self.purpose = purpose
+        super().__init__(f"the key ring has no {purpose} key; make it with: python -m keys add {purpose} {directory}")
+
+
+class BoxKeyBroken(KeysError):
+    """Not the 32 bytes of an X25519 key, or a public key with which every secret would be zero."""
+
+    def __init__(self) -> None:
+        super().__init__("the key of a sealed box must be 32 bytes, as generate_box_key makes them")
+
+
+class CertificateBroken(KeysError):
+    """The bytes are no certificate, or its key is of a kind this house does not use. The message says which."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(f"certificate {sentence}")
+
+
+class StatementForged(KeysError):
+    """The signature is not by this certificate's key over these bytes as this kind of statement."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        super().__init__(f"the signature under this {kind} statement was not made with the certificate's key")
 
 
 class CustodyUnknown(KeysError):

@@ -4,11 +4,8 @@ Without it a certificate that was replaced could not be revoked any more: nobody
 key. An authority older than this record has none for its first certificates; those are revoked by serial number.
 """
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,17 +25,6 @@ class Issued:
     identity: str
     begin: datetime
     end: datetime
-
-
-@contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """One ceremony at a time: two that revoke at once would each sign a list without the other's."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def record(directory: Path, certificate: Issued) -> None:

@@ -21,7 +21,8 @@ from keys.authority import (
     utc_now,
 )
 from keys.errors import AuthorityError, KeyFileBroken, KeyFileMissing
-from keys.issued import Issued, locked, read_record
+from keys.issued import Issued, read_record
+from keys.private_files import locked
 from keys.revocation import KEEP, LIST_NAME, RevocationList, Revoked, read_list, write_list
 from keys.spiffe import parse_spiffe
 

@@ -1,8 +1,10 @@
 """Reading and writing files that only their owner may reach. Knows nothing of what they hold, and logs nothing."""
 
+import fcntl
 import os
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from keys.errors import KeyFileBroken, KeyFileExists, KeyFileMissing, PermissionsTooOpen
@@ -34,6 +36,17 @@ def make_directory(directory: Path) -> None:
     with suppress(FileExistsError):
         directory.mkdir(mode=DIRECTORY_MODE)
     check_directory(directory, "")
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """One ceremony at a time: of two that change a directory at once, one would undo what the other did."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def read_private(path: Path, cure: str) -> bytes:

@@ -3,48 +3,46 @@
 It reads its directory once, at `load`. It never writes records, wraps or logs: callers store what it answers.
 """
 
+import hmac
 import os
-from collections.abc import Mapping
-from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 from uuid import UUID
 
 from keys import envelope, private_files, ring_file
-from keys.custody import SECRET_BYTES, FileCustody, KeyedHash, KeyWrapper, Signer
+from keys.custody import FileCustody
 from keys.envelope import WrappedKey
-from keys.errors import KeyFileBroken, KeyFileExists, KeyUnavailable
-from keys.randomness import Random, draw
-from keys.record import MemberCipher, RecordContext, check_name, encoded
-from keys.ring_file import KeyPurpose, KeyState, KeyVersion, RingFile
+from keys.errors import KeyMissing, KeyUnavailable, SealBroken
+from keys.labelled import labelled
+from keys.randomness import Random
+from keys.record import MemberCipher, RecordContext, check_name
+from keys.ring_file import KeyPurpose, KeyVersion, RingFile
+from keys.ring_keys import RingKeys, open_keys
+from keys.sealed_box import key_id, sealed_to
 
 BLIND_INDEX_BITS_MAX = 32
 MAKE_RING = "make a ring with: python -m keys init"
-
-Key = TypeVar("Key", KeyWrapper, KeyedHash, Signer)
+PIN_SALT_BYTES = 16
+PIN_DIGITS_MIN, PIN_DIGITS_MAX = 4, 12
+"""ISO 9564-1, 8.1. How many the house asks for is not decided here."""
 
 
 class KeyRing:
-    """Wraps member keys, seals and opens records, hashes for look-ups, signs batches. Callable from any thread."""
+    """Wraps member keys, seals and opens records, hashes for look-ups, signs batches, checks PINs.
 
-    __slots__ = ("_blind_index", "_file", "_random", "_signer", "_tokens", "_wrappers")
+    Callable from any thread.
+    """
 
-    def __init__(
-        self,
-        file: RingFile,
-        wrappers: Mapping[int, KeyWrapper],
-        blind_index: KeyedHash,
-        tokens: KeyedHash,
-        signer: Signer,
-        random: Random,
-    ) -> None:
+    __slots__ = ("_blind_index", "_directory", "_file", "_keys", "_random", "_signer", "_tokens")
+
+    def __init__(self, directory: Path, file: RingFile, keys: RingKeys, random: Random) -> None:
+        self._directory = directory
         self._file = file
-        self._wrappers = wrappers
-        self._blind_index = blind_index
-        self._tokens = tokens
-        self._signer = signer
+        self._keys = keys
         self._random = random
+        # The keys of every purchase and look-up are at hand; the others are found when asked for.
+        self._blind_index = keys.hashes[KeyPurpose.BLIND_INDEX][self.primary(KeyPurpose.BLIND_INDEX)]
+        self._tokens = keys.hashes[KeyPurpose.CARD_TOKEN][self.primary(KeyPurpose.CARD_TOKEN)]
+        self._signer = keys.signers[self.primary(KeyPurpose.BATCH_SIGNING)]
 
     @classmethod
     def load(cls, directory: Path, *, random: Random = os.urandom) -> "KeyRing":
@@ -53,27 +51,9 @@ class KeyRing:
         `random` makes data keys and salts; it must never repeat itself. Raises KeyFileMissing, PermissionsTooOpen
         (with the chmod to run), KeyFileBroken, RingBroken, CustodyUnknown.
         """
-        private_files.check_directory(directory, f"{MAKE_RING} {directory}")
-        path = directory / ring_file.NAME
-        file = ring_file.parse(path, private_files.read_private(path, f"{MAKE_RING} {directory}"))
-        custody = FileCustody(directory)
-        wrappers = {
-            version.version: _checked(path, version, custody.wrapper(version.uri))
-            for version in file.versions
-            if version.purpose is KeyPurpose.KEY_ENCRYPTION and version.state is KeyState.ENABLED
-        }
-        blind_index, tokens, batch_signing = (
-            _primary(file, purpose)
-            for purpose in (KeyPurpose.BLIND_INDEX, KeyPurpose.CARD_TOKEN, KeyPurpose.BATCH_SIGNING)
-        )
-        return cls(
-            file,
-            wrappers,
-            _checked(path, blind_index, custody.keyed_hash(blind_index.uri)),
-            _checked(path, tokens, custody.keyed_hash(tokens.uri)),
-            _checked(path, batch_signing, custody.signer(batch_signing.uri)),
-            random,
-        )
+        file = read_ring_file(directory)
+        keys = open_keys(directory / ring_file.NAME, file, FileCustody(directory))
+        return cls(directory, file, keys, random)
 
     def __repr__(self) -> str:
         return f"KeyRing(deployment_id={self.deployment_id}, kek_version={self.kek_version})"
@@ -89,17 +69,24 @@ class KeyRing:
     @property
     def kek_version(self) -> int:
         """The primary version of the key-encryption key: the one new member keys are wrapped by."""
-        return _primary(self._file, KeyPurpose.KEY_ENCRYPTION).version
+        return self.primary(KeyPurpose.KEY_ENCRYPTION)
 
     @property
     def versions(self) -> tuple[KeyVersion, ...]:
         """Every key version with its state; nothing secret."""
         return self._file.versions
 
+    def primary(self, purpose: KeyPurpose) -> int:
+        """The version of a purpose that new things are made with. Raises KeyMissing."""
+        for version in self._file.versions:
+            if version.purpose is purpose and version.primary:
+                return version.version
+        raise KeyMissing(purpose.value, self._directory)
+
     def new_member_key(self, member_id: UUID) -> WrappedKey:
         """A fresh data key for a member. Store it in keydb before anything is sealed under it."""
         version = self.kek_version
-        return envelope.wrap_new(self._wrappers[version], version, self.deployment_id, member_id, self._random)
+        return envelope.wrap_new(self._keys.wrappers[version], version, self.deployment_id, member_id, self._random)
 
     def sealer(self, member_id: UUID, wrapped: WrappedKey, *, table: str = "members") -> MemberCipher:
         """The cipher for this member's records of `table`.
@@ -108,7 +95,7 @@ class KeyRing:
         key version may not be used, ValueError for a table name not of 1 to 64 bytes.
         """
         check_name("table", table)
-        wrapper = self._wrappers.get(wrapped.kek_version)
+        wrapper = self._keys.wrappers.get(wrapped.kek_version)
         if wrapper is None:
             raise KeyUnavailable(KeyPurpose.KEY_ENCRYPTION, wrapped.kek_version, self._state(wrapped.kek_version))
         dek = envelope.unwrap(wrapper, wrapped, self.deployment_id, member_id)
@@ -138,6 +125,44 @@ class KeyRing:
         """
         return self._tokens.digest(labelled(b"member1", kind, value))
 
+    def pin_tag(self, member: str, salt: bytes, pin: str) -> bytes:
+        """The 32 bytes that are stored of a PIN, with its salt (16 fresh bytes a PIN), and nothing else of it.
+
+        `member` is whoever the PIN belongs to, written always in the same way. Raises KeyMissing, ValueError for a
+        salt that has not 16 bytes.
+        """
+        primary = self._keys.hashes[KeyPurpose.PIN][self.primary(KeyPurpose.PIN)]
+        return primary.digest(_pin_message(member, salt, pin))
+
+    def pin_matches(self, member: str, salt: bytes, pin: str, tag: bytes) -> bool:
+        """Whether `tag` was stored for this PIN, by any ENABLED version of the key.
+
+        Where it does, and the tag is not the one `pin_tag` makes today, store that one: the key was rotated. Count the
+        try, durably, before asking. Raises what `pin_tag` does.
+        """
+        self.primary(KeyPurpose.PIN)
+        message = _pin_message(member, salt, pin)
+        return any(hmac.compare_digest(key.digest(message), tag) for key in self._keys.hashes[KeyPurpose.PIN].values())
+
+    def pin_public_key(self) -> tuple[bytes, bytes]:
+        """What terminals seal PINs to with `seal`: its key id (8 bytes) and the public key (32). Raises KeyMissing."""
+        public_key = self._keys.openers[self.primary(KeyPurpose.PIN_SEALING)].check()
+        return key_id(public_key), public_key
+
+    def open_pin(self, sealed: bytes, context: bytes) -> str:
+        """The PIN that was sealed to an ENABLED version of our key for this context: 4 to 12 digits.
+
+        Keep it no longer than it takes to make its tag. Raises SealBroken, whatever was wrong, and KeyMissing.
+        """
+        self.primary(KeyPurpose.PIN_SEALING)
+        opener = next((key for key in self._keys.openers.values() if key_id(key.check()) == sealed_to(sealed)), None)
+        if opener is None:
+            raise SealBroken
+        plaintext = opener.open(sealed, context)
+        if not PIN_DIGITS_MIN <= len(plaintext) <= PIN_DIGITS_MAX or not plaintext.isdigit():
+            raise SealBroken
+        return plaintext.decode()
+
     def sign_batch(self, message: bytes) -> bytes:
         """The 64-byte Ed25519 signature over a batch; the same message gives the same bytes."""
         return self._signer.sign(message)
@@ -153,72 +178,15 @@ class KeyRing:
         return "unknown to this ring"
 
 
-def create_ring(directory: Path, *, random: Random, create_time: datetime | None = None) -> KeyRing:
-    """Make a ring with version 1 of every key in `directory` (made 0700 when missing) and load it.
-
-    Existing keys are never overwritten: raises KeyFileExists and changes nothing. What an error interrupts is removed.
-    """
-    private_files.make_directory(directory)
-    ring_path = directory / ring_file.NAME
-    paths = {purpose: directory / f"{purpose.value}-1.key" for purpose in KeyPurpose}
-    for path in (ring_path, *paths.values()):
-        if path.exists():
-            raise KeyFileExists(path)
-    written: list[Path] = []
-    try:
-        for path in paths.values():
-            secret = draw(random, SECRET_BYTES)
-            private_files.write_new(path, secret)
-            written.append(path)
-        custody = FileCustody(directory)
-        versions = tuple(_version_one(custody, purpose, path, create_time) for purpose, path in paths.items())
-        file = RingFile(UUID(bytes=draw(random, 16), version=4), versions)
-        # The ring file comes last: a directory with one is complete.
-        private_files.write_new(ring_path, ring_file.render(file))
-    except BaseException:
-        with suppress(OSError):
-            for path in written:
-                path.unlink()
-        raise
-    return KeyRing.load(directory, random=random)
+def _pin_message(member: str, salt: bytes, pin: str) -> bytes:
+    if len(salt) != PIN_SALT_BYTES:
+        raise ValueError(f"the salt of a PIN has {PIN_SALT_BYTES} bytes")
+    return labelled(b"pin1", member, salt, pin)
 
 
-def labelled(label: bytes, *parts: str) -> bytes:
-    """The label and the parts, each with its length before it, so that no two lists of parts give the same bytes."""
-    message = label
-    for part in map(encoded, parts):
-        message += len(part).to_bytes(4, "big") + part
-    return message
-
-
-def _version_one(custody: FileCustody, purpose: KeyPurpose, path: Path, create_time: datetime | None) -> KeyVersion:
-    uri = FileCustody.SCHEME + path.name
-    key: KeyWrapper | KeyedHash | Signer
-    match purpose:
-        case KeyPurpose.KEY_ENCRYPTION:
-            key = custody.wrapper(uri)
-        case KeyPurpose.BLIND_INDEX | KeyPurpose.CARD_TOKEN:
-            key = custody.keyed_hash(uri)
-        case KeyPurpose.BATCH_SIGNING:
-            key = custody.signer(uri)
-    return KeyVersion(
-        purpose=purpose,
-        version=1,
-        state=KeyState.ENABLED,
-        primary=True,
-        uri=uri,
-        check=key.check(),
-        create_time=create_time,
-    )
-
-
-def _primary(file: RingFile, purpose: KeyPurpose) -> KeyVersion:
-    return next(version for version in file.versions if version.purpose is purpose and version.primary)
-
-
-def _checked(ring_path: Path, version: KeyVersion, key: Key) -> Key:
-    if key.check() != version.check:
-        raise KeyFileBroken(
-            ring_path, f"records another {version.purpose.value} key than {version.uri} holds; restore the right file"
-        )
-    return key
+def read_ring_file(directory: Path) -> RingFile:
+    """The ring file of a key directory. Raises KeyFileMissing (with the command that makes one) and its kin."""
+    cure = f"{MAKE_RING} {directory}"
+    private_files.check_directory(directory, cure)
+    path = directory / ring_file.NAME
+    return ring_file.parse(path, private_files.read_private(path, cure))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 from keys.errors import RingBroken
@@ -26,6 +26,12 @@ class KeyPurpose(StrEnum):
     BLIND_INDEX = "blind-index"
     CARD_TOKEN = "card-token"  # noqa: S105 a purpose, not a password
     BATCH_SIGNING = "batch-signing"
+    PIN = "pin"
+    PIN_SEALING = "pin-sealing"
+
+
+ADDED_LATER: Final = frozenset({KeyPurpose.PIN, KeyPurpose.PIN_SEALING})
+"""A ring made before these were known has none of them; `python -m keys add` makes them."""
 
 
 class KeyState(StrEnum):
@@ -52,7 +58,10 @@ class KeyVersion:
 
 @dataclass(frozen=True, slots=True)
 class RingFile:
-    """The content of ring.json: every purpose has exactly one primary version, and it is ENABLED."""
+    """The content of ring.json: every purpose has exactly one primary version, and it is ENABLED.
+
+    Only a purpose of ADDED_LATER may have no version at all.
+    """
 
     deployment_id: UUID
     versions: tuple[KeyVersion, ...]
@@ -125,7 +134,10 @@ def _check(path: Path, versions: tuple[KeyVersion, ...]) -> None:
     if any(not 1 <= version.version <= VERSION_MAX for version in versions):
         raise RingBroken(path, f"field version must be from 1 to {VERSION_MAX}")
     for purpose in KeyPurpose:
-        primaries = [version for version in versions if version.purpose is purpose and version.primary]
+        of_purpose = [version for version in versions if version.purpose is purpose]
+        if not of_purpose and purpose in ADDED_LATER:
+            continue
+        primaries = [version for version in of_purpose if version.primary]
         if len(primaries) != 1:
             raise RingBroken(path, f"{purpose.value} must have exactly one primary version, it has {len(primaries)}")
         if primaries[0].state is not KeyState.ENABLED:

@@ -8,7 +8,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 from typer.testing import CliRunner, Result
 
-from keys import KeyRing
+from keys import KeyPurpose, KeyRing
 from keys.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ def test_a_ring_is_made_listed_and_its_public_key_exported(tmp_path: Path):
     listed = run("list", directory)
     assert listed.exit_code == 0
     assert str(ring.deployment_id) in listed.stdout
-    assert listed.stdout.count("ENABLED, primary") == 4
+    assert listed.stdout.count("ENABLED, primary") == len(KeyPurpose)
     pem = run("export-public", directory).stdout
     assert load_pem_public_key(pem.encode()).public_bytes(Encoding.Raw, PublicFormat.Raw) == ring.batch_public_key()
     assert run("export-public", directory, "--hex").stdout == ring.batch_public_key().hex() + "\n"
@@ -65,6 +65,8 @@ def test_a_certificate_is_renewed_then_the_old_one_revoked_by_what_the_record_sh
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["init", "keys"], "never overwritten"),
     (["list", "nowhere"], "python -m keys init"),
+    (["add", "pin", "keys"], "never overwritten"),
+    (["add", "pin", "nowhere"], "python -m keys init"),
     (["export-public", "open"], "chmod 700"),
     (["certificate", "nowhere", "spiffe://coalition.example/server"], "python -m keys authority"),
     (["certificate", "authority", "spiffe://coalition.example/boss"], "/op/<name>"),
@@ -93,17 +95,18 @@ def test_a_refusal_exits_1_and_says_what_to_do(
 
 
 @pytest.mark.parametrize("arguments", [
-    ["certificate", "authority"], ["nonsense"], ["init"], ["certificate", "a", "spiffe://a/server", "--days", "0"],
+    ["certificate", "authority"], ["nonsense"], ["add", "love", "keys"], ["init"],
+    ["certificate", "a", "spiffe://a/server", "--days", "0"],
 ])  # fmt: skip
 def test_a_wrong_command_line_exits_2(arguments: list[str]):
     assert run(*arguments).exit_code == 2
 
 
 @pytest.mark.parametrize(
-    "command", ["init", "authority", "certificate", "renew", "revoke", "issued", "list", "export-public"]
+    "command", ["init", "add pin", "authority", "certificate", "renew", "revoke", "issued", "list", "export-public"]
 )
 def test_every_command_teaches_with_an_example(command: str):
-    taught = run(command, "--help")
+    taught = run(command.split(maxsplit=1)[0], "--help")
     assert taught.exit_code == 0
     assert f"python -m keys {command} var/" in taught.stdout
 

@@ -229,7 +229,7 @@ def test_no_secret_is_in_any_representation(
     ring: KeyRing, ring_directory: Path, cipher: MemberCipher, wrapped: WrappedKey
 ):
     secrets = [(ring_directory / name).read_bytes() for name in KEY_FILES] + [wrapped.wrapped, wrapped.check]
-    inner = (ring._wrappers[1], ring._blind_index, ring._tokens, ring._signer)
+    inner = (ring._keys, ring._keys.wrappers[1], ring._blind_index, ring._tokens, ring._signer, ring._keys.openers[1])
     for shown in (ring, cipher, wrapped, *ring.versions, *inner):
         for text in (repr(shown), str(shown)):
             assert not any(repr(secret)[2:-1] in text or secret.hex() in text for secret in secrets)
