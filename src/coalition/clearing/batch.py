@@ -61,7 +61,6 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
     except Refused as refused:
         return _declined(command, refused, prefetched, entry, lane)
     decision.apply(books, command, entry)
-    facts = books.use_code(command) if books.tickets else NO_FACTS
     wallet = decision.wallet
     if wallet is not None:
         touched[wallet.wallet_id] = wallet
@@ -78,7 +77,7 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
         wallet.balance_minor if wallet else 0,
         books.balance_here(wallet, command.participant_id) if wallet else 0,
         decision.last_four,
-        facts,
+        decision.facts or NO_FACTS,
         window_labels=_window_labels(decision.transfers, books.programme.windows),
         hold_expire_time=decision.hold_expire_time,
         balance_change_minor=decision.balance_change if decision.original else None,

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from coalition.domain.books import Books, Card, Wallet
 from coalition.domain.commands import Command, FollowUp, Reverse
-from coalition.domain.credentials import PayTicket
+from coalition.domain.credentials import VIRTUAL, PayTicket
 from coalition.domain.errors import Contention, LedgerBroken
 from coalition.domain.ids import lane_of_entry
 from coalition.domain.journal import Entry, Notary, Outcome
@@ -184,6 +184,7 @@ class LedgerBatch:
         pipeline.run()
         if resolved is not None:
             for token, lane, wallet_id, card_id in resolved.rows():
+                presented.resolved.add(token)
                 pointers[token] = Pointer(lane, wallet_id, card_id)
                 if wallet_id is not None:  # one that is not may be linked any time: not worth remembering
                     self._pointers[token] = pointers[token]
@@ -248,7 +249,7 @@ class LedgerBatch:
         for answer in locked.lots:
             for row in answer.rows():
                 books.wallets[row[2]].lots[row[1]] = Lot(*row)
-        self._fill_cards(books, locked.cards.rows(), pointers, named)
+        self._fill_cards(books, locked.cards.rows(), pointers, named, presented)
         if presented.evidenced:
             fill_presented(books, presented, locked.devices.rows() if locked.devices else [])
         fill_originals(books, named, locked.allocations.rows() if locked.allocations else [])
@@ -275,7 +276,12 @@ class LedgerBatch:
         return {calendar: window for calendar, window, _ in rows}, number, time
 
     def _fill_cards(
-        self, books: Books, rows: Sequence[tuple[Any, ...]], pointers: Pointers, named: Sequence[Named]
+        self,
+        books: Books,
+        rows: Sequence[tuple[Any, ...]],
+        pointers: Pointers,
+        named: Sequence[Named],
+        presented: PresentedCredentials,
     ) -> None:
         cards = {row[0]: Card(*row) for row in rows}
         for token, pointer in pointers.items():
@@ -287,6 +293,11 @@ class LedgerBatch:
                 raise Contention("a card moved to another wallet since it was read")
             if card.wallet_id is not None and card.wallet_id not in books.wallets:
                 raise LedgerBroken(f"card {card.card_id} leads to wallet {card.wallet_id}, which is not there")
+            if card.state == "REPLACED" and card.kind == VIRTUAL:
+                # Removed; by now the id may name another member, so this is not remembered, and read again if it was.
+                self._pointers.pop(token, None)
+                if token not in presented.resolved:
+                    raise Contention("an id may have been given to another member since it was read")
             books.cards[token] = card
         for original, card_id, _ in named:
             if card_id in cards:

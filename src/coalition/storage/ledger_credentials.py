@@ -15,13 +15,15 @@ from coalition.domain.credentials import CodeEvidence, Device, PayTicket, PhoneE
 class PresentedCredentials:
     """`tokens` lead to cards by their credentials (a phone's by the handle that was found), `codes` by their tickets.
 
-    `evidenced` are the commands with a code or a phone; `tickets` fills up as the tokens of codes are resolved.
+    `evidenced` are the commands with a code or a phone. `tickets` and `resolved` fill up as tokens are looked up:
+    those of codes, and the others that were not remembered from an earlier batch.
     """
 
     tokens: set[bytes]
     codes: set[bytes] = field(default_factory=set)
     evidenced: list[Presented] = field(default_factory=list)
     tickets: dict[bytes, PayTicket] = field(default_factory=dict)
+    resolved: set[bytes] = field(default_factory=set)
 
 
 def presented_by(commands: Sequence[Command]) -> PresentedCredentials:
