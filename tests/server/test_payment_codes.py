@@ -27,7 +27,8 @@ SECOND_TILL = "t/cafe/main/till-2"
 
 @pytest.fixture(scope="module")
 def counter(channel: Callable[[str], Any]) -> MemberServiceStub:
-    return MemberServiceStub(channel("op/admin"))
+    stub: MemberServiceStub = MemberServiceStub(channel("op/admin"))
+    return stub
 
 
 @pytest.fixture
