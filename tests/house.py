@@ -171,10 +171,15 @@ class House:
         number = self.reception.issue_card(self.act(Kind.CARD_ISSUED, at=next(_numbers)), "store-a").number
         assert number is not None
         if linked:
-            profile = Profile("Wang Fang", str(next(_phones)))
-            member = self.reception.enrol(self.act(Kind.MEMBER_ENROLLED, at=next(_numbers)), profile, "store-a")
-            self.reception.link_card(self.act(Kind.CARD_LINKED, at=next(_numbers)), number, member.member_id)
+            self.reception.link_card(self.act(Kind.CARD_LINKED, at=next(_numbers)), number, self.new_member()[0])
         return number
+
+    def new_member(self) -> tuple[UUID, str]:
+        """A new member without any card, and its phone number."""
+        phone = f"+86{next(_phones)}"
+        profile = Profile("Wang Fang", phone)
+        member = self.reception.enrol(self.act(Kind.MEMBER_ENROLLED, at=next(_numbers)), profile, "store-a")
+        return member.member_id, phone
 
     def serve(self, **changes: Any) -> rooms_of.House:
         """A server process's rooms on this house; open() and close() are the caller's."""

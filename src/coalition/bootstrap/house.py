@@ -17,12 +17,14 @@ from coalition.bootstrap.identities import path_parser, server_credentials
 from coalition.bootstrap.limits import limits_of
 from coalition.bootstrap.pins import RingPins
 from coalition.bootstrap.revocations import watched_revocations
+from coalition.bootstrap.seeds import seal_seed
 from coalition.bootstrap.strongroom import notary
 from coalition.bootstrap.telemetry import Telemetry
 from coalition.bootstrap.workers import Workers
 from coalition.clearing.desk import Desk
 from coalition.clearing.expiry import expiring_holds
 from coalition.config import Settings
+from coalition.membership.device_desk import DeviceDesk
 from coalition.membership.reception import Reception
 from coalition.programme.office import Office
 from coalition.server.audit_service import AuditService
@@ -30,6 +32,7 @@ from coalition.server.front_door import FrontDoor
 from coalition.server.identity import Identities
 from coalition.server.member_service import MemberService
 from coalition.server.portal_service import PortalService
+from coalition.server.presented import Presentations, Tools
 from coalition.server.programme_service import ProgrammeService
 from coalition.server.programme_watch import ProgrammeWatch
 from coalition.server.request_ids import RequestIds
@@ -37,6 +40,7 @@ from coalition.server.terminal import TerminalServicer
 from coalition.storage.acts import Acts
 from coalition.storage.audit_reads import AuditReads
 from coalition.storage.connect import connect
+from coalition.storage.devices import DeviceStore
 from coalition.storage.holds import HoldReads
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.lease import Lease
@@ -93,14 +97,10 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
     request_ids = RequestIds(reads, unix_milliseconds)
     office = Office(ProgrammeStore(lease, acts), utc_now)
     pins = RingPins(ring)
-    reception = Reception(
-        MemberStore(lease, acts, lane_count),
-        ring,
-        KeyDatabase(keydb_pool.connection, WrappedKey),
-        utc_now,
-        os.urandom,
-        pins,
-    )
+    members, member_keys = MemberStore(lease, acts, lane_count), KeyDatabase(keydb_pool.connection, WrappedKey)
+    reception = Reception(members, ring, member_keys, utc_now, os.urandom, pins)
+    devices = DeviceDesk(members, DeviceStore(lease, lane_count), ring, member_keys, seal_seed, utc_now, os.urandom)
+    tools = Tools(ring, devices, reception.phone_handle, reads, time.monotonic)
     telemetry = Telemetry(settings, random.random)
     closing.callback(telemetry.close)
     workers = Workers(settings)
@@ -122,9 +122,9 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
 
     def servicers() -> Sequence[object]:
         return (
-            TerminalServicer(desk, watch, reads, request_ids, ring.card_token, business_date, pins.public_key),
+            TerminalServicer(desk, watch, reads, request_ids, Presentations(tools), business_date, pins.public_key),
             ProgrammeService(office, ProgrammeReads(lease), watch, request_ids),
-            MemberService(reception, watch, request_ids),
+            MemberService(reception, devices, watch, request_ids),
             AuditService(AuditReads(lease, lane_count, time.sleep), watch),
             PortalService(PortalReads(lease), reads, watch),
         )

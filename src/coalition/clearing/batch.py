@@ -10,11 +10,11 @@ from uuid import UUID
 
 from coalition.clearing.store import Store
 from coalition.domain.books import Books, Original, Wallet
-from coalition.domain.commands import Command, FollowUp, Resolve, Reverse
+from coalition.domain.commands import Command, FollowUp, Presented, Resolve, Reverse
 from coalition.domain.decide import decide
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.ids import PLACE_MAX, entry_id, lane_of_request
-from coalition.domain.journal import Entry, Outcome, Transfer
+from coalition.domain.journal import NO_FACTS, Entry, Outcome, Transfer
 from coalition.domain.pins import PinEvidence, forgive
 from coalition.domain.prefetch import Prefetched, Stored
 from coalition.domain.reasons import Reason, is_stored
@@ -82,6 +82,7 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
         wallet.balance_minor if wallet else 0,
         books.balance_here(wallet, command.participant_id) if wallet else 0,
         decision.last_four,
+        decision.facts or NO_FACTS,
         window_labels=_window_labels(decision.transfers, books.programme.windows),
         hold_expire_time=decision.hold_expire_time,
         balance_change_minor=decision.balance_change if decision.original else None,
@@ -151,6 +152,8 @@ def _declined(
         refused.reason, entry, prefetched.time, command.kind, command.amount_minor, facts=refused.metadata
     )
     books = prefetched.books
+    # A wrong code is counted by the same commit that says so: the next one is judged after it.
+    card_id = books.count_wrong_code(command) if refused.reason is Reason.PAYMENT_CODE_WRONG else None
     if books.names_originals:
         # A refund further on in this batch finds the decline, as one of a later batch would.
         declined = Original(
@@ -181,6 +184,7 @@ def _declined(
             answer=outcome.to_answer(),
             store_id=command.store_id,
             terminal_id=command.terminal_id,
+            card_id=card_id,
             occurred_time=command.occurred_time,
             sale_reference=command.sale_reference,
         ),
@@ -195,8 +199,8 @@ def _lane(command: Command, prefetched: Prefetched) -> int:
     if isinstance(command, FollowUp):
         original = books.original_of(command)
         wallet_id = original.wallet_id if original else None
-    elif (token := getattr(command, "token", None)) is not None:
-        card = books.cards.get(token)
+    elif isinstance(command, Presented):
+        card = books.cards.get(command.token)
         wallet_id = card.wallet_id if card else None
     if wallet_id is not None:
         return books.wallets[wallet_id].lane

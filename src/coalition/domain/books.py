@@ -1,12 +1,15 @@
 """The books of one batch: the rows it locked and read, as working copies that its later commands see changed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from coalition.domain.commands import FollowUp
+from coalition.domain.commands import Command, FollowUp, Presented
+from coalition.domain.credentials import CODE, NUMBER, PHONE, CodeEvidence, Device, PayTicket
 from coalition.domain.errors import Refused
+from coalition.domain.journal import NO_FACTS
 from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot, consumption_order
 from coalition.domain.pins import HeldPin
@@ -44,7 +47,7 @@ class Card:
     wallet_id: int | None
     state: str
     last_four: str
-    kind: str = "NUMBER"
+    kind: str = NUMBER
 
 
 @dataclass(slots=True)
@@ -104,7 +107,8 @@ class HeldValue:
 class Books:
     """Everything a batch decides against. `windows` maps calendar_id to the open window that this commit holds.
 
-    `time` is the batch's own, and decides what has expired. `names_originals` says whether a command of the batch names
+    `time` is the batch's own, and decides what has expired. `tickets` are those of its payment codes by their tokens,
+    `devices` what they belong to by card_id. `names_originals` says whether a command of the batch names
     an earlier entry: only then are its own remembered. `marks_lots` says that a lot's reservation or its being reversed
     has changed, which few batches do. `pins` are, by wallet, those that a command of the batch was compared with.
     """
@@ -115,6 +119,8 @@ class Books:
     time: datetime
     wallets: dict[int, Wallet] = field(default_factory=dict)
     cards: dict[bytes, Card] = field(default_factory=dict)
+    tickets: dict[bytes, PayTicket] = field(default_factory=dict)
+    devices: dict[int, Device] = field(default_factory=dict)
     originals_by_request: dict[tuple[int, UUID], Original] = field(default_factory=dict)
     originals_by_entry: dict[int, Original] = field(default_factory=dict)
     holds: dict[int, HeldValue] = field(default_factory=dict)
@@ -131,9 +137,9 @@ class Books:
             if lot.face and acceptance(lot.issuer_id, acquirer_id, day) is not None
         )
 
-    def card_and_wallet(self, token: bytes) -> tuple[Card, Wallet]:
-        """A card that may be used and its wallet. Raises Refused with what stands in the way."""
-        card = self.cards.get(token)
+    def card_and_wallet(self, command: Presented) -> tuple[Card, Wallet]:
+        """A card that may be used and its wallet. Raises Refused with what stands in the way, a code's faults last."""
+        card = self.cards.get(command.token)
         if card is None:
             raise Refused(Reason.CARD_UNKNOWN)
         if card.state == "REPLACED":
@@ -145,7 +151,41 @@ class Books:
         wallet = self.wallets[card.wallet_id]
         if wallet.state != "OPEN":
             raise Refused(Reason.WALLET_CLOSED)
+        if card.kind == CODE:
+            device, ticket, evidence = self._code(command, card)
+            device.judge(ticket, evidence)
         return card, wallet
+
+    def paying(self, command: Presented) -> tuple[Card, Wallet]:
+        """As `card_and_wallet`, where value leaves: a phone, which many know, is not enough for that."""
+        card, wallet = self.card_and_wallet(command)
+        if card.kind == PHONE:
+            raise Refused(Reason.PIN_REQUIRED)
+        return card, wallet
+
+    def use_code(self, command: Command) -> Mapping[str, str]:
+        """An accepted command has used its payment code, if it was made with one; the facts that the journal keeps."""
+        card = self.cards.get(command.token) if isinstance(command, Presented) else None
+        if card is None or card.kind != CODE or not isinstance(command, Presented):
+            return NO_FACTS
+        device, ticket, evidence = self._code(command, card)
+        return device.use(ticket, evidence)
+
+    def count_wrong_code(self, command: Command) -> int | None:
+        """A command was declined for its code's password: the try is counted. The device's card_id."""
+        card = self.cards.get(command.token) if isinstance(command, Presented) else None
+        if card is None or not isinstance(command, Presented):
+            return None
+        device, ticket, _ = self._code(command, card)
+        device.count_wrong(ticket)
+        return card.card_id
+
+    def _code(self, command: Presented, card: Card) -> tuple[Device, PayTicket, CodeEvidence]:
+        """The device and ticket of a command's code. CARD_UNKNOWN where the front door did not know the ticket yet."""
+        ticket, evidence = self.tickets.get(command.token), command.evidence
+        if ticket is None or not isinstance(evidence, CodeEvidence) or evidence.card_id != card.card_id:
+            raise Refused(Reason.CARD_UNKNOWN)
+        return self.devices[card.card_id], ticket, evidence
 
     def original_of(self, command: FollowUp) -> Original | None:
         """The entry that a refund, a capture, a void or a reversal names, if it was found."""

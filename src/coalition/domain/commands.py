@@ -1,6 +1,7 @@
 """Commands: what a terminal asks of the desk, already checked for form, frozen.
 
-A command names its card by `token`, the keyed hash of the card number; the number itself never reaches the desk. Its
+A command names its card by `token`, the keyed hash of what was presented: a card number, the ticket of a payment code,
+another system's id, a phone. What was presented itself never reaches the desk. A
 `pin` travels sealed and becomes what a counted try found; it is no part of what the request means, because a terminal
 may not store a PIN for sending the request again.
 Amounts are minor units of the scheme's currency.
@@ -12,6 +13,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from coalition.domain.credentials import Evidence
 from coalition.domain.kinds import Kind
 from coalition.domain.pins import PinEvidence, SealedPin
 
@@ -56,10 +58,23 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TopUp(Command):
-    """Sell a lot of `issuer_id` to the card's wallet; `amount_minor` is what was paid to the asking participant."""
+class Presented(Command):
+    """What names a wallet by a credential. `evidence` is what the front door found out about a code or a phone.
+
+    It is no part of what the request means: a till may not keep a code, and repeats its request with a stale one.
+    """
 
     token: bytes
+    evidence: Evidence | None = None
+
+    def _particulars(self) -> bytes:
+        return self.token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUp(Presented):
+    """Sell a lot of `issuer_id` to the card's wallet; `amount_minor` is what was paid to the asking participant."""
+
     issuer_id: int
     terms_code: str | None = None
 
@@ -70,16 +85,12 @@ class TopUp(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purchase(Command):
+class Purchase(Presented):
     """Spend `amount_minor` of the card's wallet at the asking participant."""
 
-    token: bytes
     pin: SealedPin | PinEvidence | None = None
 
     kind = Kind.PURCHASE
-
-    def _particulars(self) -> bytes:
-        return self.token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,23 +135,18 @@ class BonusExpiry(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CashOut(Command):
+class CashOut(Presented):
     """The asking participant pays the member the principal of all lots. The books know how much that is."""
 
-    token: bytes
     amount_minor: int = 0
 
     kind = Kind.CASH_OUT
 
-    def _particulars(self) -> bytes:
-        return self.token
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hold(Command):
+class Hold(Presented):
     """Reserve `amount_minor` of the card's wallet for a capture by the asking participant within `hold_seconds`."""
 
-    token: bytes
     hold_seconds: int = HOLD_SECONDS_DEFAULT
     pin: SealedPin | PinEvidence | None = None
 

@@ -1,12 +1,13 @@
 """A decision: what an accepted command does to the books. Nothing is changed until it is applied."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from coalition.domain.books import Books, HeldValue, Original, Reservation, Wallet
 from coalition.domain.commands import Command
 from coalition.domain.ids import lane_of_entry
-from coalition.domain.journal import AllocationRow, Transfer
+from coalition.domain.journal import NO_FACTS, AllocationRow, Transfer
 from coalition.domain.lots import Allocation, Lot
 from coalition.domain.reasons import Reason
 
@@ -16,7 +17,7 @@ class Decision:
     """What an accepted command does. `changes` are (lot, face change, principal change); a new lot is in `opens`.
 
     `reserves` are kept aside by a hold until `hold_expire_time`; `resolves` is the hold whose reservations end;
-    `reverses` the reversed lot. Only a reversal of what never took place has no wallet.
+    `reverses` the reversed lot. Only a reversal of what never took place has no wallet. `facts` are kept in the answer.
     """
 
     wallet: Wallet | None
@@ -37,6 +38,7 @@ class Decision:
     original: Original | None = None
     agreement_id: int | None = None
     agreement_version: int | None = None
+    facts: Mapping[str, str] | None = None
 
     def apply(self, books: Books, command: Command, entry_id: int) -> None:
         """Bring the books up to this decision, so that the batch's next command sees it."""
@@ -48,6 +50,8 @@ class Decision:
         if self.resolves is not None:
             self.resolves.resolved_kind = command.kind
             self.resolves.is_moved = True
+        if books.tickets:
+            self.facts = {**(self.facts or NO_FACTS), **books.use_code(command)}
         if not books.names_originals and self.hold_expire_time is None:
             return
         original = Original(

@@ -23,7 +23,7 @@ def decide_hold(command: Hold, books: Books) -> Decision:
 
     The journal keeps the reservations as the entry's allocations, of no principal: they are faces, in their order.
     """
-    card, wallet = books.card_and_wallet(command.token)
+    card, wallet = books.card_and_wallet(command)
     check_pin(command, card, wallet, books)
     acquiring_in_force(books, command.participant_id)
     draws, _ = draw_here(books, wallet, command.participant_id, command.amount_minor)

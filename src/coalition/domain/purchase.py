@@ -18,7 +18,7 @@ Accepted = dict[int, AcceptanceInForce]
 
 def decide_purchase(command: Purchase, books: Books) -> Decision:
     """Draw the amount from the lots accepted here, oldest expiry first; custodians and bearers owe the acquirer."""
-    card, wallet = books.card_and_wallet(command.token)
+    card, wallet = books.card_and_wallet(command)
     check_pin(command, card, wallet, books)
     acquiring = acquiring_in_force(books, command.participant_id)
     draws, accepted = draw_here(books, wallet, command.participant_id, command.amount_minor)

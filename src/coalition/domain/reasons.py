@@ -40,6 +40,8 @@ class Reason(IntEnum):
     SUSPENDED = 23
     KILLED = 24
     ORIGINAL_NOT_REVERSIBLE = 25
+    PAYMENT_CODE_WRONG = 26
+    PAYMENT_CODE_USED = 27
     PIN_REQUIRED = 28
     PIN_WRONG = 29
     PIN_LOCKED = 30
@@ -61,6 +63,8 @@ class Reason(IntEnum):
     WINDOW_UNKNOWN = 53
     WINDOW_STATE_CONFLICT = 54
     AGREEMENT_EXISTS = 55
+    CREDENTIAL_TAKEN = 59
+    CREDENTIAL_UNKNOWN = 60
     PIN_WEAK = 63
 
     FIELD_INVALID = 100
@@ -92,6 +96,7 @@ class Reason(IntEnum):
     MESSAGE_MALFORMED = 126
     CERTIFICATE_REVOKED = 127
     PIN_UNREADABLE = 140
+    CREDENTIALS_LOCKED = 141
     PIN_KEY_MISSING = 145
 
 
@@ -153,6 +158,12 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.ORIGINAL_NOT_REVERSIBLE: Advice(
         "FAILED_PRECONDITION", "This operation cannot be undone by a reversal; correct it by a new operation."
     ),
+    Reason.PAYMENT_CODE_WRONG: Advice(
+        "FAILED_PRECONDITION", "The payment code is mistyped, or too old by now; scan the one that the phone shows."
+    ),
+    Reason.PAYMENT_CODE_USED: Advice(
+        "FAILED_PRECONDITION", "This payment code cannot be used again; open the payment page anew and scan that code."
+    ),
     Reason.PIN_REQUIRED: Advice(
         "FAILED_PRECONDITION", "This needs the member's PIN; ask for it and start over with a new request id."
     ),
@@ -183,6 +194,12 @@ ADVICE: Final[dict[Reason, Advice]] = {
         "INVALID_ARGUMENT", "The agreement's terms are not consistent; see the field named."
     ),
     Reason.AGREEMENT_EXISTS: Advice("ALREADY_EXISTS", "An agreement with this code exists already; revise that one."),
+    Reason.CREDENTIAL_TAKEN: Advice(
+        "ALREADY_EXISTS", "This names a member already; remove it there before it is given to another."
+    ),
+    Reason.CREDENTIAL_UNKNOWN: Advice(
+        "NOT_FOUND", "The member has no such device, id or phone to pay by; look the member's credentials up."
+    ),
     Reason.PIN_WEAK: Advice(
         "FAILED_PRECONDITION", "This PIN is too easy to guess; the member chooses another, under a new request id."
     ),
@@ -250,6 +267,9 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.PIN_KEY_MISSING: Advice(
         "FAILED_PRECONDITION", "This coalition has no keys for PINs yet; its operator adds them to the key ring."
+    ),
+    Reason.CREDENTIALS_LOCKED: Advice(
+        "RESOURCE_EXHAUSTED", "Too many wrong codes or phones from this till; take cards until the time given is over."
     ),
 }
 

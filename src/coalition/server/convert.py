@@ -1,6 +1,6 @@
 """Terminal messages to commands, outcomes to receipts. Checks what the programme knows; the desk decides the rest.
 
-A card number ends here: what goes on is its keyed hash.
+A card number, or what was presented instead, ends here: what goes on is its keyed hash.
 """
 
 from collections.abc import Callable
@@ -29,10 +29,12 @@ from coalition.domain.programme import Programme, Scheme
 from coalition.domain.reasons import Reason
 from coalition.domain.wallet_lines import WalletLine
 from coalition.server.identity import Caller, Role
+from coalition.server.presented import Presenting
 from coalition.server.request_ids import parse_request_id
 from coalition.v1 import operations_pb2, terminal_pb2
 
-Token: TypeAlias = Callable[[str], bytes]
+Token: TypeAlias = Callable[[Presenting], bytes]
+"""Hashes what a request presents (presented.py)."""
 OperationRequest: TypeAlias = (
     operations_pb2.TopUpRequest
     | operations_pb2.PurchaseRequest
@@ -41,13 +43,6 @@ OperationRequest: TypeAlias = (
     | operations_pb2.CaptureRequest
     | operations_pb2.VoidRequest
     | operations_pb2.ReverseRequest
-)
-Presenting: TypeAlias = (
-    operations_pb2.TopUpRequest
-    | operations_pb2.PurchaseRequest
-    | operations_pb2.AuthorizeRequest
-    | terminal_pb2.GetBalanceRequest
-    | terminal_pb2.ListEntriesRequest
 )
 
 
@@ -87,7 +82,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
     """The command of a well-formed request (`check_message` has passed).
 
     Raises Refused: see `seat_of`, and AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, REQUEST_ID_MALFORMED, PARTICIPANT_UNKNOWN;
-    FIELD_INVALID for a reversal of itself.
+    FIELD_INVALID for a reversal of itself, or a payment code that is none.
     """
     seat = seat_of(caller, request.terminal if request.HasField("terminal") else None, programme)
     occurred_time = request.occurred_time.ToDatetime(UTC) if request.HasField("occurred_time") else None
@@ -105,7 +100,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             amount_minor=request.amount_minor,
             occurred_time=occurred_time,
             sale_reference=request.sale_reference or None,
-            token=presented_token(request, token),
+            token=token(request),
             pin=_sealed_pin(request, caller),
         )
     if isinstance(request, operations_pb2.TopUpRequest):
@@ -118,7 +113,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             amount_minor=request.amount_minor,
             occurred_time=occurred_time,
             sale_reference=request.sale_reference or None,
-            token=presented_token(request, token),
+            token=token(request),
             issuer_id=_issuer(request.issuer, seat, programme),
             terms_code=request.terms or None,
         )
@@ -132,7 +127,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             amount_minor=request.amount_minor,
             occurred_time=occurred_time,
             sale_reference=request.sale_reference or None,
-            token=presented_token(request, token),
+            token=token(request),
             hold_seconds=request.hold_seconds or HOLD_SECONDS_DEFAULT,
             pin=_sealed_pin(request, caller),
         )
@@ -160,14 +155,6 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
         original_request_id=_request_named(request.original_request_id, "original_request_id"),
         original_entry_id=request.original_entry_id or None,
     )
-
-
-def presented_token(request: Presenting, token: Token) -> bytes:
-    """The keyed hash of what was presented. Raises Refused(FIELD_INVALID) for what is not taken yet."""
-    presented = request.WhichOneof("credential")
-    if presented != "card_number":
-        raise Refused(Reason.FIELD_INVALID, presented or "credential", {"expected": "a card_number"})
-    return token(request.card_number)
 
 
 def _sealed_pin(

@@ -19,9 +19,7 @@ from coalition.domain.wallet_lines import Holding, WalletLine
 from coalition.server.convert import (
     OperationRequest,
     Seat,
-    Token,
     command_of,
-    presented_token,
     receipt_of,
     resolve_of,
     seat_of,
@@ -29,6 +27,7 @@ from coalition.server.convert import (
     wallet_entry_of,
 )
 from coalition.server.identity import Caller, HasProgramme, Role, caller
+from coalition.server.presented import Presentations
 from coalition.server.request_ids import RequestIds
 from coalition.server.sinks import Gathering, WaitingCalls
 from coalition.server.status import FieldsInvalid, declined, status_of
@@ -60,8 +59,8 @@ class Reads(Protocol):
 
 
 class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
-    """`token` hashes a card number; `business_date` turns a time into the coalition's date; `pin_key` tells the id and
-    the public key that PINs are sealed to, or raises Refused.
+    """`business_date` turns a time into the coalition's date; `pin_key` tells the id and the public key that PINs are
+    sealed to, or raises Refused.
     """
 
     def __init__(
@@ -70,7 +69,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         programme: HasProgramme,
         reads: Reads,
         request_ids: RequestIds,
-        token: Token,
+        presentations: Presentations,
         business_date: Callable[[datetime], date],
         pin_key: Callable[[], tuple[bytes, bytes]],
     ) -> None:
@@ -78,7 +77,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         self._programme = programme
         self._reads = reads
         self._request_ids = request_ids
-        self._token = token
+        self._presentations = presentations
         self._business_date = business_date
         self._pin_key = pin_key
         self._loop = asyncio.get_running_loop()
@@ -135,6 +134,8 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                     ticket.cancelled = True
                 raise
             answers = sink.answers
+            for place, command in gathering:
+                self._presentations.heard(command, answers[place])
         return terminal_pb2.SubmitBatchResponse(
             results=[
                 self._result(_request_id(operation), refusals.get(place) or answers[place])
@@ -150,8 +151,11 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         reader.add_done_callback(self._readers.discard)
         try:
             while (item := await pending.get()) is not None:
-                request_id, _, waiting = item
-                yield terminal_pb2.StreamResponse(result=self._result(request_id, await waiting))
+                request_id, ticket, waiting = item
+                answer = await waiting
+                if ticket is not None:
+                    self._presentations.heard(ticket.command, answer)
+                yield terminal_pb2.StreamResponse(result=self._result(request_id, answer))
         finally:
             # The client has gone, or the stream is over: what the desk has not taken yet is dropped.
             reader.cancel()
@@ -216,7 +220,9 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def _receipt(self, request: OperationRequest, context: Any) -> operations_pb2.Receipt:
         """Post one operation and wait for the desk. Raises Refused for a decline and whatever else the desk answers."""
-        command = command_of(request, caller(context), self._programme.current, self._token)
+        command = command_of(request, caller(context), self._programme.current, self._presentations.token)
+        if self._presentations.are_due(request, command):
+            command = await self._presentations.evidenced(request, command)
         answer = await self._answer(command, context)
         if answer.reason is not Reason.ACCEPTED:
             raise declined(answer)
@@ -234,6 +240,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         except asyncio.CancelledError:
             ticket.cancelled = True
             raise
+        self._presentations.heard(command, answer)
         if not isinstance(answer, Outcome):
             raise answer
         return answer
@@ -245,7 +252,9 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             raise FieldsInvalid(Reason.FIELD_INVALID, [("operation", "exactly one operation is required")])
         request: OperationRequest = getattr(operation, which)
         check_message(request)
-        command = command_of(request, present, self._programme.current, self._token)
+        command = command_of(request, present, self._programme.current, self._presentations.token)
+        if self._presentations.are_due(request, command):
+            command = await self._presentations.evidenced(request, command)
         if not self._request_ids.are_fresh(command):
             await self._request_ids.check_all(command)
         return command
@@ -289,7 +298,8 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         """The till that asks and the card it asks for. Raises Refused, CARD_UNKNOWN too."""
         named = request.terminal if request.HasField("terminal") else None
         seat = seat_of(caller(context), named, self._programme.current)
-        holding = await asyncio.to_thread(self._reads.holding, presented_token(request, self._token))
+        handle = await self._presentations.handle(request, (seat.participant_id, seat.terminal_id))
+        holding = await asyncio.to_thread(self._reads.holding, handle)
         if holding is None:
             raise Refused(Reason.CARD_UNKNOWN)
         if holding.card_state == "REPLACED":

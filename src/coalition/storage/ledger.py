@@ -20,6 +20,7 @@ from coalition.domain.programme import Programme
 from coalition.storage import journal, ledger_statements, pins
 from coalition.storage.connect import Connection, connect, translated
 from coalition.storage.ledger_batch import BusinessDate, LedgerBatch, Pointer, Pointers
+from coalition.storage.ledger_credentials import name_of
 from coalition.storage.pipeline import Pipeline
 
 DESK_SESSION: Final = (
@@ -81,7 +82,7 @@ class LedgerStore:
         """Count and commit a try for each command that has no stored answer and whose card leads to a wallet."""
         with self._errors():
             _, pipeline, programme = self._ready()
-            pointers = {each.token: self._pointers.get(each.token) for each in commands}
+            pointers = {name: self._pointers.get(name) for name in map(name_of, commands)}
             known = {
                 token: (pointer.lane, pointer.wallet_id)
                 for token, pointer in pointers.items()

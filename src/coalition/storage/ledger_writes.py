@@ -1,8 +1,9 @@
-"""What a batch writes of its books: wallets, lots and holds, each kind with one statement."""
+"""What a batch writes of its books: wallets, lots, holds and devices, each kind with one statement."""
 
 from collections.abc import Iterable, Sequence
 
 from coalition.domain.books import Books, HeldValue, Wallet
+from coalition.domain.credentials import Device
 from coalition.domain.journal import Entry
 from coalition.domain.kinds import Kind
 from coalition.storage.arrays import moments, number_columns, numbers
@@ -11,6 +12,7 @@ from coalition.storage.ledger_statements import (
     INSERT_LOTS,
     MARK_LOTS,
     RESOLVE_HOLDS,
+    UPDATE_DEVICES,
     UPDATE_LOTS,
     UPDATE_WALLETS,
 )
@@ -19,7 +21,10 @@ from coalition.storage.pipeline import Pipeline
 
 def write_books(pipeline: Pipeline, books: Books, touched: Sequence[Wallet], entries: Sequence[Entry]) -> None:
     """Queue every row that this batch has changed."""
-    _write_wallets(pipeline, touched, entries, marks_lots=books.marks_lots)
+    if touched:
+        _write_wallets(pipeline, touched, entries, marks_lots=books.marks_lots)
+    if books.devices:
+        _write_devices(pipeline, books.devices.values())
     if books.holds:
         _write_holds(pipeline, books.holds.values())
 
@@ -70,6 +75,16 @@ def _write_wallets(
         columns = number_columns(numbers_of)
         expiries = moments([lot.bonus_expiry for lot in opened])
         pipeline.execute(INSERT_LOTS, (*columns[:8], expiries, *columns[8:]))
+
+
+def _write_devices(pipeline: Pipeline, devices: Iterable[Device]) -> None:
+    moved = [
+        (each.lane, each.card_id, each.used_counter, each.tried_counter, each.tries, each.drift)
+        for each in devices
+        if each.is_moved
+    ]
+    if moved:
+        pipeline.execute(UPDATE_DEVICES, number_columns(moved))
 
 
 def _write_holds(pipeline: Pipeline, holds: Iterable[HeldValue]) -> None:

@@ -11,6 +11,7 @@ from coalition.domain.commands import Command, Hold, Purchase
 from coalition.domain.ids import lane_of_request
 from coalition.domain.pins import CountedTry, HeldPin, PinRow, count_tries
 from coalition.storage.arrays import byte_strings, number_columns, plain_texts, whole_numbers
+from coalition.storage.ledger_credentials import name_of
 from coalition.storage.pipeline import Answer, Parameters, Pipeline
 
 ANSWERED: Final = """
@@ -18,8 +19,9 @@ SELECT r.participant_id, r.request_id::text
 FROM unnest(%s::smallint[], %s::uuid[], %s::integer[]) AS asked (lane, request_id, participant_id)
 JOIN requests r USING (lane, request_id, participant_id)
 """
-CARDS_WALLETS: Final = """
+WALLETS_NAMED: Final = """
 SELECT token, lane, wallet_id FROM credentials WHERE token = ANY(%s::bytea[]) AND wallet_id IS NOT NULL
+UNION ALL SELECT token, lane, wallet_id FROM pay_tickets WHERE token = ANY(%s::bytea[])
 """
 LOCK_PINS: Final = """
 SELECT p.lane, p.wallet_id, p.revision, p.tries, p.forgiven, p.salt, p.tag, p.key_version
@@ -42,7 +44,7 @@ INSERT INTO pins (lane, wallet_id, revision, salt, tag, key_version) VALUES (%s,
 ON CONFLICT (lane, wallet_id) DO UPDATE SET revision = pins.revision + 1, tries = 0, forgiven = 0,
     salt = excluded.salt, tag = excluded.tag, key_version = excluded.key_version
 """
-PREPARED: Final = (ANSWERED, CARDS_WALLETS, LOCK_PINS, COUNT_TRIES, FORGIVE_TRIES)
+PREPARED: Final = (ANSWERED, WALLETS_NAMED, LOCK_PINS, COUNT_TRIES, FORGIVE_TRIES)
 
 Key = tuple[int, UUID]
 Place = tuple[int, int]
@@ -60,30 +62,36 @@ def count_and_commit(
 ) -> dict[Key, CountedTry]:
     """Count a try for each command without a stored answer whose card leads to a wallet, in their order.
 
-    `known` says where cards lead, (lane, wallet) by token; others are looked up. Two round trips, one more for those.
-    The row locks are held from the look to the commit: whoever else counts, waits, and sees what was counted here.
+    `known` says where credentials lead, (lane, wallet) by their names (see `name_of`); others are looked up. Two round
+    trips, one more for those. The row locks are held from the look to the commit: whoever else counts, waits, and sees
+    what was counted here.
     """
     pipeline.execute("BEGIN")
     asked = pipeline.execute(ANSWERED, _requests(commands, lane_count))
-    places = {each.token: known[each.token] for each in commands if each.token in known}
-    strangers = {each.token for each in commands} - places.keys()
+    names = [name_of(each) for each in commands]
+    places = {name: known[name] for name in names if name in known}
+    strangers = set(names) - places.keys()
     if strangers:
-        looked_up = pipeline.execute(CARDS_WALLETS, (byte_strings(strangers),))
+        looked_up = pipeline.execute(WALLETS_NAMED, (byte_strings(strangers),) * 2)
         pipeline.run()
         places |= {token: (lane, wallet_id) for token, lane, wallet_id in looked_up.rows()}
     locked = lock_pins(pipeline, places.values())
     pipeline.run()
     answered = _answered(asked)
-    open_ones = [each for each in commands if _key(each) not in answered and each.token in places]
+    to_count = [
+        (_key(command), places[name][1])
+        for command, name in zip(commands, names, strict=True)
+        if _key(command) not in answered and name in places
+    ]
     rows = {row.wallet_id: row for row in _rows(locked)}
-    counted, changed = count_tries([places[each.token][1] for each in open_ones], rows)
+    counted, changed = count_tries([wallet_id for _, wallet_id in to_count], rows)
     if changed:
         pipeline.execute(
             COUNT_TRIES, number_columns([(row.lane, row.wallet_id, row.tries) for row in changed.values()])
         )
     pipeline.execute("COMMIT")
     pipeline.run()
-    return {_key(command): tried for command, tried in zip(open_ones, counted, strict=True)}
+    return {key: tried for (key, _), tried in zip(to_count, counted, strict=True)}
 
 
 def lock_pins(pipeline: Pipeline, places: Iterable[Place]) -> Answer:

@@ -88,8 +88,14 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A card was replaced by another."""
     ENTRY_KIND_PIN_SET: _EntryKind.ValueType  # 117
     """A member's PIN was set, for the first time or anew."""
+    ENTRY_KIND_DEVICE_ENROLLED: _EntryKind.ValueType  # 118
+    """A member's device was enrolled: it pays by codes."""
+    ENTRY_KIND_CREDENTIAL_ADDED: _EntryKind.ValueType  # 119
+    """Another system's id, or a phone, came to name a member."""
     ENTRY_KIND_WINDOW_CLOSED: _EntryKind.ValueType  # 120
     """A settlement window was closed."""
+    ENTRY_KIND_CREDENTIAL_REMOVED: _EntryKind.ValueType  # 122
+    """A device, an id or a phone names a member no more."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What an entry of the journal is. Numbers below 100 move value, 100 and above are acts."""
@@ -150,8 +156,14 @@ ENTRY_KIND_CARD_REPLACED: EntryKind.ValueType  # 115
 """A card was replaced by another."""
 ENTRY_KIND_PIN_SET: EntryKind.ValueType  # 117
 """A member's PIN was set, for the first time or anew."""
+ENTRY_KIND_DEVICE_ENROLLED: EntryKind.ValueType  # 118
+"""A member's device was enrolled: it pays by codes."""
+ENTRY_KIND_CREDENTIAL_ADDED: EntryKind.ValueType  # 119
+"""Another system's id, or a phone, came to name a member."""
 ENTRY_KIND_WINDOW_CLOSED: EntryKind.ValueType  # 120
 """A settlement window was closed."""
+ENTRY_KIND_CREDENTIAL_REMOVED: EntryKind.ValueType  # 122
+"""A device, an id or a phone names a member no more."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _TransferCode:
@@ -249,7 +261,7 @@ class _CardStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CardState.V
     CARD_STATE_FROZEN: _CardState.ValueType  # 3
     """Frozen: it cannot pay until it is unfrozen or replaced."""
     CARD_STATE_REPLACED: _CardState.ValueType  # 4
-    """Replaced by another card, for ever."""
+    """Replaced by another card, or removed, for ever."""
 
 class CardState(_CardState, metaclass=_CardStateEnumTypeWrapper):
     """Where a card stands."""
@@ -263,7 +275,7 @@ CARD_STATE_ACTIVE: CardState.ValueType  # 2
 CARD_STATE_FROZEN: CardState.ValueType  # 3
 """Frozen: it cannot pay until it is unfrozen or replaced."""
 CARD_STATE_REPLACED: CardState.ValueType  # 4
-"""Replaced by another card, for ever."""
+"""Replaced by another card, or removed, for ever."""
 Global___CardState: _TypeAlias = CardState  # noqa: Y015
 
 @_typing.final
@@ -461,7 +473,9 @@ class Receipt(_message.Message):
     currency_code: _builtins.str
     """ISO 4217 code of every amount of this receipt."""
     card_last_four: _builtins.str
-    """Last four digits of the card the operation was made with."""
+    """Last four digits of the card the operation was made with; of a device, an id or a phone four digits that name it to
+    staff and tell nothing else.
+    """
     replayed: _builtins.bool
     """True when the operation had been accepted before and this is its stored answer. The only field that may differ."""
     @_builtins.property

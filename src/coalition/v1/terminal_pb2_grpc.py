@@ -34,7 +34,8 @@ class TerminalServiceStub:
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, TERMINAL_UNKNOWN, TERMINAL_SUSPENDED,
     TERMINAL_OF_OTHER_STORE, FIELD_INVALID, MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE,
     INTERNAL. Errors of every write besides: REQUEST_ID_MALFORMED, REQUEST_ID_TOO_OLD, REQUEST_ID_REUSED,
-    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW. None of these is stored.
+    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW; CREDENTIALS_LOCKED for a code or a
+    phone (after 20 wrong ones from a terminal within an hour; metadata: seconds). None of these is stored.
     """
 
     def __init__(self, channel):
@@ -118,14 +119,15 @@ class TerminalServiceServicer:
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, TERMINAL_UNKNOWN, TERMINAL_SUSPENDED,
     TERMINAL_OF_OTHER_STORE, FIELD_INVALID, MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE,
     INTERNAL. Errors of every write besides: REQUEST_ID_MALFORMED, REQUEST_ID_TOO_OLD, REQUEST_ID_REUSED,
-    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW. None of these is stored.
+    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW; CREDENTIALS_LOCKED for a code or a
+    phone (after 20 wrong ones from a terminal within an hour; metadata: seconds). None of these is stored.
     """
 
     def TopUp(self, request, context):
         """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
         TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-        SUSPENDED.
+        SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,8 +136,9 @@ class TerminalServiceServicer:
     def Purchase(self, request, context):
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, PIN_REQUIRED, PIN_WRONG (tries_left tells how
-        often it may still be tried), PIN_LOCKED, PIN_NOT_SET, SUSPENDED. Not stored: PIN_UNREADABLE.
+        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED, PAYMENT_CODE_WRONG (metadata:
+        tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the no-PIN
+        limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -197,7 +200,7 @@ class TerminalServiceServicer:
 
     def GetBalance(self, request, context):
         """Reads what the wallet of a card holds now, and how much of it this merchant accepts. Changes nothing.
-        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED.
+        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -205,7 +208,8 @@ class TerminalServiceServicer:
 
     def ListEntries(self, request, context):
         """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
-        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED,
+        PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -322,7 +326,8 @@ class TerminalService:
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, TERMINAL_UNKNOWN, TERMINAL_SUSPENDED,
     TERMINAL_OF_OTHER_STORE, FIELD_INVALID, MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE,
     INTERNAL. Errors of every write besides: REQUEST_ID_MALFORMED, REQUEST_ID_TOO_OLD, REQUEST_ID_REUSED,
-    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW. None of these is stored.
+    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW; CREDENTIALS_LOCKED for a code or a
+    phone (after 20 wrong ones from a terminal within an hour; metadata: seconds). None of these is stored.
     """
 
     @staticmethod

@@ -35,7 +35,8 @@ class TerminalServiceStub:
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, TERMINAL_UNKNOWN, TERMINAL_SUSPENDED,
     TERMINAL_OF_OTHER_STORE, FIELD_INVALID, MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE,
     INTERNAL. Errors of every write besides: REQUEST_ID_MALFORMED, REQUEST_ID_TOO_OLD, REQUEST_ID_REUSED,
-    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW. None of these is stored.
+    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW; CREDENTIALS_LOCKED for a code or a
+    phone (after 20 wrong ones from a terminal within an hour; metadata: seconds). None of these is stored.
     """
 
     @_typing.overload
@@ -46,13 +47,14 @@ class TerminalServiceStub:
     """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
     TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-    SUSPENDED.
+    SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
     """
     Purchase: _grpc.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, PIN_REQUIRED, PIN_WRONG (tries_left tells how
-    often it may still be tried), PIN_LOCKED, PIN_NOT_SET, SUSPENDED. Not stored: PIN_UNREADABLE.
+    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED, PAYMENT_CODE_WRONG (metadata:
+    tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the no-PIN
+    limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
     """
     Refund: _grpc.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]
     """Gives an accepted purchase of the same participant back, whole or in part. Idempotent by request_id.
@@ -86,11 +88,12 @@ class TerminalServiceStub:
     """
     GetBalance: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.GetBalanceRequest, _terminal_pb2.GetBalanceResponse]
     """Reads what the wallet of a card holds now, and how much of it this merchant accepts. Changes nothing.
-    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED.
+    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED.
     """
     ListEntries: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.ListEntriesRequest, _terminal_pb2.ListEntriesResponse]
     """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
-    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED,
+    PAGE_TOKEN_INVALID.
     """
     GetPinKey: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.GetPinKeyRequest, _terminal_pb2.GetPinKeyResponse]
     """Tells the key that PINs are sealed to before they are sent. Keep it until a PIN is PIN_UNREADABLE. For headquarters
@@ -117,7 +120,8 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, TERMINAL_UNKNOWN, TERMINAL_SUSPENDED,
     TERMINAL_OF_OTHER_STORE, FIELD_INVALID, MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE,
     INTERNAL. Errors of every write besides: REQUEST_ID_MALFORMED, REQUEST_ID_TOO_OLD, REQUEST_ID_REUSED,
-    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW. None of these is stored.
+    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW; CREDENTIALS_LOCKED for a code or a
+    phone (after 20 wrong ones from a terminal within an hour; metadata: seconds). None of these is stored.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -125,13 +129,14 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
     TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-    SUSPENDED.
+    SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
     """
     Purchase: _aio.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]  # type: ignore[assignment]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, PIN_REQUIRED, PIN_WRONG (tries_left tells how
-    often it may still be tried), PIN_LOCKED, PIN_NOT_SET, SUSPENDED. Not stored: PIN_UNREADABLE.
+    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED, PAYMENT_CODE_WRONG (metadata:
+    tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the no-PIN
+    limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
     """
     Refund: _aio.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]  # type: ignore[assignment]
     """Gives an accepted purchase of the same participant back, whole or in part. Idempotent by request_id.
@@ -165,11 +170,12 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     """
     GetBalance: _aio.UnaryUnaryMultiCallable[_terminal_pb2.GetBalanceRequest, _terminal_pb2.GetBalanceResponse]  # type: ignore[assignment]
     """Reads what the wallet of a card holds now, and how much of it this merchant accepts. Changes nothing.
-    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED.
+    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED.
     """
     ListEntries: _aio.UnaryUnaryMultiCallable[_terminal_pb2.ListEntriesRequest, _terminal_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
-    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED,
+    PAGE_TOKEN_INVALID.
     """
     GetPinKey: _aio.UnaryUnaryMultiCallable[_terminal_pb2.GetPinKeyRequest, _terminal_pb2.GetPinKeyResponse]  # type: ignore[assignment]
     """Tells the key that PINs are sealed to before they are sent. Keep it until a PIN is PIN_UNREADABLE. For headquarters
@@ -195,7 +201,8 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, TERMINAL_UNKNOWN, TERMINAL_SUSPENDED,
     TERMINAL_OF_OTHER_STORE, FIELD_INVALID, MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE,
     INTERNAL. Errors of every write besides: REQUEST_ID_MALFORMED, REQUEST_ID_TOO_OLD, REQUEST_ID_REUSED,
-    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW. None of these is stored.
+    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW; CREDENTIALS_LOCKED for a code or a
+    phone (after 20 wrong ones from a terminal within an hour; metadata: seconds). None of these is stored.
     """
 
     @_abc_1.abstractmethod
@@ -207,7 +214,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
         TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-        SUSPENDED.
+        SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
         """
 
     @_abc_1.abstractmethod
@@ -218,8 +225,9 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.PurchaseResponse, _abc.Awaitable[_terminal_pb2.PurchaseResponse]]:
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, PIN_REQUIRED, PIN_WRONG (tries_left tells how
-        often it may still be tried), PIN_LOCKED, PIN_NOT_SET, SUSPENDED. Not stored: PIN_UNREADABLE.
+        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED, PAYMENT_CODE_WRONG (metadata:
+        tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the no-PIN
+        limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
         """
 
     @_abc_1.abstractmethod
@@ -295,7 +303,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_terminal_pb2.GetBalanceResponse, _abc.Awaitable[_terminal_pb2.GetBalanceResponse]]:
         """Reads what the wallet of a card holds now, and how much of it this merchant accepts. Changes nothing.
-        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED.
+        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED.
         """
 
     @_abc_1.abstractmethod
@@ -305,7 +313,8 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_terminal_pb2.ListEntriesResponse, _abc.Awaitable[_terminal_pb2.ListEntriesResponse]]:
         """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
-        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED,
+        PAGE_TOKEN_INVALID.
         """
 
     @_abc_1.abstractmethod

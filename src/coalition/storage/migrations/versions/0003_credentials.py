@@ -34,6 +34,7 @@ CREATE TABLE devices (
 CREATE TABLE device_seeds (
     lane smallint NOT NULL,
     card_id bigint NOT NULL,
+    wallet_id bigint NOT NULL,
     member_id uuid NOT NULL,
     record_id uuid NOT NULL,
     sealed bytea NOT NULL,
