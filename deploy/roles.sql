@@ -69,7 +69,12 @@ GRANT INSERT ON holds TO coalition_app;
 GRANT UPDATE (is_open, resolved_kind) ON holds TO coalition_app;
 GRANT INSERT, DELETE ON sale_references TO coalition_app;
 GRANT UPDATE (entry_id) ON sale_references TO coalition_app;
+GRANT INSERT ON devices, device_seeds, pay_tickets TO coalition_app;
+GRANT UPDATE (used_counter, tried_counter, tries, drift) ON devices TO coalition_app;
+GRANT UPDATE (tickets_until) ON device_seeds TO coalition_app;
+GRANT DELETE ON pay_tickets TO coalition_app;
 GRANT INSERT, UPDATE ON members, credentials TO coalition_app;
+GRANT INSERT, UPDATE ON pins TO coalition_app;
 GRANT INSERT ON member_records TO coalition_app;
 GRANT INSERT, UPDATE, DELETE ON member_indexes TO coalition_app;
 
@@ -84,7 +89,7 @@ GRANT INSERT, UPDATE, DELETE ON day_totals, day_limits_reached TO coalition_app;
 -- What a terminal has signed at the end of its day is only ever added to.
 GRANT INSERT ON day_closes TO coalition_app;
 
--- Auditors verify records they cannot read: no member, no card, no wallet, no lot, no hold.
+-- Auditors verify records they cannot read: no member, no card, no PIN, no wallet, no lot, no hold.
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
     day_totals, day_limits_reached, day_closes, member_debts TO coalition_auditor;

@@ -28,6 +28,7 @@ from psycopg import sql
 from coalition.bootstrap import house as rooms_of
 from coalition.bootstrap import identities
 from coalition.bootstrap.clock import business_date_in, utc_now
+from coalition.bootstrap.pins import RingPins
 from coalition.bootstrap.strongroom import key_ring
 from coalition.bootstrap.strongroom import notary as notary_of
 from coalition.client import ClientCertificate
@@ -176,10 +177,15 @@ class House:
         number = self.reception.issue_card(self.act(Kind.CARD_ISSUED, at=next(_numbers)), "store-a").number
         assert number is not None
         if linked:
-            profile = Profile("Wang Fang", str(next(_phones)))
-            member = self.reception.enrol(self.act(Kind.MEMBER_ENROLLED, at=next(_numbers)), profile, "store-a")
-            self.reception.link_card(self.act(Kind.CARD_LINKED, at=next(_numbers)), number, member.member_id)
+            self.reception.link_card(self.act(Kind.CARD_LINKED, at=next(_numbers)), number, self.new_member()[0])
         return number
+
+    def new_member(self) -> tuple[UUID, str]:
+        """A new member without any card, and its phone number."""
+        phone = f"+86{next(_phones)}"
+        profile = Profile("Wang Fang", phone)
+        member = self.reception.enrol(self.act(Kind.MEMBER_ENROLLED, at=next(_numbers)), profile, "store-a")
+        return member.member_id, phone
 
     def serve(self, **changes: Any) -> rooms_of.House:
         """A server process's rooms on this house; open() and close() are the caller's."""
@@ -211,6 +217,7 @@ class House:
             KeyDatabase(keydb.connection, WrappedKey),
             utc_now,
             os.urandom,
+            RingPins(self.ring),
         )
         for code, role, chain in PARTICIPANTS:
             self.office.create_participant(self.act(Kind.PARTICIPANT_CREATED, code=code), code, code, role, chain)

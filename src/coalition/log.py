@@ -18,6 +18,10 @@ from coalition.domain.errors import CoalitionError
 SENSITIVE: Final = frozenset(
     {
         "card_number",
+        "payment_code",
+        "ticket",
+        "seed",
+        "subject",
         "name",
         "phone",
         "birth_month",

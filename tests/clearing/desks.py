@@ -23,6 +23,7 @@ from coalition.domain.commands import Command
 from coalition.domain.errors import Refused, StoreUnavailable
 from coalition.domain.reasons import Reason
 from tests.clearing.house import House
+from tests.clearing.pins import Checker
 
 THREAD_SECONDS = 20.0
 CLOSE_SECONDS = 30.0
@@ -81,7 +82,7 @@ class Hands:
     @staticmethod
     def _work(end: socket.socket, store: Store) -> None:
         with suppress(SystemExit):  # how these workers die
-            work(end, store, time.sleep)
+            work(end, store, time.sleep, Checker())
 
     def check_ended(self) -> None:
         """No worker outlives its desk."""
@@ -148,6 +149,12 @@ class _Interfered:
         struck = self._owner.picks_next_batch()
         with self._store.batch() as batch:
             yield _Struck(batch, self._owner) if struck else batch
+
+    def unanswered(self, commands: Sequence[Command]) -> Any:
+        return self._store.unanswered(commands)
+
+    def count_tries(self, commands: Sequence[Any]) -> Any:
+        return self._store.count_tries(commands)
 
     def close(self) -> None:
         self._store.close()

@@ -113,8 +113,8 @@ class House:
 
     def upload(self, at: str, token: bytes, amount: int, sequence_number: int = 1) -> Upload:
         details = SaleDetails(sequence_number=sequence_number).canonical()
-        sold = {"occurred_time": datetime(2017, 1, 14, tzinfo=UTC), "details": details}
-        return Upload(**self._common(at, amount, None), token=token, **sold)
+        sold_at = datetime(2017, 1, 14, tzinfo=UTC)
+        return Upload(**self._common(at, amount, None), token=token, occurred_time=sold_at, details=details)
 
     def top_up(self, at: str, token: bytes, amount: int, request_id: UUID | None = None) -> TopUp:
         return TopUp(**self._common(at, amount, request_id), token=token, issuer_id=self.terminals[at][0])

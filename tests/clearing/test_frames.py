@@ -14,6 +14,7 @@ from coalition.clearing.frames import LENGTH_BYTES, READY, answers_frame, answer
 from coalition.clearing.queue import Answer
 from coalition.domain import commands as house_commands
 from coalition.domain.commands import Command, Purchase
+from coalition.domain.credentials import CodeEvidence, Evidence, PhoneEvidence
 from coalition.domain.errors import CoalitionError, Contention, LedgerBroken, NoOpenWindow, Refused, StoreUnavailable
 from coalition.domain.journal import Outcome
 from coalition.domain.kinds import Kind
@@ -34,6 +35,11 @@ BY_TYPE: dict[object, st.SearchStrategy[Any]] = {
     str | None: st.none() | TEXTS,
     UUID | None: st.none() | IDS,
     datetime | None: st.none() | TIMES,
+    Evidence | None: st.one_of(
+        st.none(),
+        st.builds(CodeEvidence, st.none() | WHOLE, st.none() | WHOLE),
+        st.builds(PhoneEvidence, st.none() | st.binary(max_size=40)),
+    ),
 }
 KINDS = [
     each

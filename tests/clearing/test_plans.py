@@ -3,12 +3,12 @@
 import itertools
 import re
 
-from coalition.storage import journal, ledger_statements
+from coalition.storage import journal, ledger_statements, pins
 from coalition.storage.connect import connect
 from coalition.storage.ledger import DESK_SESSION
 from tests.clearing.house import House
 
-READS = [each for each in (*journal.PREPARED, *ledger_statements.PREPARED) if "FROM unnest" in each]
+READS = [each for each in (*journal.PREPARED, *ledger_statements.PREPARED, *pins.PREPARED) if "FROM unnest" in each]
 # A scan that knows the lane alone reads a whole lane for each row asked for; one without a condition all lanes.
 WHOLE_LANE = re.compile(r"Index Cond: \(lane = [\w.]+\)$|Seq Scan on (?!pg_)\w+", re.MULTILINE)
 

@@ -9,6 +9,7 @@ from coalition.clearing.worker import work
 from coalition.domain.journal import Outcome
 from tests.clearing.desks import Interference, lose_the_answer
 from tests.clearing.house import House
+from tests.clearing.pins import Checker
 
 
 def test_a_batch_of_a_dead_server_is_not_tried_again(house: House) -> None:
@@ -23,7 +24,7 @@ def test_a_batch_of_a_dead_server_is_not_tried_again(house: House) -> None:
         if len(paused) == 2:
             ours.close()  # the server is killed
 
-    thread = threading.Thread(target=work, args=(theirs, tries.store(), pause))
+    thread = threading.Thread(target=work, args=(theirs, tries.store(), pause, Checker()))
     thread.start()
     assert READY == ours.recv(len(READY))
     ours.sendall(commands_frame([house.purchase("cafe", token, 10)]))
@@ -38,7 +39,7 @@ def test_a_worker_whose_server_dies_before_it_is_ready_ends(house: House) -> Non
     ours, theirs = socket.socketpair()
     ours.close()
 
-    work(theirs, house.store(), time.sleep)
+    work(theirs, house.store(), time.sleep, Checker())
 
     assert -1 == theirs.fileno()
 
@@ -51,7 +52,7 @@ def test_a_worker_finishes_the_try_that_is_under_way_when_its_server_dies(house:
     dies = Interference(house, "committed", lambda _: ours.close(), lambda _: True)
     ours.sendall(commands_frame([purchase]))
 
-    work(theirs, dies.store(), time.sleep)
+    work(theirs, dies.store(), time.sleep, Checker())
 
     assert [(1,)] == house.query("SELECT count(*) FROM entries WHERE kind = 2")
     (answer,) = house.run(purchase)

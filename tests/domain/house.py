@@ -137,8 +137,16 @@ class House:
 
     def upload(self, at: str, amount: int, card: str = "w") -> Done:
         """A sale approved offline."""
-        told = {"occurred_time": self.books.time, "details": SaleDetails(sequence_number=1).canonical()}
-        return self._run(Upload(**self._asks(at), amount_minor=amount, token=card.encode(), **told))
+        details = SaleDetails(sequence_number=1).canonical()
+        return self._run(
+            Upload(
+                **self._asks(at),
+                amount_minor=amount,
+                token=card.encode(),
+                occurred_time=self.books.time,
+                details=details,
+            )
+        )
 
     def refund(self, at: str, amount: int, of: Done) -> Done:
         return self._run(Refund(**self._asks(at), amount_minor=amount, original_request_id=of.request_id))

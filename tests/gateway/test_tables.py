@@ -34,6 +34,9 @@ NOT_OF_A_TILL = {
     "PAGE_TOKEN_INVALID",
     "STREAM_IDLE",
     "STREAM_STALLED",
+    "PIN_WEAK",
+    "PIN_UNREADABLE",
+    "PIN_KEY_MISSING",
 }
 
 

@@ -4,6 +4,7 @@ import os
 from typing import Any
 from uuid import UUID
 
+from coalition.bootstrap.pins import RingPins
 from coalition.domain.kinds import Kind
 from coalition.membership.card_views import CardAnswer, CardOfMember
 from coalition.membership.profile import Profile
@@ -29,7 +30,7 @@ class Desk:
     def make(self, **options: Any) -> Reception[WrappedKey]:
         store: MemberStore = SqlMemberStore(self.house.lease(), self.house.acts(), LANES)
         member_keys: MemberKeys[WrappedKey] = self.keydb
-        return Reception(store, self.ring, member_keys, lambda: NOON, os.urandom, **options)
+        return Reception(store, self.ring, member_keys, lambda: NOON, os.urandom, RingPins(self.ring), **options)
 
     def enrol(self, phone: str = PHONE, name: str = "张三", month: int | None = 5, **more: Any) -> Enrolment:
         act = self.house.act(Kind.MEMBER_ENROLLED, more.get("request_id"), phone=phone, name=name, birth_month=month)

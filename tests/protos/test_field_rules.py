@@ -83,6 +83,26 @@ def test_a_malformed_field_is_named(field, value):
     assert broken(purchase(**{field.partition(".")[0]: value})) == [field]
 
 
+@pytest.mark.parametrize(
+    ("credential", "fields"),
+    [
+        ({}, ["credential"]),
+        ({"payment_code": "0" * 22}, []),
+        ({"payment_code": "0" * 21}, ["payment_code"]),
+        ({"payment_code": "0" * 21 + "x"}, ["payment_code"]),
+        ({"phone": "+8613800138000"}, []),
+        ({"phone": "13800138000"}, ["phone"]),
+        ({"virtual_id": operations_pb2.VirtualId(namespace="chat", subject="o" * 128)}, []),
+        ({"virtual_id": operations_pb2.VirtualId(namespace="chat")}, ["virtual_id.subject"]),
+        ({"virtual_id": operations_pb2.VirtualId(namespace="chat", subject="o" * 129)}, ["virtual_id.subject"]),
+        ({"virtual_id": operations_pb2.VirtualId(namespace="chat", subject="o 1")}, ["virtual_id.subject"]),
+        ({"virtual_id": operations_pb2.VirtualId(subject="o-1")}, ["virtual_id.namespace"]),
+    ],
+)
+def test_what_stands_for_a_card_is_one_thing_and_well_formed(credential, fields):
+    assert broken(purchase(card_number=None, **credential)) == fields
+
+
 def test_a_refund_names_its_purchase_one_way():
     refund = operations_pb2.RefundRequest(request_id=REQUEST_ID, amount_minor=1, currency_code="CNY")
 

@@ -9,7 +9,7 @@ import pytest
 from coalition.client import ClientCertificate
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import ADVICE, Reason, is_stored
-from coalition.v1.operations_pb2 import TerminalRef
+from coalition.v1.operations_pb2 import TerminalRef, VirtualId
 from coalition.v1.terminal_pb2 import GetBalanceRequest, ListEntriesRequest, SubmitBatchRequest
 from coalition.v1.terminal_pb2_grpc import TerminalServiceStub
 from tests.house import House, Refusal, new_house, new_id, refusal_of
@@ -52,6 +52,15 @@ FIELDS: list[tuple[str, dict[str, Any], Reason, str]] = [
     ("no currency", {"currency_code": ""}, Reason.CURRENCY_UNKNOWN, "currency_code"),
     ("letters for a card number", {"card_number": "card"}, Reason.FIELD_INVALID, "card_number"),
     ("an over-long card number", {"card_number": "9" * 23}, Reason.FIELD_INVALID, "card_number"),
+    ("no card, and nothing that stands for one", {"card_number": None}, Reason.FIELD_INVALID, "credential"),
+    ("a code of 21 digits", {"card_number": None, "payment_code": "1" * 21}, Reason.FIELD_INVALID, "payment_code"),
+    (
+        "an id of no system",
+        {"card_number": None, "virtual_id": VirtualId(subject="o-1")},
+        Reason.FIELD_INVALID,
+        "virtual_id.namespace",
+    ),
+    ("a phone without its country", {"card_number": None, "phone": "13800138000"}, Reason.FIELD_INVALID, "phone"),
     ("an over-long reference", {"sale_reference": "x" * 65}, Reason.FIELD_INVALID, "sale_reference"),
     ("a reference no database takes", {"sale_reference": "a\x00b"}, Reason.FIELD_INVALID, "sale_reference"),
     (

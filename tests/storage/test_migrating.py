@@ -14,7 +14,20 @@ from coalition.storage.schema import KEYDB, LEDGER, SchemaMismatch, check_schema
 from tests.storage.databases import Database
 
 NEWEST = newest_revision(LEDGER)
-HOT = ("wallets", "cards", "lots", "holds", "entries", "transfers", "allocations", "requests", "sale_references")
+HOT = (
+    "wallets",
+    "cards",
+    "lots",
+    "holds",
+    "pins",
+    "devices",
+    "device_seeds",
+    "entries",
+    "transfers",
+    "allocations",
+    "requests",
+    "sale_references",
+)
 
 
 def set_version(database: Database, version: str) -> None:

@@ -23,6 +23,7 @@ PERSONAL = (
     "wallets",
     "lots",
     "holds",
+    "pins",
     "requests",
 )
 DENIED = "42501"

@@ -15,7 +15,9 @@ from typing import Final
 from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
 from coalition.bootstrap.identities import path_parser, server_credentials, signed_by
 from coalition.bootstrap.limits import limits_of
+from coalition.bootstrap.pins import RingPins
 from coalition.bootstrap.revocations import watched_revocations
+from coalition.bootstrap.seeds import seal_seed
 from coalition.bootstrap.strongroom import notary
 from coalition.bootstrap.telemetry import Telemetry
 from coalition.bootstrap.workers import Workers
@@ -26,6 +28,7 @@ from coalition.config import Settings
 from coalition.followers import folds
 from coalition.followers.day_limits import day_totals
 from coalition.followers.follower import Follower
+from coalition.membership.device_desk import DeviceDesk
 from coalition.membership.reception import Reception
 from coalition.programme.office import Office
 from coalition.server.audit_service import AuditService
@@ -34,6 +37,7 @@ from coalition.server.front_door import FrontDoor
 from coalition.server.identity import Identities
 from coalition.server.member_service import MemberService
 from coalition.server.portal_service import PortalService
+from coalition.server.presented import Presentations, Tools
 from coalition.server.programme_service import ProgrammeService
 from coalition.server.programme_watch import ProgrammeWatch
 from coalition.server.request_ids import RequestIds
@@ -42,6 +46,7 @@ from coalition.storage.acts import Acts
 from coalition.storage.audit_reads import AuditReads
 from coalition.storage.connect import connect
 from coalition.storage.day_closes import DayCloses
+from coalition.storage.devices import DeviceStore
 from coalition.storage.holds import HoldReads
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.lease import Lease
@@ -97,13 +102,15 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
     reads = WalletReads(lease, lane_count)
     request_ids = RequestIds(reads, unix_milliseconds)
     office = Office(ProgrammeStore(lease, acts), utc_now)
-    reception = Reception(
-        MemberStore(lease, acts, lane_count), ring, KeyDatabase(keydb_pool.connection, WrappedKey), utc_now, os.urandom
-    )
     follower = Follower(day_totals(), lambda: connect(app_dsn, "coalition day end"), utc_now, time.sleep)
     day_end = DayEndCalls(
         DayEnd(DayCloses(lease, acts), follower.catch_up, signed_by), watch, request_ids, business_date, utc_now
     )
+    pins = RingPins(ring)
+    members, member_keys = MemberStore(lease, acts, lane_count), KeyDatabase(keydb_pool.connection, WrappedKey)
+    reception = Reception(members, ring, member_keys, utc_now, os.urandom, pins)
+    devices = DeviceDesk(members, DeviceStore(lease, lane_count), ring, member_keys, seal_seed, utc_now, os.urandom)
+    tools = Tools(ring, devices, reception.phone_handle, reads, time.monotonic)
     telemetry = Telemetry(settings, random.random)
     closing.callback(telemetry.close)
     workers = Workers(settings)
@@ -125,9 +132,11 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
 
     def servicers() -> Sequence[object]:
         return (
-            TerminalServicer(desk, watch, reads, request_ids, ring.card_token, business_date, day_end),
+            TerminalServicer(
+                desk, watch, reads, request_ids, Presentations(tools), business_date, pins.public_key, day_end
+            ),
             ProgrammeService(office, ProgrammeReads(lease), watch, request_ids),
-            MemberService(reception, watch, request_ids),
+            MemberService(reception, devices, watch, request_ids),
             AuditService(AuditReads(lease, lane_count, time.sleep), watch),
             PortalService(PortalReads(lease), reads, watch),
         )

@@ -19,6 +19,7 @@ import structlog
 from coalition.bootstrap.clock import business_date_in
 from coalition.bootstrap.databases import Databases
 from coalition.bootstrap.interpreter import tune_interpreter
+from coalition.bootstrap.pins import RingPins
 from coalition.bootstrap.strongroom import existing_key_ring, notary
 from coalition.clearing.worker import work
 from coalition.config import Settings, environment_of, load_settings
@@ -78,13 +79,14 @@ def main(descriptor: int) -> None:
     opened = Databases(settings, attach=True)
     if settings.is_embedded:
         opened.open()
-    store = LedgerStore(opened.dsn(), load, business_date_in(settings.zone), notary(existing_key_ring(settings)))
+    ring = existing_key_ring(settings)
+    store = LedgerStore(opened.dsn(), load, business_date_in(settings.zone), notary(ring))
     try:
         store.warm_up()
     except (StoreUnavailable, Contention):
         log.warning("desk_worker_started_without_database")  # it may come back: every batch tries again
     tune_interpreter()
-    work(socket.socket(fileno=descriptor), store, time.sleep)
+    work(socket.socket(fileno=descriptor), store, time.sleep, RingPins(ring))
 
 
 if __name__ == "__main__":

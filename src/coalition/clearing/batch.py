@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from coalition.clearing.store import Store
-from coalition.domain.books import Original, Wallet
-from coalition.domain.commands import Command, FollowUp, Resolve, Reverse
+from coalition.domain.books import Books, Original, Wallet
+from coalition.domain.commands import Command, FollowUp, Presented, Resolve, Reverse
 from coalition.domain.decide import decide
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.ids import PLACE_MAX, entry_id, lane_of_request
 from coalition.domain.journal import NO_FACTS, Entry, Outcome, Transfer
+from coalition.domain.pins import PinEvidence, forgive
 from coalition.domain.prefetch import Prefetched, Stored
 from coalition.domain.reasons import Reason, is_stored
 
@@ -59,8 +60,12 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
     try:
         decision = decide(command, books, entry)
     except Refused as refused:
+        if books.pins:
+            _forgive(command, books)
         return _declined(command, refused, prefetched, entry, lane)
     decision.apply(books, command, entry)
+    if books.pins:
+        _forgive(command, books)
     wallet = decision.wallet
     if wallet is not None:
         touched[wallet.wallet_id] = wallet
@@ -112,6 +117,13 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
     )
 
 
+def _forgive(command: Command, books: Books) -> None:
+    """A right PIN was right, whatever else stood in the way of the payment."""
+    pin = getattr(command, "pin", None)
+    if isinstance(pin, PinEvidence):
+        forgive(pin, books.pins)
+
+
 def _kill_unknown(reverse: Reverse, prefetched: Prefetched, entries: list[Entry]) -> None:
     """Write a tombstone under the request id of an unknown original, which is stored from here on as any other answer.
 
@@ -141,6 +153,8 @@ def _declined(
         refused.reason, entry, prefetched.time, command.kind, command.amount_minor, facts=refused.metadata
     )
     books = prefetched.books
+    # A wrong code is counted by the same commit that says so: the next one is judged after it.
+    card_id = books.count_wrong_code(command) if refused.reason is Reason.PAYMENT_CODE_WRONG else None
     if books.names_originals:
         # A refund further on in this batch finds the decline, as one of a later batch would.
         declined = Original(
@@ -171,6 +185,7 @@ def _declined(
             answer=outcome.to_answer(),
             store_id=command.store_id,
             terminal_id=command.terminal_id,
+            card_id=card_id,
             occurred_time=command.occurred_time,
             sale_reference=command.sale_reference,
             details=command.details,
@@ -186,8 +201,8 @@ def _lane(command: Command, prefetched: Prefetched) -> int:
     if isinstance(command, FollowUp):
         original = books.original_of(command)
         wallet_id = original.wallet_id if original else None
-    elif (token := getattr(command, "token", None)) is not None:
-        card = books.cards.get(token)
+    elif isinstance(command, Presented):
+        card = books.cards.get(command.token)
         wallet_id = card.wallet_id if card else None
     if wallet_id is not None:
         return books.wallets[wallet_id].lane

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+from coalition.clearing.pins import PinCounts
 from coalition.domain.books import Wallet
 from coalition.domain.commands import Command
 from coalition.domain.journal import Entry
@@ -18,8 +19,11 @@ class Batch(Protocol):
     def write(self, prefetched: Prefetched, entries: Sequence[Entry], touched: Sequence[Wallet]) -> None: ...
 
 
-class Store(Protocol):
-    """Opens batches. Raises Contention (run it again) and StoreUnavailable (outcome unknown: run it again too)."""
+class Store(PinCounts, Protocol):
+    """Opens batches, and counts tries of PINs before them.
+
+    Raises Contention (run it again) and StoreUnavailable (outcome unknown: run it again too).
+    """
 
     def batch(self) -> AbstractContextManager[Batch]: ...
 

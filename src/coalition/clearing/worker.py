@@ -12,10 +12,18 @@ import structlog
 
 from coalition.clearing.batch import run_batch
 from coalition.clearing.frames import LENGTH_BYTES, READY, answers_frame, commands_of
+from coalition.clearing.pins import Asked, PinChecker, carries_pin, compared, to_compare_again
 from coalition.clearing.queue import Answer
 from coalition.clearing.store import Store
-from coalition.domain.commands import Command
-from coalition.domain.errors import CoalitionError, Contention, LedgerBroken, NoOpenWindow, StoreUnavailable
+from coalition.domain.errors import (
+    CoalitionError,
+    Contention,
+    LedgerBroken,
+    NoOpenWindow,
+    PinChanged,
+    Refused,
+    StoreUnavailable,
+)
 
 CONTENTION_TRIES: Final = 10
 # A killed PostgreSQL is back within seconds here and a failover takes 20 s (DESIGN section 6); a terminal waits 8 s.
@@ -27,7 +35,7 @@ Pause = Callable[[float], None]
 log = structlog.get_logger(__name__)
 
 
-def work(desk: socket.socket, store: Store, pause: Pause) -> None:
+def work(desk: socket.socket, store: Store, pause: Pause, checker: PinChecker) -> None:
     """Answer batches until the desk hangs up; then a batch is not tried again either."""
 
     def rest(seconds: float) -> None:
@@ -42,7 +50,7 @@ def work(desk: socket.socket, store: Store, pause: Pause) -> None:
             body = _received(desk, int.from_bytes(length, "big"))
             if body is None:
                 break
-            desk.sendall(answers_frame(answer_all(store, commands_of(body), rest)))
+            desk.sendall(answers_frame(answer_all(store, commands_of(body), rest, checker)))
     except (BrokenPipeError, ConnectionResetError):
         pass  # the server was killed: what is committed stays, its clients ask again
     finally:
@@ -50,33 +58,54 @@ def work(desk: socket.socket, store: Store, pause: Pause) -> None:
         store.close()
 
 
-def answer_all(store: Store, commands: Sequence[Command], pause: Pause) -> Sequence[Answer]:
-    """Run the batch until it is answered; only a deterministic error halves it, first half first."""
+def answer_all(store: Store, commands: Sequence[Asked], pause: Pause, checker: PinChecker) -> Sequence[Answer]:
+    """Run the batch until it is answered; only a deterministic error halves it, first half first.
+
+    What was found of its PINs is kept when the batch is run again: each is counted and compared once.
+    """
     contentions = outages = 0
     while True:
         try:
-            return run_batch(store, commands)
+            if any(map(carries_pin, commands)):
+                commands = compared(store, checker, commands)
+            return _run(store, commands)
         except Contention as error:
             contentions += 1
             if contentions >= CONTENTION_TRIES:
                 log.warning("batch_contended", commands=len(commands), tries=contentions)
-                return [error] * len(commands)
+                return _failed(commands, error)
+            if isinstance(error, PinChanged):
+                commands = to_compare_again(commands, error)
             pause(CONTENTION_PAUSE_SECONDS * contentions)
         except StoreUnavailable as error:
             outages += 1
             if outages >= UNAVAILABLE_TRIES:
                 log.warning("store_unavailable", commands=len(commands), tries=outages)
-                return [error] * len(commands)
+                return _failed(commands, error)
             pause(UNAVAILABLE_PAUSE_SECONDS)
         except Exception as error:
             if len(commands) == 1:
                 if not isinstance(error, NoOpenWindow):
-                    log.exception("command_failed", request_id=str(commands[0].request_id))
+                    log.exception("command_failed", request_id=str(getattr(commands[0], "request_id", "")))
                 # What travels is an error of the house; a bug's traceback is in the log above.
                 return [error if isinstance(error, CoalitionError) else LedgerBroken(type(error).__name__)]
             log.warning("batch_halved", commands=len(commands), error=type(error).__name__)
             half = len(commands) // 2
-            return [*answer_all(store, commands[:half], pause), *answer_all(store, commands[half:], pause)]
+            halves = commands[:half], commands[half:]
+            return [answer for each in halves for answer in answer_all(store, each, pause, checker)]
+
+
+def _run(store: Store, batch: Sequence[Asked]) -> Sequence[Answer]:
+    """The answers in order; what is refused already does not take part."""
+    commands = [asked for asked in batch if not isinstance(asked, Refused)]
+    answers = iter(run_batch(store, commands) if commands else ())
+    if len(commands) == len(batch):
+        return list(answers)
+    return [asked if isinstance(asked, Refused) else next(answers) for asked in batch]
+
+
+def _failed(batch: Sequence[Asked], error: CoalitionError) -> Sequence[Answer]:
+    return [asked if isinstance(asked, Refused) else error for asked in batch]
 
 
 def _has_hung_up(desk: socket.socket) -> bool:

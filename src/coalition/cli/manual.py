@@ -38,6 +38,10 @@ Cards
   from standard input; without --card you are asked. Typed on the command line
   it stays in the shell's history: fine for a card of a development house only.
 
+PINs
+  A PIN is never typed on the command line: --pin ask asks for it, --pin - and
+  --pin @FILE read it. It is sealed to the server's key before it is sent.
+
 Exactly once
   Every write has a request_id. After a lost answer repeat the command with
   --request-id and the id it had: it is answered with the first outcome and

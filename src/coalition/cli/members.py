@@ -11,7 +11,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from coalition.cli.options import RequestId, read_request_id
+from coalition.bootstrap.pins import seal_pin
+from coalition.cli.options import ASK, Pin, RequestId, read_pin, read_request_id
 from coalition.cli.output import enum_name, time_text
 from coalition.cli.session import Session, client_command
 from coalition.v1.member_pb2 import (
@@ -21,7 +22,9 @@ from coalition.v1.member_pb2 import (
     Member,
     Profile,
     Purpose,
+    SetPinRequest,
 )
+from coalition.v1.terminal_pb2 import GetPinKeyRequest
 
 PURPOSES: Final = {
     "counter-service": Purpose.PURPOSE_COUNTER_SERVICE,
@@ -104,6 +107,36 @@ def member_show(
             connection.members.GetMember, GetMemberRequest(member_id=member_id, purpose=read_purpose(purpose))
         )
     session.say(answer, described(answer.member))
+
+
+@member_app.command("pin", epilog="Example: coalition member pin 01890000-0000-7000-8000-000000000000")
+@client_command
+def member_pin(
+    session: Session,
+    member_id: Annotated[str, typer.Argument(metavar="MEMBER_ID", help="UUID of the member.")],
+    pin: Pin = None,
+    request_id: RequestId = None,
+) -> None:
+    """Set a member's PIN, which ends a lock too. Check first who the member is. Asks for it twice.
+
+    Six digits; repeated digits, runs such as 123456 and dates in the month of birth are refused.
+    """
+    typed = read_pin(pin) or ask_pin()
+    request = SetPinRequest(request_id=read_request_id(request_id), member_id=member_id)
+    with session.coalition() as connection:
+        key = connection.call(connection.terminal.GetPinKey, GetPinKeyRequest())
+        place = f"member/{member_id.lower()}"
+        request.sealed_pin = seal_pin(key.public_key, typed, request.request_id, place)
+        answer = connection.call(connection.members.SetPin, request)
+    session.say(answer, f"The PIN of member {member_id} is set; all its tries are there again.")
+
+
+def ask_pin() -> str:
+    """Ask for a new PIN, twice, without showing it. Two that differ end the command with exit code 2."""
+    first, second = read_pin(ASK), read_pin(ASK)
+    if first is None or first != second:
+        raise typer.BadParameter("the two PINs differ; nothing was set")
+    return first
 
 
 def described(member: Member) -> str:

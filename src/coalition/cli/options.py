@@ -15,6 +15,8 @@ from coalition.v1.operations_pb2 import TerminalRef
 
 CARD_DIGITS_MIN: Final = 12
 CARD_DIGITS_MAX: Final = 22
+PIN_DIGITS: Final = 6
+ASK: Final = "ask"
 TERMINAL_ELEMENTS: Final = 3
 
 At = Annotated[
@@ -36,6 +38,16 @@ CardNumber = Annotated[
         "A number typed here stays in the history of the shell.",
         prompt="Card number",
         hide_input=True,
+        show_default=False,
+    ),
+]
+Pin = Annotated[
+    str | None,
+    typer.Option(
+        "--pin",
+        metavar="ask|-|@FILE",
+        help="The member's PIN, where one is needed: ask for it, or read it from standard input or a file. Never typed "
+        "here, where the history of the shell would keep it.",
         show_default=False,
     ),
 ]
@@ -83,6 +95,11 @@ class Till:
     ref: TerminalRef
     identity: str
 
+    @property
+    def place(self) -> str:
+        """Such as cafe/main/till-1."""
+        return f"{self.ref.participant}/{self.ref.store}/{self.ref.terminal}"
+
 
 def read_till(session: Session, at: str | None) -> Till:
     """The till of --at, or of --as t/PARTICIPANT/STORE/TERMINAL."""
@@ -111,6 +128,27 @@ def read_card(text: str) -> str:
     digits = "".join(text.split())
     if not (digits.isascii() and digits.isdigit() and CARD_DIGITS_MIN <= len(digits) <= CARD_DIGITS_MAX):
         raise typer.BadParameter(f"a card number has {CARD_DIGITS_MIN} to {CARD_DIGITS_MAX} digits")
+    return digits
+
+
+def read_pin(source: str | None) -> str | None:
+    """The PIN of --pin, six digits; None without one. Trouble ends the command with exit code 2 and repeats nothing."""
+    if source is None:
+        return None
+    if source == ASK:
+        text = typer.prompt("PIN", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
+    elif source == "-":
+        text = sys.stdin.readline()
+    elif source.startswith("@"):
+        try:
+            text = Path(source[1:]).read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError):
+            raise typer.BadParameter("--pin @FILE: the file cannot be read, or holds no PIN") from None
+    else:
+        raise typer.BadParameter("--pin is ask, - or @FILE: a PIN typed here stays in the history of the shell")
+    digits = str(text).strip()
+    if len(digits) != PIN_DIGITS or not (digits.isascii() and digits.isdigit()):
+        raise typer.BadParameter(f"a PIN has {PIN_DIGITS} digits")
     return digits
 
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import RenderableType
 
 from coalition.cli.money import format_number
-from coalition.cli.options import At, read_card, read_till
+from coalition.cli.options import At, Pin, read_card, read_pin, read_till
 from coalition.cli.output import table
 from coalition.cli.session import Session, client_command
 from coalition.cli.till_panels import balance_panel, line_text, message_facts, receipt_panel
@@ -76,15 +76,16 @@ def purchase(
     session: Session,
     amount: Amount,
     card: Card = None,
+    pin: Pin = None,
     at: At = None,
     reference: Reference = "",
     outbox: OutboxOption = None,
 ) -> None:
-    """Pay by card, the whole amount or nothing."""
-    amount_minor, number = session.amount(amount), read_own_card(card)
+    """Pay by card, the whole amount or nothing. Declined for PIN_REQUIRED: once more, with --pin."""
+    amount_minor, number, typed = session.amount(amount), read_own_card(card), read_pin(pin)
 
     def act(opened: Terminal) -> Answer:
-        return _posted("paid", opened.purchase(number, amount_minor, sale_reference=reference))
+        return _posted("paid", opened.purchase(number, amount_minor, sale_reference=reference, pin=typed))
 
     at_terminal(session, at, outbox, act)
 

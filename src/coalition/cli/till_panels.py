@@ -41,6 +41,8 @@ def failure_panel(failure: Failure) -> Panel:
                 for name, value in sorted(failure.metadata.items())
                 if name.endswith("_minor") and value.lstrip("-").isdecimal()
             ]
+            if "tries_left" in failure.metadata:
+                facts.append(f"tries left {failure.metadata['tries_left']}")
             text = "\n".join(
                 (failure.reason, failure.cure, *facts, *(f"field {each.field}" for each in failure.fields))
             )

@@ -14,7 +14,7 @@ from rich.panel import Panel
 from rich.status import Status
 
 from coalition.cli.money import format_amount, format_number
-from coalition.cli.options import read_card
+from coalition.cli.options import ASK, read_card, read_pin
 from coalition.cli.output import console
 from coalition.cli.session import Session
 from coalition.cli.till_panels import balance_panel, failure_panel, line_text, receipt_panel
@@ -24,6 +24,7 @@ from coalition.client import CallRefused, Declined, NotDone, OutcomeUnknown, Ser
 QUIT: Final = "q"
 MENU: Final = "p purchase   t top-up   r refund   b balance   l last operations   q quit"
 LAST_SHOWN: Final = 8
+PIN_REQUIRED: Final = "PIN_REQUIRED"
 NOT_NOW: Final = "the server did not answer; nothing was changed, try again"
 
 
@@ -75,8 +76,17 @@ def _do(out: Console, act: Callable[[], RenderableType]) -> None:
 
 def _purchase(session: Session, till: Terminal, out: Console) -> RenderableType:
     card, amount_minor = _card(out), _amount(session)
-    with _thinking(out, f"paying {format_amount(amount_minor, session.settings.currency)}"):
-        return receipt_panel("paid", till.purchase(card, amount_minor))
+    paying = f"paying {format_amount(amount_minor, session.settings.currency)}"
+    try:
+        with _thinking(out, paying):
+            return receipt_panel("paid", till.purchase(card, amount_minor))
+    except Declined as declined:
+        if declined.reason != PIN_REQUIRED:
+            raise
+    # A decline is for ever: with the PIN it is a purchase of its own.
+    pin = read_pin(ASK)
+    with _thinking(out, paying):
+        return receipt_panel("paid", till.purchase(card, amount_minor, pin=pin))
 
 
 def _top_up(session: Session, till: Terminal, out: Console) -> RenderableType:

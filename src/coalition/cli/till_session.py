@@ -10,6 +10,7 @@ import typer
 from rich.console import RenderableType
 
 from coalition.bootstrap.addresses import SERVER, address_of
+from coalition.bootstrap.pins import seal_pin
 from coalition.cli.certificates import own_certificate
 from coalition.cli.options import Till, read_till
 from coalition.cli.output import console, print_json
@@ -35,13 +36,14 @@ OutboxOption = Annotated[
 @contextmanager
 def terminal(session: Session, till: Till, outbox: Path | None) -> Iterator[Terminal]:
     """The terminal of --at, open. Raises CertificateMissing, OutboxInUse, OutboxFailed."""
-    place = f"{till.ref.participant}/{till.ref.store}/{till.ref.terminal}"
+    place = till.place
     with Terminal(
         session.server or address_of(session.settings, SERVER, session.settings.listen),
         own_certificate(session.settings, session.identity or till.identity),
         outbox=outbox or session.settings.var / "outbox" / f"{place}.sqlite",
         at=place,
         currency_code=session.settings.currency,
+        pin_sealer=seal_pin,
     ) as opened:
         yield opened
 

@@ -5,12 +5,13 @@ from uuid import UUID
 
 import typer
 
+from coalition.bootstrap.pins import seal_pin
 from coalition.cli.money import format_amount, format_number
-from coalition.cli.options import At, CardNumber, RequestId, read_card, read_request_id, read_till
+from coalition.cli.options import At, CardNumber, Pin, RequestId, read_card, read_pin, read_request_id, read_till
 from coalition.cli.output import enum_name, table, time_text
 from coalition.cli.session import Session, client_command, pages
 from coalition.v1.operations_pb2 import PurchaseRequest, Receipt, RefundRequest, TopUpRequest
-from coalition.v1.terminal_pb2 import GetBalanceRequest, ListEntriesRequest
+from coalition.v1.terminal_pb2 import GetBalanceRequest, GetPinKeyRequest, ListEntriesRequest
 
 Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="Such as 300.00")]
 SaleReference = Annotated[
@@ -56,10 +57,11 @@ def pay(
     amount: Amount,
     card: CardNumber,
     at: At = None,
+    pin: Pin = None,
     reference: SaleReference = "",
     request_id: RequestId = None,
 ) -> None:
-    """Pay AMOUNT by card at a till, whole or not at all."""
+    """Pay AMOUNT by card at a till, whole or not at all; above the no-PIN limit with the member's PIN."""
     till = read_till(session, at)
     request = PurchaseRequest(
         request_id=read_request_id(request_id),
@@ -69,7 +71,11 @@ def pay(
         currency_code=session.settings.currency,
         sale_reference=reference,
     )
+    typed = read_pin(pin)
     with session.coalition(till.identity) as connection:
+        if typed is not None:
+            key = connection.call(connection.terminal.GetPinKey, GetPinKeyRequest())
+            request.sealed_pin = seal_pin(key.public_key, typed, request.request_id, till.place)
         answer = connection.call(connection.terminal.Purchase, request)
     session.say(answer, receipt_text("Paid", answer.receipt))
 

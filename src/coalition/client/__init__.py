@@ -30,6 +30,7 @@ from coalition.client.errors import (
 )
 from coalition.client.line import LineState
 from coalition.client.outbox_rows import Kind, OutboxRow, State
+from coalition.client.pins import PinSealer
 from coalition.client.request_ids import new_request_id
 from coalition.client.retry import RetryPolicy
 from coalition.client.surroundings import Surroundings
@@ -56,6 +57,7 @@ __all__ = [
     "OutboxInUse",
     "OutboxRow",
     "OutcomeUnknown",
+    "PinSealer",
     "RetryPolicy",
     "ServerUnreachable",
     "ServiceBusy",

@@ -26,6 +26,7 @@ from coalition.client.errors import (
 from coalition.client.line import Line, LineState
 from coalition.client.outbox import Outbox
 from coalition.client.outbox_rows import Kind, OutboxRow, State
+from coalition.client.pins import UNREADABLE, PinPad, PinSealer
 from coalition.client.surroundings import Surroundings
 from coalition.client.tries import End, Tries, TryRules
 from coalition.client.undoing import Undoing
@@ -69,6 +70,7 @@ class AioTerminal:
         currency_code: str = "CNY",
         rules: TryRules | None = None,
         surroundings: Surroundings | None = None,
+        pin_sealer: PinSealer | None = None,
     ) -> None:
         self._server = server
         self._certificate = certificate
@@ -77,6 +79,7 @@ class AioTerminal:
         self._currency = currency_code
         self._rules = rules or TryRules()
         self._around = surroundings or Surroundings()
+        self._pins = PinPad(pin_sealer, self._ask, at.strip("/") if at else None)
         self._line: Line | None = None
 
     async def top_up(
@@ -93,15 +96,17 @@ class AioTerminal:
         )
         return await self._operate(Kind.TOP_UP, request)
 
-    async def purchase(self, card_number: str, amount_minor: int, *, sale_reference: str = "") -> Receipt:
-        """Spend stored value, the whole amount or nothing."""
+    async def purchase(
+        self, card_number: str, amount_minor: int, *, sale_reference: str = "", pin: str | None = None
+    ) -> Receipt:
+        """Spend stored value, the whole amount or nothing. `pin`: as the member typed it, where one is needed."""
         request = PurchaseRequest(
             card_number=card_number,
             amount_minor=amount_minor,
             currency_code=self._currency,
             sale_reference=sale_reference,
         )
-        return await self._operate(Kind.PURCHASE, request)
+        return await self._operate(Kind.PURCHASE, request, pin)
 
     async def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
         """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
@@ -110,9 +115,15 @@ class AioTerminal:
         return await self._operate(Kind.REFUND, request)
 
     async def authorize(
-        self, card_number: str, amount_minor: int, *, hold_seconds: int = 0, sale_reference: str = ""
+        self,
+        card_number: str,
+        amount_minor: int,
+        *,
+        hold_seconds: int = 0,
+        sale_reference: str = "",
+        pin: str | None = None,
     ) -> Receipt:
-        """Keep `amount_minor` aside, for `hold_seconds` (0: seven days)."""
+        """Keep `amount_minor` aside, for `hold_seconds` (0: seven days). `pin`: as for a purchase."""
         request = AuthorizeRequest(
             card_number=card_number,
             amount_minor=amount_minor,
@@ -120,7 +131,7 @@ class AioTerminal:
             hold_seconds=hold_seconds,
             sale_reference=sale_reference,
         )
-        return await self._operate(Kind.AUTHORIZE, request)
+        return await self._operate(Kind.AUTHORIZE, request, pin)
 
     async def capture(self, hold: Receipt | str | int, amount_minor: int, *, sale_reference: str = "") -> Receipt:
         """Spend `amount_minor` of a hold, once; the rest is released. `hold`: its receipt, request_id or entry_id."""
@@ -206,18 +217,20 @@ class AioTerminal:
     ) -> None:
         await self.close()
 
-    async def _operate(self, kind: Kind, request: Any) -> Receipt:
-        """Run one operation. The request is complete but for its id, time and terminal."""
+    async def _operate(self, kind: Kind, request: Any, pin: str | None = None) -> Receipt:
+        """Run one operation. The request is complete but for its id, time, terminal and PIN."""
         reference = reference_of(request)
         await self._undone_first()
+        if pin is not None:
+            await self._pin_ready(pin)
         outbox = self._outbox
         outbox.under_way += 1
         try:
-            return await self._exactly_once(kind, request, reference)
+            return await self._exactly_once(kind, request, reference, pin)
         finally:
             outbox.under_way -= 1
 
-    async def _exactly_once(self, kind: Kind, request: Any, reference: str) -> Receipt:
+    async def _exactly_once(self, kind: Kind, request: Any, reference: str, pin: str | None) -> Receipt:
         """Store, send, store what came of it."""
         row = self._outbox.begin(kind, getattr(request, "amount_minor", 0), reference)
         request.request_id = row.request_id
@@ -233,7 +246,7 @@ class AioTerminal:
         refusal: Declined | NotDone | None = None
         try:
             try:
-                receipt = (await self._send(METHODS[kind], request)).receipt
+                receipt = (await self._send_with_pin(METHODS[kind], request, pin)).receipt
             except (Declined, NotDone) as refused:
                 refusal = refused
             # Stored before it is told: a sale that the caller has seen accepted is never undone at the next start.
@@ -249,6 +262,29 @@ class AioTerminal:
         if receipt is None:
             raise refusal or TerminalClosed
         return receipt
+
+    async def _send_with_pin(self, method: str, request: Any, pin: str | None) -> Any:
+        """As `_send`; once more, which PIN_UNREADABLE allows, where the PIN was sealed to a key that is gone."""
+        if pin is None:
+            return await self._send(method, request)
+        self._pins.seal(request, pin)
+        try:
+            return await self._send(method, request)
+        except Declined as refused:
+            if refused.reason != UNREADABLE:
+                raise
+        await self._pin_ready(pin, anew=True)
+        self._pins.seal(request, pin)
+        return await self._send(method, request)
+
+    async def _pin_ready(self, pin: str, *, anew: bool = False) -> None:
+        """Have the key that PINs are sealed to. Raises Declined, NotDone: asking for it has no effect."""
+        try:
+            await self._pins.ready(pin, anew=anew)
+        except ServerUnreachable:
+            raise Offline(self._server) from None
+        except CallRefused as refusal:
+            raise ServiceBusy(refusal) from None
 
     async def _undone_first(self) -> None:
         """Wait until what an earlier run left is undone. Raises UndoneFirst, TerminalClosed."""

@@ -100,8 +100,9 @@ def retry_with_another_body(player: Player) -> None:
 def decline_then_retry(player: Player) -> None:
     """A decline is an answer like any other: the same for ever under its request_id."""
     request = player.purchase(player.balance() + 1)
-    first = player.expect_refused(player.send("Purchase", request), "INSUFFICIENT_FUNDS")
-    again = player.expect_refused(player.send("Purchase", request), "INSUFFICIENT_FUNDS")
+    # Where card rules ask for a PIN above an amount, that is what is wrong first.
+    first = player.expect_refused(player.send("Purchase", request), "INSUFFICIENT_FUNDS", "PIN_REQUIRED")
+    again = player.expect_refused(player.send("Purchase", request), first.reason)
     player.expect(first.metadata["entry_id"] == again.metadata["entry_id"], "the decline was stored twice")
     player.expect_spent(0)
 

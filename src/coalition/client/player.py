@@ -132,12 +132,13 @@ class Player:
             raise Surprise(f"refused: {answer.reason}")
         return answer
 
-    def expect_refused(self, answer: Answer, reason: str) -> CallRefused:
-        """The refusal that was promised. Raises Surprise for a receipt, or another reason."""
+    def expect_refused(self, answer: Answer, *reasons: str) -> CallRefused:
+        """The refusal that was promised, for one of `reasons`. Raises Surprise for a receipt, or another reason."""
+        promised = " or ".join(reasons)
         if not isinstance(answer, CallRefused):
-            raise Surprise(f"accepted, {reason} was promised")
-        if answer.reason != reason:
-            raise Surprise(f"refused for {answer.reason}, {reason} was promised")
+            raise Surprise(f"accepted, {promised} was promised")
+        if answer.reason not in reasons:
+            raise Surprise(f"refused for {answer.reason}, {promised} was promised")
         return answer
 
     def expect(self, holds: bool, surprise: str) -> None:  # noqa: FBT001  reads as a sentence

@@ -15,6 +15,7 @@ from coalition.client.certificate import ClientCertificate
 from coalition.client.errors import TerminalClosed
 from coalition.client.line import LineState
 from coalition.client.outbox_rows import OutboxRow
+from coalition.client.pins import PinSealer
 from coalition.client.surroundings import Surroundings
 from coalition.client.tries import TryRules
 from coalition.v1.operations_pb2 import Receipt
@@ -40,8 +41,9 @@ class Terminal:
             except OutcomeUnknown as lost:
                 print(lost)                        # not paid: its reversal is on its way
 
-    `outbox` is this terminal's own file, kept between runs; it never holds a card number. `at` names the terminal
-    ("cafe/main/till-1") where the certificate is a till server's. Amounts are minor units. Safe to share between
+    `outbox` is this terminal's own file, kept between runs; it never holds a card number or a PIN. `at` names the
+    terminal ("cafe/main/till-1") where the certificate is a till server's. Amounts are minor units. What is declined
+    for PIN_REQUIRED is asked for anew with a `pin`; `pin_sealer` seals it (docs/pins.md). Safe to share between
     threads. An operation raises Declined, NotDone (and its kinds) or OutcomeUnknown, and nothing else.
     """
 
@@ -55,6 +57,7 @@ class Terminal:
         currency_code: str = "CNY",
         rules: TryRules | None = None,
         surroundings: Surroundings | None = None,
+        pin_sealer: PinSealer | None = None,
     ) -> None:
         self._aio = AioTerminal(
             server,
@@ -64,6 +67,7 @@ class Terminal:
             currency_code=currency_code,
             rules=rules,
             surroundings=surroundings,
+            pin_sealer=pin_sealer,
         )
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -75,20 +79,30 @@ class Terminal:
             self._aio.top_up(card_number, amount_minor, issuer=issuer, terms=terms, sale_reference=sale_reference)
         )
 
-    def purchase(self, card_number: str, amount_minor: int, *, sale_reference: str = "") -> Receipt:
-        """Spend stored value, the whole amount or nothing."""
-        return self._run(self._aio.purchase(card_number, amount_minor, sale_reference=sale_reference))
+    def purchase(
+        self, card_number: str, amount_minor: int, *, sale_reference: str = "", pin: str | None = None
+    ) -> Receipt:
+        """Spend stored value, the whole amount or nothing. `pin`: as the member typed it, where one is needed."""
+        return self._run(self._aio.purchase(card_number, amount_minor, sale_reference=sale_reference, pin=pin))
 
     def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
         """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
         return self._run(self._aio.refund(original, amount_minor))
 
     def authorize(
-        self, card_number: str, amount_minor: int, *, hold_seconds: int = 0, sale_reference: str = ""
+        self,
+        card_number: str,
+        amount_minor: int,
+        *,
+        hold_seconds: int = 0,
+        sale_reference: str = "",
+        pin: str | None = None,
     ) -> Receipt:
-        """Keep `amount_minor` aside, for `hold_seconds` (0: seven days)."""
+        """Keep `amount_minor` aside, for `hold_seconds` (0: seven days). `pin`: as for a purchase."""
         return self._run(
-            self._aio.authorize(card_number, amount_minor, hold_seconds=hold_seconds, sale_reference=sale_reference)
+            self._aio.authorize(
+                card_number, amount_minor, hold_seconds=hold_seconds, sale_reference=sale_reference, pin=pin
+            )
         )
 
     def capture(self, hold: Receipt | str | int, amount_minor: int, *, sale_reference: str = "") -> Receipt:

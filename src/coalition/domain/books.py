@@ -1,14 +1,18 @@
 """The books of one batch: the rows it locked and read, as working copies that its later commands see changed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from coalition.domain.commands import FollowUp
+from coalition.domain.commands import Command, FollowUp, Presented
+from coalition.domain.credentials import CODE, NUMBER, PHONE, CodeEvidence, Device, PayTicket
 from coalition.domain.errors import Refused
+from coalition.domain.journal import NO_FACTS
 from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot, consumption_order
+from coalition.domain.pins import HeldPin
 from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
 from coalition.domain.sale_references import SaleReferences, TakenSale
@@ -35,13 +39,17 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card as it stands after its wallet was locked."""
+    """A card as it stands after its wallet was locked.
+
+    `kind` says what names it: NUMBER (printed), CODE (a member's device), VIRTUAL (another system's id), PHONE.
+    """
 
     card_id: int
     wallet_id: int | None
     state: str
     last_four: str
     issuer_id: int
+    kind: str = NUMBER
 
 
 @dataclass(slots=True)
@@ -107,9 +115,10 @@ class HeldValue:
 class Books:
     """Everything a batch decides against. `windows` maps calendar_id to the open window that this commit holds.
 
-    `time` is the batch's own, and decides what has expired. `names_originals` says whether a command of the batch names
+    `time` is the batch's own, and decides what has expired. `tickets` are those of its payment codes by their tokens,
+    `devices` what they belong to by card_id. `names_originals` says whether a command of the batch names
     an earlier entry: only then are its own remembered. `marks_lots` says that a lot's reservation or its being reversed
-    has changed, which few batches do.
+    has changed, which few batches do. `pins` are, by wallet, those that a command of the batch was compared with.
     """
 
     programme: Programme
@@ -118,10 +127,13 @@ class Books:
     time: datetime
     wallets: dict[int, Wallet] = field(default_factory=dict)
     cards: dict[bytes, Card] = field(default_factory=dict)
+    tickets: dict[bytes, PayTicket] = field(default_factory=dict)
+    devices: dict[int, Device] = field(default_factory=dict)
     originals_by_request: dict[tuple[int, UUID], Original] = field(default_factory=dict)
     originals_by_entry: dict[int, Original] = field(default_factory=dict)
     holds: dict[int, HeldValue] = field(default_factory=dict)
     sales: SaleReferences = field(default_factory=SaleReferences)
+    pins: dict[int, HeldPin] = field(default_factory=dict)
     names_originals: bool = True
     marks_lots: bool = False
 
@@ -134,9 +146,9 @@ class Books:
             if lot.face and acceptance(lot.issuer_id, acquirer_id, day) is not None
         )
 
-    def card_and_wallet(self, token: bytes) -> tuple[Card, Wallet]:
-        """A card that may be used and its wallet. Raises Refused with what stands in the way."""
-        card = self.cards.get(token)
+    def card_and_wallet(self, command: Presented) -> tuple[Card, Wallet]:
+        """A card that may be used and its wallet. Raises Refused with what stands in the way, a code's faults last."""
+        card = self.cards.get(command.token)
         if card is None:
             raise Refused(Reason.CARD_UNKNOWN)
         if card.state == "REPLACED":
@@ -148,6 +160,9 @@ class Books:
         wallet = self.wallets[card.wallet_id]
         if wallet.state != "OPEN":
             raise Refused(Reason.WALLET_CLOSED)
+        if card.kind == CODE:
+            device, ticket, evidence = self._code(command, card)
+            device.judge(ticket, evidence)
         return card, wallet
 
     def linked_card(self, token: bytes) -> tuple[Card, Wallet]:
@@ -158,6 +173,37 @@ class Books:
         if card.wallet_id is None:
             raise Refused(Reason.CARD_NOT_LINKED)
         return card, self.wallets[card.wallet_id]
+
+    def paying(self, command: Presented) -> tuple[Card, Wallet]:
+        """As `card_and_wallet`, where value leaves: a phone, which many know, is not enough for that."""
+        card, wallet = self.card_and_wallet(command)
+        if card.kind == PHONE:
+            raise Refused(Reason.PIN_REQUIRED)
+        return card, wallet
+
+    def use_code(self, command: Command) -> Mapping[str, str]:
+        """An accepted command has used its payment code, if it was made with one; the facts that the journal keeps."""
+        card = self.cards.get(command.token) if isinstance(command, Presented) else None
+        if card is None or card.kind != CODE or not isinstance(command, Presented):
+            return NO_FACTS
+        device, ticket, evidence = self._code(command, card)
+        return device.use(ticket, evidence)
+
+    def count_wrong_code(self, command: Command) -> int | None:
+        """A command was declined for its code's password: the try is counted. The device's card_id."""
+        card = self.cards.get(command.token) if isinstance(command, Presented) else None
+        if card is None or not isinstance(command, Presented):
+            return None
+        device, ticket, _ = self._code(command, card)
+        device.count_wrong(ticket)
+        return card.card_id
+
+    def _code(self, command: Presented, card: Card) -> tuple[Device, PayTicket, CodeEvidence]:
+        """The device and ticket of a command's code. CARD_UNKNOWN where the front door did not know the ticket yet."""
+        ticket, evidence = self.tickets.get(command.token), command.evidence
+        if ticket is None or not isinstance(evidence, CodeEvidence) or evidence.card_id != card.card_id:
+            raise Refused(Reason.CARD_UNKNOWN)
+        return self.devices[card.card_id], ticket, evidence
 
     def original_of(self, command: FollowUp) -> Original | None:
         """The entry that a refund, a capture, a void or a reversal names, if it was found."""

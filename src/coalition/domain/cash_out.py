@@ -16,7 +16,7 @@ def decide_cash_out(command: CashOut, books: Books) -> Decision:
     Open holds block it. `amount_minor` of the decision is the cash to hand over.
     """
     programme, payer_id = books.programme, command.participant_id
-    card, wallet = books.card_and_wallet(command.token)
+    card, wallet = books.paying(command)
     lots = wallet.open_lots()
     if not lots:
         raise Refused(Reason.INSUFFICIENT_FUNDS)

@@ -1,6 +1,9 @@
 """Commands: what a terminal asks of the desk, already checked for form, frozen.
 
-A command names its card by `token`, the keyed hash of the card number; the number itself never reaches the desk.
+A command names its card by `token`, the keyed hash of what was presented: a card number, the ticket of a payment code,
+another system's id, a phone. What was presented itself never reaches the desk. A
+`pin` travels sealed and becomes what a counted try found; it is no part of what the request means, because a terminal
+may not store a PIN for sending the request again.
 Amounts are minor units of the scheme's currency.
 """
 
@@ -10,7 +13,9 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from coalition.domain.credentials import Evidence
 from coalition.domain.kinds import Kind
+from coalition.domain.pins import PinEvidence, SealedPin
 from coalition.domain.sale_references import TAKERS, Sale
 
 HOLD_SECONDS_DEFAULT: Final = 7 * 24 * 3600
@@ -66,10 +71,23 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TopUp(Command):
-    """Sell a lot of `issuer_id` to the card's wallet; `amount_minor` is what was paid to the asking participant."""
+class Presented(Command):
+    """What names a wallet by a credential. `evidence` is what the front door found out about a code or a phone.
+
+    It is no part of what the request means: a till may not keep a code, and repeats its request with a stale one.
+    """
 
     token: bytes
+    evidence: Evidence | None = None
+
+    def _particulars(self) -> bytes:
+        return self.token
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUp(Presented):
+    """Sell a lot of `issuer_id` to the card's wallet; `amount_minor` is what was paid to the asking participant."""
+
     issuer_id: int
     terms_code: str | None = None
 
@@ -80,32 +98,25 @@ class TopUp(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purchase(Command):
+class Purchase(Presented):
     """Spend `amount_minor` of the card's wallet at the asking participant."""
 
-    token: bytes
+    pin: SealedPin | PinEvidence | None = None
     details: bytes = b""
 
     kind = Kind.PURCHASE
 
-    def _particulars(self) -> bytes:
-        return self.token
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upload(Command):
+class Upload(Presented):
     """A purchase that the terminal approved while it had no line, told now; `occurred_time` is never absent.
 
     `details` say its place in the terminal's queue of such sales, too: evidence, it decides nothing.
     """
 
-    token: bytes
-    details: bytes
+    details: bytes = b""
 
     kind = Kind.UPLOAD
-
-    def _particulars(self) -> bytes:
-        return self.token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,24 +161,20 @@ class BonusExpiry(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CashOut(Command):
+class CashOut(Presented):
     """The asking participant pays the member the principal of all lots. The books know how much that is."""
 
-    token: bytes
     amount_minor: int = 0
 
     kind = Kind.CASH_OUT
 
-    def _particulars(self) -> bytes:
-        return self.token
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hold(Command):
+class Hold(Presented):
     """Reserve `amount_minor` of the card's wallet for a capture by the asking participant within `hold_seconds`."""
 
-    token: bytes
     hold_seconds: int = HOLD_SECONDS_DEFAULT
+    pin: SealedPin | PinEvidence | None = None
     details: bytes = b""
 
     kind = Kind.HOLD

@@ -1,8 +1,8 @@
 """Every decision of the desk. Pure: no I/O, no clock, no randomness.
 
 `decide` looks at a command and the books and returns a `Decision`; nothing is changed until `Decision.apply`. A decline
-is raised as Refused. Precedence: who asks, the sale's reference, the card, its state, its wallet, the terms or
-agreements, then the balance.
+is raised as Refused. Precedence: who asks, the day's limit, the sale's reference, the card, its state, its wallet, its
+payment code, the terms or agreements, then the balance.
 """
 
 from collections.abc import Callable, Mapping

@@ -7,7 +7,7 @@ from datetime import datetime
 from coalition.domain.books import Books, HeldValue, Original, Reservation, Wallet
 from coalition.domain.commands import Command
 from coalition.domain.ids import lane_of_entry
-from coalition.domain.journal import AllocationRow, Transfer
+from coalition.domain.journal import NO_FACTS, AllocationRow, Transfer
 from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot
 from coalition.domain.reasons import Reason
@@ -19,7 +19,7 @@ class Decision:
     """What an accepted command does. `changes` are (lot, face change, principal change); a new lot is in `opens`.
 
     `reserves` are kept aside by a hold until `hold_expire_time`; `resolves` is the hold whose reservations end;
-    `reverses` the reversed lot; `facts` go with the answer. Only a reversal of what never took place has no wallet.
+    `reverses` the reversed lot. Only a reversal of what never took place has no wallet. `facts` are kept in the answer.
     """
 
     wallet: Wallet | None
@@ -55,6 +55,8 @@ class Decision:
             self.resolves.is_moved = True
         if command.sale_reference is not None or command.frees_reference:
             self._apply_to_sales(books, command, entry_id)
+        if books.tickets:
+            self.facts = {**(self.facts or NO_FACTS), **books.use_code(command)}
         if not books.names_originals and self.hold_expire_time is None:
             return
         original = Original(

@@ -4,11 +4,13 @@ CoalitionError
 |- Refused           the request is answered with a reason (a decline, or something to correct first)
 |- NoOpenWindow      a claim's calendar has no open window in this snapshot; repeat, never store
 |- Contention        the database asks to run the same work again (deadlock, lock timeout, rival insert)
+|  `- PinChanged     what a PIN was compared with is another one now: compare again, then run the same work again
 |- StoreUnavailable  the database does not answer; the outcome of work in flight is unknown until asked again
 `- LedgerBroken      an invariant of the books does not hold: our own bug, stop rather than run wrong
 """
 
 from collections.abc import Mapping
+from uuid import UUID
 
 from coalition.domain.reasons import ADVICE, Reason
 
@@ -43,6 +45,17 @@ class NoOpenWindow(CoalitionError):
 
 class Contention(CoalitionError):
     """Nothing was written; run the same work again."""
+
+
+class PinChanged(Contention):
+    """The PIN was set anew, or the card moved, since the try of `request_id` was counted."""
+
+    def __init__(self, request_id: UUID) -> None:
+        super().__init__(f"the PIN that request {request_id} was compared with is another one now")
+        self.request_id = request_id
+
+    def __reduce__(self) -> tuple[type["PinChanged"], tuple[UUID]]:
+        return PinChanged, (self.request_id,)
 
 
 class StoreUnavailable(CoalitionError):

@@ -11,6 +11,7 @@ from coalition.domain.decision import Decision
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.journal import AllocationRow
 from coalition.domain.lots import Draw, principal_of_spend
+from coalition.domain.pin_rule import check_pin
 from coalition.domain.postings import Postings
 from coalition.domain.purchase import Accepted, acquiring_in_force, draw_here, spend
 from coalition.domain.reasons import Reason
@@ -22,7 +23,8 @@ def decide_hold(command: Hold, books: Books) -> Decision:
 
     The journal keeps the reservations as the entry's allocations, of no principal: they are faces, in their order.
     """
-    card, wallet = books.card_and_wallet(command.token)
+    card, wallet = books.card_and_wallet(command)
+    check_pin(command, card, wallet, books)
     acquiring_in_force(books, command.participant_id)
     draws, _ = draw_here(books, wallet, command.participant_id, command.amount_minor)
     return Decision(

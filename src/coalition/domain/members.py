@@ -5,9 +5,12 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from coalition.domain.credentials import NUMBER
+
 PHONE_INDEX: Final = "phone"
 CONTACT: Final = "contact"
 IDENTITY: Final = "identity"
+DEVICE: Final = "device"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class CardPointer:
 
 @dataclass(frozen=True, slots=True)
 class CardRow:
-    """`state` is ISSUED, ACTIVE, FROZEN or REPLACED; `issuer` a participant code."""
+    """`state` is ISSUED, ACTIVE, FROZEN or REPLACED; `issuer` a participant code; `kind` as in Card."""
 
     lane: int
     card_id: int
@@ -64,6 +67,7 @@ class CardRow:
     state: str
     replaced_by: int | None
     issuer: str
+    kind: str = NUMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +81,38 @@ class NewCard:
     issuer: str
     wallet_id: int | None
     create_time: datetime
+    kind: str = NUMBER
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """A device's own rows, beside its card: the seed sealed under its member's key, its first tickets' tokens."""
+
+    card_id: int
+    wallet_id: int
+    member_id: UUID
+    record_id: UUID
+    sealed_seed: bytes = field(repr=False)
+    tickets: tuple[bytes, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SealedSeed:
+    """A device's seed as it is stored, and how far its tickets go (`tickets_until` is the first counter without)."""
+
+    card_id: int
+    wallet_id: int
+    member_id: UUID
+    record_id: UUID
+    sealed: bytes = field(repr=False)
+    tickets_until: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTicket:
+    """A ticket of a device, with what is remembered of the device now: nothing is locked."""
+
+    counter: int
+    used_counter: int
+    drift: int
+    seed: SealedSeed

@@ -8,6 +8,7 @@ from coalition.domain.decision import Decision
 from coalition.domain.errors import Refused
 from coalition.domain.journal import AllocationRow
 from coalition.domain.lots import Draw, Lot, draw
+from coalition.domain.pin_rule import check_pin
 from coalition.domain.postings import Portion, PortionKey, Postings, add_to_portion, claims_of_draw, entry_fees
 from coalition.domain.programme import AcceptanceInForce
 from coalition.domain.reasons import Reason
@@ -18,7 +19,8 @@ Accepted = dict[int, AcceptanceInForce]
 
 def decide_purchase(command: Purchase, books: Books) -> Decision:
     """Draw the amount from the lots accepted here, oldest expiry first; custodians and bearers owe the acquirer."""
-    card, wallet = books.card_and_wallet(command.token)
+    card, wallet = books.card_and_wallet(command)
+    check_pin(command, card, wallet, books)
     acquiring = acquiring_in_force(books, command.participant_id)
     draws, accepted = draw_here(books, wallet, command.participant_id, command.amount_minor)
     decision = spend(books, wallet, command.participant_id, acquiring, draws, accepted)

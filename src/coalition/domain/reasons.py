@@ -42,6 +42,12 @@ class Reason(IntEnum):
     ORIGINAL_NOT_REVERSIBLE = 25
     DAY_LIMIT_REACHED = 35
     SALE_REFERENCE_USED = 39
+    PAYMENT_CODE_WRONG = 26
+    PAYMENT_CODE_USED = 27
+    PIN_REQUIRED = 28
+    PIN_WRONG = 29
+    PIN_LOCKED = 30
+    PIN_NOT_SET = 31
 
     CARD_ALREADY_LINKED = 40
     CARD_NUMBER_TAKEN = 41
@@ -59,6 +65,9 @@ class Reason(IntEnum):
     WINDOW_UNKNOWN = 53
     WINDOW_STATE_CONFLICT = 54
     AGREEMENT_EXISTS = 55
+    CREDENTIAL_TAKEN = 59
+    CREDENTIAL_UNKNOWN = 60
+    PIN_WEAK = 63
 
     FIELD_INVALID = 100
     REQUEST_ID_MALFORMED = 101
@@ -91,6 +100,9 @@ class Reason(IntEnum):
     DAY_CLOSE_OUT_OF_ORDER = 155
     DAY_CLOSE_CHAIN_BROKEN = 156
     SIGNATURE_INVALID = 157
+    PIN_UNREADABLE = 140
+    CREDENTIALS_LOCKED = 141
+    PIN_KEY_MISSING = 145
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +169,22 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.SALE_REFERENCE_USED: Advice(
         "ALREADY_EXISTS", "This terminal has sold under this reference already; see that sale before you sell again."
     ),
+    Reason.PAYMENT_CODE_WRONG: Advice(
+        "FAILED_PRECONDITION", "The payment code is mistyped, or too old by now; scan the one that the phone shows."
+    ),
+    Reason.PAYMENT_CODE_USED: Advice(
+        "FAILED_PRECONDITION", "This payment code cannot be used again; open the payment page anew and scan that code."
+    ),
+    Reason.PIN_REQUIRED: Advice(
+        "FAILED_PRECONDITION", "This needs the member's PIN; ask for it and start over with a new request id."
+    ),
+    Reason.PIN_WRONG: Advice(
+        "FAILED_PRECONDITION", "The PIN is wrong; ask again and start over with a new request id."
+    ),
+    Reason.PIN_LOCKED: Advice(
+        "FAILED_PRECONDITION", "Too many wrong PINs; the member sets a new one at the counter, with an identity check."
+    ),
+    Reason.PIN_NOT_SET: Advice("FAILED_PRECONDITION", "The member has no PIN yet; it is set at the counter."),
     Reason.CARD_ALREADY_LINKED: Advice("FAILED_PRECONDITION", "The card is linked to a member already."),
     Reason.CARD_NUMBER_TAKEN: Advice("ALREADY_EXISTS", "A card with this number was issued already."),
     Reason.CARD_STATE_CONFLICT: Advice(
@@ -177,6 +205,15 @@ ADVICE: Final[dict[Reason, Advice]] = {
         "INVALID_ARGUMENT", "The agreement's terms are not consistent; see the field named."
     ),
     Reason.AGREEMENT_EXISTS: Advice("ALREADY_EXISTS", "An agreement with this code exists already; revise that one."),
+    Reason.CREDENTIAL_TAKEN: Advice(
+        "ALREADY_EXISTS", "This names a member already; remove it there before it is given to another."
+    ),
+    Reason.CREDENTIAL_UNKNOWN: Advice(
+        "NOT_FOUND", "The member has no such device, id or phone to pay by; look the member's credentials up."
+    ),
+    Reason.PIN_WEAK: Advice(
+        "FAILED_PRECONDITION", "This PIN is too easy to guess; the member chooses another, under a new request id."
+    ),
     Reason.WINDOW_UNKNOWN: Advice("NOT_FOUND", "No such window."),
     Reason.WINDOW_STATE_CONFLICT: Advice(
         "FAILED_PRECONDITION", "The window is in another state; see `settlement status`."
@@ -243,6 +280,16 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.SIGNATURE_INVALID: Advice(
         "INVALID_ARGUMENT", "The signature is not one of this certificate's key over this statement; sign it anew."
+    ),
+    Reason.PIN_UNREADABLE: Advice(
+        "FAILED_PRECONDITION",
+        "The PIN is not sealed to this server's key; fetch the key, seal again, send under the same request id.",
+    ),
+    Reason.PIN_KEY_MISSING: Advice(
+        "FAILED_PRECONDITION", "This coalition has no keys for PINs yet; its operator adds them to the key ring."
+    ),
+    Reason.CREDENTIALS_LOCKED: Advice(
+        "RESOURCE_EXHAUSTED", "Too many wrong codes or phones from this till; take cards until the time given is over."
     ),
 }
 

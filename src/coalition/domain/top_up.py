@@ -14,7 +14,7 @@ from coalition.domain.reasons import Reason
 def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
     """Sell a lot: `FLOAT -> WALLET` what was paid, `BONUS -> WALLET` the bonus; the cash taker owes the custodian."""
     programme, day, seller_id = books.programme, books.business_date, command.participant_id
-    card, wallet = books.card_and_wallet(command.token)
+    card, wallet = books.card_and_wallet(command)
     version = programme.terms_of(command.issuer_id, command.terms_code, day)
     if version is None or not isinstance(version.content, Terms):
         raise Refused(Reason.TERMS_UNKNOWN)

@@ -7,29 +7,34 @@ same number although no answer in the journal holds it.
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final, Generic, NamedTuple
+from typing import Final, Generic
 from uuid import UUID
 
 from coalition.domain.acts import Act, ActAnswer
 from coalition.domain.cards import last_four, made_number, parse_card_number
-from coalition.domain.errors import LedgerBroken, Refused
-from coalition.domain.members import CardRow, NewCard
+from coalition.domain.errors import Refused
+from coalition.domain.members import NewCard
 from coalition.domain.reasons import Reason
 from coalition.membership.card_views import CardAnswer, CardOfMember, CardView, card_view
+from coalition.membership.held_cards import (
+    Held,
+    answered,
+    card_told,
+    existing,
+    facts_of,
+    held_by_member,
+    held_by_token,
+    issuing,
+    member_of,
+    new_card_told,
+    wallet_of,
+)
 from coalition.membership.keyed_act import keyed
 from coalition.membership.random_ids import Random, random_number
 from coalition.membership.store import Answer, Key, Keys, MemberBooks, MemberStore
 
 DRAWS_MAX: Final = 4
 """Numbers tried for one card. A million issued cards leave one draw in 10**8 taken."""
-
-
-class _Held(NamedTuple):
-    """A linked card with its wallet, both locked until the act commits."""
-
-    card: CardRow
-    wallet_id: int
-    is_wallet_open: bool
 
 
 class CardDesk(Generic[Key]):
@@ -51,11 +56,7 @@ class CardDesk(Generic[Key]):
         card_id, create_time = random_number(self._random), self._clock()
 
         def apply(books: MemberBooks) -> Answer:
-            participant = books.participant(issuer)
-            if participant is None:
-                raise Refused(Reason.PARTICIPANT_UNKNOWN, "issuer", {"participant": issuer})
-            if not participant.is_active:
-                raise Refused(Reason.SUSPENDED, "issuer", {"participant": issuer})
+            issuing(books, issuer)
             return self._add(books, act, given, card_id, "ISSUED", issuer, None, create_time)
 
         return self._numbered(act, self._store.perform(self._keyed(act), apply), given)
@@ -68,7 +69,7 @@ class CardDesk(Generic[Key]):
         token = self._token(number, "card_number")
 
         def apply(books: MemberBooks) -> Answer:
-            wallet_id = _wallet_of(books, member_id, "member_id")
+            wallet_id = wallet_of(books, member_id, "member_id")
             if not books.lock_wallet(wallet_id):
                 raise Refused(Reason.WALLET_CLOSED, "member_id")
             pointer = books.lock_credential(token)
@@ -76,9 +77,9 @@ class CardDesk(Generic[Key]):
                 raise Refused(Reason.CARD_UNKNOWN, "card_number")
             if pointer.wallet_id is not None:
                 raise Refused(Reason.CARD_ALREADY_LINKED, "card_number")
-            card = _found(books.lock_card(pointer.lane, pointer.card_id))
+            card = existing(books.lock_card(pointer.lane, pointer.card_id))
             books.link_card(token, card, wallet_id)
-            return _told(card, "ACTIVE", wallet_id)
+            return card_told(card, "ACTIVE", wallet_id)
 
         return self._answer(self._store.perform(self._keyed(act), apply))
 
@@ -108,9 +109,9 @@ class CardDesk(Generic[Key]):
             held = find(books)
             old = held.card
             if old.state == "REPLACED":
-                raise Refused(Reason.CARD_REPLACED, _field(card), _facts(old))
+                raise Refused(Reason.CARD_REPLACED, _field(card), facts_of(old))
             if not held.is_wallet_open:
-                raise Refused(Reason.WALLET_CLOSED, _field(card), _facts(old))
+                raise Refused(Reason.WALLET_CLOSED, _field(card), facts_of(old))
             answer = self._from_stock(books, given, held.wallet_id) or self._add(
                 books, act, given, card_id, "ACTIVE", old.issuer, held.wallet_id, create_time
             )
@@ -124,7 +125,7 @@ class CardDesk(Generic[Key]):
         card = self._store.card(self._token(number, "card_number"))
         if card is None:
             raise Refused(Reason.CARD_UNKNOWN, "card_number")
-        return card_view(card, self._member_of(card.wallet_id))
+        return card_view(card, member_of(self._store, card.wallet_id))
 
     def _change(self, act: Act, card: str | CardOfMember, *, before: str, after: str) -> CardAnswer:
         find = self._finder(card)
@@ -132,20 +133,20 @@ class CardDesk(Generic[Key]):
         def apply(books: MemberBooks) -> Answer:
             found = find(books).card
             if found.state == "REPLACED":
-                raise Refused(Reason.CARD_REPLACED, _field(card), _facts(found))
+                raise Refused(Reason.CARD_REPLACED, _field(card), facts_of(found))
             if found.state != before:
-                raise Refused(Reason.CARD_STATE_CONFLICT, _field(card), {**_facts(found), "expected": before})
+                raise Refused(Reason.CARD_STATE_CONFLICT, _field(card), {**facts_of(found), "expected": before})
             books.set_card_state(found, after)
-            return _told(found, after, found.wallet_id)
+            return card_told(found, after, found.wallet_id)
 
         return self._answer(self._store.perform(self._keyed(act), apply))
 
-    def _finder(self, card: str | CardOfMember) -> "Callable[[MemberBooks], _Held]":
+    def _finder(self, card: str | CardOfMember) -> "Callable[[MemberBooks], Held]":
         """How to reach a linked card in a transaction: its wallet locked, then itself."""
         if isinstance(card, CardOfMember):
-            return lambda books: _of_member(books, card)
+            return lambda books: held_by_member(books, card)
         token = self._token(card, "card_number")
-        return lambda books: _of_token(books, token)
+        return lambda books: held_by_token(books, token)
 
     def _from_stock(self, books: MemberBooks, number: str | None, wallet_id: int) -> Answer | None:
         """Link the card that has this number already; None where the number is new."""
@@ -155,9 +156,9 @@ class CardDesk(Generic[Key]):
             return None
         if pointer.wallet_id is not None:
             raise Refused(Reason.CARD_ALREADY_LINKED, "new_card_number")
-        stock = _found(books.lock_card(pointer.lane, pointer.card_id))
+        stock = existing(books.lock_card(pointer.lane, pointer.card_id))
         books.link_card(token, stock, wallet_id)
-        return _told(stock, "ACTIVE", wallet_id)
+        return card_told(stock, "ACTIVE", wallet_id)
 
     def _add(
         self,
@@ -176,14 +177,7 @@ class CardDesk(Generic[Key]):
             token, digits = self._keys.card_token(number), last_four(number)
             card = NewCard(card_id, token, digits, state, issuer, wallet_id, create_time)
             if books.add_card(card):
-                answer: Answer = {
-                    "card_id": card_id,
-                    "issuer": issuer,
-                    "last_four": digits,
-                    "state": state,
-                    "wallet_id": wallet_id,
-                }
-                return answer | ({"draw": draw} if given is None else {})
+                return new_card_told(card) | ({"draw": draw} if given is None else {})
         raise Refused(Reason.CARD_NUMBER_TAKEN, "card_number" if wallet_id is None else "new_card_number")
 
     def _made(self, act: Act, draw: int) -> str:
@@ -196,23 +190,7 @@ class CardDesk(Generic[Key]):
         return self._answer(answer, number if last_four(number) == digits else None)
 
     def _answer(self, answer: ActAnswer, number: str | None = None) -> CardAnswer:
-        told = answer.answer
-        wallet_id = told["wallet_id"]
-        wallet = wallet_id if isinstance(wallet_id, int) else None
-        card = CardView(
-            card_id=int(str(told["card_id"])),
-            last_four=str(told["last_four"]),
-            state=str(told["state"]),
-            issuer=str(told["issuer"]),
-            wallet_id=wallet,
-            member_id=self._member_of(wallet),
-        )
-        return CardAnswer(answer.entry_id, answer.time, answer.replayed, card, number)
-
-    def _member_of(self, wallet_id: int | None) -> UUID | None:
-        """Asked anew each time: the journal never says whose a wallet is."""
-        member = self._store.member_of_wallet(wallet_id) if wallet_id is not None else None
-        return member.member_id if member else None
+        return answered(self._store, answer, number)
 
     def _token(self, number: str, field_name: str) -> bytes:
         return self._keys.card_token(parse_card_number(number, field_name))
@@ -221,53 +199,6 @@ class CardDesk(Generic[Key]):
         return keyed(act, self._keys)
 
 
-def _of_token(books: MemberBooks, token: bytes) -> _Held:
-    pointer = books.pointer(token)
-    if pointer is None:
-        raise Refused(Reason.CARD_UNKNOWN, "card_number")
-    if pointer.wallet_id is None:
-        raise Refused(Reason.CARD_NOT_LINKED, "card_number")
-    # A linked card never moves: what the pointer says is still so once the wallet is locked.
-    is_open = books.lock_wallet(pointer.wallet_id)
-    return _Held(_found(books.lock_card(pointer.lane, pointer.card_id)), pointer.wallet_id, is_open)
-
-
-def _of_member(books: MemberBooks, reference: CardOfMember) -> _Held:
-    wallet_id = _wallet_of(books, reference.member_id, "card_of_member.member_id")
-    is_open = books.lock_wallet(wallet_id)
-    card = books.lock_card_of_wallet(wallet_id, reference.card_id)
-    if card is None:
-        raise Refused(Reason.CARD_UNKNOWN, "card_of_member.card_id", {"card_id": str(reference.card_id)})
-    return _Held(card, wallet_id, is_open)
-
-
-def _wallet_of(books: MemberBooks, member_id: UUID, field_name: str) -> int:
-    wallet_id = books.wallet_of_member(member_id)
-    if wallet_id is None:
-        raise Refused(Reason.MEMBER_UNKNOWN, field_name, {"member_id": str(member_id)})
-    return wallet_id
-
-
 def _field(card: str | CardOfMember) -> str:
     """By which field the card was named."""
     return "card_of_member" if isinstance(card, CardOfMember) else "card_number"
-
-
-def _found(card: CardRow | None) -> CardRow:
-    if card is None:
-        raise LedgerBroken("a credential points to a card that is not there")
-    return card
-
-
-def _facts(card: CardRow) -> dict[str, str]:
-    return {"card_id": str(card.card_id), "last_four": card.last_four, "state": card.state}
-
-
-def _told(card: CardRow, state: str, wallet_id: int | None) -> Answer:
-    return {
-        "card_id": card.card_id,
-        "issuer": card.issuer,
-        "last_four": card.last_four,
-        "state": state,
-        "wallet_id": wallet_id,
-    }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from coalition.domain.credentials import NUMBER
 from coalition.domain.members import CardRow
 
 
@@ -19,7 +20,10 @@ class CardOfMember:
 
 @dataclass(frozen=True, slots=True)
 class CardView:
-    """A card as counter staff may see it; `issuer` a participant code, wallet and member None until it is linked."""
+    """A card as counter staff may see it; `issuer` a participant code, wallet and member None until it is linked.
+
+    `kind` is what names it (domain/credentials.py).
+    """
 
     card_id: int
     last_four: str
@@ -28,6 +32,7 @@ class CardView:
     wallet_id: int | None
     member_id: UUID | None
     replaced_by: int | None = None
+    kind: str = NUMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,4 +48,6 @@ class CardAnswer:
 
 def card_view(card: CardRow, member_id: UUID | None) -> CardView:
     """A row as counter staff may see it."""
-    return CardView(card.card_id, card.last_four, card.state, card.issuer, card.wallet_id, member_id, card.replaced_by)
+    return CardView(
+        card.card_id, card.last_four, card.state, card.issuer, card.wallet_id, member_id, card.replaced_by, card.kind
+    )

@@ -75,6 +75,12 @@ def phone_of(contact: bytes) -> str:
     return str(json.loads(contact)["phone"])
 
 
+def birth_month_of(identity: bytes) -> int | None:
+    """The month of birth in an opened identity group, if it was told."""
+    month = json.loads(identity)["birth_month"]
+    return None if month is None else int(month)
+
+
 def masked(opened: Mapping[str, bytes]) -> tuple[str, str]:
     """(name, phone) as staff may see them, from opened groups; empty where a group is missing (an erased member)."""
     name = mask_name(str(json.loads(opened[IDENTITY])["name"])) if IDENTITY in opened else ""

@@ -12,18 +12,21 @@ from uuid import UUID
 
 import structlog
 
-from coalition.domain.acts import Act
+from coalition.domain.acts import Act, ActAnswer
 from coalition.domain.errors import CoalitionError, LedgerBroken, Refused
 from coalition.domain.members import CONTACT, IDENTITY, PHONE_INDEX, MemberRow, NewMember, SealedRecord
 from coalition.domain.phones import normalize_phone
 from coalition.domain.reasons import Reason
 from coalition.membership.card_desk import CardDesk
 from coalition.membership.card_views import CardAnswer, CardOfMember, CardView, card_view
+from coalition.membership.credential_desk import CredentialDesk
 from coalition.membership.keyed_act import keyed
+from coalition.membership.pin_desk import PinDesk, PinRoom
 from coalition.membership.profile import (
     MemberView,
     Profile,
     Purpose,
+    birth_month_of,
     check_purpose,
     masked,
     normalized,
@@ -63,6 +66,7 @@ class Reception(Generic[Key]):
         member_keys: MemberKeys[Key],
         clock: Callable[[], datetime],
         random: Random,
+        pins: PinRoom,
         *,
         phone_index_bits: int = PHONE_INDEX_BITS,
     ) -> None:
@@ -73,6 +77,8 @@ class Reception(Generic[Key]):
         self._random = random
         self._phone_index_bits = phone_index_bits
         self._cards = CardDesk(store, keys, clock, random)
+        self._pins = PinDesk(store, keys, pins, random)
+        self._credentials = CredentialDesk(store, keys, clock, random)
 
     def enrol(self, act: Act, profile: Profile, recruiter: str) -> Enrolment:
         """Make a member with a sealed profile and an empty wallet, recruited by participant `recruiter`.
@@ -119,9 +125,7 @@ class Reception(Generic[Key]):
         """The member with this phone number, masked. MEMBER_UNKNOWN; FIELD_INVALID. Logged with actor and purpose."""
         why = check_purpose(purpose)
         wanted = normalize_phone(phone)
-        index = self._phone_index(wanted)
-        candidates = self._store.indexed_records(PHONE_INDEX, index, CONTACT, CANDIDATES_MAX + 1)
-        member_id = self._with_phone(candidates, wanted)
+        member_id = self._with_phone(self._candidates(wanted), wanted)
         if member_id is None:
             raise Refused(Reason.MEMBER_UNKNOWN, "phone")
         return self._view(actor, self._member(member_id), why)
@@ -154,12 +158,41 @@ class Reception(Generic[Key]):
         """See CardDesk.get."""
         return self._cards.get(number)
 
+    def set_pin(self, act: Act, member_id: UUID, sealed: bytes) -> ActAnswer:
+        """See PinDesk.set."""
+        opened = self._open(self._store.records(member_id, (IDENTITY,)), member_id)
+        birth_month = birth_month_of(opened[IDENTITY]) if IDENTITY in opened else None
+        return self._pins.set(act, member_id, sealed, birth_month)
+
+    def add_virtual_id(self, act: Act, issuer: str, member_id: UUID, namespace: str, subject: str) -> CardAnswer:
+        """See CredentialDesk.add_virtual_id."""
+        return self._credentials.add_virtual_id(act, issuer, member_id, namespace, subject)
+
+    def add_phone(self, act: Act, issuer: str, member_id: UUID) -> CardAnswer:
+        """See CredentialDesk.add_phone."""
+        return self._credentials.add_phone(act, issuer, member_id)
+
+    def remove_credential(self, act: Act, member_id: UUID, card_id: int) -> CardAnswer:
+        """See CredentialDesk.remove."""
+        return self._credentials.remove(act, member_id, card_id)
+
+    def phone_handle(self, phone: str) -> bytes | None:
+        """The token of the PHONE credential of whoever has this phone; None where no member lets it name him."""
+        wanted = normalize_phone(phone)
+        member_id = self._with_phone(self._candidates(wanted), wanted)
+        row = self._store.member(member_id) if member_id is not None else None
+        return self._credentials.phone_handle(row.wallet_id) if row is not None else None
+
     def _forget_key(self, member_id: UUID) -> None:
         """Remove a key that belongs to nobody; where that fails it stays, which harms nothing."""
         try:
             self._member_keys.delete(member_id)
         except CoalitionError as trouble:
             log.warning("unused_key_left", member_id=str(member_id), trouble=type(trouble).__name__)
+
+    def _candidates(self, phone: str) -> list[SealedRecord]:
+        index = self._phone_index(phone)
+        return self._store.indexed_records(PHONE_INDEX, index, CONTACT, CANDIDATES_MAX + 1)
 
     def _phone_index(self, phone: str) -> int:
         return self._keys.blind_index(PHONE_INDEX, phone, self._phone_index_bits)

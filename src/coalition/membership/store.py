@@ -9,7 +9,18 @@ from typing import Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from coalition.domain.acts import JSON, Act, ActAnswer
-from coalition.domain.members import CardPointer, CardRow, MemberRow, NewCard, NewMember, SealedRecord
+from coalition.domain.members import (
+    CardPointer,
+    CardRow,
+    KnownTicket,
+    MemberRow,
+    NewCard,
+    NewDevice,
+    NewMember,
+    SealedRecord,
+    SealedSeed,
+)
+from coalition.domain.pins import PinTag
 from coalition.domain.programme import Participant
 
 Answer: TypeAlias = dict[str, JSON]
@@ -88,6 +99,18 @@ class MemberBooks(Protocol):
     def link_card(self, token: bytes, card: CardRow, wallet_id: int) -> None:
         """Move the card into the wallet's lane, make it ACTIVE there and let its credential point to it."""
 
+    def set_pin(self, wallet_id: int, salt: bytes, tag: PinTag) -> None:
+        """Keep a PIN, for the first time or in the place of another, with none of its tries used."""
+
+    def add_device(self, device: NewDevice) -> None:
+        """The rows of a device whose card was added just now."""
+
+    def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
+        """The wallet's newest card of this kind that is not REPLACED."""
+
+    def redirect_credential(self, token: bytes, card: NewCard) -> None:
+        """Write `card`, and let a credential that led to a REPLACED card lead to it."""
+
     def set_card_state(self, card: CardRow, state: str, replaced_by: int | None = None) -> None: ...
 
 
@@ -108,5 +131,19 @@ class MemberStore(Protocol):
 
     def card(self, token: bytes) -> CardRow | None: ...
 
+    def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
+        """The wallet's card of this kind that is not REPLACED."""
+
     def cards_of_wallet(self, wallet_id: int, limit: int) -> list[CardRow]:
         """Those that were replaced last."""
+
+
+class DeviceStore(Protocol):
+    """Devices as reception reads them; what they have used is the desk's to write."""
+
+    def ticket(self, token: bytes) -> KnownTicket | None: ...
+
+    def seed(self, wallet_id: int, card_id: int) -> SealedSeed | None: ...
+
+    def move_tickets(self, seed: SealedSeed, until: int, added: Sequence[bytes], dead: Sequence[bytes]) -> None:
+        """Keep the device's tickets up to (not with) counter `until`: `added` are its next, `dead` are removed."""

@@ -1,6 +1,6 @@
 """Terminal messages to commands, outcomes to receipts. Checks what the programme knows; the desk decides the rest.
 
-A card number ends here: what goes on is its keyed hash.
+A card number, or what was presented instead, ends here: what goes on is its keyed hash.
 """
 
 from collections.abc import Callable
@@ -25,15 +25,18 @@ from coalition.domain.commands import (
 )
 from coalition.domain.errors import Refused
 from coalition.domain.journal import Outcome
+from coalition.domain.pins import SealedPin
 from coalition.domain.programme import Programme, Scheme
 from coalition.domain.reasons import Reason
 from coalition.domain.wallet_lines import WalletLine
 from coalition.server.convert_details import details_of, item_messages, tender_messages
 from coalition.server.identity import Caller, Role
+from coalition.server.presented import Presenting
 from coalition.server.request_ids import parse_request_id
 from coalition.v1 import operations_pb2, terminal_pb2
 
-Token: TypeAlias = Callable[[str], bytes]
+Token: TypeAlias = Callable[[Presenting | operations_pb2.UploadRequest], bytes]
+"""Hashes what a request presents (presented.py)."""
 OperationRequest: TypeAlias = (
     operations_pb2.TopUpRequest
     | operations_pb2.PurchaseRequest
@@ -82,7 +85,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
     """The command of a well-formed request (`check_message` has passed).
 
     Raises Refused: see `seat_of`, and AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, REQUEST_ID_MALFORMED, PARTICIPANT_UNKNOWN;
-    FIELD_INVALID for a reversal of itself and for tenders whose sums do not agree.
+    FIELD_INVALID for a reversal of itself, a payment code that is none, and tenders whose sums do not agree.
     """
     seat = seat_of(caller, request.terminal if request.HasField("terminal") else None, programme)
     occurred_time = request.occurred_time.ToDatetime(UTC) if request.HasField("occurred_time") else None
@@ -100,7 +103,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             amount_minor=request.amount_minor,
             occurred_time=occurred_time,
             sale_reference=request.sale_reference or None,
-            token=token(request.card_number),
+            token=token(request),
             details=details_of(request, request.sequence_number),
         )
     if isinstance(request, operations_pb2.PurchaseRequest):
@@ -113,7 +116,8 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             amount_minor=request.amount_minor,
             occurred_time=occurred_time,
             sale_reference=request.sale_reference or None,
-            token=token(request.card_number),
+            token=token(request),
+            pin=_sealed_pin(request, caller),
             details=details_of(request),
         )
     if isinstance(request, operations_pb2.TopUpRequest):
@@ -126,7 +130,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             amount_minor=request.amount_minor,
             occurred_time=occurred_time,
             sale_reference=request.sale_reference or None,
-            token=token(request.card_number),
+            token=token(request),
             issuer_id=_issuer(request.issuer, seat, programme),
             terms_code=request.terms or None,
         )
@@ -140,8 +144,9 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             amount_minor=request.amount_minor,
             occurred_time=occurred_time,
             sale_reference=request.sale_reference or None,
-            token=token(request.card_number),
+            token=token(request),
             hold_seconds=request.hold_seconds or HOLD_SECONDS_DEFAULT,
+            pin=_sealed_pin(request, caller),
             details=details_of(request),
         )
     if isinstance(request, operations_pb2.CaptureRequest):
@@ -168,6 +173,17 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
         original_request_id=_request_named(request.original_request_id, "original_request_id"),
         original_entry_id=request.original_entry_id or None,
     )
+
+
+def _sealed_pin(
+    request: operations_pb2.PurchaseRequest | operations_pb2.AuthorizeRequest, caller: Caller
+) -> SealedPin | None:
+    """The PIN as it was sealed, with the terminal it was typed at; `seat_of` has checked who that is."""
+    if not request.sealed_pin:
+        return None
+    named = request.terminal
+    place = (named.participant, named.store, named.terminal) if request.HasField("terminal") else caller.elements
+    return SealedPin(request.sealed_pin, "/".join(place))
 
 
 def resolve_of(request: terminal_pb2.ResolveRequest, caller: Caller, programme: Programme) -> Resolve:

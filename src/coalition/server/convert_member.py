@@ -59,6 +59,7 @@ def card_message(view: CardView) -> member_pb2.Card:
         member_id=str(view.member_id) if view.member_id else "",
         wallet_id=view.wallet_id or 0,
         replaced_by_card_id=view.replaced_by or 0,
+        kind=member_pb2.CardKind.Value(f"CARD_KIND_{view.kind}"),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from coalition.domain.kinds import Kind
+from coalition.membership.device_desk import DeviceDesk
 from coalition.membership.reception import Reception
 from coalition.server import convert_member as convert
 from coalition.server.acting import act_of, receipt
@@ -21,8 +22,11 @@ from coalition.v1 import member_pb2, member_pb2_grpc
 class MemberService(member_pb2_grpc.MemberServiceServicer):
     """Acts block, so each runs in a worker thread."""
 
-    def __init__(self, reception: Reception[Any], programme: HasProgramme, request_ids: RequestIds) -> None:
+    def __init__(
+        self, reception: Reception[Any], devices: DeviceDesk[Any], programme: HasProgramme, request_ids: RequestIds
+    ) -> None:
         self._reception = reception
+        self._devices = devices
         self._programme = programme
         self._request_ids = request_ids
 
@@ -89,6 +93,57 @@ class MemberService(member_pb2_grpc.MemberServiceServicer):
             card=convert.card_message(answer.card),
             card_number=answer.number or "",
             receipt=convert.card_receipt(act, answer),
+        )
+
+    async def SetPin(self, request: member_pb2.SetPinRequest, context: Any) -> member_pb2.SetPinResponse:
+        # What is kept for ever of what was asked must not hold a PIN, sealed or not.
+        asked = member_pb2.SetPinRequest(request_id=request.request_id, member_id=request.member_id)
+        act = await act_of(caller(context), Kind.PIN_SET, asked, self._request_ids)
+        answer = await asyncio.to_thread(self._reception.set_pin, act, UUID(request.member_id), request.sealed_pin)
+        return member_pb2.SetPinResponse(receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed))
+
+    async def EnrolDevice(self, request: member_pb2.EnrolDeviceRequest, context: Any) -> member_pb2.EnrolDeviceResponse:
+        issuer = acting_for(caller(context), self._programme.current, request.issuer, "issuer")
+        act = await act_of(caller(context), Kind.DEVICE_ENROLLED, request, self._request_ids)
+        answer = await asyncio.to_thread(
+            self._devices.enrol, act, issuer, UUID(request.member_id), request.device_public_key
+        )
+        return member_pb2.EnrolDeviceResponse(
+            card=convert.card_message(answer.card.card),
+            sealed_seed=answer.sealed_seed,
+            receipt=convert.card_receipt(act, answer.card),
+        )
+
+    async def AddVirtualId(
+        self, request: member_pb2.AddVirtualIdRequest, context: Any
+    ) -> member_pb2.AddVirtualIdResponse:
+        issuer = acting_for(caller(context), self._programme.current, request.issuer, "issuer")
+        act = await act_of(caller(context), Kind.CREDENTIAL_ADDED, request, self._request_ids)
+        named = request.virtual_id
+        answer = await asyncio.to_thread(
+            self._reception.add_virtual_id, act, issuer, UUID(request.member_id), named.namespace, named.subject
+        )
+        return member_pb2.AddVirtualIdResponse(
+            card=convert.card_message(answer.card), receipt=convert.card_receipt(act, answer)
+        )
+
+    async def AddPhone(self, request: member_pb2.AddPhoneRequest, context: Any) -> member_pb2.AddPhoneResponse:
+        issuer = acting_for(caller(context), self._programme.current, request.issuer, "issuer")
+        act = await act_of(caller(context), Kind.CREDENTIAL_ADDED, request, self._request_ids)
+        answer = await asyncio.to_thread(self._reception.add_phone, act, issuer, UUID(request.member_id))
+        return member_pb2.AddPhoneResponse(
+            card=convert.card_message(answer.card), receipt=convert.card_receipt(act, answer)
+        )
+
+    async def RemoveCredential(
+        self, request: member_pb2.RemoveCredentialRequest, context: Any
+    ) -> member_pb2.RemoveCredentialResponse:
+        act = await act_of(caller(context), Kind.CREDENTIAL_REMOVED, request, self._request_ids)
+        answer = await asyncio.to_thread(
+            self._reception.remove_credential, act, UUID(request.member_id), request.card_id
+        )
+        return member_pb2.RemoveCredentialResponse(
+            card=convert.card_message(answer.card), receipt=convert.card_receipt(act, answer)
         )
 
     async def GetCard(self, request: member_pb2.GetCardRequest, context: Any) -> member_pb2.GetCardResponse:

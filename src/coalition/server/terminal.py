@@ -19,7 +19,6 @@ from coalition.domain.wallet_lines import Holding, WalletLine
 from coalition.server.convert import (
     OperationRequest,
     Seat,
-    Token,
     command_of,
     receipt_of,
     resolve_of,
@@ -28,7 +27,8 @@ from coalition.server.convert import (
     wallet_entry_of,
 )
 from coalition.server.day_end import DayEndCalls
-from coalition.server.identity import Caller, HasProgramme, caller, certificate_of
+from coalition.server.identity import Caller, HasProgramme, Role, caller, certificate_of
+from coalition.server.presented import Presentations
 from coalition.server.request_ids import RequestIds
 from coalition.server.sinks import Gathering, WaitingCalls
 from coalition.server.status import FieldsInvalid, declined, status_of
@@ -60,7 +60,9 @@ class Reads(Protocol):
 
 
 class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
-    """`token` hashes a card number; `business_date` turns a time into the coalition's date."""
+    """`business_date` turns a time into the coalition's date; `pin_key` tells the id and the public key that PINs are
+    sealed to, or raises Refused.
+    """
 
     def __init__(
         self,
@@ -68,16 +70,18 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         programme: HasProgramme,
         reads: Reads,
         request_ids: RequestIds,
-        token: Token,
+        presentations: Presentations,
         business_date: Callable[[datetime], date],
+        pin_key: Callable[[], tuple[bytes, bytes]],
         day_end: DayEndCalls,
     ) -> None:
         self._desk = desk
         self._programme = programme
         self._reads = reads
         self._request_ids = request_ids
-        self._token = token
+        self._presentations = presentations
         self._business_date = business_date
+        self._pin_key = pin_key
         self._day_end = day_end
         self._loop = asyncio.get_running_loop()
         self._sink = WaitingCalls()
@@ -142,6 +146,8 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                     ticket.cancelled = True
                 raise
             answers = sink.answers
+            for place, command in gathering:
+                self._presentations.heard(command, answers[place])
         return terminal_pb2.SubmitBatchResponse(
             results=[
                 self._result(_request_id(operation), refusals.get(place) or answers[place])
@@ -157,8 +163,11 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         reader.add_done_callback(self._readers.discard)
         try:
             while (item := await pending.get()) is not None:
-                request_id, _, waiting = item
-                yield terminal_pb2.StreamResponse(result=self._result(request_id, await waiting))
+                request_id, ticket, waiting = item
+                answer = await waiting
+                if ticket is not None:
+                    self._presentations.heard(ticket.command, answer)
+                yield terminal_pb2.StreamResponse(result=self._result(request_id, answer))
         finally:
             # The client has gone, or the stream is over: what the desk has not taken yet is dropped.
             reader.cancel()
@@ -210,6 +219,12 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             next_page_token=page_token(scope, shown[-1].entry_id) if len(lines) > limit else "",
         )
 
+    async def GetPinKey(self, _request: Any, context: Any) -> terminal_pb2.GetPinKeyResponse:
+        present = caller(context)
+        key_id, public_key = self._pin_key()
+        place = "/".join(present.elements) if present.role is Role.TERMINAL else ""
+        return terminal_pb2.GetPinKeyResponse(key_id=key_id, public_key=public_key, place=place)
+
     def end_streams(self) -> None:
         """Read no more from streams: what they sent is answered, then they end well. For a server that drains."""
         for reader in self._readers:
@@ -217,7 +232,9 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def _receipt(self, request: OperationRequest, context: Any) -> operations_pb2.Receipt:
         """Post one operation and wait for the desk. Raises Refused for a decline and whatever else the desk answers."""
-        command = command_of(request, caller(context), self._programme.current, self._token)
+        command = command_of(request, caller(context), self._programme.current, self._presentations.token)
+        if self._presentations.are_due(request, command):
+            command = await self._presentations.evidenced(request, command)
         answer = await self._answer(command, context)
         if answer.reason is not Reason.ACCEPTED:
             raise declined(answer)
@@ -235,6 +252,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         except asyncio.CancelledError:
             ticket.cancelled = True
             raise
+        self._presentations.heard(command, answer)
         if not isinstance(answer, Outcome):
             raise answer
         return answer
@@ -246,7 +264,9 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             raise FieldsInvalid(Reason.FIELD_INVALID, [("operation", "exactly one operation is required")])
         request: OperationRequest = getattr(operation, which)
         check_message(request)
-        command = command_of(request, present, self._programme.current, self._token)
+        command = command_of(request, present, self._programme.current, self._presentations.token)
+        if self._presentations.are_due(request, command):
+            command = await self._presentations.evidenced(request, command)
         if not self._request_ids.are_fresh(command):
             await self._request_ids.check_all(command)
         return command
@@ -290,7 +310,8 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         """The till that asks and the card it asks for. Raises Refused, CARD_UNKNOWN too."""
         named = request.terminal if request.HasField("terminal") else None
         seat = seat_of(caller(context), named, self._programme.current)
-        holding = await asyncio.to_thread(self._reads.holding, self._token(request.card_number))
+        handle = await self._presentations.handle(request, (seat.participant_id, seat.terminal_id))
+        holding = await asyncio.to_thread(self._reads.holding, handle)
         if holding is None:
             raise Refused(Reason.CARD_UNKNOWN)
         if holding.card_state == "REPLACED":

@@ -4,19 +4,23 @@ Planner settings of the session are pinned to index look-ups, because a plan mad
 when it no longer is.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
+from uuid import UUID
 
 import psycopg
 from psycopg.pq import PipelineStatus
 
+from coalition.domain.commands import Command, Hold, Purchase
 from coalition.domain.errors import StoreUnavailable
 from coalition.domain.journal import Notary
+from coalition.domain.pins import CountedTry
 from coalition.domain.programme import Programme
-from coalition.storage import journal, ledger_statements
+from coalition.storage import journal, ledger_statements, pins
 from coalition.storage.connect import Connection, connect, translated
 from coalition.storage.ledger_batch import BusinessDate, LedgerBatch, Pointer, Pointers
+from coalition.storage.ledger_credentials import name_of
 from coalition.storage.pipeline import Pipeline
 
 DESK_SESSION: Final = (
@@ -28,7 +32,7 @@ DESK_SESSION: Final = (
     # Joins as they are written: what was asked for first. Of empty tables any order is as good (7 ms a capture).
     "SET join_collapse_limit = 1",
 )
-PREPARED: Final = (*journal.PREPARED, *ledger_statements.PREPARED, "BEGIN", "COMMIT")
+PREPARED: Final = (*journal.PREPARED, *ledger_statements.PREPARED, *pins.PREPARED, "BEGIN", "COMMIT")
 KNOWN_CARDS: Final = "SELECT token, lane, wallet_id, card_id FROM credentials WHERE wallet_id IS NOT NULL LIMIT %s"
 POINTERS_MAX: Final = 250_000  # about 50 MB; a store that meets more cards forgets them all and begins again
 
@@ -67,6 +71,24 @@ class LedgerStore:
             yield batch
             batch.commit()
             self._programme = batch.programme
+
+    def unanswered(self, commands: Sequence[Command]) -> set[tuple[int, UUID]]:
+        """Those (participant, request_id) that have no stored answer."""
+        with self._errors():
+            _, pipeline, programme = self._ready()
+            return pins.unanswered(pipeline, programme.scheme.lane_count, commands)
+
+    def count_tries(self, commands: Sequence[Purchase | Hold]) -> Mapping[tuple[int, UUID], CountedTry]:
+        """Count and commit a try for each command that has no stored answer and whose card leads to a wallet."""
+        with self._errors():
+            _, pipeline, programme = self._ready()
+            pointers = {name: self._pointers.get(name) for name in map(name_of, commands)}
+            known = {
+                token: (pointer.lane, pointer.wallet_id)
+                for token, pointer in pointers.items()
+                if pointer is not None and pointer.wallet_id is not None
+            }
+            return pins.count_and_commit(pipeline, programme.scheme.lane_count, known, commands)
 
     def warm_up(self) -> None:
         """Connect, load and learn before the first customer waits for it. Raises StoreUnavailable and Contention."""

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from coalition.domain.books import Books, Card, Wallet
 from coalition.domain.commands import Command, FollowUp, Reverse
+from coalition.domain.credentials import VIRTUAL, PayTicket
 from coalition.domain.errors import Contention, LedgerBroken
 from coalition.domain.ids import lane_of_entry
 from coalition.domain.journal import Entry, Notary, Outcome
@@ -33,9 +34,11 @@ from coalition.storage.journal import (
     insert_entries,
 )
 from coalition.storage.ledger_books import Named, captures_of, fill_holds, fill_originals, named_of
+from coalition.storage.ledger_credentials import PresentedCredentials, fill_presented, presented_by
 from coalition.storage.ledger_statements import (
     ALLOCATIONS,
     CARDS,
+    DEVICES,
     HOLDS,
     LOCK_SALES,
     LOCK_WALLETS,
@@ -45,10 +48,12 @@ from coalition.storage.ledger_statements import (
     ORIGINALS_BY_ENTRY,
     ORIGINALS_BY_REQUEST,
     RESOLVE,
+    RESOLVE_TICKETS,
     SALES_OF_HOLDS,
     TOP_UP_LOTS,
 )
 from coalition.storage.ledger_writes import sale_columns, write_books
+from coalition.storage.pins import held_pins, lock_pins, write_forgiven
 from coalition.storage.pipeline import Answer, Pipeline
 
 WINDOW_TRIES: Final = 3
@@ -73,9 +78,11 @@ class Locked(NamedTuple):
 
     wallets: Answer
     cards: Answer
+    devices: Answer | None
     lots: list[Answer]
     allocations: Answer | None
     holds: Answer | None
+    pins: Answer | None
     sales: Answer | None
     windows: Answer
     number: Answer
@@ -108,7 +115,7 @@ class LedgerBatch:
 
         A reversal claims its original's request id too, so that whoever sends that meanwhile is waited for, or waits.
         """
-        tokens = {token for command in commands if (token := getattr(command, "token", None)) is not None}
+        presented = presented_by(commands)
         follow_ups = [command for command in commands if isinstance(command, FollowUp)]
         reversals = {_key(command): command for command in follow_ups if isinstance(command, Reverse)}
         while True:
@@ -117,15 +124,15 @@ class LedgerBatch:
             self._pipeline.execute("BEGIN")
             claimed = self._pipeline.execute(CLAIM, claim)
             self._pipeline.flush()
-            pointers, named = self._resolve(tokens, follow_ups)
-            locked = self._lock(pointers, named, _sales(commands, named))
+            pointers, named = self._resolve(presented, follow_ups)
+            locked = self._lock(pointers, named, presented, _sales(commands, named))
             self._pipeline.run()
             stored = self._stored(claim) if claimed.rowcount < len(claims) else {}
             if len(stored) != len(claims) - claimed.rowcount:
                 raise Contention("a rival's claim is not visible yet")
             idle = [key for key, reversal in reversals.items() if key in stored and _target(reversal) not in stored]
             if not idle:
-                return self._read(locked, pointers, named, stored)
+                return self._read(locked, pointers, named, presented, stored)
             # These are not decided here: something else is stored under their request ids. What they claimed besides
             # would be left without an entry, so begin again without that.
             self._connection.execute("ROLLBACK")
@@ -143,9 +150,11 @@ class LedgerBatch:
             else:
                 insert_entries(pipeline, entries, seal)
         pipeline.flush()
-        if touched:
+        if touched or prefetched.books.devices:
             write_books(pipeline, prefetched.books, touched, entries, self.programme.scheme.lane_count)
             pipeline.flush()
+        if prefetched.books.pins:
+            write_forgiven(pipeline, prefetched.books.pins.values())
         if seal is not None:
             insert_batch(pipeline, number, time, len(entries), seal)
         pipeline.execute("COMMIT")
@@ -157,12 +166,13 @@ class LedgerBatch:
         if not self._wrote:
             self._connection.execute("COMMIT")
 
-    def _resolve(self, tokens: set[bytes], follow_ups: Sequence[FollowUp]) -> tuple[Pointers, list[Named]]:
+    def _resolve(self, presented: PresentedCredentials, follow_ups: Sequence[FollowUp]) -> tuple[Pointers, list[Named]]:
         """Where the credentials lead and what the follow-ups name; no round trip where all is known."""
-        pipeline = self._pipeline
+        pipeline, tokens = self._pipeline, presented.tokens
         pointers = {token: pointer for token in tokens if (pointer := self._pointers.get(token)) is not None}
         unknown = tokens - pointers.keys()
         resolved = pipeline.execute(RESOLVE, (byte_strings(unknown),)) if unknown else None
+        tickets = pipeline.execute(RESOLVE_TICKETS, (byte_strings(presented.codes),)) if presented.codes else None
         answers: list[Answer] = []
         by_request = [
             (each.participant_id, each.original_request_id)
@@ -177,14 +187,19 @@ class LedgerBatch:
         if by_entry:
             lanes = whole_numbers(map(lane_of_entry, by_entry))
             answers.append(pipeline.execute(ORIGINALS_BY_ENTRY, (lanes, whole_numbers(by_entry))))
-        if resolved is None and not answers:
+        if resolved is None and tickets is None and not answers:
             return pointers, []
         pipeline.run()
         if resolved is not None:
             for token, lane, wallet_id, card_id in resolved.rows():
+                presented.resolved.add(token)
                 pointers[token] = Pointer(lane, wallet_id, card_id)
                 if wallet_id is not None:  # one that is not may be linked any time: not worth remembering
                     self._pointers[token] = pointers[token]
+        if tickets is not None:
+            for token, lane, wallet_id, card_id, counter in tickets.rows():
+                pointers[token] = Pointer(lane, wallet_id, card_id)
+                presented.tickets[token] = PayTicket(card_id, counter)
         named = [named_of(row) for answer in answers for row in answer.rows()]
         if any(isinstance(each, Reverse) for each in follow_ups):
             self._find_sales(captures_of(named))
@@ -199,7 +214,13 @@ class LedgerBatch:
             for hold, terminal_id, reference in found.rows():
                 captures[hold].original.takes = TakenSale(Sale(terminal_id, reference), hold)
 
-    def _lock(self, pointers: Pointers, named: Sequence[Named], sales: Sequence[Sale]) -> Locked:
+    def _lock(
+        self,
+        pointers: Pointers,
+        named: Sequence[Named],
+        presented: PresentedCredentials,
+        sales: Sequence[Sale],
+    ) -> Locked:
         """Queue the locks and what is read under them, then the number: after the last lock."""
         pipeline = self._pipeline
         wallet_keys = {(each.lane, each.wallet_id) for each in pointers.values() if each.wallet_id is not None}
@@ -212,6 +233,14 @@ class LedgerBatch:
         cards = pipeline.execute(CARDS, number_columns(sorted(card_keys)) or ("{}", "{}"))
         lots = [pipeline.execute(OPEN_LOTS, by_wallet)]
         pipeline.flush()
+        devices = None
+        if presented.tickets:
+            device_keys = {(pointers[token].lane, ticket.card_id) for token, ticket in presented.tickets.items()}
+            devices = pipeline.execute(DEVICES, number_columns(sorted(device_keys)))
+        pins = None
+        if presented.pinned:
+            led_to = [pointers[token] for token in presented.pinned if token in pointers]
+            pins = lock_pins(pipeline, [(to.lane, to.wallet_id) for to in led_to if to.wallet_id is not None])
         allocations = holds = None
         if by_original:
             lots.append(pipeline.execute(ORIGINAL_LOTS, by_original))
@@ -223,7 +252,8 @@ class LedgerBatch:
         taken = pipeline.execute(LOCK_SALES, sale_columns(sales, self.programme.scheme.lane_count)) if sales else None
         windows = pipeline.execute(OPEN_WINDOWS)
         pipeline.execute(HOLD_JOURNAL)
-        return Locked(wallets, cards, lots, allocations, holds, taken, windows, pipeline.execute(TAKE_NUMBER))
+        number = pipeline.execute(TAKE_NUMBER)
+        return Locked(wallets, cards, devices, lots, allocations, holds, pins, taken, windows, number)
 
     def _stored(self, claim: tuple[str, str, str, str]) -> dict[tuple[int, UUID], Stored]:
         """The answers of those whose claim was there already, in a statement that sees the rival's commit."""
@@ -240,6 +270,7 @@ class LedgerBatch:
         locked: Locked,
         pointers: Pointers,
         named: Sequence[Named],
+        presented: PresentedCredentials,
         stored: dict[tuple[int, UUID], Stored],
     ) -> Prefetched:
         """Make the books of what was locked."""
@@ -250,13 +281,17 @@ class LedgerBatch:
         for answer in locked.lots:
             for row in answer.rows():
                 books.wallets[row[2]].lots[row[1]] = Lot(*row)
-        self._fill_cards(books, locked.cards.rows(), pointers, named)
+        self._fill_cards(books, locked.cards.rows(), pointers, named, presented)
+        if presented.evidenced:
+            fill_presented(books, presented, locked.devices.rows() if locked.devices else [])
         fill_originals(books, named, locked.allocations.rows() if locked.allocations else [])
         if locked.holds is not None:
             fill_holds(books, named, locked.holds.rows())
         if locked.sales is not None:
             for terminal_id, reference, entry_id in locked.sales.rows():
                 books.sales.read(Sale(terminal_id, reference), entry_id)
+        if locked.pins is not None:
+            books.pins = held_pins(locked.pins)
         return Prefetched(stored, books, number, time)
 
     def _windows(self, locked: Locked) -> tuple[dict[int, int], int, datetime]:
@@ -278,7 +313,12 @@ class LedgerBatch:
         return {calendar: window for calendar, window, _ in rows}, number, time
 
     def _fill_cards(
-        self, books: Books, rows: Sequence[tuple[Any, ...]], pointers: Pointers, named: Sequence[Named]
+        self,
+        books: Books,
+        rows: Sequence[tuple[Any, ...]],
+        pointers: Pointers,
+        named: Sequence[Named],
+        presented: PresentedCredentials,
     ) -> None:
         cards = {row[0]: Card(*row) for row in rows}
         for token, pointer in pointers.items():
@@ -290,6 +330,11 @@ class LedgerBatch:
                 raise Contention("a card moved to another wallet since it was read")
             if card.wallet_id is not None and card.wallet_id not in books.wallets:
                 raise LedgerBroken(f"card {card.card_id} leads to wallet {card.wallet_id}, which is not there")
+            if card.state == "REPLACED" and card.kind == VIRTUAL:
+                # Removed; by now the id may name another member, so this is not remembered, and read again if it was.
+                self._pointers.pop(token, None)
+                if token not in presented.resolved:
+                    raise Contention("an id may have been given to another member since it was read")
             books.cards[token] = card
         for original, card_id, *_ in named:
             if card_id in cards:

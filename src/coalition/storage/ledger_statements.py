@@ -3,6 +3,9 @@
 from typing import Final
 
 RESOLVE: Final = "SELECT token, lane, wallet_id, card_id FROM credentials WHERE token = ANY(%s::bytea[])"
+RESOLVE_TICKETS: Final = """
+SELECT token, lane, wallet_id, card_id, counter FROM pay_tickets WHERE token = ANY(%s::bytea[])
+"""
 ORIGINALS_BY_REQUEST: Final = """
 SELECT e.entry_id, e.lane, e.kind, e.reason, e.participant_id, e.wallet_id, e.amount_minor, e.agreement_id,
        e.agreement_version, e.card_id, e.request_id, e.terminal_id, e.sale_reference, e.original_entry_id
@@ -22,9 +25,14 @@ JOIN wallets w USING (lane, wallet_id)
 ORDER BY w.lane, w.wallet_id FOR UPDATE OF w
 """
 CARDS: Final = """
-SELECT c.card_id, c.wallet_id, c.state, c.last_four, c.issuer_id
+SELECT c.card_id, c.wallet_id, c.state, c.last_four, c.issuer_id, c.kind
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, card_id)
 JOIN cards c USING (lane, card_id)
+"""
+DEVICES: Final = """
+SELECT d.lane, d.card_id, d.used_counter, d.tried_counter, d.tries, d.drift
+FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, card_id)
+JOIN devices d USING (lane, card_id)
 """
 LOT_COLUMNS: Final = """l.lane, l.lot_id, l.wallet_id, l.issuer_id, l.custodian_id, l.seller_id, l.terms_id,
     l.terms_version, l.bonus_expiry, l.face_sold, l.principal_sold, l.face, l.principal, l.reserved, l.is_reversed"""
@@ -109,6 +117,13 @@ FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::integer[], %s::integ
     AS new (lane, lot_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id, terms_version, bonus_expiry,
         face_sold, principal_sold, face, principal, reserved, is_reversed)
 """
+UPDATE_DEVICES: Final = """
+UPDATE devices d SET used_counter = new.used_counter, tried_counter = new.tried_counter, tries = new.tries,
+    drift = new.drift
+FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::smallint[], %s::smallint[])
+    AS new (lane, card_id, used_counter, tried_counter, tries, drift)
+WHERE d.lane = new.lane AND d.card_id = new.card_id
+"""
 INSERT_HOLDS: Final = """
 INSERT INTO holds (lane, entry_id, wallet_id, participant_id, amount_minor, resolved_kind, expire_time, is_open)
 SELECT *, new.resolved_kind IS NULL
@@ -132,10 +147,12 @@ SELECT * FROM unnest(%s::smallint[], %s::integer[], %s::text[], %s::bigint[])
 """
 PREPARED: Final = (
     RESOLVE,
+    RESOLVE_TICKETS,
     ORIGINALS_BY_REQUEST,
     ORIGINALS_BY_ENTRY,
     LOCK_WALLETS,
     CARDS,
+    DEVICES,
     OPEN_LOTS,
     ORIGINAL_LOTS,
     TOP_UP_LOTS,
@@ -146,6 +163,7 @@ PREPARED: Final = (
     UPDATE_LOTS,
     MARK_LOTS,
     INSERT_LOTS,
+    UPDATE_DEVICES,
     INSERT_HOLDS,
     RESOLVE_HOLDS,
     SALES_OF_HOLDS,

@@ -1,8 +1,9 @@
-"""What a batch writes of its books: wallets, lots, holds and sale references, each with one statement."""
+"""What a batch writes of its books: wallets, lots, holds, devices and sale references, each kind with one statement."""
 
 from collections.abc import Iterable, Sequence
 
 from coalition.domain.books import Books, HeldValue, Wallet
+from coalition.domain.credentials import Device
 from coalition.domain.ids import lane_of_sale
 from coalition.domain.journal import Entry
 from coalition.domain.kinds import Kind
@@ -15,6 +16,7 @@ from coalition.storage.ledger_statements import (
     MARK_LOTS,
     RESOLVE_HOLDS,
     TAKE_SALES,
+    UPDATE_DEVICES,
     UPDATE_LOTS,
     UPDATE_WALLETS,
 )
@@ -25,7 +27,10 @@ def write_books(
     pipeline: Pipeline, books: Books, touched: Sequence[Wallet], entries: Sequence[Entry], lane_count: int
 ) -> None:
     """Queue every row that this batch has changed."""
-    _write_wallets(pipeline, touched, entries, marks_lots=books.marks_lots)
+    if touched:
+        _write_wallets(pipeline, touched, entries, marks_lots=books.marks_lots)
+    if books.devices:
+        _write_devices(pipeline, books.devices.values())
     if books.holds:
         _write_holds(pipeline, books.holds.values())
     if books.sales.held or books.sales.found:
@@ -87,6 +92,16 @@ def _write_wallets(
         columns = number_columns(numbers_of)
         expiries = moments([lot.bonus_expiry for lot in opened])
         pipeline.execute(INSERT_LOTS, (*columns[:8], expiries, *columns[8:]))
+
+
+def _write_devices(pipeline: Pipeline, devices: Iterable[Device]) -> None:
+    moved = [
+        (each.lane, each.card_id, each.used_counter, each.tried_counter, each.tries, each.drift)
+        for each in devices
+        if each.is_moved
+    ]
+    if moved:
+        pipeline.execute(UPDATE_DEVICES, number_columns(moved))
 
 
 def _write_holds(pipeline: Pipeline, holds: Iterable[HeldValue]) -> None:

@@ -13,19 +13,33 @@ from psycopg.rows import tuple_row
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import lane_of_wallet
-from coalition.domain.members import CardPointer, CardRow, MemberRow, NewCard, NewMember, SealedRecord
+from coalition.domain.members import (
+    CardPointer,
+    CardRow,
+    MemberRow,
+    NewCard,
+    NewDevice,
+    NewMember,
+    SealedRecord,
+)
+from coalition.domain.pins import PinTag
 from coalition.domain.programme import Participant
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
+from coalition.storage.devices import add_tickets
 from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
+from coalition.storage.pins import SET_PIN
 
 MEMBER: Final = """
 SELECT m.member_id, m.wallet_id, m.state, p.code, m.create_time
 FROM members m JOIN participants p ON p.participant_id = m.recruiter_id
 """
 CARD: Final = """
-SELECT c.lane, c.card_id, c.wallet_id, c.last_four, c.state, c.replaced_by, p.code
+SELECT c.lane, c.card_id, c.wallet_id, c.last_four, c.state, c.replaced_by, p.code, c.kind
 FROM cards c JOIN participants p ON p.participant_id = c.issuer_id
+"""
+CARD_OF_KIND: Final = f"""
+{CARD} WHERE c.lane = %s AND c.wallet_id = %s AND c.kind = %s AND c.state <> 'REPLACED' ORDER BY c.card_id LIMIT 1
 """
 LATEST_RECORDS: Final = """
 SELECT DISTINCT ON (r.member_id, r.field_group) r.member_id, r.field_group, r.revision, r.record_id, r.sealed
@@ -88,6 +102,10 @@ class MemberStore:
                 (lane_of_wallet(wallet_id, self._lane_count), wallet_id, limit),
             ).fetchall()
         return [CardRow(*row) for row in rows]
+
+    def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
+        row = self._one(CARD_OF_KIND, (lane_of_wallet(wallet_id, self._lane_count), wallet_id, kind))
+        return CardRow(*row) if row else None
 
     def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
         with leased_cursor(self._lease) as cursor:
@@ -180,12 +198,47 @@ class MemberBooks:
         )
         if self._cursor.rowcount == 0:
             return False
-        self._cursor.execute(
-            "INSERT INTO cards (lane, card_id, wallet_id, last_four, state, issuer_id)"
-            " SELECT %s, %s, %s, %s, %s, participant_id FROM participants WHERE code = %s",
-            (lane, card.card_id, card.wallet_id, card.last_four, card.state, card.issuer),
-        )
+        self._add_card_row(lane, card)
         return True
+
+    def _add_card_row(self, lane: int, card: NewCard) -> None:
+        self._cursor.execute(
+            "INSERT INTO cards (lane, card_id, wallet_id, last_four, state, issuer_id, kind)"
+            " SELECT %s, %s, %s, %s, %s, participant_id, %s FROM participants WHERE code = %s",
+            (lane, card.card_id, card.wallet_id, card.last_four, card.state, card.kind, card.issuer),
+        )
+
+    def add_device(self, device: NewDevice) -> None:
+        """What the desk decides by, the sealed seed, and the tickets of the first codes."""
+        lane = lane_of_wallet(device.wallet_id, self._lane_count)
+        self._cursor.execute("INSERT INTO devices (lane, card_id) VALUES (%s, %s)", (lane, device.card_id))
+        self._cursor.execute(
+            "INSERT INTO device_seeds (lane, card_id, wallet_id, member_id, record_id, sealed, tickets_until)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            (
+                lane,
+                device.card_id,
+                device.wallet_id,
+                device.member_id,
+                device.record_id,
+                device.sealed_seed,
+                len(device.tickets),
+            ),
+        )
+        add_tickets(self._cursor, lane, device.wallet_id, device.card_id, 0, device.tickets)
+
+    def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
+        row = self._one(CARD_OF_KIND, (lane_of_wallet(wallet_id, self._lane_count), wallet_id, kind))
+        return CardRow(*row) if row else None
+
+    def redirect_credential(self, token: bytes, card: NewCard) -> None:
+        """The new card's row, and the credential's way to it."""
+        lane = lane_of_wallet(card.card_id if card.wallet_id is None else card.wallet_id, self._lane_count)
+        self._add_card_row(lane, card)
+        self._cursor.execute(
+            "UPDATE credentials SET lane = %s, wallet_id = %s, card_id = %s WHERE token = %s",
+            (lane, card.wallet_id, card.card_id, token),
+        )
 
     def link_card(self, token: bytes, card: CardRow, wallet_id: int) -> None:
         """Move the card into the wallet's lane, ACTIVE, and let its credential follow."""
@@ -197,6 +250,11 @@ class MemberBooks:
         self._cursor.execute(
             "UPDATE credentials SET lane = %s, wallet_id = %s WHERE token = %s", (lane, wallet_id, token)
         )
+
+    def set_pin(self, wallet_id: int, salt: bytes, tag: PinTag) -> None:
+        """A new revision of the wallet's PIN."""
+        lane = lane_of_wallet(wallet_id, self._lane_count)
+        self._cursor.execute(SET_PIN, (lane, wallet_id, salt, tag.tag, tag.key_version))
 
     def set_card_state(self, card: CardRow, state: str, replaced_by: int | None = None) -> None:
         """`replaced_by` is the new card's number, given with REPLACED."""

@@ -21,6 +21,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _CardKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CardKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CardKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CARD_KIND_UNSPECIFIED: _CardKind.ValueType  # 0
+    """Not said; never stored."""
+    CARD_KIND_NUMBER: _CardKind.ValueType  # 1
+    """A number, printed."""
+    CARD_KIND_CODE: _CardKind.ValueType  # 2
+    """The payment codes of a member's device."""
+    CARD_KIND_VIRTUAL: _CardKind.ValueType  # 3
+    """Another system's id."""
+    CARD_KIND_PHONE: _CardKind.ValueType  # 4
+    """The member's phone number."""
+
+class CardKind(_CardKind, metaclass=_CardKindEnumTypeWrapper):
+    """What names a card at a till."""
+
+CARD_KIND_UNSPECIFIED: CardKind.ValueType  # 0
+"""Not said; never stored."""
+CARD_KIND_NUMBER: CardKind.ValueType  # 1
+"""A number, printed."""
+CARD_KIND_CODE: CardKind.ValueType  # 2
+"""The payment codes of a member's device."""
+CARD_KIND_VIRTUAL: CardKind.ValueType  # 3
+"""Another system's id."""
+CARD_KIND_PHONE: CardKind.ValueType  # 4
+"""The member's phone number."""
+Global___CardKind: _TypeAlias = CardKind  # noqa: Y015
+
 class _MemberState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -202,10 +234,11 @@ class Card(_message.Message):
     MEMBER_ID_FIELD_NUMBER: _builtins.int
     WALLET_ID_FIELD_NUMBER: _builtins.int
     REPLACED_BY_CARD_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     """The card, > 0."""
     last_four: _builtins.str
-    """Last four digits of its number."""
+    """Last four digits of its number; of a card without one, of its card_id."""
     state: _operations_pb2.CardState.ValueType
     """Where it stands."""
     issuer: _builtins.str
@@ -216,6 +249,8 @@ class Card(_message.Message):
     """Wallet it pays from; 0: none."""
     replaced_by_card_id: _builtins.int
     """Card that replaced it; 0: none."""
+    kind: Global___CardKind.ValueType
+    """What names it at a till."""
     def __init__(
         self,
         *,
@@ -226,10 +261,11 @@ class Card(_message.Message):
         member_id: _builtins.str = ...,
         wallet_id: _builtins.int = ...,
         replaced_by_card_id: _builtins.int = ...,
+        kind: Global___CardKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "issuer", b"issuer", "last_four", b"last_four", "member_id", b"member_id", "replaced_by_card_id", b"replaced_by_card_id", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "issuer", b"issuer", "kind", b"kind", "last_four", b"last_four", "member_id", b"member_id", "replaced_by_card_id", b"replaced_by_card_id", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -766,6 +802,328 @@ class ReplaceCardResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReplaceCardResponse: _TypeAlias = ReplaceCardResponse  # noqa: Y015
+
+@_typing.final
+class SetPinRequest(_message.Message):
+    """Sets a member's PIN."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    SEALED_PIN_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member."""
+    sealed_pin: _builtins.bytes
+    """The PIN, six digits, sealed to the key of TerminalService.GetPinKey for this request_id and member (docs/pins.md),
+    1..512 bytes. Never stored.
+    """
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+        sealed_pin: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_id", b"member_id", "request_id", b"request_id", "sealed_pin", b"sealed_pin"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPinRequest: _TypeAlias = SetPinRequest  # noqa: Y015
+
+@_typing.final
+class SetPinResponse(_message.Message):
+    """The answer to SetPin."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetPinResponse: _TypeAlias = SetPinResponse  # noqa: Y015
+
+@_typing.final
+class EnrolDeviceRequest(_message.Message):
+    """Makes a device pay by codes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    DEVICE_PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member."""
+    device_public_key: _builtins.bytes
+    """The device's own X25519 public key, 32 bytes; the private one never leaves it."""
+    issuer: _builtins.str
+    """Code of the participant that issues it. Default (empty): the caller's own."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+        device_public_key: _builtins.bytes = ...,
+        issuer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["device_public_key", b"device_public_key", "issuer", b"issuer", "member_id", b"member_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnrolDeviceRequest: _TypeAlias = EnrolDeviceRequest  # noqa: Y015
+
+@_typing.final
+class EnrolDeviceResponse(_message.Message):
+    """The answer to EnrolDevice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_FIELD_NUMBER: _builtins.int
+    SEALED_SEED_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    sealed_seed: _builtins.bytes
+    """The seed its codes are made from, sealed to the device's key for this member and card. Empty only when the member was
+    erased since.
+    """
+    @_builtins.property
+    def card(self) -> Global___Card:
+        """The device as a card; its codes begin at counter 0."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        card: Global___Card | None = ...,
+        sealed_seed: _builtins.bytes = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "receipt", b"receipt", "sealed_seed", b"sealed_seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EnrolDeviceResponse: _TypeAlias = EnrolDeviceResponse  # noqa: Y015
+
+@_typing.final
+class AddVirtualIdRequest(_message.Message):
+    """Lets another system's id name a member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member."""
+    issuer: _builtins.str
+    """Code of the participant that issues it. Default (empty): the caller's own."""
+    @_builtins.property
+    def virtual_id(self) -> _operations_pb2.VirtualId:
+        """The id, required. Never stored."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+        virtual_id: _operations_pb2.VirtualId | None = ...,
+        issuer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["virtual_id", b"virtual_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issuer", b"issuer", "member_id", b"member_id", "request_id", b"request_id", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddVirtualIdRequest: _TypeAlias = AddVirtualIdRequest  # noqa: Y015
+
+@_typing.final
+class AddVirtualIdResponse(_message.Message):
+    """The answer to AddVirtualId."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def card(self) -> Global___Card:
+        """The id as a card."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        card: Global___Card | None = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddVirtualIdResponse: _TypeAlias = AddVirtualIdResponse  # noqa: Y015
+
+@_typing.final
+class AddPhoneRequest(_message.Message):
+    """Lets a member's phone number name the member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member."""
+    issuer: _builtins.str
+    """Code of the participant that issues it. Default (empty): the caller's own."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+        issuer: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issuer", b"issuer", "member_id", b"member_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddPhoneRequest: _TypeAlias = AddPhoneRequest  # noqa: Y015
+
+@_typing.final
+class AddPhoneResponse(_message.Message):
+    """The answer to AddPhone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def card(self) -> Global___Card:
+        """The phone as a card."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        card: Global___Card | None = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AddPhoneResponse: _TypeAlias = AddPhoneResponse  # noqa: Y015
+
+@_typing.final
+class RemoveCredentialRequest(_message.Message):
+    """Ends a device, an id or a phone."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    CARD_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member."""
+    card_id: _builtins.int
+    """Its card_id, > 0; GetMember tells it."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+        card_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "member_id", b"member_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveCredentialRequest: _TypeAlias = RemoveCredentialRequest  # noqa: Y015
+
+@_typing.final
+class RemoveCredentialResponse(_message.Message):
+    """The answer to RemoveCredential."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def card(self) -> Global___Card:
+        """What it was; its state is CARD_STATE_REPLACED."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        card: Global___Card | None = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveCredentialResponse: _TypeAlias = RemoveCredentialResponse  # noqa: Y015
 
 @_typing.final
 class GetCardRequest(_message.Message):

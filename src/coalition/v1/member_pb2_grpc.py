@@ -81,6 +81,31 @@ class MemberServiceStub:
                 request_serializer=coalition_dot_v1_dot_member__pb2.ReplaceCardRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_member__pb2.ReplaceCardResponse.FromString,
                 _registered_method=True)
+        self.SetPin = channel.unary_unary(
+                '/coalition.v1.MemberService/SetPin',
+                request_serializer=coalition_dot_v1_dot_member__pb2.SetPinRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.SetPinResponse.FromString,
+                _registered_method=True)
+        self.EnrolDevice = channel.unary_unary(
+                '/coalition.v1.MemberService/EnrolDevice',
+                request_serializer=coalition_dot_v1_dot_member__pb2.EnrolDeviceRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.EnrolDeviceResponse.FromString,
+                _registered_method=True)
+        self.AddVirtualId = channel.unary_unary(
+                '/coalition.v1.MemberService/AddVirtualId',
+                request_serializer=coalition_dot_v1_dot_member__pb2.AddVirtualIdRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.AddVirtualIdResponse.FromString,
+                _registered_method=True)
+        self.AddPhone = channel.unary_unary(
+                '/coalition.v1.MemberService/AddPhone',
+                request_serializer=coalition_dot_v1_dot_member__pb2.AddPhoneRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.AddPhoneResponse.FromString,
+                _registered_method=True)
+        self.RemoveCredential = channel.unary_unary(
+                '/coalition.v1.MemberService/RemoveCredential',
+                request_serializer=coalition_dot_v1_dot_member__pb2.RemoveCredentialRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.RemoveCredentialResponse.FromString,
+                _registered_method=True)
         self.GetCard = channel.unary_unary(
                 '/coalition.v1.MemberService/GetCard',
                 request_serializer=coalition_dot_v1_dot_member__pb2.GetCardRequest.SerializeToString,
@@ -162,6 +187,47 @@ class MemberServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetPin(self, request, context):
+        """Sets a member's PIN, for the first time or anew, and with it ends a lock; the caller has checked who the member is.
+        Idempotent by request_id; the PIN is no part of what is compared then. Errors: PIN_WEAK, MEMBER_UNKNOWN,
+        WALLET_CLOSED. Not stored: PIN_UNREADABLE, PIN_KEY_MISSING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EnrolDevice(self, request, context):
+        """Makes a phone pay by codes that it shows without a network: tells it a seed, sealed to its key, once and again to a
+        repetition. Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED, PARTICIPANT_UNKNOWN, SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddVirtualId(self, request, context):
+        """Lets another system's id name a member at the till. Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED,
+        CREDENTIAL_TAKEN, PARTICIPANT_UNKNOWN, SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AddPhone(self, request, context):
+        """Lets a member's phone number name the member at the till, for top-ups and balances; to pay needs a PIN besides.
+        Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED, CREDENTIAL_TAKEN, PARTICIPANT_UNKNOWN, SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveCredential(self, request, context):
+        """Ends a device, an id or a phone for ever: no purchase follows the answer. A card is replaced instead. Idempotent by
+        request_id. Errors: MEMBER_UNKNOWN, CREDENTIAL_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCard(self, request, context):
         """Reads where a card stands. Errors: CARD_UNKNOWN.
         """
@@ -211,6 +277,31 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     servicer.ReplaceCard,
                     request_deserializer=coalition_dot_v1_dot_member__pb2.ReplaceCardRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_member__pb2.ReplaceCardResponse.SerializeToString,
+            ),
+            'SetPin': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPin,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.SetPinRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.SetPinResponse.SerializeToString,
+            ),
+            'EnrolDevice': grpc.unary_unary_rpc_method_handler(
+                    servicer.EnrolDevice,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.EnrolDeviceRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.EnrolDeviceResponse.SerializeToString,
+            ),
+            'AddVirtualId': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddVirtualId,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.AddVirtualIdRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.AddVirtualIdResponse.SerializeToString,
+            ),
+            'AddPhone': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddPhone,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.AddPhoneRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.AddPhoneResponse.SerializeToString,
+            ),
+            'RemoveCredential': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveCredential,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.RemoveCredentialRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.RemoveCredentialResponse.SerializeToString,
             ),
             'GetCard': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCard,
@@ -441,6 +532,141 @@ class MemberService:
             '/coalition.v1.MemberService/ReplaceCard',
             coalition_dot_v1_dot_member__pb2.ReplaceCardRequest.SerializeToString,
             coalition_dot_v1_dot_member__pb2.ReplaceCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/SetPin',
+            coalition_dot_v1_dot_member__pb2.SetPinRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.SetPinResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EnrolDevice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/EnrolDevice',
+            coalition_dot_v1_dot_member__pb2.EnrolDeviceRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.EnrolDeviceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddVirtualId(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/AddVirtualId',
+            coalition_dot_v1_dot_member__pb2.AddVirtualIdRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.AddVirtualIdResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddPhone(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/AddPhone',
+            coalition_dot_v1_dot_member__pb2.AddPhoneRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.AddPhoneResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveCredential(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/RemoveCredential',
+            coalition_dot_v1_dot_member__pb2.RemoveCredentialRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.RemoveCredentialResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -70,6 +70,27 @@ class MemberServiceStub:
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
     MEMBER_UNKNOWN.
     """
+    SetPin: _grpc.UnaryUnaryMultiCallable[_member_pb2.SetPinRequest, _member_pb2.SetPinResponse]
+    """Sets a member's PIN, for the first time or anew, and with it ends a lock; the caller has checked who the member is.
+    Idempotent by request_id; the PIN is no part of what is compared then. Errors: PIN_WEAK, MEMBER_UNKNOWN,
+    WALLET_CLOSED. Not stored: PIN_UNREADABLE, PIN_KEY_MISSING.
+    """
+    EnrolDevice: _grpc.UnaryUnaryMultiCallable[_member_pb2.EnrolDeviceRequest, _member_pb2.EnrolDeviceResponse]
+    """Makes a phone pay by codes that it shows without a network: tells it a seed, sealed to its key, once and again to a
+    repetition. Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED, PARTICIPANT_UNKNOWN, SUSPENDED.
+    """
+    AddVirtualId: _grpc.UnaryUnaryMultiCallable[_member_pb2.AddVirtualIdRequest, _member_pb2.AddVirtualIdResponse]
+    """Lets another system's id name a member at the till. Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED,
+    CREDENTIAL_TAKEN, PARTICIPANT_UNKNOWN, SUSPENDED.
+    """
+    AddPhone: _grpc.UnaryUnaryMultiCallable[_member_pb2.AddPhoneRequest, _member_pb2.AddPhoneResponse]
+    """Lets a member's phone number name the member at the till, for top-ups and balances; to pay needs a PIN besides.
+    Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED, CREDENTIAL_TAKEN, PARTICIPANT_UNKNOWN, SUSPENDED.
+    """
+    RemoveCredential: _grpc.UnaryUnaryMultiCallable[_member_pb2.RemoveCredentialRequest, _member_pb2.RemoveCredentialResponse]
+    """Ends a device, an id or a phone for ever: no purchase follows the answer. A card is replaced instead. Idempotent by
+    request_id. Errors: MEMBER_UNKNOWN, CREDENTIAL_UNKNOWN.
+    """
     GetCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetCardRequest, _member_pb2.GetCardResponse]
     """Reads where a card stands. Errors: CARD_UNKNOWN."""
 
@@ -114,6 +135,27 @@ class MemberServiceAsyncStub(MemberServiceStub):
     request_id: a number made by the coalition is stored nowhere and told again to a repetition.
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
     MEMBER_UNKNOWN.
+    """
+    SetPin: _aio.UnaryUnaryMultiCallable[_member_pb2.SetPinRequest, _member_pb2.SetPinResponse]  # type: ignore[assignment]
+    """Sets a member's PIN, for the first time or anew, and with it ends a lock; the caller has checked who the member is.
+    Idempotent by request_id; the PIN is no part of what is compared then. Errors: PIN_WEAK, MEMBER_UNKNOWN,
+    WALLET_CLOSED. Not stored: PIN_UNREADABLE, PIN_KEY_MISSING.
+    """
+    EnrolDevice: _aio.UnaryUnaryMultiCallable[_member_pb2.EnrolDeviceRequest, _member_pb2.EnrolDeviceResponse]  # type: ignore[assignment]
+    """Makes a phone pay by codes that it shows without a network: tells it a seed, sealed to its key, once and again to a
+    repetition. Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED, PARTICIPANT_UNKNOWN, SUSPENDED.
+    """
+    AddVirtualId: _aio.UnaryUnaryMultiCallable[_member_pb2.AddVirtualIdRequest, _member_pb2.AddVirtualIdResponse]  # type: ignore[assignment]
+    """Lets another system's id name a member at the till. Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED,
+    CREDENTIAL_TAKEN, PARTICIPANT_UNKNOWN, SUSPENDED.
+    """
+    AddPhone: _aio.UnaryUnaryMultiCallable[_member_pb2.AddPhoneRequest, _member_pb2.AddPhoneResponse]  # type: ignore[assignment]
+    """Lets a member's phone number name the member at the till, for top-ups and balances; to pay needs a PIN besides.
+    Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED, CREDENTIAL_TAKEN, PARTICIPANT_UNKNOWN, SUSPENDED.
+    """
+    RemoveCredential: _aio.UnaryUnaryMultiCallable[_member_pb2.RemoveCredentialRequest, _member_pb2.RemoveCredentialResponse]  # type: ignore[assignment]
+    """Ends a device, an id or a phone for ever: no purchase follows the answer. A card is replaced instead. Idempotent by
+    request_id. Errors: MEMBER_UNKNOWN, CREDENTIAL_UNKNOWN.
     """
     GetCard: _aio.UnaryUnaryMultiCallable[_member_pb2.GetCardRequest, _member_pb2.GetCardResponse]  # type: ignore[assignment]
     """Reads where a card stands. Errors: CARD_UNKNOWN."""
@@ -204,6 +246,57 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request_id: a number made by the coalition is stored nowhere and told again to a repetition.
         Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
         MEMBER_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def SetPin(
+        self,
+        request: _member_pb2.SetPinRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.SetPinResponse, _abc.Awaitable[_member_pb2.SetPinResponse]]:
+        """Sets a member's PIN, for the first time or anew, and with it ends a lock; the caller has checked who the member is.
+        Idempotent by request_id; the PIN is no part of what is compared then. Errors: PIN_WEAK, MEMBER_UNKNOWN,
+        WALLET_CLOSED. Not stored: PIN_UNREADABLE, PIN_KEY_MISSING.
+        """
+
+    @_abc_1.abstractmethod
+    def EnrolDevice(
+        self,
+        request: _member_pb2.EnrolDeviceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.EnrolDeviceResponse, _abc.Awaitable[_member_pb2.EnrolDeviceResponse]]:
+        """Makes a phone pay by codes that it shows without a network: tells it a seed, sealed to its key, once and again to a
+        repetition. Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED, PARTICIPANT_UNKNOWN, SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def AddVirtualId(
+        self,
+        request: _member_pb2.AddVirtualIdRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.AddVirtualIdResponse, _abc.Awaitable[_member_pb2.AddVirtualIdResponse]]:
+        """Lets another system's id name a member at the till. Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED,
+        CREDENTIAL_TAKEN, PARTICIPANT_UNKNOWN, SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def AddPhone(
+        self,
+        request: _member_pb2.AddPhoneRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.AddPhoneResponse, _abc.Awaitable[_member_pb2.AddPhoneResponse]]:
+        """Lets a member's phone number name the member at the till, for top-ups and balances; to pay needs a PIN besides.
+        Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED, CREDENTIAL_TAKEN, PARTICIPANT_UNKNOWN, SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveCredential(
+        self,
+        request: _member_pb2.RemoveCredentialRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.RemoveCredentialResponse, _abc.Awaitable[_member_pb2.RemoveCredentialResponse]]:
+        """Ends a device, an id or a phone for ever: no purchase follows the answer. A card is replaced instead. Idempotent by
+        request_id. Errors: MEMBER_UNKNOWN, CREDENTIAL_UNKNOWN.
         """
 
     @_abc_1.abstractmethod

@@ -88,10 +88,18 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A card was unfrozen."""
     ENTRY_KIND_CARD_REPLACED: _EntryKind.ValueType  # 115
     """A card was replaced by another."""
+    ENTRY_KIND_PIN_SET: _EntryKind.ValueType  # 117
+    """A member's PIN was set, for the first time or anew."""
+    ENTRY_KIND_DEVICE_ENROLLED: _EntryKind.ValueType  # 118
+    """A member's device was enrolled: it pays by codes."""
+    ENTRY_KIND_CREDENTIAL_ADDED: _EntryKind.ValueType  # 119
+    """Another system's id, or a phone, came to name a member."""
     ENTRY_KIND_WINDOW_CLOSED: _EntryKind.ValueType  # 120
     """A settlement window was closed."""
     ENTRY_KIND_TERMINAL_DAY_CLOSED: _EntryKind.ValueType  # 121
     """A terminal closed its day."""
+    ENTRY_KIND_CREDENTIAL_REMOVED: _EntryKind.ValueType  # 122
+    """A device, an id or a phone names a member no more."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What an entry of the journal is. Numbers below 100 move value, 100 and above are acts."""
@@ -152,10 +160,18 @@ ENTRY_KIND_CARD_UNFROZEN: EntryKind.ValueType  # 114
 """A card was unfrozen."""
 ENTRY_KIND_CARD_REPLACED: EntryKind.ValueType  # 115
 """A card was replaced by another."""
+ENTRY_KIND_PIN_SET: EntryKind.ValueType  # 117
+"""A member's PIN was set, for the first time or anew."""
+ENTRY_KIND_DEVICE_ENROLLED: EntryKind.ValueType  # 118
+"""A member's device was enrolled: it pays by codes."""
+ENTRY_KIND_CREDENTIAL_ADDED: EntryKind.ValueType  # 119
+"""Another system's id, or a phone, came to name a member."""
 ENTRY_KIND_WINDOW_CLOSED: EntryKind.ValueType  # 120
 """A settlement window was closed."""
 ENTRY_KIND_TERMINAL_DAY_CLOSED: EntryKind.ValueType  # 121
 """A terminal closed its day."""
+ENTRY_KIND_CREDENTIAL_REMOVED: EntryKind.ValueType  # 122
+"""A device, an id or a phone names a member no more."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _TransferCode:
@@ -293,7 +309,7 @@ class _CardStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CardState.V
     CARD_STATE_FROZEN: _CardState.ValueType  # 3
     """Frozen: it cannot pay until it is unfrozen or replaced."""
     CARD_STATE_REPLACED: _CardState.ValueType  # 4
-    """Replaced by another card, for ever."""
+    """Replaced by another card, or removed, for ever."""
 
 class CardState(_CardState, metaclass=_CardStateEnumTypeWrapper):
     """Where a card stands."""
@@ -307,7 +323,7 @@ CARD_STATE_ACTIVE: CardState.ValueType  # 2
 CARD_STATE_FROZEN: CardState.ValueType  # 3
 """Frozen: it cannot pay until it is unfrozen or replaced."""
 CARD_STATE_REPLACED: CardState.ValueType  # 4
-"""Replaced by another card, for ever."""
+"""Replaced by another card, or removed, for ever."""
 Global___CardState: _TypeAlias = CardState  # noqa: Y015
 
 @_typing.final
@@ -339,6 +355,32 @@ class TerminalRef(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TerminalRef: _TypeAlias = TerminalRef  # noqa: Y015
+
+@_typing.final
+class VirtualId(_message.Message):
+    """What another system calls a member, such as a chat account's open id or a partner's member number."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMESPACE_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    namespace: _builtins.str
+    """Which system: a name agreed with the operator."""
+    subject: _builtins.str
+    """What that system calls the member, 1..128 printable ASCII characters without blanks; compared byte by byte."""
+    def __init__(
+        self,
+        *,
+        namespace: _builtins.str = ...,
+        subject: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["namespace", b"namespace", "subject", b"subject"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VirtualId: _TypeAlias = VirtualId  # noqa: Y015
 
 @_typing.final
 class Operation(_message.Message):
@@ -488,7 +530,9 @@ class Receipt(_message.Message):
     currency_code: _builtins.str
     """ISO 4217 code of every amount of this receipt."""
     card_last_four: _builtins.str
-    """Last four digits of the card the operation was made with."""
+    """Last four digits of the card the operation was made with; of a device, an id or a phone four digits that name it to
+    staff and tell nothing else.
+    """
     replayed: _builtins.bool
     """True when the operation had been accepted before and this is its stored answer. The only field that may differ."""
     shortfall_minor: _builtins.int
@@ -767,6 +811,9 @@ class TopUpRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TERMINAL_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     ISSUER_FIELD_NUMBER: _builtins.int
@@ -779,6 +826,10 @@ class TopUpRequest(_message.Message):
     """
     card_number: _builtins.str
     """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
     amount_minor: _builtins.int
     """Principal the member pays, minor units, 1..1000000000000; the bonus comes on top by the terms."""
     currency_code: _builtins.str
@@ -794,6 +845,10 @@ class TopUpRequest(_message.Message):
         """Terminal that sells. A terminal may leave it out (it speaks for itself); a till server must say it."""
 
     @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
+
+    @_builtins.property
     def occurred_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
 
@@ -803,6 +858,9 @@ class TopUpRequest(_message.Message):
         request_id: _builtins.str = ...,
         terminal: Global___TerminalRef | None = ...,
         card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
         currency_code: _builtins.str = ...,
         issuer: _builtins.str = ...,
@@ -810,11 +868,13 @@ class TopUpRequest(_message.Message):
         occurred_time: _timestamp_pb2.Timestamp | None = ...,
         sale_reference: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "currency_code", b"currency_code", "issuer", b"issuer", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "issuer", b"issuer", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal", "terms", b"terms", "virtual_id", b"virtual_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 
 Global___TopUpRequest: _TypeAlias = TopUpRequest  # noqa: Y015
 
@@ -827,27 +887,43 @@ class PurchaseRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TERMINAL_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     OCCURRED_TIME_FIELD_NUMBER: _builtins.int
     SALE_REFERENCE_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     TENDERS_FIELD_NUMBER: _builtins.int
+    SEALED_PIN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
     """
     card_number: _builtins.str
     """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
     amount_minor: _builtins.int
     """Price to pay by card, minor units, 1..1000000000000; paid whole or not at all."""
     currency_code: _builtins.str
     """ISO 4217 code; must be the scheme currency."""
     sale_reference: _builtins.str
     """The merchant's own reference of the sale, 0..64 characters; no personal data. Default: empty."""
+    sealed_pin: _builtins.bytes
+    """The member's PIN, sealed to the key of GetPinKey for this request_id and terminal (docs/pins.md), 0..512 bytes. Never
+    stored, neither here nor at the terminal: a request is sent again without it. Default: empty, none was typed.
+    """
     @_builtins.property
     def terminal(self) -> Global___TerminalRef:
         """Terminal that sells. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
 
     @_builtins.property
     def occurred_time(self) -> _timestamp_pb2.Timestamp:
@@ -867,18 +943,24 @@ class PurchaseRequest(_message.Message):
         request_id: _builtins.str = ...,
         terminal: Global___TerminalRef | None = ...,
         card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
         currency_code: _builtins.str = ...,
         occurred_time: _timestamp_pb2.Timestamp | None = ...,
         sale_reference: _builtins.str = ...,
         items: _abc.Iterable[Global___SaleItem] | None = ...,
         tenders: _abc.Iterable[Global___Tender] | None = ...,
+        sealed_pin: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "currency_code", b"currency_code", "items", b"items", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "tenders", b"tenders", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "items", b"items", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "sealed_pin", b"sealed_pin", "tenders", b"tenders", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 
 Global___PurchaseRequest: _TypeAlias = PurchaseRequest  # noqa: Y015
 
@@ -945,6 +1027,9 @@ class AuthorizeRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TERMINAL_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     HOLD_SECONDS_FIELD_NUMBER: _builtins.int
@@ -952,12 +1037,17 @@ class AuthorizeRequest(_message.Message):
     SALE_REFERENCE_FIELD_NUMBER: _builtins.int
     ITEMS_FIELD_NUMBER: _builtins.int
     TENDERS_FIELD_NUMBER: _builtins.int
+    SEALED_PIN_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
     """
     card_number: _builtins.str
     """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
     amount_minor: _builtins.int
     """What to keep aside, minor units, 1..1000000000000; whole or not at all."""
     currency_code: _builtins.str
@@ -966,9 +1056,17 @@ class AuthorizeRequest(_message.Message):
     """How long it is kept, seconds, 60..2592000 (30 days). Default (0): 604800 (7 days). Then it expires by itself."""
     sale_reference: _builtins.str
     """The merchant's own reference of the sale, 0..64 characters; no personal data. Default: empty."""
+    sealed_pin: _builtins.bytes
+    """The member's PIN, sealed to the key of GetPinKey for this request_id and terminal (docs/pins.md), 0..512 bytes. Never
+    stored, neither here nor at the terminal: a request is sent again without it. Default: empty, none was typed.
+    """
     @_builtins.property
     def terminal(self) -> Global___TerminalRef:
         """Terminal that authorizes. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
 
     @_builtins.property
     def occurred_time(self) -> _timestamp_pb2.Timestamp:
@@ -988,6 +1086,9 @@ class AuthorizeRequest(_message.Message):
         request_id: _builtins.str = ...,
         terminal: Global___TerminalRef | None = ...,
         card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
         currency_code: _builtins.str = ...,
         hold_seconds: _builtins.int = ...,
@@ -995,12 +1096,15 @@ class AuthorizeRequest(_message.Message):
         sale_reference: _builtins.str = ...,
         items: _abc.Iterable[Global___SaleItem] | None = ...,
         tenders: _abc.Iterable[Global___Tender] | None = ...,
+        sealed_pin: _builtins.bytes = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "currency_code", b"currency_code", "hold_seconds", b"hold_seconds", "items", b"items", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "tenders", b"tenders", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "hold_seconds", b"hold_seconds", "items", b"items", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "sealed_pin", b"sealed_pin", "tenders", b"tenders", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 
 Global___AuthorizeRequest: _TypeAlias = AuthorizeRequest  # noqa: Y015
 
@@ -1161,6 +1265,7 @@ class UploadRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TERMINAL_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     OCCURRED_TIME_FIELD_NUMBER: _builtins.int
@@ -1187,6 +1292,10 @@ class UploadRequest(_message.Message):
         """Terminal that sold. A terminal may leave it out (it speaks for itself); a till server must say it."""
 
     @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """Another system's id that names a member."""
+
+    @_builtins.property
     def occurred_time(self) -> _timestamp_pb2.Timestamp:
         """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31, required; evidence, it decides nothing."""
 
@@ -1204,6 +1313,7 @@ class UploadRequest(_message.Message):
         request_id: _builtins.str = ...,
         terminal: Global___TerminalRef | None = ...,
         card_number: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
         amount_minor: _builtins.int = ...,
         currency_code: _builtins.str = ...,
         occurred_time: _timestamp_pb2.Timestamp | None = ...,
@@ -1212,11 +1322,11 @@ class UploadRequest(_message.Message):
         items: _abc.Iterable[Global___SaleItem] | None = ...,
         tenders: _abc.Iterable[Global___Tender] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "terminal", b"terminal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "items", b"items", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "sequence_number", b"sequence_number", "tenders", b"tenders", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "items", b"items", "occurred_time", b"occurred_time", "request_id", b"request_id", "sale_reference", b"sale_reference", "sequence_number", b"sequence_number", "tenders", b"tenders", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number"]  # noqa: Y015
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "virtual_id"]  # noqa: Y015
     _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 

@@ -324,23 +324,39 @@ class GetBalanceRequest(_message.Message):
 
     TERMINAL_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     card_number: _builtins.str
     """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows; looking does not use it up. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
     @_builtins.property
     def terminal(self) -> _operations_pb2.TerminalRef:
         """Terminal that asks. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def virtual_id(self) -> _operations_pb2.VirtualId:
+        """What another system calls the member. Never stored."""
 
     def __init__(
         self,
         *,
         terminal: _operations_pb2.TerminalRef | None = ...,
         card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: _operations_pb2.VirtualId | None = ...,
+        phone: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["terminal", b"terminal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 
 Global___GetBalanceRequest: _TypeAlias = GetBalanceRequest  # noqa: Y015
 
@@ -376,10 +392,17 @@ class ListEntriesRequest(_message.Message):
 
     TERMINAL_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     card_number: _builtins.str
     """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows; looking does not use it up. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
     page_size: _builtins.int
     """Most lines to answer, 0..1000. Default (0): 50."""
     page_token: _builtins.str
@@ -388,19 +411,28 @@ class ListEntriesRequest(_message.Message):
     def terminal(self) -> _operations_pb2.TerminalRef:
         """Terminal that asks. A terminal may leave it out (it speaks for itself); a till server must say it."""
 
+    @_builtins.property
+    def virtual_id(self) -> _operations_pb2.VirtualId:
+        """What another system calls the member. Never stored."""
+
     def __init__(
         self,
         *,
         terminal: _operations_pb2.TerminalRef | None = ...,
         card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: _operations_pb2.VirtualId | None = ...,
+        phone: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["terminal", b"terminal"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "page_size", b"page_size", "page_token", b"page_token", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "page_size", b"page_size", "page_token", b"page_token", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 
 Global___ListEntriesRequest: _TypeAlias = ListEntriesRequest  # noqa: Y015
 
@@ -431,6 +463,53 @@ class ListEntriesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListEntriesResponse: _TypeAlias = ListEntriesResponse  # noqa: Y015
+
+@_typing.final
+class GetPinKeyRequest(_message.Message):
+    """Asks for the key of PINs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPinKeyRequest: _TypeAlias = GetPinKeyRequest  # noqa: Y015
+
+@_typing.final
+class GetPinKeyResponse(_message.Message):
+    """The answer to GetPinKey: a public key for HPKE (RFC 9180, base mode: X25519, HKDF-SHA256, AES-256-GCM)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    key_id: _builtins.bytes
+    """Names the key in a sealed PIN, 8 bytes."""
+    public_key: _builtins.bytes
+    """The public key, 32 bytes."""
+    place: _builtins.str
+    """The place a terminal seals for, "participant/store/terminal": its own. Empty for everybody else."""
+    def __init__(
+        self,
+        *,
+        key_id: _builtins.bytes = ...,
+        public_key: _builtins.bytes = ...,
+        place: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key_id", b"key_id", "place", b"place", "public_key", b"public_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPinKeyResponse: _TypeAlias = GetPinKeyResponse  # noqa: Y015
 
 @_typing.final
 class SubmitBatchRequest(_message.Message):

@@ -34,7 +34,8 @@ class TerminalServiceStub:
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, TERMINAL_UNKNOWN, TERMINAL_SUSPENDED,
     TERMINAL_OF_OTHER_STORE, FIELD_INVALID, MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE,
     INTERNAL. Errors of every write besides: REQUEST_ID_MALFORMED, REQUEST_ID_TOO_OLD, REQUEST_ID_REUSED,
-    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW. None of these is stored.
+    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW; CREDENTIALS_LOCKED for a code or a
+    phone (after 20 wrong ones from a terminal within an hour; metadata: seconds). None of these is stored.
     """
 
     def __init__(self, channel):
@@ -108,6 +109,11 @@ class TerminalServiceStub:
                 request_serializer=coalition_dot_v1_dot_terminal__pb2.CloseDayRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_terminal__pb2.CloseDayResponse.FromString,
                 _registered_method=True)
+        self.GetPinKey = channel.unary_unary(
+                '/coalition.v1.TerminalService/GetPinKey',
+                request_serializer=coalition_dot_v1_dot_terminal__pb2.GetPinKeyRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.GetPinKeyResponse.FromString,
+                _registered_method=True)
         self.SubmitBatch = channel.unary_unary(
                 '/coalition.v1.TerminalService/SubmitBatch',
                 request_serializer=coalition_dot_v1_dot_terminal__pb2.SubmitBatchRequest.SerializeToString,
@@ -128,14 +134,15 @@ class TerminalServiceServicer:
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, TERMINAL_UNKNOWN, TERMINAL_SUSPENDED,
     TERMINAL_OF_OTHER_STORE, FIELD_INVALID, MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE,
     INTERNAL. Errors of every write besides: REQUEST_ID_MALFORMED, REQUEST_ID_TOO_OLD, REQUEST_ID_REUSED,
-    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW. None of these is stored.
+    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW; CREDENTIALS_LOCKED for a code or a
+    phone (after 20 wrong ones from a terminal within an hour; metadata: seconds). None of these is stored.
     """
 
     def TopUp(self, request, context):
         """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
         TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-        SALE_REFERENCE_USED, SUSPENDED.
+        SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -144,7 +151,10 @@ class TerminalServiceServicer:
     def Purchase(self, request, context):
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, SUSPENDED.
+        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED,
+        SUSPENDED, PAYMENT_CODE_WRONG (metadata: tries_left, after which the member's phone shows another code),
+        PAYMENT_CODE_USED, PIN_REQUIRED (above the no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED,
+        PIN_NOT_SET. Not stored: PIN_UNREADABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -163,7 +173,7 @@ class TerminalServiceServicer:
     def Authorize(self, request, context):
         """Keeps stored value aside, the whole amount or nothing, until it is captured, voided or expires. Idempotent by
         request_id.
-        Errors, stored: those of Purchase.
+        Errors: those of Purchase.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -218,7 +228,7 @@ class TerminalServiceServicer:
 
     def GetBalance(self, request, context):
         """Reads what the wallet of a card holds now, and how much of it this merchant accepts. Changes nothing.
-        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED.
+        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,7 +236,8 @@ class TerminalServiceServicer:
 
     def ListEntries(self, request, context):
         """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
-        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED,
+        PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -246,6 +257,14 @@ class TerminalServiceServicer:
         two differ: nothing is hidden, nothing is corrected. What is posted afterwards belongs to the next close.
         Idempotent by request_id.
         Errors: DAY_CLOSE_OUT_OF_ORDER, DAY_CLOSE_CHAIN_BROKEN, SIGNATURE_INVALID, FIELD_INVALID. None of these is stored.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPinKey(self, request, context):
+        """Tells the key that PINs are sealed to before they are sent. Keep it until a PIN is PIN_UNREADABLE. For headquarters
+        too, where PINs are set. Errors: PIN_KEY_MISSING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -338,6 +357,11 @@ def add_TerminalServiceServicer_to_server(servicer, server):
                     request_deserializer=coalition_dot_v1_dot_terminal__pb2.CloseDayRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_terminal__pb2.CloseDayResponse.SerializeToString,
             ),
+            'GetPinKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPinKey,
+                    request_deserializer=coalition_dot_v1_dot_terminal__pb2.GetPinKeyRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.GetPinKeyResponse.SerializeToString,
+            ),
             'SubmitBatch': grpc.unary_unary_rpc_method_handler(
                     servicer.SubmitBatch,
                     request_deserializer=coalition_dot_v1_dot_terminal__pb2.SubmitBatchRequest.FromString,
@@ -364,7 +388,8 @@ class TerminalService:
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, TERMINAL_UNKNOWN, TERMINAL_SUSPENDED,
     TERMINAL_OF_OTHER_STORE, FIELD_INVALID, MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE,
     INTERNAL. Errors of every write besides: REQUEST_ID_MALFORMED, REQUEST_ID_TOO_OLD, REQUEST_ID_REUSED,
-    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW. None of these is stored.
+    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW; CREDENTIALS_LOCKED for a code or a
+    phone (after 20 wrong ones from a terminal within an hour; metadata: seconds). None of these is stored.
     """
 
     @staticmethod
@@ -708,6 +733,33 @@ class TerminalService:
             '/coalition.v1.TerminalService/CloseDay',
             coalition_dot_v1_dot_terminal__pb2.CloseDayRequest.SerializeToString,
             coalition_dot_v1_dot_terminal__pb2.CloseDayResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPinKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/GetPinKey',
+            coalition_dot_v1_dot_terminal__pb2.GetPinKeyRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.GetPinKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -35,7 +35,8 @@ class TerminalServiceStub:
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, TERMINAL_UNKNOWN, TERMINAL_SUSPENDED,
     TERMINAL_OF_OTHER_STORE, FIELD_INVALID, MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE,
     INTERNAL. Errors of every write besides: REQUEST_ID_MALFORMED, REQUEST_ID_TOO_OLD, REQUEST_ID_REUSED,
-    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW. None of these is stored.
+    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW; CREDENTIALS_LOCKED for a code or a
+    phone (after 20 wrong ones from a terminal within an hour; metadata: seconds). None of these is stored.
     """
 
     @_typing.overload
@@ -46,12 +47,15 @@ class TerminalServiceStub:
     """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
     TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-    SALE_REFERENCE_USED, SUSPENDED.
+    SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
     """
     Purchase: _grpc.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, SUSPENDED.
+    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED,
+    SUSPENDED, PAYMENT_CODE_WRONG (metadata: tries_left, after which the member's phone shows another code),
+    PAYMENT_CODE_USED, PIN_REQUIRED (above the no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED,
+    PIN_NOT_SET. Not stored: PIN_UNREADABLE.
     """
     Refund: _grpc.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]
     """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
@@ -62,7 +66,7 @@ class TerminalServiceStub:
     Authorize: _grpc.UnaryUnaryMultiCallable[_operations_pb2.AuthorizeRequest, _terminal_pb2.AuthorizeResponse]
     """Keeps stored value aside, the whole amount or nothing, until it is captured, voided or expires. Idempotent by
     request_id.
-    Errors, stored: those of Purchase.
+    Errors: those of Purchase.
     """
     Capture: _grpc.UnaryUnaryMultiCallable[_operations_pb2.CaptureRequest, _terminal_pb2.CaptureResponse]
     """Spends of an authorization of the same participant, once; the rest is released. Idempotent by request_id.
@@ -93,11 +97,12 @@ class TerminalServiceStub:
     """
     GetBalance: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.GetBalanceRequest, _terminal_pb2.GetBalanceResponse]
     """Reads what the wallet of a card holds now, and how much of it this merchant accepts. Changes nothing.
-    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED.
+    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED.
     """
     ListEntries: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.ListEntriesRequest, _terminal_pb2.ListEntriesResponse]
     """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
-    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED,
+    PAGE_TOKEN_INVALID.
     """
     GetDayTotals: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.GetDayTotalsRequest, _terminal_pb2.GetDayTotalsResponse]
     """Reads what the journal counts for a terminal: on one business date, and since its last close. Changes nothing.
@@ -109,6 +114,10 @@ class TerminalServiceStub:
     two differ: nothing is hidden, nothing is corrected. What is posted afterwards belongs to the next close.
     Idempotent by request_id.
     Errors: DAY_CLOSE_OUT_OF_ORDER, DAY_CLOSE_CHAIN_BROKEN, SIGNATURE_INVALID, FIELD_INVALID. None of these is stored.
+    """
+    GetPinKey: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.GetPinKeyRequest, _terminal_pb2.GetPinKeyResponse]
+    """Tells the key that PINs are sealed to before they are sent. Keep it until a PIN is PIN_UNREADABLE. For headquarters
+    too, where PINs are set. Errors: PIN_KEY_MISSING.
     """
     SubmitBatch: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.SubmitBatchRequest, _terminal_pb2.SubmitBatchResponse]
     """Posts up to 1000 operations in the order given, each on its own: one that is refused leaves the others alone, and
@@ -131,7 +140,8 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, TERMINAL_UNKNOWN, TERMINAL_SUSPENDED,
     TERMINAL_OF_OTHER_STORE, FIELD_INVALID, MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE,
     INTERNAL. Errors of every write besides: REQUEST_ID_MALFORMED, REQUEST_ID_TOO_OLD, REQUEST_ID_REUSED,
-    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW. None of these is stored.
+    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW; CREDENTIALS_LOCKED for a code or a
+    phone (after 20 wrong ones from a terminal within an hour; metadata: seconds). None of these is stored.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -139,12 +149,15 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
     TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-    SALE_REFERENCE_USED, SUSPENDED.
+    SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
     """
     Purchase: _aio.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]  # type: ignore[assignment]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, SUSPENDED.
+    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED,
+    SUSPENDED, PAYMENT_CODE_WRONG (metadata: tries_left, after which the member's phone shows another code),
+    PAYMENT_CODE_USED, PIN_REQUIRED (above the no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED,
+    PIN_NOT_SET. Not stored: PIN_UNREADABLE.
     """
     Refund: _aio.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]  # type: ignore[assignment]
     """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
@@ -155,7 +168,7 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     Authorize: _aio.UnaryUnaryMultiCallable[_operations_pb2.AuthorizeRequest, _terminal_pb2.AuthorizeResponse]  # type: ignore[assignment]
     """Keeps stored value aside, the whole amount or nothing, until it is captured, voided or expires. Idempotent by
     request_id.
-    Errors, stored: those of Purchase.
+    Errors: those of Purchase.
     """
     Capture: _aio.UnaryUnaryMultiCallable[_operations_pb2.CaptureRequest, _terminal_pb2.CaptureResponse]  # type: ignore[assignment]
     """Spends of an authorization of the same participant, once; the rest is released. Idempotent by request_id.
@@ -186,11 +199,12 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     """
     GetBalance: _aio.UnaryUnaryMultiCallable[_terminal_pb2.GetBalanceRequest, _terminal_pb2.GetBalanceResponse]  # type: ignore[assignment]
     """Reads what the wallet of a card holds now, and how much of it this merchant accepts. Changes nothing.
-    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED.
+    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED.
     """
     ListEntries: _aio.UnaryUnaryMultiCallable[_terminal_pb2.ListEntriesRequest, _terminal_pb2.ListEntriesResponse]  # type: ignore[assignment]
     """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
-    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+    Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED,
+    PAGE_TOKEN_INVALID.
     """
     GetDayTotals: _aio.UnaryUnaryMultiCallable[_terminal_pb2.GetDayTotalsRequest, _terminal_pb2.GetDayTotalsResponse]  # type: ignore[assignment]
     """Reads what the journal counts for a terminal: on one business date, and since its last close. Changes nothing.
@@ -202,6 +216,10 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     two differ: nothing is hidden, nothing is corrected. What is posted afterwards belongs to the next close.
     Idempotent by request_id.
     Errors: DAY_CLOSE_OUT_OF_ORDER, DAY_CLOSE_CHAIN_BROKEN, SIGNATURE_INVALID, FIELD_INVALID. None of these is stored.
+    """
+    GetPinKey: _aio.UnaryUnaryMultiCallable[_terminal_pb2.GetPinKeyRequest, _terminal_pb2.GetPinKeyResponse]  # type: ignore[assignment]
+    """Tells the key that PINs are sealed to before they are sent. Keep it until a PIN is PIN_UNREADABLE. For headquarters
+    too, where PINs are set. Errors: PIN_KEY_MISSING.
     """
     SubmitBatch: _aio.UnaryUnaryMultiCallable[_terminal_pb2.SubmitBatchRequest, _terminal_pb2.SubmitBatchResponse]  # type: ignore[assignment]
     """Posts up to 1000 operations in the order given, each on its own: one that is refused leaves the others alone, and
@@ -223,7 +241,8 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, TERMINAL_UNKNOWN, TERMINAL_SUSPENDED,
     TERMINAL_OF_OTHER_STORE, FIELD_INVALID, MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE,
     INTERNAL. Errors of every write besides: REQUEST_ID_MALFORMED, REQUEST_ID_TOO_OLD, REQUEST_ID_REUSED,
-    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW. None of these is stored.
+    AMOUNT_NOT_POSITIVE, AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, QUEUE_FULL, NO_OPEN_WINDOW; CREDENTIALS_LOCKED for a code or a
+    phone (after 20 wrong ones from a terminal within an hour; metadata: seconds). None of these is stored.
     """
 
     @_abc_1.abstractmethod
@@ -235,7 +254,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
         TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-        SALE_REFERENCE_USED, SUSPENDED.
+        SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
         """
 
     @_abc_1.abstractmethod
@@ -246,7 +265,10 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.PurchaseResponse, _abc.Awaitable[_terminal_pb2.PurchaseResponse]]:
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, SUSPENDED.
+        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED,
+        SUSPENDED, PAYMENT_CODE_WRONG (metadata: tries_left, after which the member's phone shows another code),
+        PAYMENT_CODE_USED, PIN_REQUIRED (above the no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED,
+        PIN_NOT_SET. Not stored: PIN_UNREADABLE.
         """
 
     @_abc_1.abstractmethod
@@ -269,7 +291,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.AuthorizeResponse, _abc.Awaitable[_terminal_pb2.AuthorizeResponse]]:
         """Keeps stored value aside, the whole amount or nothing, until it is captured, voided or expires. Idempotent by
         request_id.
-        Errors, stored: those of Purchase.
+        Errors: those of Purchase.
         """
 
     @_abc_1.abstractmethod
@@ -336,7 +358,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_terminal_pb2.GetBalanceResponse, _abc.Awaitable[_terminal_pb2.GetBalanceResponse]]:
         """Reads what the wallet of a card holds now, and how much of it this merchant accepts. Changes nothing.
-        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED.
+        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED.
         """
 
     @_abc_1.abstractmethod
@@ -346,7 +368,8 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_terminal_pb2.ListEntriesResponse, _abc.Awaitable[_terminal_pb2.ListEntriesResponse]]:
         """Reads the operations on the wallet of a card that were made at the caller's own participant, newest first.
-        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAGE_TOKEN_INVALID.
+        Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, CREDENTIALS_LOCKED,
+        PAGE_TOKEN_INVALID.
         """
 
     @_abc_1.abstractmethod
@@ -370,6 +393,16 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         two differ: nothing is hidden, nothing is corrected. What is posted afterwards belongs to the next close.
         Idempotent by request_id.
         Errors: DAY_CLOSE_OUT_OF_ORDER, DAY_CLOSE_CHAIN_BROKEN, SIGNATURE_INVALID, FIELD_INVALID. None of these is stored.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPinKey(
+        self,
+        request: _terminal_pb2.GetPinKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.GetPinKeyResponse, _abc.Awaitable[_terminal_pb2.GetPinKeyResponse]]:
+        """Tells the key that PINs are sealed to before they are sent. Keep it until a PIN is PIN_UNREADABLE. For headquarters
+        too, where PINs are set. Errors: PIN_KEY_MISSING.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,48 @@
+"""A member's phone: enrolled over the wire, it shows payment codes of any second without asking anybody."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from coalition.bootstrap.seeds import open_seed
+from coalition.domain.cards import check_digit
+from coalition.domain.payment_codes import make_code
+from coalition.v1.member_pb2 import EnrolDeviceRequest
+from keys import generate_box_key
+from tests.house import new_id
+
+
+@dataclass
+class Phone:
+    """`counter` is that of the next opening of the payment page; `ahead_seconds` how wrong its clock is."""
+
+    card_id: int
+    seed: bytes = field(repr=False)
+    counter: int = 0
+    ahead_seconds: int = 0
+
+    def code(self, age_seconds: int = 0) -> str:
+        """Open the payment page as it was so long ago."""
+        code = self.code_of(self.counter, age_seconds)
+        self.counter += 1
+        return code
+
+    def code_of(self, counter: int, age_seconds: int = 0) -> str:
+        return make_code(self.seed, counter, int(time.time()) + self.ahead_seconds - age_seconds)
+
+
+def enrolled_phone(counter: Any, member_id: UUID, **fields: Any) -> Phone:
+    """A new phone of a member; `counter` is a MemberService stub."""
+    private, public = generate_box_key()
+    request = EnrolDeviceRequest(
+        **{"request_id": new_id(), "member_id": str(member_id), "device_public_key": public, **fields}
+    )
+    answer = counter.EnrolDevice(request)
+    return Phone(answer.card.card_id, open_seed(private, answer.sealed_seed, member_id, answer.card.card_id))
+
+
+def mistyped(code: str) -> str:
+    """Another password, under a check digit that is right again."""
+    payload = code[:-2] + str((int(code[-2]) + 1) % 10)
+    return payload + check_digit(payload)
