@@ -19,12 +19,14 @@ from coalition.domain.commands import (
     Capture,
     CashOut,
     Command,
+    Funding,
     Hold,
     HoldExpiry,
     Purchase,
     Refund,
     Reverse,
     TopUp,
+    TopUpReturn,
     TopUpReversal,
     Void,
 )
@@ -33,6 +35,7 @@ from coalition.domain.decision import Decision
 from coalition.domain.ids import entry_id
 from coalition.domain.journal import Transfer
 from coalition.domain.programme import Participant, Programme, Scheme, Store, Terminal
+from coalition.domain.usage import Usage
 
 LANE = 5
 ROLES = {"h": "OPERATOR", "t": "CUSTODY"}
@@ -78,6 +81,7 @@ class House:
         """Enrol `name` with an empty wallet and a card whose token is the name."""
         number = len(self.books.wallets) + 1
         self.books.wallets[number] = Wallet(LANE, number, 0, self.participants[recruiter].participant_id, state)
+        self.books.wallets[number].usage = Usage()
         self.books.cards[name.encode()] = Card(number, number, card_state, "0017")
 
     def agree(self, code: str, kind: str, since: str = "2026-01-01", until: str | None = None, **content: Any) -> None:
@@ -119,11 +123,24 @@ class House:
         self.on(self.day + timedelta(days=days))
 
     def top_up(
-        self, at: str, amount: int, issuer: str | None = None, terms: str | None = None, card: str = "w"
+        self,
+        at: str,
+        amount: int,
+        issuer: str | None = None,
+        terms: str | None = None,
+        card: str = "w",
+        funding: Funding = Funding.CASH,
     ) -> Done:
         issuer_id = self.participants[issuer or at].participant_id
         return self._run(
-            TopUp(**self._asks(at), amount_minor=amount, token=card.encode(), issuer_id=issuer_id, terms_code=terms)
+            TopUp(
+                **self._asks(at),
+                amount_minor=amount,
+                token=card.encode(),
+                issuer_id=issuer_id,
+                terms_code=terms,
+                funding=funding,
+            )
         )
 
     def purchase(self, at: str, amount: int, card: str = "w") -> Done:
@@ -134,6 +151,9 @@ class House:
 
     def reverse_top_up(self, at: str, of: Done) -> Done:
         return self._run(TopUpReversal(**self._asks(at), original_entry_id=of.entry_id))
+
+    def return_top_up(self, at: str, of: Done) -> Done:
+        return self._run(TopUpReturn(**self._asks(at), original_request_id=of.request_id))
 
     def expire(self, of: Done) -> Done:
         """Expire the bonus of the lot that a top-up opened."""

@@ -14,7 +14,7 @@ from coalition.domain.commands import Command, FollowUp, Resolve, Reverse
 from coalition.domain.decide import decide
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.ids import PLACE_MAX, entry_id, lane_of_request
-from coalition.domain.journal import Entry, Outcome, Transfer
+from coalition.domain.journal import NO_FACTS, Entry, Outcome, Transfer
 from coalition.domain.prefetch import Prefetched, Stored
 from coalition.domain.reasons import Reason, is_stored
 
@@ -77,6 +77,7 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
         wallet.balance_minor if wallet else 0,
         books.balance_here(wallet, command.participant_id) if wallet else 0,
         decision.last_four,
+        decision.facts or NO_FACTS,
         window_labels=_window_labels(decision.transfers, books.programme.windows),
         hold_expire_time=decision.hold_expire_time,
         balance_change_minor=decision.balance_change if decision.original else None,
@@ -152,6 +153,7 @@ def _declined(
             None,
             None,
             "",
+            books.business_date,
         )
         books.originals_by_request[command.participant_id, command.request_id] = declined
     return (

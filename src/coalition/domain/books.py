@@ -11,13 +11,15 @@ from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot, consumption_order
 from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
+from coalition.domain.usage import Usage
 
 
 @dataclass(slots=True)
 class Wallet:
     """A locked wallet with its lots: the open ones, and those that a refund in this batch may reopen.
 
-    `moved` are the lots that this batch has changed and the store must write.
+    `moved` are the lots that this batch has changed and the store must write. It is named once its member's real name
+    was verified. `usage` is what it has spent lately, where a limit asks for that.
     """
 
     lane: int
@@ -25,8 +27,10 @@ class Wallet:
     balance_minor: int
     recruiter_id: int
     state: str
+    is_named: bool = False
     lots: dict[int, Lot] = field(default_factory=dict)
     moved: set[int] = field(default_factory=set)
+    usage: Usage | None = None
 
     def open_lots(self) -> list[Lot]:
         return consumption_order(lot for lot in self.lots.values() if lot.face)
@@ -34,12 +38,21 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card as it stands after its wallet was locked."""
+    """A card as it stands after its wallet was locked. Limits are minor units; None is no limit."""
 
     card_id: int
     wallet_id: int | None
     state: str
     last_four: str
+    operation_limit_minor: int | None = None
+    day_limit_minor: int | None = None
+    month_limit_minor: int | None = None
+    kind: str = "NUMBER"
+
+    @property
+    def has_period_limit(self) -> bool:
+        """Whether a spend is judged by what this card has spent before."""
+        return self.day_limit_minor is not None or self.month_limit_minor is not None
 
 
 @dataclass(slots=True)
@@ -56,6 +69,7 @@ class Original:
     agreement_id: int | None
     agreement_version: int | None
     last_four: str
+    business_date: date
     allocations: list[Allocation] = field(default_factory=list)
 
     @property

@@ -7,6 +7,7 @@ Amounts are minor units of the scheme's currency.
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -52,6 +53,15 @@ class Command:
         raise NotImplementedError
 
 
+class Funding(StrEnum):
+    """How a top-up was paid."""
+
+    CASH = "CASH"
+    BANK_TRANSFER = "BANK_TRANSFER"
+    DEBIT_CARD = "DEBIT_CARD"
+    CREDIT_CARD = "CREDIT_CARD"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopUp(Command):
     """Sell a lot of `issuer_id` to the card's wallet; `amount_minor` is what was paid to the asking participant."""
@@ -59,11 +69,14 @@ class TopUp(Command):
     token: bytes
     issuer_id: int
     terms_code: str | None = None
+    funding: Funding = Funding.CASH
 
     kind = Kind.TOP_UP
 
     def _particulars(self) -> bytes:
-        return self.token + f"|{self.issuer_id}|{self.terms_code or ''}".encode()
+        # Cash adds nothing: requests from before there was a choice mean the same as now.
+        paid = "" if self.funding is Funding.CASH else f"|{self.funding}"
+        return self.token + f"|{self.issuer_id}|{self.terms_code or ''}{paid}".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +116,15 @@ class TopUpReversal(FollowUp):
     amount_minor: int = 0
 
     kind = Kind.TOP_UP_REVERSAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUpReturn(FollowUp):
+    """The member returns an untouched top-up to its seller and gets the money back. The books know how much that is."""
+
+    amount_minor: int = 0
+
+    kind = Kind.TOP_UP_RETURN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,8 @@
 """Every decision of the desk. Pure: no I/O, no clock, no randomness.
 
 `decide` looks at a command and the books and returns a `Decision`; nothing is changed until `Decision.apply`. A decline
-is raised as Refused. Precedence: who asks, the card, its state, its wallet, the terms or agreements, then the balance.
+is raised as Refused. Precedence: who asks, the card, its state, its wallet, the terms or agreements, limits, then the
+balance.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,6 +23,7 @@ from coalition.domain.commands import (
     Resolve,
     Reverse,
     TopUp,
+    TopUpReturn,
     TopUpReversal,
     Void,
 )
@@ -33,6 +35,7 @@ from coalition.domain.reasons import Reason
 from coalition.domain.refund import decide_refund
 from coalition.domain.reversal import decide_reverse
 from coalition.domain.top_up import decide_top_up
+from coalition.domain.top_up_return import decide_top_up_return
 from coalition.domain.top_up_reversal import decide_top_up_reversal
 
 Rule = Callable[[Any, Books], Decision]
@@ -71,5 +74,6 @@ RULES: Final[Mapping[type[Command], Rule]] = {
     HoldExpiry: decide_hold_expiry,
     CashOut: decide_cash_out,
     TopUpReversal: decide_top_up_reversal,
+    TopUpReturn: decide_top_up_return,
     BonusExpiry: decide_bonus_expiry,
 }

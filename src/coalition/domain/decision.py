@@ -1,20 +1,23 @@
 """A decision: what an accepted command does to the books. Nothing is changed until it is applied."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from coalition.domain.books import Books, HeldValue, Original, Reservation, Wallet
 from coalition.domain.commands import Command
 from coalition.domain.ids import lane_of_entry
-from coalition.domain.journal import AllocationRow, Transfer
+from coalition.domain.journal import NO_FACTS, AllocationRow, Transfer
 from coalition.domain.lots import Allocation, Lot
 from coalition.domain.reasons import Reason
+from coalition.domain.usage import Line, Tier
 
 
 @dataclass(slots=True)
 class Decision:
     """What an accepted command does. `changes` are (lot, face change, principal change); a new lot is in `opens`.
 
+    `facts` are what the journal remembers besides, where it is not as usual (the tier of a spend, how it was paid).
     `reserves` are kept aside by a hold until `hold_expire_time`; `resolves` is the hold whose reservations end;
     `reverses` the reversed lot. Only a reversal of what never took place has no wallet.
     """
@@ -37,12 +40,15 @@ class Decision:
     original: Original | None = None
     agreement_id: int | None = None
     agreement_version: int | None = None
+    facts: Mapping[str, str] | None = None
 
     def apply(self, books: Books, command: Command, entry_id: int) -> None:
         """Bring the books up to this decision, so that the batch's next command sees it."""
         wallet = self.wallet
         if wallet is not None:
             self._apply_to_wallet(wallet, books)
+            if wallet.usage is not None:
+                wallet.usage.take(self._line(books, command, entry_id))
         if self.original is not None:
             _count_returns(self.original, self.allocations)
         if self.resolves is not None:
@@ -61,6 +67,7 @@ class Decision:
             self.agreement_id,
             self.agreement_version,
             self.last_four,
+            books.business_date,
             [Allocation(row.place, row.lot_id, *row[2:6]) for row in self.allocations],
         )
         books.originals_by_request[command.participant_id, command.request_id] = original
@@ -92,6 +99,18 @@ class Decision:
             for lot, face in self.resolves.reservations:
                 lot.reserved -= face
                 wallet.moved.add(lot.lot_id)
+
+    def _line(self, books: Books, command: Command, entry_id: int) -> Line:
+        return Line(
+            entry_id,
+            command.kind,
+            self.card_id,
+            self.amount_minor,
+            books.business_date,
+            books.time,
+            Tier((self.facts or NO_FACTS).get("tier", Tier.STATIC)),
+            self.original.entry_id if self.original else None,
+        )
 
     def _hold(self, wallet: Wallet, made: Original, expire_time: datetime) -> HeldValue:
         return HeldValue(

@@ -40,6 +40,12 @@ class Reason(IntEnum):
     SUSPENDED = 23
     KILLED = 24
     ORIGINAL_NOT_REVERSIBLE = 25
+    CARD_LIMIT_EXCEEDED = 32
+    WALLET_LIMIT_EXCEEDED = 33
+    VELOCITY_EXCEEDED = 34
+    CREDENTIAL_LIMIT_EXCEEDED = 36
+    REAL_NAME_REQUIRED = 37
+    FUNDING_NOT_ALLOWED = 38
 
     CARD_ALREADY_LINKED = 40
     CARD_NUMBER_TAKEN = 41
@@ -57,6 +63,8 @@ class Reason(IntEnum):
     WINDOW_UNKNOWN = 53
     WINDOW_STATE_CONFLICT = 54
     AGREEMENT_EXISTS = 55
+    RETURN_TOO_LATE = 56
+    LOT_TOUCHED = 57
 
     FIELD_INVALID = 100
     REQUEST_ID_MALFORMED = 101
@@ -146,6 +154,26 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.ORIGINAL_NOT_REVERSIBLE: Advice(
         "FAILED_PRECONDITION", "This operation cannot be undone by a reversal; correct it by a new operation."
     ),
+    Reason.CARD_LIMIT_EXCEEDED: Advice(
+        "FAILED_PRECONDITION", "The card would pass a limit of its own; pay at most what is left of it."
+    ),
+    Reason.WALLET_LIMIT_EXCEEDED: Advice(
+        "FAILED_PRECONDITION", "The wallet would pass what it may spend a day; pay at most what is left of that."
+    ),
+    Reason.VELOCITY_EXCEEDED: Advice(
+        "FAILED_PRECONDITION",
+        "The card or its wallet was used too often; try again in the next hour or on another day.",
+    ),
+    Reason.CREDENTIAL_LIMIT_EXCEEDED: Advice(
+        "FAILED_PRECONDITION",
+        "The wallet would pass what it may spend a day this way; use a payment code, or pay the rest otherwise.",
+    ),
+    Reason.REAL_NAME_REQUIRED: Advice(
+        "FAILED_PRECONDITION", "This top-up needs a member whose real name is verified; verify it at the counter first."
+    ),
+    Reason.FUNDING_NOT_ALLOWED: Advice(
+        "FAILED_PRECONDITION", "A top-up may not be paid this way; take a bank transfer or a debit card."
+    ),
     Reason.CARD_ALREADY_LINKED: Advice("FAILED_PRECONDITION", "The card is linked to a member already."),
     Reason.CARD_NUMBER_TAKEN: Advice("ALREADY_EXISTS", "A card with this number was issued already."),
     Reason.CARD_STATE_CONFLICT: Advice(
@@ -166,6 +194,14 @@ ADVICE: Final[dict[Reason, Advice]] = {
         "INVALID_ARGUMENT", "The agreement's terms are not consistent; see the field named."
     ),
     Reason.AGREEMENT_EXISTS: Advice("ALREADY_EXISTS", "An agreement with this code exists already; revise that one."),
+    Reason.RETURN_TOO_LATE: Advice(
+        "FAILED_PRECONDITION",
+        "The days in which this top-up could be returned are over; its value stays in the wallet.",
+    ),
+    Reason.LOT_TOUCHED: Advice(
+        "FAILED_PRECONDITION",
+        "Some of this top-up is spent or held; refund the purchases or void the holds first, then return it.",
+    ),
     Reason.WINDOW_UNKNOWN: Advice("NOT_FOUND", "No such window."),
     Reason.WINDOW_STATE_CONFLICT: Advice(
         "FAILED_PRECONDITION", "The window is in another state; see `settlement status`."

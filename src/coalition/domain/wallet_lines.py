@@ -9,7 +9,9 @@ from coalition.domain.journal import Outcome
 from coalition.domain.kinds import Kind
 
 VALUE_ENTERS: Final = frozenset({Kind.TOP_UP, Kind.REFUND})
-VALUE_LEAVES: Final = frozenset({Kind.PURCHASE, Kind.CAPTURE, Kind.TOP_UP_REVERSAL, Kind.BONUS_EXPIRY, Kind.CASH_OUT})
+VALUE_LEAVES: Final = frozenset(
+    {Kind.PURCHASE, Kind.CAPTURE, Kind.TOP_UP_REVERSAL, Kind.TOP_UP_RETURN, Kind.BONUS_EXPIRY, Kind.CASH_OUT}
+)
 
 
 @dataclass(frozen=True, slots=True)

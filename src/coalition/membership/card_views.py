@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from coalition.domain.members import CardRow
+from coalition.domain.members import CardLimits, CardRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,7 @@ class CardView:
     issuer: str
     wallet_id: int | None
     member_id: UUID | None
+    limits: CardLimits
     replaced_by: int | None = None
 
 
@@ -43,4 +44,6 @@ class CardAnswer:
 
 def card_view(card: CardRow, member_id: UUID | None) -> CardView:
     """A row as counter staff may see it."""
-    return CardView(card.card_id, card.last_four, card.state, card.issuer, card.wallet_id, member_id, card.replaced_by)
+    return CardView(
+        card.card_id, card.last_four, card.state, card.issuer, card.wallet_id, member_id, card.limits, card.replaced_by
+    )

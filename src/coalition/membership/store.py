@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from coalition.domain.acts import JSON, Act, ActAnswer
-from coalition.domain.members import CardPointer, CardRow, MemberRow, NewCard, NewMember, SealedRecord
+from coalition.domain.members import CardLimits, CardPointer, CardRow, MemberRow, NewCard, NewMember, SealedRecord
 from coalition.domain.programme import Participant
 
 Answer: TypeAlias = dict[str, JSON]
@@ -89,6 +89,11 @@ class MemberBooks(Protocol):
         """Move the card into the wallet's lane, make it ACTIVE there and let its credential point to it."""
 
     def set_card_state(self, card: CardRow, state: str, replaced_by: int | None = None) -> None: ...
+
+    def set_card_limits(self, lane: int, card_id: int, limits: CardLimits) -> None: ...
+
+    def name_wallet(self, wallet_id: int) -> None:
+        """Its member's real name was verified."""
 
 
 class MemberStore(Protocol):

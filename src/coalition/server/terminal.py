@@ -98,6 +98,9 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
     async def Void(self, request: Any, context: Any) -> terminal_pb2.VoidResponse:
         return terminal_pb2.VoidResponse(receipt=await self._receipt(request, context))
 
+    async def ReturnTopUp(self, request: Any, context: Any) -> terminal_pb2.ReturnTopUpResponse:
+        return terminal_pb2.ReturnTopUpResponse(receipt=await self._receipt(request, context))
+
     async def Reverse(self, request: Any, context: Any) -> terminal_pb2.ReverseResponse:
         return terminal_pb2.ReverseResponse(receipt=await self._receipt(request, context))
 

@@ -10,11 +10,12 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from coalition.domain.books import Books, Card, Wallet
-from coalition.domain.commands import Command, FollowUp, Reverse
+from coalition.domain.commands import Command, FollowUp, Hold, Purchase, Reverse
 from coalition.domain.errors import Contention, LedgerBroken
 from coalition.domain.ids import lane_of_entry
 from coalition.domain.journal import Entry, Notary, Outcome
 from coalition.domain.kinds import Kind
+from coalition.domain.limits import wallets_to_count
 from coalition.domain.lots import Lot
 from coalition.domain.prefetch import Prefetched, Stored
 from coalition.domain.programme import Programme
@@ -45,6 +46,7 @@ from coalition.storage.ledger_statements import (
     RESOLVE,
     TOP_UP_LOTS,
 )
+from coalition.storage.ledger_usage import Bounds, read_usage
 from coalition.storage.ledger_writes import write_books
 from coalition.storage.pipeline import Answer, Pipeline
 
@@ -78,7 +80,10 @@ class Locked(NamedTuple):
 
 
 class LedgerBatch:
-    """`prefetch` once, `write` once, `commit` by the store. `pointers` is the store's memory of credentials."""
+    """`prefetch` once, `write` once, `commit` by the store.
+
+    `pointers` is the store's memory of credentials, `bounds` its memory of where days begin in the journal.
+    """
 
     def __init__(
         self,
@@ -89,11 +94,13 @@ class LedgerBatch:
         load: Callable[[Connection], Programme],
         business_date: BusinessDate,
         notary: Notary,
+        bounds: Bounds,
     ) -> None:
         self._connection = connection
         self._pipeline = pipeline
         self.programme = programme
         self._pointers = pointers
+        self._bounds = bounds
         self._load = load
         self._business_date = business_date
         self._notary = notary
@@ -121,7 +128,9 @@ class LedgerBatch:
                 raise Contention("a rival's claim is not visible yet")
             idle = [key for key, reversal in reversals.items() if key in stored and _target(reversal) not in stored]
             if not idle:
-                return self._read(locked, pointers, named, stored)
+                prefetched = self._read(locked, pointers, named, stored)
+                self._count(prefetched.books, commands, stored)
+                return prefetched
             # These are not decided here: something else is stored under their request ids. What they claimed besides
             # would be left without an entry, so begin again without that.
             self._connection.execute("ROLLBACK")
@@ -238,6 +247,16 @@ class LedgerBatch:
         if locked.holds is not None:
             fill_holds(books, named, locked.holds.rows())
         return Prefetched(stored, books, number, time)
+
+    def _count(self, books: Books, commands: Sequence[Command], stored: Mapping[Key, Stored]) -> None:
+        """Read what wallets have spent where a limit asks for it; no round trip where none does."""
+        spends = (
+            command.token
+            for command in commands
+            if isinstance(command, Purchase | Hold) and _key(command) not in stored
+        )
+        if wallets := wallets_to_count(books, spends):
+            read_usage(self._pipeline, books, wallets, self._bounds)
 
     def _windows(self, locked: Locked) -> tuple[dict[int, int], int, datetime]:
         """The open windows this commit holds, and the batch's number and time.

@@ -20,9 +20,9 @@ class Named(NamedTuple):
 
 def named_of(row: tuple[Any, ...]) -> Named:
     """A row of ORIGINALS_BY_REQUEST or ORIGINALS_BY_ENTRY."""
-    entry, lane, kind, reason, participant, wallet, amount, agreement, version, card, request_id = row
+    entry, lane, kind, reason, participant, wallet, amount, agreement, version, day, card, request_id = row
     original = Original(
-        entry, lane, Kind(kind), Reason(reason), participant, wallet, amount, agreement, version, last_four=""
+        entry, lane, Kind(kind), Reason(reason), participant, wallet, amount, agreement, version, "", day
     )
     return Named(original, card, request_id)
 

@@ -27,7 +27,7 @@ from coalition.v1 import operations_pb2 as coalition_dot_v1_dot_operations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63oalition/v1/terminal.proto\x12\x0c\x63oalition.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1d\x63oalition/v1/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x01\n\x07\x42\x61lance\x12\x15\n\rbalance_minor\x18\x01 \x01(\x03\x12\x1a\n\x12\x62\x61lance_here_minor\x18\x02 \x01(\x03\x12\x17\n\x0fprincipal_minor\x18\x03 \x01(\x03\x12\x13\n\x0b\x62onus_minor\x18\x04 \x01(\x03\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\x12\x16\n\x0e\x63\x61rd_last_four\x18\x06 \x01(\t\x12+\n\ncard_state\x18\x07 \x01(\x0e\x32\x17.coalition.v1.CardState\x12-\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\rTopUpResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\":\n\x10PurchaseResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"8\n\x0eRefundResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\";\n\x11\x41uthorizeResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"9\n\x0f\x43\x61ptureResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"6\n\x0cVoidResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"9\n\x0fReverseResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"\xb0\x01\n\x0eResolveRequest\x12q\n\nrequest_id\x18\x01 \x01(\tB]\xbaHZrX2V^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$\x12+\n\x08terminal\x18\x02 \x01(\x0b\x32\x19.coalition.v1.TerminalRef\"@\n\x0fResolveResponse\x12-\n\x06result\x18\x01 \x01(\x0b\x32\x1d.coalition.v1.OperationResult\"l\n\x11GetBalanceRequest\x12+\n\x08terminal\x18\x01 \x01(\x0b\x32\x19.coalition.v1.TerminalRef\x12*\n\x0b\x63\x61rd_number\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9]{12,22}$\"<\n\x12GetBalanceResponse\x12&\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Balance\"\xaa\x01\n\x12ListEntriesRequest\x12+\n\x08terminal\x18\x01 \x01(\x0b\x32\x19.coalition.v1.TerminalRef\x12*\n\x0b\x63\x61rd_number\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9]{12,22}$\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"Z\n\x13ListEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.coalition.v1.WalletEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x12SubmitBatchRequest\x12=\n\noperations\x18\x01 \x03(\x0b\x32\x17.coalition.v1.OperationB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"E\n\x13SubmitBatchResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.coalition.v1.OperationResult\"C\n\rStreamRequest\x12\x32\n\toperation\x18\x01 \x01(\x0b\x32\x17.coalition.v1.OperationB\x06\xbaH\x03\xd8\x01\x03\"?\n\x0eStreamResponse\x12-\n\x06result\x18\x01 \x01(\x0b\x32\x1d.coalition.v1.OperationResult2\x8a\x07\n\x0fTerminalService\x12@\n\x05TopUp\x12\x1a.coalition.v1.TopUpRequest\x1a\x1b.coalition.v1.TopUpResponse\x12I\n\x08Purchase\x12\x1d.coalition.v1.PurchaseRequest\x1a\x1e.coalition.v1.PurchaseResponse\x12\x43\n\x06Refund\x12\x1b.coalition.v1.RefundRequest\x1a\x1c.coalition.v1.RefundResponse\x12L\n\tAuthorize\x12\x1e.coalition.v1.AuthorizeRequest\x1a\x1f.coalition.v1.AuthorizeResponse\x12\x46\n\x07\x43\x61pture\x12\x1c.coalition.v1.CaptureRequest\x1a\x1d.coalition.v1.CaptureResponse\x12=\n\x04Void\x12\x19.coalition.v1.VoidRequest\x1a\x1a.coalition.v1.VoidResponse\x12\x46\n\x07Reverse\x12\x1c.coalition.v1.ReverseRequest\x1a\x1d.coalition.v1.ReverseResponse\x12\x46\n\x07Resolve\x12\x1c.coalition.v1.ResolveRequest\x1a\x1d.coalition.v1.ResolveResponse\x12O\n\nGetBalance\x12\x1f.coalition.v1.GetBalanceRequest\x1a .coalition.v1.GetBalanceResponse\x12R\n\x0bListEntries\x12 .coalition.v1.ListEntriesRequest\x1a!.coalition.v1.ListEntriesResponse\x12R\n\x0bSubmitBatch\x12 .coalition.v1.SubmitBatchRequest\x1a!.coalition.v1.SubmitBatchResponse\x12G\n\x06Stream\x12\x1b.coalition.v1.StreamRequest\x1a\x1c.coalition.v1.StreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63oalition/v1/terminal.proto\x12\x0c\x63oalition.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1d\x63oalition/v1/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x01\n\x07\x42\x61lance\x12\x15\n\rbalance_minor\x18\x01 \x01(\x03\x12\x1a\n\x12\x62\x61lance_here_minor\x18\x02 \x01(\x03\x12\x17\n\x0fprincipal_minor\x18\x03 \x01(\x03\x12\x13\n\x0b\x62onus_minor\x18\x04 \x01(\x03\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\x12\x16\n\x0e\x63\x61rd_last_four\x18\x06 \x01(\t\x12+\n\ncard_state\x18\x07 \x01(\x0e\x32\x17.coalition.v1.CardState\x12-\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"7\n\rTopUpResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\":\n\x10PurchaseResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"8\n\x0eRefundResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\";\n\x11\x41uthorizeResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"9\n\x0f\x43\x61ptureResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"6\n\x0cVoidResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"=\n\x13ReturnTopUpResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"9\n\x0fReverseResponse\x12&\n\x07receipt\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Receipt\"\xb0\x01\n\x0eResolveRequest\x12q\n\nrequest_id\x18\x01 \x01(\tB]\xbaHZrX2V^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}$\x12+\n\x08terminal\x18\x02 \x01(\x0b\x32\x19.coalition.v1.TerminalRef\"@\n\x0fResolveResponse\x12-\n\x06result\x18\x01 \x01(\x0b\x32\x1d.coalition.v1.OperationResult\"l\n\x11GetBalanceRequest\x12+\n\x08terminal\x18\x01 \x01(\x0b\x32\x19.coalition.v1.TerminalRef\x12*\n\x0b\x63\x61rd_number\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9]{12,22}$\"<\n\x12GetBalanceResponse\x12&\n\x07\x62\x61lance\x18\x01 \x01(\x0b\x32\x15.coalition.v1.Balance\"\xaa\x01\n\x12ListEntriesRequest\x12+\n\x08terminal\x18\x01 \x01(\x0b\x32\x19.coalition.v1.TerminalRef\x12*\n\x0b\x63\x61rd_number\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9]{12,22}$\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"Z\n\x13ListEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.coalition.v1.WalletEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x12SubmitBatchRequest\x12=\n\noperations\x18\x01 \x03(\x0b\x32\x17.coalition.v1.OperationB\x10\xbaH\r\x92\x01\n\x08\x01\x10\xe8\x07\"\x03\xd8\x01\x03\"E\n\x13SubmitBatchResponse\x12.\n\x07results\x18\x01 \x03(\x0b\x32\x1d.coalition.v1.OperationResult\"C\n\rStreamRequest\x12\x32\n\toperation\x18\x01 \x01(\x0b\x32\x17.coalition.v1.OperationB\x06\xbaH\x03\xd8\x01\x03\"?\n\x0eStreamResponse\x12-\n\x06result\x18\x01 \x01(\x0b\x32\x1d.coalition.v1.OperationResult2\xde\x07\n\x0fTerminalService\x12@\n\x05TopUp\x12\x1a.coalition.v1.TopUpRequest\x1a\x1b.coalition.v1.TopUpResponse\x12I\n\x08Purchase\x12\x1d.coalition.v1.PurchaseRequest\x1a\x1e.coalition.v1.PurchaseResponse\x12\x43\n\x06Refund\x12\x1b.coalition.v1.RefundRequest\x1a\x1c.coalition.v1.RefundResponse\x12L\n\tAuthorize\x12\x1e.coalition.v1.AuthorizeRequest\x1a\x1f.coalition.v1.AuthorizeResponse\x12\x46\n\x07\x43\x61pture\x12\x1c.coalition.v1.CaptureRequest\x1a\x1d.coalition.v1.CaptureResponse\x12=\n\x04Void\x12\x19.coalition.v1.VoidRequest\x1a\x1a.coalition.v1.VoidResponse\x12R\n\x0bReturnTopUp\x12 .coalition.v1.ReturnTopUpRequest\x1a!.coalition.v1.ReturnTopUpResponse\x12\x46\n\x07Reverse\x12\x1c.coalition.v1.ReverseRequest\x1a\x1d.coalition.v1.ReverseResponse\x12\x46\n\x07Resolve\x12\x1c.coalition.v1.ResolveRequest\x1a\x1d.coalition.v1.ResolveResponse\x12O\n\nGetBalance\x12\x1f.coalition.v1.GetBalanceRequest\x1a .coalition.v1.GetBalanceResponse\x12R\n\x0bListEntries\x12 .coalition.v1.ListEntriesRequest\x1a!.coalition.v1.ListEntriesResponse\x12R\n\x0bSubmitBatch\x12 .coalition.v1.SubmitBatchRequest\x1a!.coalition.v1.SubmitBatchResponse\x12G\n\x06Stream\x12\x1b.coalition.v1.StreamRequest\x1a\x1c.coalition.v1.StreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,28 +62,30 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CAPTURERESPONSE']._serialized_end=679
   _globals['_VOIDRESPONSE']._serialized_start=681
   _globals['_VOIDRESPONSE']._serialized_end=735
-  _globals['_REVERSERESPONSE']._serialized_start=737
-  _globals['_REVERSERESPONSE']._serialized_end=794
-  _globals['_RESOLVEREQUEST']._serialized_start=797
-  _globals['_RESOLVEREQUEST']._serialized_end=973
-  _globals['_RESOLVERESPONSE']._serialized_start=975
-  _globals['_RESOLVERESPONSE']._serialized_end=1039
-  _globals['_GETBALANCEREQUEST']._serialized_start=1041
-  _globals['_GETBALANCEREQUEST']._serialized_end=1149
-  _globals['_GETBALANCERESPONSE']._serialized_start=1151
-  _globals['_GETBALANCERESPONSE']._serialized_end=1211
-  _globals['_LISTENTRIESREQUEST']._serialized_start=1214
-  _globals['_LISTENTRIESREQUEST']._serialized_end=1384
-  _globals['_LISTENTRIESRESPONSE']._serialized_start=1386
-  _globals['_LISTENTRIESRESPONSE']._serialized_end=1476
-  _globals['_SUBMITBATCHREQUEST']._serialized_start=1478
-  _globals['_SUBMITBATCHREQUEST']._serialized_end=1561
-  _globals['_SUBMITBATCHRESPONSE']._serialized_start=1563
-  _globals['_SUBMITBATCHRESPONSE']._serialized_end=1632
-  _globals['_STREAMREQUEST']._serialized_start=1634
-  _globals['_STREAMREQUEST']._serialized_end=1701
-  _globals['_STREAMRESPONSE']._serialized_start=1703
-  _globals['_STREAMRESPONSE']._serialized_end=1766
-  _globals['_TERMINALSERVICE']._serialized_start=1769
-  _globals['_TERMINALSERVICE']._serialized_end=2675
+  _globals['_RETURNTOPUPRESPONSE']._serialized_start=737
+  _globals['_RETURNTOPUPRESPONSE']._serialized_end=798
+  _globals['_REVERSERESPONSE']._serialized_start=800
+  _globals['_REVERSERESPONSE']._serialized_end=857
+  _globals['_RESOLVEREQUEST']._serialized_start=860
+  _globals['_RESOLVEREQUEST']._serialized_end=1036
+  _globals['_RESOLVERESPONSE']._serialized_start=1038
+  _globals['_RESOLVERESPONSE']._serialized_end=1102
+  _globals['_GETBALANCEREQUEST']._serialized_start=1104
+  _globals['_GETBALANCEREQUEST']._serialized_end=1212
+  _globals['_GETBALANCERESPONSE']._serialized_start=1214
+  _globals['_GETBALANCERESPONSE']._serialized_end=1274
+  _globals['_LISTENTRIESREQUEST']._serialized_start=1277
+  _globals['_LISTENTRIESREQUEST']._serialized_end=1447
+  _globals['_LISTENTRIESRESPONSE']._serialized_start=1449
+  _globals['_LISTENTRIESRESPONSE']._serialized_end=1539
+  _globals['_SUBMITBATCHREQUEST']._serialized_start=1541
+  _globals['_SUBMITBATCHREQUEST']._serialized_end=1624
+  _globals['_SUBMITBATCHRESPONSE']._serialized_start=1626
+  _globals['_SUBMITBATCHRESPONSE']._serialized_end=1695
+  _globals['_STREAMREQUEST']._serialized_start=1697
+  _globals['_STREAMREQUEST']._serialized_end=1764
+  _globals['_STREAMRESPONSE']._serialized_start=1766
+  _globals['_STREAMRESPONSE']._serialized_end=1829
+  _globals['_TERMINALSERVICE']._serialized_start=1832
+  _globals['_TERMINALSERVICE']._serialized_end=2822
 # @@protoc_insertion_point(module_scope)

@@ -45,13 +45,14 @@ class TerminalServiceStub:
     TopUp: _grpc.UnaryUnaryMultiCallable[_operations_pb2.TopUpRequest, _terminal_pb2.TopUpResponse]
     """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
-    TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-    SUSPENDED.
+    TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
+    CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SUSPENDED.
     """
     Purchase: _grpc.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
+    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+    VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
     """
     Refund: _grpc.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]
     """Gives an accepted purchase of the same participant back, whole or in part. Idempotent by request_id.
@@ -71,6 +72,12 @@ class TerminalServiceStub:
     Void: _grpc.UnaryUnaryMultiCallable[_operations_pb2.VoidRequest, _terminal_pb2.VoidResponse]
     """Releases an authorization of the same participant whole. Idempotent by request_id.
     Errors, stored: HOLD_UNKNOWN, HOLD_RESOLVED, SUSPENDED.
+    """
+    ReturnTopUp: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReturnTopUpRequest, _terminal_pb2.ReturnTopUpResponse]
+    """Takes an untouched top-up of the same participant back, whole, within the days of the card rules that held when it
+    was sold; the participant pays the member out. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
+    RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
     """
     Reverse: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -119,13 +126,14 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     TopUp: _aio.UnaryUnaryMultiCallable[_operations_pb2.TopUpRequest, _terminal_pb2.TopUpResponse]  # type: ignore[assignment]
     """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
-    TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-    SUSPENDED.
+    TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
+    CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SUSPENDED.
     """
     Purchase: _aio.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]  # type: ignore[assignment]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
+    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+    VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
     """
     Refund: _aio.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]  # type: ignore[assignment]
     """Gives an accepted purchase of the same participant back, whole or in part. Idempotent by request_id.
@@ -145,6 +153,12 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     Void: _aio.UnaryUnaryMultiCallable[_operations_pb2.VoidRequest, _terminal_pb2.VoidResponse]  # type: ignore[assignment]
     """Releases an authorization of the same participant whole. Idempotent by request_id.
     Errors, stored: HOLD_UNKNOWN, HOLD_RESOLVED, SUSPENDED.
+    """
+    ReturnTopUp: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReturnTopUpRequest, _terminal_pb2.ReturnTopUpResponse]  # type: ignore[assignment]
+    """Takes an untouched top-up of the same participant back, whole, within the days of the card rules that held when it
+    was sold; the participant pays the member out. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
+    RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
     """
     Reverse: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]  # type: ignore[assignment]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -196,8 +210,8 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.TopUpResponse, _abc.Awaitable[_terminal_pb2.TopUpResponse]]:
         """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
-        TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-        SUSPENDED.
+        TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
+        CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SUSPENDED.
         """
 
     @_abc_1.abstractmethod
@@ -208,7 +222,8 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.PurchaseResponse, _abc.Awaitable[_terminal_pb2.PurchaseResponse]]:
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
+        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+        VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SUSPENDED.
         """
 
     @_abc_1.abstractmethod
@@ -252,6 +267,18 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.VoidResponse, _abc.Awaitable[_terminal_pb2.VoidResponse]]:
         """Releases an authorization of the same participant whole. Idempotent by request_id.
         Errors, stored: HOLD_UNKNOWN, HOLD_RESOLVED, SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def ReturnTopUp(
+        self,
+        request: _operations_pb2.ReturnTopUpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.ReturnTopUpResponse, _abc.Awaitable[_terminal_pb2.ReturnTopUpResponse]]:
+        """Takes an untouched top-up of the same participant back, whole, within the days of the card rules that held when it
+        was sold; the participant pays the member out. Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
+        RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
         """
 
     @_abc_1.abstractmethod
