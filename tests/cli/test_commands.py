@@ -241,6 +241,46 @@ def test_a_card_is_frozen_and_replaced_and_the_value_stays(coalition, card, tmp_
     assert "balance 120.00 CNY" in coalition("balance", "--at", GROCER, "--card", f"@{new}").out
 
 
+def test_a_lent_card_has_its_limits_and_shows_them(coalition, card):
+    """Who lends a card decides what it may cost, and can look it up."""
+    coalition("top-up", "--at", GROCER, "--card", f"@{card}", "100.00")
+    limited = coalition("card", "limit", "--card", f"@{card}", "--per-operation", "20", "--per-day", "30.00")
+    refused = coalition("pay", "--at", GROCER, "--card", f"@{card}", "20.01")
+
+    assert "ACTIVE" in limited.out
+    assert "20.00 per operation, 30.00 per day" in coalition("card", "show", "--card", f"@{card}").out
+    assert "refused: CARD_LIMIT_EXCEEDED" in refused.err
+    assert "left 20.00" in refused.err
+    assert "next: coalition card limit" in refused.err
+    assert " per " not in coalition("card", "limit", "--card", f"@{card}").out
+    assert 0 == coalition("pay", "--at", GROCER, "--card", f"@{card}", "40.00").code
+
+
+def test_a_member_is_verified_and_a_top_up_returned(coalition, card):
+    """At the counter: the document was seen, and the money was wanted back."""
+    member = coalition("card", "show", "--card", f"@{card}", "--field", "card.member_id").out.strip()
+    verified = coalition("member", "verify", member)
+    sold = coalition(
+        "top-up",
+        "--at",
+        GROCER,
+        "--card",
+        f"@{card}",
+        "100.00",
+        "--funding",
+        "debit-card",
+        "--field",
+        "receipt.entry_id",
+    )
+    back = coalition("return-top-up", "--at", GROCER, sold.out.strip())
+
+    assert (0, 0, 0) == (verified.code, sold.code, back.code), verified.err + sold.err + back.err
+    assert "real name verified" in coalition("member", "show", member).out
+    assert "To be paid out 100.00 CNY: principal 100.00, bonus 20.00" in back.out
+    assert 2 == coalition("top-up", "--at", GROCER, "--card", f"@{card}", "1.00", "--funding", "barter").code
+    assert 2 == coalition("return-top-up", "--at", GROCER, "yesterday").code
+
+
 def test_a_lost_card_is_named_by_its_member(coalition, card, tmp_path):
     """Its number went with it."""
     member = coalition("card", "show", "--card", f"@{card}", "--field", "card.member_id").out.strip()
@@ -360,7 +400,7 @@ def test_a_window_may_be_named_as_it_is_printed():
     [
         "", "serve", "demo", "migrate", "check", "certificate", "help", "replay olist", "participant add", "store add",
         "terminal suspend", "agreement add terms", "agreement add acceptance", "agreement add acquiring",
-        "agreement add card-rules",
+        "agreement add card-rules", "card limit", "member verify", "return-top-up",
         "member enrol", "member find", "card issue", "card replace", "wallet", "top-up", "pay", "refund", "balance",
         "entries", "windows", "positions", "claims",
     ],

@@ -16,7 +16,7 @@ from google.rpc.status_pb2 import Status
 from coalition.v1 import terminal_pb2
 from coalition.v1.operations_pb2 import EntryKind, OperationResult, Receipt
 
-POSTING = {"TopUp", "Purchase", "Refund", "Authorize", "Capture", "Void", "Reverse", "Resolve"}
+POSTING = {"TopUp", "Purchase", "Refund", "Authorize", "Capture", "Void", "ReturnTopUp", "Reverse", "Resolve"}
 
 
 class LedgerStub:
@@ -86,7 +86,7 @@ class LedgerStub:
                 self._declined(original, "KILLED")
             return self._accepted(request.request_id, EntryKind.ENTRY_KIND_REVERSAL, abs(change), -change)
         amount = getattr(request, "amount_minor", 0)
-        change = amount if name in {"TopUp", "Refund"} else 0 if name == "Void" else -amount
+        change = amount if name in {"TopUp", "Refund"} else 0 if name in {"Void", "ReturnTopUp"} else -amount
         if self.balance_minor + change < 0:
             return self._declined(request.request_id, "INSUFFICIENT_FUNDS")
         self._changes[request.request_id] = change

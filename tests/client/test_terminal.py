@@ -24,6 +24,7 @@ from coalition.client import (
     UndoneFirst,
 )
 from coalition.client.tries import TryRules
+from coalition.v1.operations_pb2 import Funding
 from tests.client.ledger_stub import faults, refusal
 
 CARD = "9123456789012345"
@@ -47,20 +48,30 @@ def test_a_sale_is_answered_by_its_receipt(counter):
 
 
 def test_every_operation_of_a_till_is_there(counter):
-    """One object, eight verbs."""
+    """One object, nine verbs."""
     with counter.terminal(at="cafe/main/till-1") as till:
         sold = till.purchase(CARD, 500)
         hold = till.authorize(CARD, 300, hold_seconds=60)
-        till.top_up(CARD, 1_000)
+        bought = till.top_up(CARD, 1_000, funding=Funding.FUNDING_DEBIT_CARD)
         till.refund(sold, 100)
         till.refund(sold.request_id, 100)
         till.refund(sold.entry_id, 100)
         till.capture(hold, 200)
         till.void(hold.request_id)
+        till.return_top_up(bought)
         assert sold == till.resolve(sold.request_id)
         assert "2345" == till.balance(CARD).card_last_four
 
-    assert ["Purchase", "Authorize", "TopUp", *["Refund"] * 3, "Capture", "Void", "Resolve"] == counter.stub.methods()
+    assert [
+        "Purchase",
+        "Authorize",
+        "TopUp",
+        *["Refund"] * 3,
+        "Capture",
+        "Void",
+        "ReturnTopUp",
+        "Resolve",
+    ] == counter.stub.methods()
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -82,6 +82,7 @@ class Fuzz:
             "Authorize": lambda: v1.AuthorizeRequest(**keyed, **money, card_number=card, hold_seconds=60),
             "Capture": lambda: v1.CaptureRequest(**keyed, **money, hold_request_id=new_request_id()),
             "Void": lambda: v1.VoidRequest(**keyed, hold_entry_id=draw.getrandbits(40) + 1),
+            "ReturnTopUp": lambda: v1.ReturnTopUpRequest(**keyed, original_entry_id=draw.getrandbits(40) + 1),
             "Reverse": lambda: v1.ReverseRequest(**keyed, original_request_id=new_request_id()),
             "Resolve": lambda: terminal_pb2.ResolveRequest(**keyed),
             "GetBalance": lambda: terminal_pb2.GetBalanceRequest(**said, card_number=card),

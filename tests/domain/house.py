@@ -19,22 +19,26 @@ from coalition.domain.commands import (
     Capture,
     CashOut,
     Command,
+    Funding,
     Hold,
     HoldExpiry,
     Purchase,
     Refund,
     Reverse,
     TopUp,
+    TopUpReturn,
     TopUpReversal,
     Upload,
     Void,
 )
+from coalition.domain.credentials import CODE, CodeEvidence, Device, Evidence, PayTicket
 from coalition.domain.decide import decide
 from coalition.domain.decision import Decision
 from coalition.domain.ids import entry_id
 from coalition.domain.journal import Transfer
 from coalition.domain.programme import Participant, Programme, Scheme, Store, Terminal
 from coalition.domain.sale_details import SaleDetails
+from coalition.domain.usage import Usage
 
 LANE = 5
 ROLES = {"h": "OPERATOR", "t": "CUSTODY"}
@@ -85,6 +89,7 @@ class House:
         self.books.cards[name.encode()] = Card(
             number, number, card_state, "0017", self.participants[issuer].participant_id
         )
+        self.books.wallets[number].usage = Usage()
 
     def agree(self, code: str, kind: str, since: str = "2026-01-01", until: str | None = None, **content: Any) -> None:
         """Put an agreement into force, or its next version when `code` is known."""
@@ -125,15 +130,36 @@ class House:
         self.on(self.day + timedelta(days=days))
 
     def top_up(
-        self, at: str, amount: int, issuer: str | None = None, terms: str | None = None, card: str = "w"
+        self,
+        at: str,
+        amount: int,
+        issuer: str | None = None,
+        terms: str | None = None,
+        card: str = "w",
+        funding: Funding = Funding.CASH,
     ) -> Done:
         issuer_id = self.participants[issuer or at].participant_id
         return self._run(
-            TopUp(**self._asks(at), amount_minor=amount, token=card.encode(), issuer_id=issuer_id, terms_code=terms)
+            TopUp(
+                **self._asks(at),
+                amount_minor=amount,
+                token=card.encode(),
+                issuer_id=issuer_id,
+                terms_code=terms,
+                funding=funding,
+            )
         )
 
-    def purchase(self, at: str, amount: int, card: str = "w") -> Done:
-        return self._run(Purchase(**self._asks(at), amount_minor=amount, token=card.encode()))
+    def purchase(self, at: str, amount: int, card: str = "w", evidence: Evidence | None = None) -> Done:
+        return self._run(Purchase(**self._asks(at), amount_minor=amount, token=card.encode(), evidence=evidence))
+
+    def code(self, counter: int, *, card_id: int = 50, wallet_id: int = 1) -> tuple[str, CodeEvidence]:
+        """A fresh payment code of a member's device, for `purchase`: what it is called, and what was found out of it."""
+        name = f"code-{counter}".encode()
+        self.books.devices.setdefault(card_id, Device(LANE, card_id, 0, 0, 0, 0))
+        self.books.tickets[name] = PayTicket(card_id, counter)
+        self.books.cards[name] = Card(card_id, wallet_id, "ACTIVE", "0050", 1, kind=CODE)
+        return name.decode(), CodeEvidence(card_id, 0)
 
     def upload(self, at: str, amount: int, card: str = "w") -> Done:
         """A sale approved offline."""
@@ -153,6 +179,9 @@ class House:
 
     def reverse_top_up(self, at: str, of: Done) -> Done:
         return self._run(TopUpReversal(**self._asks(at), original_entry_id=of.entry_id))
+
+    def return_top_up(self, at: str, of: Done) -> Done:
+        return self._run(TopUpReturn(**self._asks(at), original_request_id=of.request_id))
 
     def expire(self, of: Done) -> Done:
         """Expire the bonus of the lot that a top-up opened."""

@@ -11,6 +11,7 @@ from coalition.v1.operations_pb2 import (
     Operation,
     PurchaseRequest,
     RefundRequest,
+    ReturnTopUpRequest,
     ReverseRequest,
     TerminalRef,
     TopUpRequest,
@@ -106,6 +107,10 @@ def reverse(original: str, **fields: Any) -> ReverseRequest:
     return ReverseRequest(**{"request_id": new_id(), "original_request_id": original, **fields})
 
 
+def return_top_up(original: str, **fields: Any) -> ReturnTopUpRequest:
+    return ReturnTopUpRequest(**{"request_id": new_id(), "original_request_id": original, **fields})
+
+
 FIELD_OF = {
     TopUpRequest: "top_up",
     PurchaseRequest: "purchase",
@@ -115,6 +120,7 @@ FIELD_OF = {
     VoidRequest: "void",
     ReverseRequest: "reverse",
     UploadRequest: "upload",
+    ReturnTopUpRequest: "return_top_up",
 }
 
 

@@ -168,6 +168,7 @@ def _declined(
             None,
             None,
             "",
+            books.business_date,
         )
         books.originals_by_request[command.participant_id, command.request_id] = declined
     return (

@@ -78,6 +78,9 @@ app.command("refund", rich_help_panel=TILL, epilog="Example: coalition refund --
     tills.refund
 )
 app.command(
+    "return-top-up", rich_help_panel=TILL, epilog="Example: coalition return-top-up --at grocer/main/till-1 4194305"
+)(tills.return_top_up)
+app.command(
     "balance", rich_help_panel=TILL, epilog="Example: coalition balance --at cafe/main/till-1 --card @card.txt"
 )(tills.balance)
 app.command(

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
+from coalition.cli.money import format_number
 from coalition.cli.options import (
     AnyCard,
     CardId,
@@ -21,11 +22,13 @@ from coalition.cli.session import Session, client_command
 from coalition.client import Connection, new_request_id
 from coalition.v1.member_pb2 import (
     Card,
+    CardLimits,
     FreezeCardRequest,
     GetCardRequest,
     IssueCardRequest,
     LinkCardRequest,
     ReplaceCardRequest,
+    SetCardLimitsRequest,
     UnfreezeCardRequest,
 )
 
@@ -39,6 +42,15 @@ NumberTo = Annotated[
     typer.Option(
         "--number-to", help="Write the number to this new file (0600) instead of printing it.", show_default=False
     ),
+]
+PerOperation = Annotated[
+    str | None, typer.Option(metavar="AMOUNT", help="Largest single spend; no limit.", show_default=False)
+]
+PerDay = Annotated[
+    str | None, typer.Option(metavar="AMOUNT", help="What it spends a business date; no limit.", show_default=False)
+]
+PerMonth = Annotated[
+    str | None, typer.Option(metavar="AMOUNT", help="What it spends a calendar month; no limit.", show_default=False)
 ]
 MemberId = Annotated[str, typer.Option("--member", metavar="MEMBER_ID", help="UUID of the member.")]
 
@@ -59,6 +71,9 @@ def card_issue(
     number: Annotated[
         str, typer.Option("--number", help="Number printed on it already: @FILE or -; one is made.", show_default=False)
     ] = "",
+    per_operation: PerOperation = None,
+    per_day: PerDay = None,
+    per_month: PerMonth = None,
     number_to: NumberTo = None,
     request_id: RequestId = None,
 ) -> None:
@@ -68,7 +83,10 @@ def card_issue(
         answer = connection.call(
             connection.members.IssueCard,
             IssueCardRequest(
-                request_id=read_request_id(request_id), issuer=issuer, card_number=read_card(number) if number else ""
+                request_id=read_request_id(request_id),
+                issuer=issuer,
+                card_number=read_card(number) if number else "",
+                limits=read_limits(session, per_operation, per_day, per_month),
             ),
         )
         if number_to and answer.card_number:
@@ -153,6 +171,31 @@ def card_replace(
     session.say(answer, *told(answer.card, answer.card_number, number_to))
 
 
+@card_app.command(
+    "limit", epilog="Example: coalition card limit --member MEMBER_ID --card-id 7 --per-day 200.00 --per-month 1000.00"
+)
+@client_command
+def card_limit(
+    session: Session,
+    card: AnyCard = None,
+    member: MemberOfCard = None,
+    card_id: CardId = None,
+    per_operation: PerOperation = None,
+    per_day: PerDay = None,
+    per_month: PerMonth = None,
+    request_id: RequestId = None,
+) -> None:
+    """Set what one card may spend of its wallet, such as a card that is lent. Limits that are left out end."""
+    named = read_any_card(card, member, card_id)
+    limits = read_limits(session, per_operation, per_day, per_month)
+    with session.coalition() as connection:
+        answer = connection.call(
+            connection.members.SetCardLimits,
+            SetCardLimitsRequest(request_id=read_request_id(request_id), limits=limits, **named),
+        )
+    session.say(answer, described(answer.card))
+
+
 @card_app.command("show", epilog="Example: coalition card show --card @card.txt")
 @client_command
 def card_show(session: Session, card: CardNumber) -> None:
@@ -168,11 +211,23 @@ def link(connection: Connection, number: str, member_id: str) -> Card:
     return connection.call(connection.members.LinkCard, request).card
 
 
+def read_limits(
+    session: Session, per_operation: str | None, per_day: str | None, per_month: str | None
+) -> CardLimits | None:
+    """The limits given; None where none is."""
+    given = {"operation_minor": per_operation, "day_minor": per_day, "month_minor": per_month}
+    limits = {name: session.amount(text) for name, text in given.items() if text is not None}
+    return CardLimits(**limits) if limits else None
+
+
 def described(card: Card) -> str:
     """A card for people, by its last four digits."""
     member = f", member {card.member_id}" if card.member_id else ", linked to nobody"
     replaced = f", replaced by card {card.replaced_by_card_id}" if card.replaced_by_card_id else ""
-    return f"card **** {card.last_four}: {enum_name(card, 'state')}, issued by {card.issuer}{member}{replaced}"
+    limits = "".join(
+        f", {format_number(value)} per {field.name.removesuffix('_minor')}" for field, value in card.limits.ListFields()
+    )
+    return f"card **** {card.last_four}: {enum_name(card, 'state')}, issued by {card.issuer}{member}{replaced}{limits}"
 
 
 def told(card: Card, number: str, written_to: Path | None) -> tuple[str, ...]:

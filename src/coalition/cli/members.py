@@ -23,6 +23,7 @@ from coalition.v1.member_pb2 import (
     Profile,
     Purpose,
     SetPinRequest,
+    VerifyMemberRequest,
 )
 from coalition.v1.terminal_pb2 import GetPinKeyRequest
 
@@ -52,6 +53,9 @@ def member_enrol(
     recruiter: Annotated[
         str, typer.Option(metavar="PARTICIPANT", help="Who enrols; the identity's own participant.", show_default=False)
     ] = "",
+    verified: Annotated[
+        bool, typer.Option("--verified", help="An identity document shows this name.", show_default=False)
+    ] = False,
     from_file: FromFile = None,
     request_id: RequestId = None,
 ) -> None:
@@ -69,13 +73,34 @@ def member_enrol(
     with session.coalition() as connection:
         answer = connection.call(
             connection.members.EnrolMember,
-            EnrolMemberRequest(request_id=read_request_id(request_id), profile=profile, recruiter=recruiter),
+            EnrolMemberRequest(
+                request_id=read_request_id(request_id),
+                profile=profile,
+                recruiter=recruiter,
+                real_name_verified=verified,
+            ),
         )
     session.say(
         answer,
         f"Member {answer.member_id} is enrolled with wallet {answer.wallet_id}.",
         f"Next: coalition card issue --issuer {recruiter or 'PARTICIPANT'} --member {answer.member_id}",
     )
+
+
+@member_app.command("verify", epilog="Example: coalition member verify 01890000-0000-7000-8000-000000000000")
+@client_command
+def member_verify(
+    session: Session,
+    member_id: Annotated[str, typer.Argument(metavar="MEMBER_ID", help="UUID of the member.")],
+    request_id: RequestId = None,
+) -> None:
+    """Record that an identity document shows the member's name: the wallet is named from now on, no bearer's."""
+    with session.coalition() as connection:
+        answer = connection.call(
+            connection.members.VerifyMember,
+            VerifyMemberRequest(request_id=read_request_id(request_id), member_id=member_id),
+        )
+    session.say(answer, f"Member {member_id} is verified.")
 
 
 @member_app.command("find", epilog="Example: coalition member find --purpose counter-service")
@@ -141,9 +166,10 @@ def ask_pin() -> str:
 
 def described(member: Member) -> str:
     """A member for people."""
+    verified = ", real name verified" if member.real_name_verified else ""
     return "\n".join(
         (
-            f"member {member.member_id}, {enum_name(member, 'state')}",
+            f"member {member.member_id}, {enum_name(member, 'state')}{verified}",
             f"  name {member.profile.name_masked}, phone {member.profile.phone_masked}",
             f"  wallet {member.wallet_id}, enrolled by {member.recruiter} on {time_text(member.create_time)} UTC",
             *(f"  card {card.card_id}: **** {card.last_four}, {enum_name(card, 'state')}" for card in member.cards),

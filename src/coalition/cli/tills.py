@@ -1,6 +1,6 @@
-"""`coalition top-up`, `pay`, `refund`, `balance`, `entries`: what a till does, one operation a command."""
+"""`coalition top-up`, `pay`, `refund`, `return-top-up`, `balance`, `entries`: what a till does, one at a time."""
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import typer
@@ -10,10 +10,24 @@ from coalition.cli.money import format_amount, format_number
 from coalition.cli.options import At, CardNumber, Pin, RequestId, read_card, read_pin, read_request_id, read_till
 from coalition.cli.output import enum_name, table, time_text
 from coalition.cli.session import Session, client_command, pages
-from coalition.v1.operations_pb2 import PurchaseRequest, Receipt, RefundRequest, TopUpRequest
+from coalition.v1.operations_pb2 import (
+    Funding,
+    PurchaseRequest,
+    Receipt,
+    RefundRequest,
+    ReturnTopUpRequest,
+    TopUpRequest,
+)
 from coalition.v1.terminal_pb2 import GetBalanceRequest, GetPinKeyRequest, ListEntriesRequest
 
 Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="Such as 300.00")]
+FUNDINGS: Final = {
+    # Not said, so that the request of a plain top-up is the one it always was.
+    "cash": Funding.FUNDING_UNSPECIFIED,
+    "bank-transfer": Funding.FUNDING_BANK_TRANSFER,
+    "debit-card": Funding.FUNDING_DEBIT_CARD,
+    "credit-card": Funding.FUNDING_CREDIT_CARD,
+}
 SaleReference = Annotated[
     str, typer.Option("--reference", help="The merchant's own reference; no personal data.", show_default=False)
 ]
@@ -31,10 +45,13 @@ def top_up(
     terms: Annotated[
         str, typer.Option(metavar="AGREEMENT", help="Under which terms; the only ones in force.", show_default=False)
     ] = "",
+    funding: Annotated[str, typer.Option(help=f"How it is paid: {', '.join(FUNDINGS)}.", show_default=False)] = "cash",
     reference: SaleReference = "",
     request_id: RequestId = None,
 ) -> None:
     """Sell stored value: the member pays AMOUNT at the till, the bonus comes on top."""
+    if funding not in FUNDINGS:
+        raise typer.BadParameter(f"--funding is one of {', '.join(FUNDINGS)}")
     till = read_till(session, at)
     request = TopUpRequest(
         request_id=read_request_id(request_id),
@@ -44,6 +61,7 @@ def top_up(
         currency_code=session.settings.currency,
         issuer=issuer,
         terms=terms,
+        funding=FUNDINGS[funding],
         sale_reference=reference,
     )
     with session.coalition(till.identity) as connection:
@@ -98,16 +116,28 @@ def refund(
         amount_minor=session.amount(amount),
         currency_code=session.settings.currency,
     )
-    if original.isascii() and original.isdigit():
-        request.original_entry_id = int(original)
-    else:
-        try:
-            request.original_request_id = str(UUID(original))
-        except ValueError:
-            raise typer.BadParameter("PURCHASE is the number of an entry, or a request_id") from None
+    name_original(request, original, "PURCHASE")
     with session.coalition(till.identity) as connection:
         answer = connection.call(connection.terminal.Refund, request)
     session.say(answer, receipt_text("Refunded", answer.receipt))
+
+
+@client_command
+def return_top_up(
+    session: Session,
+    original: Annotated[
+        str, typer.Argument(metavar="TOP_UP", help="Entry of the top-up as its receipt says, or its request_id.")
+    ],
+    at: At = None,
+    request_id: RequestId = None,
+) -> None:
+    """Take an untouched top-up back, whole, and pay the member out. Nothing of it may be spent or held."""
+    till = read_till(session, at)
+    request = ReturnTopUpRequest(request_id=read_request_id(request_id), terminal=till.ref)
+    name_original(request, original, "TOP_UP")
+    with session.coalition(till.identity) as connection:
+        answer = connection.call(connection.terminal.ReturnTopUp, request)
+    session.say(answer, receipt_text("To be paid out", answer.receipt))
 
 
 @client_command
@@ -161,6 +191,17 @@ def entries(
             ),
         ),
     )
+
+
+def name_original(request: Any, original: str, metavar: str) -> None:
+    """Name an earlier operation in a request as it was typed; anything else ends the command with exit code 2."""
+    if original.isascii() and original.isdigit():
+        request.original_entry_id = int(original)
+        return
+    try:
+        request.original_request_id = str(UUID(original))
+    except ValueError:
+        raise typer.BadParameter(f"{metavar} is the number of an entry, or a request_id") from None
 
 
 def receipt_text(verb: str, receipt: Receipt) -> str:

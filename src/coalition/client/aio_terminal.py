@@ -33,9 +33,11 @@ from coalition.client.undoing import Undoing
 from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,
+    Funding,
     PurchaseRequest,
     Receipt,
     RefundRequest,
+    ReturnTopUpRequest,
     TopUpRequest,
     VoidRequest,
 )
@@ -48,6 +50,7 @@ METHODS: Final = {
     Kind.AUTHORIZE: "Authorize",
     Kind.CAPTURE: "Capture",
     Kind.VOID: "Void",
+    Kind.RETURN_TOP_UP: "ReturnTopUp",
 }
 
 
@@ -83,15 +86,23 @@ class AioTerminal:
         self._line: Line | None = None
 
     async def top_up(
-        self, card_number: str, amount_minor: int, *, issuer: str = "", terms: str = "", sale_reference: str = ""
+        self,
+        card_number: str,
+        amount_minor: int,
+        *,
+        issuer: str = "",
+        terms: str = "",
+        funding: Funding.ValueType = Funding.FUNDING_CASH,
+        sale_reference: str = "",
     ) -> Receipt:
-        """Sell stored value: the member pays `amount_minor`, the bonus comes on top."""
+        """Sell stored value: the member pays `amount_minor` by `funding`, the bonus comes on top."""
         request = TopUpRequest(
             card_number=card_number,
             amount_minor=amount_minor,
             currency_code=self._currency,
             issuer=issuer,
             terms=terms,
+            funding=funding,
             sale_reference=sale_reference,
         )
         return await self._operate(Kind.TOP_UP, request)
@@ -144,6 +155,12 @@ class AioTerminal:
         request = VoidRequest()
         name_original(request, "hold", hold)
         return await self._operate(Kind.VOID, request)
+
+    async def return_top_up(self, top_up: Receipt | str | int) -> Receipt:
+        """Take an untouched top-up back; the receipt's amount is to be paid out. `top_up`: as for `refund`."""
+        request = ReturnTopUpRequest()
+        name_original(request, "original", top_up)
+        return await self._operate(Kind.RETURN_TOP_UP, request)
 
     async def balance(self, card_number: str) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here. Raises Declined, Offline."""

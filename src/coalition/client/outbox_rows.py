@@ -14,9 +14,11 @@ class Kind(StrEnum):
     AUTHORIZE = "AUTHORIZE"
     CAPTURE = "CAPTURE"
     VOID = "VOID"
+    RETURN_TOP_UP = "RETURN_TOP_UP"
 
 
-# Undone by Reverse. A refund or a void cannot be reversed, so its request_id is resolved: killed unless it was posted.
+# Undone by Reverse. A refund, a void or a return cannot be reversed, so its request_id is resolved: killed unless it
+# was posted.
 REVERSIBLE: Final = frozenset({Kind.TOP_UP, Kind.PURCHASE, Kind.AUTHORIZE, Kind.CAPTURE})
 
 
@@ -36,7 +38,7 @@ class State(StrEnum):
     UNDONE = "UNDONE"
     """Has no effect now and never will."""
     STANDS = "STANDS"
-    """Was resolved and had been posted: a refund or a void whose answer had been lost."""
+    """Was resolved and had been posted: a refund, a void or a return whose answer had been lost."""
     NEEDS_HELP = "NEEDS_HELP"
     """The service will not undo it (`reason`): a person has to, and then dismisses it."""
 
@@ -46,7 +48,7 @@ OPEN_STATES: Final = frozenset({State.BEGUN, State.TO_UNDO, State.NEEDS_HELP})
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One operation. Times are milliseconds since 1970, UTC; `amount_minor` is 0 for a void."""
+    """One operation. Times are milliseconds since 1970, UTC; `amount_minor` is 0 for a void or a return."""
 
     place: int
     """Order of beginning, 1, 2, ..."""

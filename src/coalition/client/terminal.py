@@ -18,7 +18,7 @@ from coalition.client.outbox_rows import OutboxRow
 from coalition.client.pins import PinSealer
 from coalition.client.surroundings import Surroundings
 from coalition.client.tries import TryRules
-from coalition.v1.operations_pb2 import Receipt
+from coalition.v1.operations_pb2 import Funding, Receipt
 from coalition.v1.terminal_pb2 import Balance
 
 Answer = TypeVar("Answer")
@@ -72,11 +72,20 @@ class Terminal:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def top_up(
-        self, card_number: str, amount_minor: int, *, issuer: str = "", terms: str = "", sale_reference: str = ""
+        self,
+        card_number: str,
+        amount_minor: int,
+        *,
+        issuer: str = "",
+        terms: str = "",
+        funding: Funding.ValueType = Funding.FUNDING_CASH,
+        sale_reference: str = "",
     ) -> Receipt:
-        """Sell stored value: the member pays `amount_minor`, the bonus comes on top."""
+        """Sell stored value: the member pays `amount_minor` by `funding`, the bonus comes on top."""
         return self._run(
-            self._aio.top_up(card_number, amount_minor, issuer=issuer, terms=terms, sale_reference=sale_reference)
+            self._aio.top_up(
+                card_number, amount_minor, issuer=issuer, terms=terms, funding=funding, sale_reference=sale_reference
+            )
         )
 
     def purchase(
@@ -112,6 +121,10 @@ class Terminal:
     def void(self, hold: Receipt | str | int) -> Receipt:
         """Release a hold whole. `hold`: its receipt, request_id or entry_id."""
         return self._run(self._aio.void(hold))
+
+    def return_top_up(self, top_up: Receipt | str | int) -> Receipt:
+        """Take an untouched top-up back; the receipt's amount is to be paid out. `top_up`: as for `refund`."""
+        return self._run(self._aio.return_top_up(top_up))
 
     def balance(self, card_number: str) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here."""

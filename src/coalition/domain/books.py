@@ -16,13 +16,15 @@ from coalition.domain.pins import HeldPin
 from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
 from coalition.domain.sale_references import SaleReferences, TakenSale
+from coalition.domain.usage import Usage
 
 
 @dataclass(slots=True)
 class Wallet:
     """A locked wallet with its lots: the open ones, and those that a refund in this batch may reopen.
 
-    `moved` are the lots that this batch has changed and the store must write.
+    `moved` are the lots that this batch has changed and the store must write. It is named once its member's real name
+    was verified. `usage` is what it has spent lately, where a limit asks for that.
     """
 
     lane: int
@@ -30,8 +32,10 @@ class Wallet:
     balance_minor: int
     recruiter_id: int
     state: str
+    is_named: bool = False
     lots: dict[int, Lot] = field(default_factory=dict)
     moved: set[int] = field(default_factory=set)
+    usage: Usage | None = None
 
     def open_lots(self) -> list[Lot]:
         return consumption_order(lot for lot in self.lots.values() if lot.face)
@@ -39,7 +43,7 @@ class Wallet:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A card as it stands after its wallet was locked.
+    """A card as it stands after its wallet was locked. Limits are minor units; None is no limit.
 
     `kind` says what names it: NUMBER (printed), CODE (a member's device), VIRTUAL (another system's id), PHONE.
     """
@@ -49,7 +53,15 @@ class Card:
     state: str
     last_four: str
     issuer_id: int
+    operation_limit_minor: int | None = None
+    day_limit_minor: int | None = None
+    month_limit_minor: int | None = None
     kind: str = NUMBER
+
+    @property
+    def has_period_limit(self) -> bool:
+        """Whether a spend is judged by what this card has spent before."""
+        return self.day_limit_minor is not None or self.month_limit_minor is not None
 
 
 @dataclass(slots=True)
@@ -70,6 +82,7 @@ class Original:
     agreement_id: int | None
     agreement_version: int | None
     last_four: str
+    business_date: date
     allocations: list[Allocation] = field(default_factory=list)
     card_issuer_id: int | None = None
     takes: TakenSale | None = None

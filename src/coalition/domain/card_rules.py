@@ -45,3 +45,15 @@ class CardRules:
     """How many times a card spends in the running clock hour."""
     return_days: int | None
     """How many days after its business date an untouched top-up can be returned."""
+
+    @property
+    def counts_spends(self) -> bool:
+        """Whether one of the rules is about what was spent before."""
+        return (
+            self.number_day_limit_minor is not None
+            or self.code_day_limit_minor is not None
+            or self.code_pin_day_limit_minor is not None
+            or self.wallet_day_limit_minor is not None
+            or self.wallet_day_count is not None
+            or self.card_hour_count is not None
+        )

@@ -10,6 +10,7 @@ Amounts are minor units of the scheme's currency.
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -70,6 +71,15 @@ class Command:
         raise NotImplementedError
 
 
+class Funding(StrEnum):
+    """How a top-up was paid."""
+
+    CASH = "CASH"
+    BANK_TRANSFER = "BANK_TRANSFER"
+    DEBIT_CARD = "DEBIT_CARD"
+    CREDIT_CARD = "CREDIT_CARD"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presented(Command):
     """What names a wallet by a credential. `evidence` is what the front door found out about a code or a phone.
@@ -90,11 +100,14 @@ class TopUp(Presented):
 
     issuer_id: int
     terms_code: str | None = None
+    funding: Funding = Funding.CASH
 
     kind = Kind.TOP_UP
 
     def _particulars(self) -> bytes:
-        return self.token + f"|{self.issuer_id}|{self.terms_code or ''}".encode()
+        # Cash adds nothing: requests from before there was a choice mean the same as now.
+        paid = "" if self.funding is Funding.CASH else f"|{self.funding}"
+        return self.token + f"|{self.issuer_id}|{self.terms_code or ''}{paid}".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +157,15 @@ class TopUpReversal(FollowUp):
     amount_minor: int = 0
 
     kind = Kind.TOP_UP_REVERSAL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopUpReturn(FollowUp):
+    """The member returns an untouched top-up to its seller and gets the money back. The books know how much that is."""
+
+    amount_minor: int = 0
+
+    kind = Kind.TOP_UP_RETURN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

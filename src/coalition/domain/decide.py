@@ -2,7 +2,7 @@
 
 `decide` looks at a command and the books and returns a `Decision`; nothing is changed until `Decision.apply`. A decline
 is raised as Refused. Precedence: who asks, the day's limit, the sale's reference, the card, its state, its wallet, its
-payment code, the terms or agreements, then the balance.
+payment code, the PIN, the terms or agreements, limits, then the balance.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +23,7 @@ from coalition.domain.commands import (
     Resolve,
     Reverse,
     TopUp,
+    TopUpReturn,
     TopUpReversal,
     Upload,
     Void,
@@ -36,6 +37,7 @@ from coalition.domain.reasons import Reason
 from coalition.domain.refund import decide_refund
 from coalition.domain.reversal import decide_reverse
 from coalition.domain.top_up import decide_top_up
+from coalition.domain.top_up_return import decide_top_up_return
 from coalition.domain.top_up_reversal import decide_top_up_reversal
 from coalition.domain.upload import decide_upload
 
@@ -83,5 +85,6 @@ RULES: Final[Mapping[type[Command], Rule]] = {
     HoldExpiry: decide_hold_expiry,
     CashOut: decide_cash_out,
     TopUpReversal: decide_top_up_reversal,
+    TopUpReturn: decide_top_up_return,
     BonusExpiry: decide_bonus_expiry,
 }

@@ -12,6 +12,7 @@ from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot
 from coalition.domain.reasons import Reason
 from coalition.domain.sale_references import TakenSale
+from coalition.domain.usage import Line, Tier
 
 
 @dataclass(slots=True)
@@ -19,7 +20,8 @@ class Decision:
     """What an accepted command does. `changes` are (lot, face change, principal change); a new lot is in `opens`.
 
     `reserves` are kept aside by a hold until `hold_expire_time`; `resolves` is the hold whose reservations end;
-    `reverses` the reversed lot. Only a reversal of what never took place has no wallet. `facts` are kept in the answer.
+    `reverses` the reversed lot. Only a reversal of what never took place has no wallet. `facts` are what
+    the answer, and so the journal, keeps besides: the tier of a spend, how a top-up was paid, a shortfall, a used code.
     """
 
     wallet: Wallet | None
@@ -48,6 +50,8 @@ class Decision:
         wallet = self.wallet
         if wallet is not None:
             self._apply_to_wallet(wallet, books)
+            if wallet.usage is not None:
+                wallet.usage.take(self._line(books, command, entry_id))
         if self.original is not None:
             _count_returns(self.original, self.allocations)
         if self.resolves is not None:
@@ -70,6 +74,7 @@ class Decision:
             self.agreement_id,
             self.agreement_version,
             self.last_four,
+            books.business_date,
             [Allocation(row.place, row.lot_id, *row[2:6]) for row in self.allocations],
             self.card_issuer_id,
             self._takes(command, entry_id),
@@ -115,6 +120,18 @@ class Decision:
             for lot, face in self.resolves.reservations:
                 lot.reserved -= face
                 wallet.moved.add(lot.lot_id)
+
+    def _line(self, books: Books, command: Command, entry_id: int) -> Line:
+        return Line(
+            entry_id,
+            command.kind,
+            self.card_id,
+            self.amount_minor,
+            books.business_date,
+            books.time,
+            Tier((self.facts or NO_FACTS).get("tier", Tier.STATIC)),
+            self.original.entry_id if self.original else None,
+        )
 
     def _hold(self, wallet: Wallet, made: Original, expire_time: datetime) -> HeldValue:
         return HeldValue(

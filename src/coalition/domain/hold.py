@@ -10,6 +10,7 @@ from coalition.domain.commands import Capture, FollowUp, Hold, HoldExpiry, Void
 from coalition.domain.decision import Decision
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.journal import AllocationRow
+from coalition.domain.limits import check_spend, facts_of, tier_of
 from coalition.domain.lots import Draw, principal_of_spend
 from coalition.domain.pin_rule import check_pin
 from coalition.domain.postings import Postings
@@ -26,6 +27,8 @@ def decide_hold(command: Hold, books: Books) -> Decision:
     card, wallet = books.card_and_wallet(command)
     check_pin(command, card, wallet, books)
     acquiring_in_force(books, command.participant_id)
+    tier = tier_of(card, with_pin=False)
+    check_spend(books, wallet, card, command.amount_minor, tier)
     draws, _ = draw_here(books, wallet, command.participant_id, command.amount_minor)
     return Decision(
         wallet=wallet,
@@ -41,6 +44,7 @@ def decide_hold(command: Hold, books: Books) -> Decision:
         allocations=[
             AllocationRow(part.lot.lot_id, place, part.face, 0, None, None) for place, part in enumerate(draws)
         ],
+        facts=facts_of(tier),
     )
 
 

@@ -149,7 +149,7 @@ class Outcome(NamedTuple):
         return cls(
             Reason(reason),
             entry_id,
-            _from_micros(micros),
+            moment_of(micros),
             Kind(kind),
             amount,
             principal,
@@ -160,7 +160,7 @@ class Outcome(NamedTuple):
             facts,
             tuple(labels or ()),
             replayed=True,
-            hold_expire_time=None if until is None else _from_micros(until),
+            hold_expire_time=None if until is None else moment_of(until),
             balance_change_minor=change,
         )
 
@@ -177,5 +177,6 @@ def micros_of(moment: datetime) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
-def _from_micros(micros: int) -> datetime:
+def moment_of(micros: int) -> datetime:
+    """The moment of so many microseconds since 1970, UTC."""
     return EPOCH + timedelta(microseconds=micros)

@@ -25,8 +25,20 @@ class SealedRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class CardLimits:
+    """What one card may spend of its wallet, minor units; None is no limit. Who judges them: domain/limits.py."""
+
+    operation_minor: int | None = None
+    day_minor: int | None = None
+    month_minor: int | None = None
+
+
+NO_LIMITS: Final = CardLimits()
+
+
+@dataclass(frozen=True, slots=True)
 class NewMember:
-    """Everything an enrolment writes into the ledger, in one transaction."""
+    """Everything an enrolment writes into the ledger, in one transaction. `is_named`: the real name was verified."""
 
     member_id: UUID
     wallet_id: int
@@ -34,6 +46,7 @@ class NewMember:
     create_time: datetime
     records: tuple[SealedRecord, ...]
     phone_index: int = field(repr=False)
+    is_named: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,7 @@ class MemberRow:
     state: str
     recruiter: str
     create_time: datetime
+    is_named: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,7 @@ class CardRow:
     state: str
     replaced_by: int | None
     issuer: str
+    limits: CardLimits
     kind: str = NUMBER
 
 
@@ -82,6 +97,7 @@ class NewCard:
     wallet_id: int | None
     create_time: datetime
     kind: str = NUMBER
+    limits: CardLimits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from coalition.domain.commands import Purchase
 from coalition.domain.decision import Decision
 from coalition.domain.errors import Refused
 from coalition.domain.journal import AllocationRow
+from coalition.domain.limits import check_spend, facts_of, tier_of
 from coalition.domain.lots import Draw, Lot, draw
 from coalition.domain.pin_rule import check_pin
 from coalition.domain.postings import Portion, PortionKey, Postings, add_to_portion, claims_of_draw, entry_fees
@@ -22,10 +23,13 @@ def decide_purchase(command: Purchase, books: Books) -> Decision:
     card, wallet = books.card_and_wallet(command)
     check_pin(command, card, wallet, books)
     acquiring = acquiring_in_force(books, command.participant_id)
+    tier = tier_of(card, with_pin=command.pin is not None)
+    check_spend(books, wallet, card, command.amount_minor, tier)
     draws, accepted = draw_here(books, wallet, command.participant_id, command.amount_minor)
     decision = spend(books, wallet, command.participant_id, acquiring, draws, accepted)
     decision.last_four = card.last_four
     decision.card_id = card.card_id
+    decision.facts = facts_of(tier)
     return decision
 
 

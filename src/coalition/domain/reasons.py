@@ -48,6 +48,12 @@ class Reason(IntEnum):
     PIN_WRONG = 29
     PIN_LOCKED = 30
     PIN_NOT_SET = 31
+    CARD_LIMIT_EXCEEDED = 32
+    WALLET_LIMIT_EXCEEDED = 33
+    VELOCITY_EXCEEDED = 34
+    CREDENTIAL_LIMIT_EXCEEDED = 36
+    REAL_NAME_REQUIRED = 37
+    FUNDING_NOT_ALLOWED = 38
 
     CARD_ALREADY_LINKED = 40
     CARD_NUMBER_TAKEN = 41
@@ -68,6 +74,8 @@ class Reason(IntEnum):
     CREDENTIAL_TAKEN = 59
     CREDENTIAL_UNKNOWN = 60
     PIN_WEAK = 63
+    RETURN_TOO_LATE = 56
+    LOT_TOUCHED = 57
 
     FIELD_INVALID = 100
     REQUEST_ID_MALFORMED = 101
@@ -185,6 +193,26 @@ ADVICE: Final[dict[Reason, Advice]] = {
         "FAILED_PRECONDITION", "Too many wrong PINs; the member sets a new one at the counter, with an identity check."
     ),
     Reason.PIN_NOT_SET: Advice("FAILED_PRECONDITION", "The member has no PIN yet; it is set at the counter."),
+    Reason.CARD_LIMIT_EXCEEDED: Advice(
+        "FAILED_PRECONDITION", "The card would pass a limit of its own; pay at most what is left of it."
+    ),
+    Reason.WALLET_LIMIT_EXCEEDED: Advice(
+        "FAILED_PRECONDITION", "The wallet would pass what it may spend a day; pay at most what is left of that."
+    ),
+    Reason.VELOCITY_EXCEEDED: Advice(
+        "FAILED_PRECONDITION",
+        "The card or its wallet was used too often; try again in the next hour or on another day.",
+    ),
+    Reason.CREDENTIAL_LIMIT_EXCEEDED: Advice(
+        "FAILED_PRECONDITION",
+        "The wallet would pass what it may spend a day this way; use a payment code, or pay the rest otherwise.",
+    ),
+    Reason.REAL_NAME_REQUIRED: Advice(
+        "FAILED_PRECONDITION", "This top-up needs a member whose real name is verified; verify it at the counter first."
+    ),
+    Reason.FUNDING_NOT_ALLOWED: Advice(
+        "FAILED_PRECONDITION", "A top-up may not be paid this way; take a bank transfer or a debit card."
+    ),
     Reason.CARD_ALREADY_LINKED: Advice("FAILED_PRECONDITION", "The card is linked to a member already."),
     Reason.CARD_NUMBER_TAKEN: Advice("ALREADY_EXISTS", "A card with this number was issued already."),
     Reason.CARD_STATE_CONFLICT: Advice(
@@ -213,6 +241,14 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.PIN_WEAK: Advice(
         "FAILED_PRECONDITION", "This PIN is too easy to guess; the member chooses another, under a new request id."
+    ),
+    Reason.RETURN_TOO_LATE: Advice(
+        "FAILED_PRECONDITION",
+        "The days in which this top-up could be returned are over; its value stays in the wallet.",
+    ),
+    Reason.LOT_TOUCHED: Advice(
+        "FAILED_PRECONDITION",
+        "Some of this top-up is spent or held; refund the purchases or void the holds first, then return it.",
     ),
     Reason.WINDOW_UNKNOWN: Advice("NOT_FOUND", "No such window."),
     Reason.WINDOW_STATE_CONFLICT: Advice(

@@ -2,8 +2,9 @@
 
 from coalition.domain.accounts import WALLET, TransferCode, bonus_account, float_account
 from coalition.domain.agreements import Terms
-from coalition.domain.books import Books
-from coalition.domain.commands import TopUp
+from coalition.domain.books import Books, Wallet
+from coalition.domain.card_rules import CardRules
+from coalition.domain.commands import Funding, TopUp
 from coalition.domain.decision import Decision
 from coalition.domain.errors import Refused
 from coalition.domain.lots import Lot
@@ -29,6 +30,9 @@ def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
         raise Refused(Reason.TOP_UP_BELOW_MINIMUM, metadata={"minimum_minor": str(terms.minimum_minor)})
     bonus = terms.bonus_for(principal)
     face = principal + bonus
+    rules = programme.card_rules(day)
+    if rules is not None:
+        check_top_up(rules, wallet, terms, command.funding, principal, face)
     if terms.balance_limit_minor is not None and wallet.balance_minor + face > terms.balance_limit_minor:
         raise Refused(Reason.BALANCE_ABOVE_LIMIT, metadata={"balance_limit_minor": str(terms.balance_limit_minor)})
     custodian_id = programme.custodian(terms, issuer.participant_id)
@@ -66,4 +70,34 @@ def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
         opens=lot,
         agreement_id=version.agreement_id,
         agreement_version=version.version,
+        facts=None if command.funding is Funding.CASH else {"funding": command.funding.value},
     )
+
+
+def check_top_up(rules: CardRules, wallet: Wallet, terms: Terms, funding: Funding, principal: int, face: int) -> None:
+    """Raise Refused where the card rules of the scheme forbid selling this lot to this wallet.
+
+    FUNDING_NOT_ALLOWED, REAL_NAME_REQUIRED (also where the terms' bonus is too short-lived for a bearer, whom nobody
+    can tell that it ends), BALANCE_ABOVE_LIMIT.
+    """
+    if funding is Funding.CREDIT_CARD and not rules.credit_funding_allowed:
+        raise Refused(Reason.FUNDING_NOT_ALLOWED, metadata={"funding": funding.value})
+    cash_below = rules.transfer_top_up_from_minor
+    if funding is Funding.CASH and cash_below is not None and principal >= cash_below:
+        raise Refused(
+            Reason.FUNDING_NOT_ALLOWED, metadata={"funding": funding.value, "cash_below_minor": str(cash_below)}
+        )
+    if not wallet.is_named:
+        _check_bearer(rules, terms, principal)
+    limit = rules.named_balance_limit_minor if wallet.is_named else rules.bearer_balance_limit_minor
+    if limit is not None and wallet.balance_minor + face > limit:
+        raise Refused(Reason.BALANCE_ABOVE_LIMIT, metadata={"balance_limit_minor": str(limit)})
+
+
+def _check_bearer(rules: CardRules, terms: Terms, principal: int) -> None:
+    bearer_below = rules.real_name_top_up_from_minor
+    if bearer_below is not None and principal >= bearer_below:
+        raise Refused(Reason.REAL_NAME_REQUIRED, metadata={"bearer_below_minor": str(bearer_below)})
+    months = rules.bearer_bonus_months_min
+    if months is not None and terms.bonus_months is not None and terms.bonus_months < months:
+        raise Refused(Reason.REAL_NAME_REQUIRED, metadata={"bonus_months_min": str(months)})

@@ -11,7 +11,15 @@ from coalition.domain.sale_details import SaleDetails
 
 VALUE_ENTERS: Final = frozenset({Kind.TOP_UP, Kind.REFUND})
 VALUE_LEAVES: Final = frozenset(
-    {Kind.PURCHASE, Kind.CAPTURE, Kind.UPLOAD, Kind.TOP_UP_REVERSAL, Kind.BONUS_EXPIRY, Kind.CASH_OUT}
+    {
+        Kind.PURCHASE,
+        Kind.CAPTURE,
+        Kind.UPLOAD,
+        Kind.TOP_UP_REVERSAL,
+        Kind.TOP_UP_RETURN,
+        Kind.BONUS_EXPIRY,
+        Kind.CASH_OUT,
+    }
 )
 
 

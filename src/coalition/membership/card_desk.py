@@ -13,7 +13,7 @@ from uuid import UUID
 from coalition.domain.acts import Act, ActAnswer
 from coalition.domain.cards import last_four, made_number, parse_card_number
 from coalition.domain.errors import Refused
-from coalition.domain.members import NewCard
+from coalition.domain.members import NO_LIMITS, CardLimits, NewCard
 from coalition.domain.reasons import Reason
 from coalition.membership.card_views import CardAnswer, CardOfMember, CardView, card_view
 from coalition.membership.held_cards import (
@@ -46,8 +46,8 @@ class CardDesk(Generic[Key]):
         self._clock = clock
         self._random = random
 
-    def issue(self, act: Act, issuer: str, number: str | None) -> CardAnswer:
-        """A new card of participant `issuer`, ISSUED: it pays nothing until it is linked.
+    def issue(self, act: Act, issuer: str, number: str | None, limits: CardLimits = NO_LIMITS) -> CardAnswer:
+        """A new card of participant `issuer`, ISSUED: it pays nothing until it is linked, then within `limits`.
 
         Without `number` the house makes one of 16 digits. PARTICIPANT_UNKNOWN, SUSPENDED, CARD_NUMBER_TAKEN;
         FIELD_INVALID.
@@ -57,7 +57,7 @@ class CardDesk(Generic[Key]):
 
         def apply(books: MemberBooks) -> Answer:
             issuing(books, issuer)
-            return self._add(books, act, given, card_id, "ISSUED", issuer, None, create_time)
+            return self._add(books, act, given, card_id, "ISSUED", issuer, None, create_time, limits)
 
         return self._numbered(act, self._store.perform(self._keyed(act), apply), given)
 
@@ -98,6 +98,8 @@ class CardDesk(Generic[Key]):
     def replace(self, act: Act, card: str | CardOfMember, new_number: str | None) -> CardAnswer:
         """Retire a linked card for ever and give its wallet a new ACTIVE one; the answer is about the new card.
 
+        The limits of the old one go on to the new one: who borrowed the card borrows no more than before.
+
         `new_number` may be that of an ISSUED card from stock; without it the house makes a number. CARD_UNKNOWN,
         CARD_NOT_LINKED, CARD_REPLACED, CARD_NUMBER_TAKEN, CARD_ALREADY_LINKED, WALLET_CLOSED; FIELD_INVALID.
         """
@@ -112,13 +114,29 @@ class CardDesk(Generic[Key]):
                 raise Refused(Reason.CARD_REPLACED, _field(card), facts_of(old))
             if not held.is_wallet_open:
                 raise Refused(Reason.WALLET_CLOSED, _field(card), facts_of(old))
-            answer = self._from_stock(books, given, held.wallet_id) or self._add(
-                books, act, given, card_id, "ACTIVE", old.issuer, held.wallet_id, create_time
+            answer = self._from_stock(books, given, held.wallet_id, old.limits) or self._add(
+                books, act, given, card_id, "ACTIVE", old.issuer, held.wallet_id, create_time, old.limits
             )
             books.set_card_state(old, "REPLACED", int(str(answer["card_id"])))
             return {**answer, "replaced_card_id": old.card_id}
 
         return self._numbered(act, self._store.perform(self._keyed(act), apply), given)
+
+    def set_limits(self, act: Act, card: str | CardOfMember, limits: CardLimits) -> CardAnswer:
+        """What a linked card may spend from now on, whatever its limits were. Once this is answered they hold.
+
+        `card` as for `freeze`. CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED; FIELD_INVALID.
+        """
+        find = self._finder(card)
+
+        def apply(books: MemberBooks) -> Answer:
+            found = find(books).card
+            if found.state == "REPLACED":
+                raise Refused(Reason.CARD_REPLACED, _field(card), facts_of(found))
+            books.set_card_limits(found.lane, found.card_id, limits)
+            return card_told(found, found.state, found.wallet_id, limits)
+
+        return self._answer(self._store.perform(self._keyed(act), apply))
 
     def get(self, number: str) -> CardView:
         """A card by its number. CARD_UNKNOWN; FIELD_INVALID."""
@@ -148,7 +166,7 @@ class CardDesk(Generic[Key]):
         token = self._token(card, "card_number")
         return lambda books: held_by_token(books, token)
 
-    def _from_stock(self, books: MemberBooks, number: str | None, wallet_id: int) -> Answer | None:
+    def _from_stock(self, books: MemberBooks, number: str | None, wallet_id: int, limits: CardLimits) -> Answer | None:
         """Link the card that has this number already; None where the number is new."""
         token = self._keys.card_token(number) if number is not None else None
         pointer = books.lock_credential(token) if token is not None else None
@@ -157,8 +175,9 @@ class CardDesk(Generic[Key]):
         if pointer.wallet_id is not None:
             raise Refused(Reason.CARD_ALREADY_LINKED, "new_card_number")
         stock = existing(books.lock_card(pointer.lane, pointer.card_id))
+        books.set_card_limits(pointer.lane, stock.card_id, limits)
         books.link_card(token, stock, wallet_id)
-        return card_told(stock, "ACTIVE", wallet_id)
+        return card_told(stock, "ACTIVE", wallet_id, limits)
 
     def _add(
         self,
@@ -170,12 +189,13 @@ class CardDesk(Generic[Key]):
         issuer: str,
         wallet_id: int | None,
         create_time: datetime,
+        limits: CardLimits,
     ) -> Answer:
         """Write a new card; `draw` in the answer says which number of our own it got."""
         for draw in range(DRAWS_MAX if given is None else 1):
             number = self._made(act, draw) if given is None else given
             token, digits = self._keys.card_token(number), last_four(number)
-            card = NewCard(card_id, token, digits, state, issuer, wallet_id, create_time)
+            card = NewCard(card_id, token, digits, state, issuer, wallet_id, create_time, limits=limits)
             if books.add_card(card):
                 return new_card_told(card) | ({"draw": draw} if given is None else {})
         raise Refused(Reason.CARD_NUMBER_TAKEN, "card_number" if wallet_id is None else "new_card_number")

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from coalition.domain.credentials import NUMBER
-from coalition.domain.members import CardRow
+from coalition.domain.members import CardLimits, CardRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,7 @@ class CardView:
     issuer: str
     wallet_id: int | None
     member_id: UUID | None
+    limits: CardLimits
     replaced_by: int | None = None
     kind: str = NUMBER
 
@@ -49,5 +50,13 @@ class CardAnswer:
 def card_view(card: CardRow, member_id: UUID | None) -> CardView:
     """A row as counter staff may see it."""
     return CardView(
-        card.card_id, card.last_four, card.state, card.issuer, card.wallet_id, member_id, card.replaced_by, card.kind
+        card.card_id,
+        card.last_four,
+        card.state,
+        card.issuer,
+        card.wallet_id,
+        member_id,
+        card.limits,
+        card.replaced_by,
+        card.kind,
     )

@@ -2,13 +2,14 @@
 act's answer keeps of it.
 """
 
+from dataclasses import asdict, fields
 from typing import NamedTuple
 from uuid import UUID
 
 from coalition.domain.acts import ActAnswer
 from coalition.domain.credentials import NUMBER
 from coalition.domain.errors import LedgerBroken, Refused
-from coalition.domain.members import CardRow, NewCard
+from coalition.domain.members import CardLimits, CardRow, NewCard
 from coalition.domain.reasons import Reason
 from coalition.membership.card_views import CardAnswer, CardOfMember, CardView
 from coalition.membership.store import Answer, MemberBooks, MemberStore
@@ -73,8 +74,8 @@ def issuing(books: MemberBooks, issuer: str) -> None:
         raise Refused(Reason.SUSPENDED, "issuer", {"participant": issuer})
 
 
-def card_told(card: CardRow, state: str, wallet_id: int | None) -> Answer:
-    """What an act's answer keeps of a card: where it stands now."""
+def card_told(card: CardRow, state: str, wallet_id: int | None, limits: CardLimits | None = None) -> Answer:
+    """What an act's answer keeps of a card: where it stands now. `limits` are what it has now, if that is new."""
     return {
         "card_id": card.card_id,
         "issuer": card.issuer,
@@ -82,6 +83,7 @@ def card_told(card: CardRow, state: str, wallet_id: int | None) -> Answer:
         "last_four": card.last_four,
         "state": state,
         "wallet_id": wallet_id,
+        **_limits_told(card.limits if limits is None else limits),
     }
 
 
@@ -94,7 +96,19 @@ def new_card_told(card: NewCard) -> Answer:
         "last_four": card.last_four,
         "state": card.state,
         "wallet_id": card.wallet_id,
+        **_limits_told(card.limits),
     }
+
+
+def _limits_told(limits: CardLimits) -> Answer:
+    """Limits as an answer keeps them: those that there are."""
+    return {f"limit_{name}": value for name, value in asdict(limits).items() if value is not None}
+
+
+def _limits_of(told: Answer) -> CardLimits:
+    """The limits that an answer tells."""
+    found = {each.name: told.get(f"limit_{each.name}") for each in fields(CardLimits)}
+    return CardLimits(**{name: value for name, value in found.items() if isinstance(value, int)})
 
 
 def answered(store: MemberStore, answer: ActAnswer, number: str | None = None) -> CardAnswer:
@@ -109,6 +123,7 @@ def answered(store: MemberStore, answer: ActAnswer, number: str | None = None) -
         issuer=str(stored["issuer"]),
         wallet_id=wallet,
         member_id=member_of(store, wallet),
+        limits=_limits_of(stored),
         kind=str(stored.get("kind", NUMBER)),
     )
     return CardAnswer(answer.entry_id, answer.time, answer.replayed, card, number)

@@ -49,6 +49,7 @@ class MemberView:
     recruiter: str
     create_time: datetime
     cards: tuple[CardView, ...]
+    real_name_verified: bool
 
 
 def normalized(profile: Profile) -> Profile:

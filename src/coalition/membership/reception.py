@@ -14,7 +14,16 @@ import structlog
 
 from coalition.domain.acts import Act, ActAnswer
 from coalition.domain.errors import CoalitionError, LedgerBroken, Refused
-from coalition.domain.members import CONTACT, IDENTITY, PHONE_INDEX, MemberRow, NewMember, SealedRecord
+from coalition.domain.members import (
+    CONTACT,
+    IDENTITY,
+    NO_LIMITS,
+    PHONE_INDEX,
+    CardLimits,
+    MemberRow,
+    NewMember,
+    SealedRecord,
+)
 from coalition.domain.phones import normalize_phone
 from coalition.domain.reasons import Reason
 from coalition.membership.card_desk import CardDesk
@@ -80,8 +89,10 @@ class Reception(Generic[Key]):
         self._pins = PinDesk(store, keys, pins, random)
         self._credentials = CredentialDesk(store, keys, clock, random)
 
-    def enrol(self, act: Act, profile: Profile, recruiter: str) -> Enrolment:
+    def enrol(self, act: Act, profile: Profile, recruiter: str, *, real_name_verified: bool = False) -> Enrolment:
         """Make a member with a sealed profile and an empty wallet, recruited by participant `recruiter`.
+
+        `real_name_verified`: an identity document was seen; the wallet is named from the start.
 
         The data key is stored first, in the other instance, so that no sealed record is ever without its key; a key
         without a member is harmless and removed again when we know that the member was not made.
@@ -105,10 +116,18 @@ class Reception(Generic[Key]):
             candidates = books.indexed_records(PHONE_INDEX, phone_index, CONTACT, CANDIDATES_MAX + 1)
             if self._with_phone(candidates, told.phone) is not None:
                 raise Refused(Reason.MEMBER_EXISTS, "phone")
-            member = NewMember(member_id, wallet_id, participant.participant_id, create_time, records, phone_index)
+            member = NewMember(
+                member_id,
+                wallet_id,
+                participant.participant_id,
+                create_time,
+                records,
+                phone_index,
+                is_named=real_name_verified,
+            )
             books.add_member(member)
             # The wallet is not told here: the journal never says whose a wallet is, only the members table does.
-            return {"member_id": str(member_id)}
+            return {"member_id": str(member_id)} | ({"real_name_verified": True} if real_name_verified else {})
 
         try:
             answer = self._store.perform(keyed(act, self._keys), apply)
@@ -120,6 +139,24 @@ class Reception(Generic[Key]):
             self._forget_key(member_id)
         row = self._member(enrolled)
         return Enrolment(enrolled, row.wallet_id, answer.entry_id, answer.time, answer.replayed)
+
+    def verify(self, act: Act, member_id: UUID) -> ActAnswer:
+        """Record that an identity document shows the member's name: the wallet is named from now on, for ever.
+
+        MEMBER_UNKNOWN, WALLET_CLOSED.
+        """
+
+        def apply(books: MemberBooks) -> Answer:
+            wallet_id = books.wallet_of_member(member_id)
+            if wallet_id is None:
+                raise Refused(Reason.MEMBER_UNKNOWN, "member_id", {"member_id": str(member_id)})
+            if not books.lock_wallet(wallet_id):
+                raise Refused(Reason.WALLET_CLOSED, "member_id")
+            books.name_wallet(wallet_id)
+            # The member is not told here: the journal never says whose a wallet is.
+            return {"wallet_id": wallet_id}
+
+        return self._store.perform(keyed(act, self._keys), apply)
 
     def find_by_phone(self, actor: str, phone: str, purpose: str) -> MemberView:
         """The member with this phone number, masked. MEMBER_UNKNOWN; FIELD_INVALID. Logged with actor and purpose."""
@@ -134,9 +171,11 @@ class Reception(Generic[Key]):
         """A member by id, masked. MEMBER_UNKNOWN; FIELD_INVALID. Logged with actor and purpose."""
         return self._view(actor, self._member(member_id), check_purpose(purpose))
 
-    def issue_card(self, act: Act, issuer: str, number: str | None = None) -> CardAnswer:
+    def issue_card(
+        self, act: Act, issuer: str, number: str | None = None, limits: CardLimits = NO_LIMITS
+    ) -> CardAnswer:
         """See CardDesk.issue."""
-        return self._cards.issue(act, issuer, number)
+        return self._cards.issue(act, issuer, number, limits)
 
     def link_card(self, act: Act, number: str, member_id: UUID) -> CardAnswer:
         """See CardDesk.link."""
@@ -153,6 +192,10 @@ class Reception(Generic[Key]):
     def replace_card(self, act: Act, card: str | CardOfMember, new_number: str | None = None) -> CardAnswer:
         """See CardDesk.replace."""
         return self._cards.replace(act, card, new_number)
+
+    def set_card_limits(self, act: Act, card: str | CardOfMember, limits: CardLimits) -> CardAnswer:
+        """See CardDesk.set_limits."""
+        return self._cards.set_limits(act, card, limits)
 
     def get_card(self, number: str) -> CardView:
         """See CardDesk.get."""
@@ -244,4 +287,14 @@ class Reception(Generic[Key]):
             card_view(card, row.member_id) for card in self._store.cards_of_wallet(row.wallet_id, CARDS_SHOWN_MAX)
         )
         log.info("member_disclosed", actor=actor, member_id=str(row.member_id), purpose=purpose.value)
-        return MemberView(row.member_id, row.wallet_id, name, phone, row.state, row.recruiter, row.create_time, cards)
+        return MemberView(
+            row.member_id,
+            row.wallet_id,
+            name,
+            phone,
+            row.state,
+            row.recruiter,
+            row.create_time,
+            cards,
+            real_name_verified=row.is_named,
+        )

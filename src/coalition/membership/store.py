@@ -10,6 +10,7 @@ from uuid import UUID
 
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.members import (
+    CardLimits,
     CardPointer,
     CardRow,
     KnownTicket,
@@ -112,6 +113,11 @@ class MemberBooks(Protocol):
         """Write `card`, and let a credential that led to a REPLACED card lead to it."""
 
     def set_card_state(self, card: CardRow, state: str, replaced_by: int | None = None) -> None: ...
+
+    def set_card_limits(self, lane: int, card_id: int, limits: CardLimits) -> None: ...
+
+    def name_wallet(self, wallet_id: int) -> None:
+        """Its member's real name was verified."""
 
 
 class MemberStore(Protocol):

@@ -5,7 +5,7 @@ A card number, or what was presented instead, ends here: what goes on is its key
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -14,12 +14,14 @@ from coalition.domain.commands import (
     HOLD_SECONDS_DEFAULT,
     Capture,
     Command,
+    Funding,
     Hold,
     Purchase,
     Refund,
     Resolve,
     Reverse,
     TopUp,
+    TopUpReturn,
     Upload,
     Void,
 )
@@ -46,7 +48,18 @@ OperationRequest: TypeAlias = (
     | operations_pb2.VoidRequest
     | operations_pb2.ReverseRequest
     | operations_pb2.UploadRequest
+    | operations_pb2.ReturnTopUpRequest
 )
+Undoing: TypeAlias = operations_pb2.VoidRequest | operations_pb2.ReverseRequest | operations_pb2.ReturnTopUpRequest
+
+
+FUNDINGS: Final = {
+    operations_pb2.FUNDING_UNSPECIFIED: Funding.CASH,
+    operations_pb2.FUNDING_CASH: Funding.CASH,
+    operations_pb2.FUNDING_BANK_TRANSFER: Funding.BANK_TRANSFER,
+    operations_pb2.FUNDING_DEBIT_CARD: Funding.DEBIT_CARD,
+    operations_pb2.FUNDING_CREDIT_CARD: Funding.CREDIT_CARD,
+}
 
 
 class Seat(NamedTuple):
@@ -89,7 +102,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
     """
     seat = seat_of(caller, request.terminal if request.HasField("terminal") else None, programme)
     occurred_time = request.occurred_time.ToDatetime(UTC) if request.HasField("occurred_time") else None
-    if isinstance(request, operations_pb2.VoidRequest | operations_pb2.ReverseRequest):
+    if isinstance(request, Undoing):
         return _undoing(request, seat, caller, occurred_time)
     check_money(request.amount_minor, request.currency_code, programme.scheme)
     request_id = parse_request_id(request.request_id)
@@ -133,6 +146,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             token=token(request),
             issuer_id=_issuer(request.issuer, seat, programme),
             terms_code=request.terms or None,
+            funding=FUNDINGS[request.funding],
         )
     if isinstance(request, operations_pb2.AuthorizeRequest):
         return Hold(
@@ -199,7 +213,7 @@ def resolve_of(request: terminal_pb2.ResolveRequest, caller: Caller, programme: 
 
 
 def _undoing(
-    request: operations_pb2.VoidRequest | operations_pb2.ReverseRequest,
+    request: Undoing,
     seat: Seat,
     caller: Caller,
     occurred_time: datetime | None,
@@ -216,6 +230,17 @@ def _undoing(
             occurred_time=occurred_time,
             original_request_id=_request_named(request.hold_request_id, "hold_request_id"),
             original_entry_id=request.hold_entry_id or None,
+        )
+    if isinstance(request, operations_pb2.ReturnTopUpRequest):
+        return TopUpReturn(
+            participant_id=seat.participant_id,
+            store_id=seat.store_id,
+            terminal_id=seat.terminal_id,
+            actor=caller.actor,
+            request_id=request_id,
+            occurred_time=occurred_time,
+            original_request_id=_request_named(request.original_request_id, "original_request_id"),
+            original_entry_id=request.original_entry_id or None,
         )
     original_request_id = parse_request_id(request.original_request_id, "original_request_id")
     if original_request_id == request_id:

@@ -2,17 +2,24 @@
 what is answered is masked.
 """
 
+from dataclasses import asdict
 from typing import TypeAlias
 from uuid import UUID
 
 from coalition.domain.acts import Act
+from coalition.domain.members import NO_LIMITS, CardLimits
 from coalition.membership.card_views import CardAnswer, CardOfMember, CardView
 from coalition.membership.profile import MemberView, Profile
 from coalition.server.acting import receipt
 from coalition.server.convert import timestamp_of
 from coalition.v1 import member_pb2, operations_pb2
 
-CardRequest: TypeAlias = member_pb2.FreezeCardRequest | member_pb2.UnfreezeCardRequest | member_pb2.ReplaceCardRequest
+CardRequest: TypeAlias = (
+    member_pb2.FreezeCardRequest
+    | member_pb2.UnfreezeCardRequest
+    | member_pb2.ReplaceCardRequest
+    | member_pb2.SetCardLimitsRequest
+)
 
 
 def profile_of(message: member_pb2.Profile) -> Profile:
@@ -33,6 +40,11 @@ def card_of(request: CardRequest) -> str | CardOfMember:
     return CardOfMember(UUID(named.member_id), named.card_id)
 
 
+def limits_of(message: member_pb2.CardLimits) -> CardLimits:
+    """Limits as they were said; what was not said is no limit."""
+    return CardLimits(**{field.name: value for field, value in message.ListFields()})
+
+
 def member_message(view: MemberView) -> member_pb2.Member:
     """A member as staff may see it; without a profile once it is erased."""
     message = member_pb2.Member(
@@ -42,6 +54,7 @@ def member_message(view: MemberView) -> member_pb2.Member:
         recruiter=view.recruiter,
         create_time=timestamp_of(view.create_time),
         cards=[card_message(card) for card in view.cards],
+        real_name_verified=view.real_name_verified,
     )
     if view.masked_name or view.masked_phone:
         message.profile.name_masked = view.masked_name
@@ -60,6 +73,7 @@ def card_message(view: CardView) -> member_pb2.Card:
         wallet_id=view.wallet_id or 0,
         replaced_by_card_id=view.replaced_by or 0,
         kind=member_pb2.CardKind.Value(f"CARD_KIND_{view.kind}"),
+        limits=None if view.limits == NO_LIMITS else member_pb2.CardLimits(**asdict(view.limits)),
     )
 
 

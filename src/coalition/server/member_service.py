@@ -8,12 +8,14 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+from coalition.domain.errors import Refused
 from coalition.domain.kinds import Kind
+from coalition.domain.reasons import Reason
 from coalition.membership.device_desk import DeviceDesk
 from coalition.membership.reception import Reception
 from coalition.server import convert_member as convert
 from coalition.server.acting import act_of, receipt
-from coalition.server.identity import HasProgramme, caller
+from coalition.server.identity import HasProgramme, Role, caller
 from coalition.server.own import acting_for
 from coalition.server.request_ids import RequestIds
 from coalition.v1 import member_pb2, member_pb2_grpc
@@ -32,9 +34,14 @@ class MemberService(member_pb2_grpc.MemberServiceServicer):
 
     async def EnrolMember(self, request: member_pb2.EnrolMemberRequest, context: Any) -> member_pb2.EnrolMemberResponse:
         recruiter = acting_for(caller(context), self._programme.current, request.recruiter, "recruiter")
+        if request.real_name_verified and caller(context).role is Role.TERMINAL:
+            # As VerifyMember: who may top up without bounds is not for a single till to say.
+            raise Refused(Reason.PERMISSION_DENIED, "real_name_verified")
         act = await act_of(caller(context), Kind.MEMBER_ENROLLED, request, self._request_ids)
         profile = convert.profile_of(request.profile)
-        enrolled = await asyncio.to_thread(self._reception.enrol, act, profile, recruiter)
+        enrolled = await asyncio.to_thread(
+            lambda: self._reception.enrol(act, profile, recruiter, real_name_verified=request.real_name_verified)
+        )
         return member_pb2.EnrolMemberResponse(
             member_id=str(enrolled.member_id),
             wallet_id=enrolled.wallet_id,
@@ -54,7 +61,8 @@ class MemberService(member_pb2_grpc.MemberServiceServicer):
     async def IssueCard(self, request: member_pb2.IssueCardRequest, context: Any) -> member_pb2.IssueCardResponse:
         issuer = acting_for(caller(context), self._programme.current, request.issuer, "issuer")
         act = await act_of(caller(context), Kind.CARD_ISSUED, request, self._request_ids)
-        answer = await asyncio.to_thread(self._reception.issue_card, act, issuer, request.card_number or None)
+        number, limits = request.card_number or None, convert.limits_of(request.limits)
+        answer = await asyncio.to_thread(self._reception.issue_card, act, issuer, number, limits)
         return member_pb2.IssueCardResponse(
             card=convert.card_message(answer.card),
             card_number=answer.number or "",
@@ -144,6 +152,25 @@ class MemberService(member_pb2_grpc.MemberServiceServicer):
         )
         return member_pb2.RemoveCredentialResponse(
             card=convert.card_message(answer.card), receipt=convert.card_receipt(act, answer)
+        )
+
+    async def SetCardLimits(
+        self, request: member_pb2.SetCardLimitsRequest, context: Any
+    ) -> member_pb2.SetCardLimitsResponse:
+        act = await act_of(caller(context), Kind.CARD_LIMITS_SET, request, self._request_ids)
+        card, limits = convert.card_of(request), convert.limits_of(request.limits)
+        answer = await asyncio.to_thread(self._reception.set_card_limits, act, card, limits)
+        return member_pb2.SetCardLimitsResponse(
+            card=convert.card_message(answer.card), receipt=convert.card_receipt(act, answer)
+        )
+
+    async def VerifyMember(
+        self, request: member_pb2.VerifyMemberRequest, context: Any
+    ) -> member_pb2.VerifyMemberResponse:
+        act = await act_of(caller(context), Kind.MEMBER_VERIFIED, request, self._request_ids)
+        answer = await asyncio.to_thread(self._reception.verify, act, UUID(request.member_id))
+        return member_pb2.VerifyMemberResponse(
+            receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed)
         )
 
     async def GetCard(self, request: member_pb2.GetCardRequest, context: Any) -> member_pb2.GetCardResponse:

@@ -108,6 +108,9 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
     async def Upload(self, request: Any, context: Any) -> terminal_pb2.UploadResponse:
         return terminal_pb2.UploadResponse(receipt=await self._receipt(request, context))
 
+    async def ReturnTopUp(self, request: Any, context: Any) -> terminal_pb2.ReturnTopUpResponse:
+        return terminal_pb2.ReturnTopUpResponse(receipt=await self._receipt(request, context))
+
     async def Reverse(self, request: Any, context: Any) -> terminal_pb2.ReverseResponse:
         return terminal_pb2.ReverseResponse(receipt=await self._receipt(request, context))
 

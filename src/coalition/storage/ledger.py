@@ -21,6 +21,7 @@ from coalition.storage import journal, ledger_statements, pins
 from coalition.storage.connect import Connection, connect, translated
 from coalition.storage.ledger_batch import BusinessDate, LedgerBatch, Pointer, Pointers
 from coalition.storage.ledger_credentials import name_of
+from coalition.storage.ledger_usage import Bounds
 from coalition.storage.pipeline import Pipeline
 
 DESK_SESSION: Final = (
@@ -57,6 +58,7 @@ class LedgerStore:
         self._pipeline: Pipeline | None = None
         self._programme: Programme | None = None
         self._pointers: Pointers = {}
+        self._bounds: Bounds = {}
 
     @contextmanager
     def batch(self) -> Iterator[LedgerBatch]:
@@ -66,7 +68,14 @@ class LedgerStore:
             if len(self._pointers) > POINTERS_MAX:
                 self._pointers.clear()
             batch = LedgerBatch(
-                connection, pipeline, programme, self._pointers, self._load, self._business_date, self._notary
+                connection,
+                pipeline,
+                programme,
+                self._pointers,
+                self._load,
+                self._business_date,
+                self._notary,
+                self._bounds,
             )
             yield batch
             batch.commit()

@@ -10,12 +10,13 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 from coalition.domain.books import Books, Card, Wallet
-from coalition.domain.commands import Command, FollowUp, Reverse
+from coalition.domain.commands import Command, FollowUp, Hold, Purchase, Reverse
 from coalition.domain.credentials import VIRTUAL, PayTicket
 from coalition.domain.errors import Contention, LedgerBroken
 from coalition.domain.ids import lane_of_entry
 from coalition.domain.journal import Entry, Notary, Outcome
 from coalition.domain.kinds import Kind
+from coalition.domain.limits import wallets_to_count
 from coalition.domain.lots import Lot
 from coalition.domain.prefetch import Prefetched, Stored
 from coalition.domain.programme import Programme
@@ -52,6 +53,7 @@ from coalition.storage.ledger_statements import (
     SALES_OF_HOLDS,
     TOP_UP_LOTS,
 )
+from coalition.storage.ledger_usage import Bounds, read_usage
 from coalition.storage.ledger_writes import sale_columns, write_books
 from coalition.storage.pins import held_pins, lock_pins, write_forgiven
 from coalition.storage.pipeline import Answer, Pipeline
@@ -89,7 +91,10 @@ class Locked(NamedTuple):
 
 
 class LedgerBatch:
-    """`prefetch` once, `write` once, `commit` by the store. `pointers` is the store's memory of credentials."""
+    """`prefetch` once, `write` once, `commit` by the store.
+
+    `pointers` is the store's memory of credentials, `bounds` its memory of where days begin in the journal.
+    """
 
     def __init__(
         self,
@@ -100,11 +105,13 @@ class LedgerBatch:
         load: Callable[[Connection], Programme],
         business_date: BusinessDate,
         notary: Notary,
+        bounds: Bounds,
     ) -> None:
         self._connection = connection
         self._pipeline = pipeline
         self.programme = programme
         self._pointers = pointers
+        self._bounds = bounds
         self._load = load
         self._business_date = business_date
         self._notary = notary
@@ -132,7 +139,9 @@ class LedgerBatch:
                 raise Contention("a rival's claim is not visible yet")
             idle = [key for key, reversal in reversals.items() if key in stored and _target(reversal) not in stored]
             if not idle:
-                return self._read(locked, pointers, named, presented, stored)
+                prefetched = self._read(locked, pointers, named, presented, stored)
+                self._count(prefetched.books, commands, stored)
+                return prefetched
             # These are not decided here: something else is stored under their request ids. What they claimed besides
             # would be left without an entry, so begin again without that.
             self._connection.execute("ROLLBACK")
@@ -293,6 +302,16 @@ class LedgerBatch:
         if locked.pins is not None:
             books.pins = held_pins(locked.pins)
         return Prefetched(stored, books, number, time)
+
+    def _count(self, books: Books, commands: Sequence[Command], stored: Mapping[Key, Stored]) -> None:
+        """Read what wallets have spent where a limit asks for it; no round trip where none does."""
+        spends = (
+            command.token
+            for command in commands
+            if isinstance(command, Purchase | Hold) and _key(command) not in stored
+        )
+        if wallets := wallets_to_count(books, spends):
+            read_usage(self._pipeline, books, wallets, self._bounds)
 
     def _windows(self, locked: Locked) -> tuple[dict[int, int], int, datetime]:
         """The open windows this commit holds, and the batch's number and time.

@@ -22,10 +22,10 @@ class Named(NamedTuple):
 
 def named_of(row: tuple[Any, ...]) -> Named:
     """A row of ORIGINALS_BY_REQUEST or ORIGINALS_BY_ENTRY."""
-    entry, lane, kind, reason, participant, wallet, amount, agreement, version, card, request_id, *sale = row
+    entry, lane, kind, reason, participant, wallet, amount, agreement, version, day, card, request_id, *sale = row
     terminal, reference, original_entry_id = sale
     original = Original(
-        entry, lane, Kind(kind), Reason(reason), participant, wallet, amount, agreement, version, last_four=""
+        entry, lane, Kind(kind), Reason(reason), participant, wallet, amount, agreement, version, "", day
     )
     if kind in TAKERS and reference is not None and terminal is not None:
         original.takes = TakenSale(Sale(terminal, reference), entry)

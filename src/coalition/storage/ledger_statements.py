@@ -8,24 +8,27 @@ SELECT token, lane, wallet_id, card_id, counter FROM pay_tickets WHERE token = A
 """
 ORIGINALS_BY_REQUEST: Final = """
 SELECT e.entry_id, e.lane, e.kind, e.reason, e.participant_id, e.wallet_id, e.amount_minor, e.agreement_id,
-       e.agreement_version, e.card_id, e.request_id, e.terminal_id, e.sale_reference, e.original_entry_id
+       e.agreement_version, e.business_date, e.card_id, e.request_id, e.terminal_id, e.sale_reference,
+       e.original_entry_id
 FROM unnest(%s::integer[], %s::uuid[]) AS asked (participant_id, request_id)
 JOIN entries e USING (participant_id, request_id)
 """
 ORIGINALS_BY_ENTRY: Final = """
 SELECT e.entry_id, e.lane, e.kind, e.reason, e.participant_id, e.wallet_id, e.amount_minor, e.agreement_id,
-       e.agreement_version, e.card_id, e.request_id, e.terminal_id, e.sale_reference, e.original_entry_id
+       e.agreement_version, e.business_date, e.card_id, e.request_id, e.terminal_id, e.sale_reference,
+       e.original_entry_id
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, entry_id)
 JOIN entries e USING (lane, entry_id)
 """
 LOCK_WALLETS: Final = """
-SELECT w.lane, w.wallet_id, w.balance_minor, w.recruiter_id, w.state
+SELECT w.lane, w.wallet_id, w.balance_minor, w.recruiter_id, w.state, w.is_named
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, wallet_id)
 JOIN wallets w USING (lane, wallet_id)
 ORDER BY w.lane, w.wallet_id FOR UPDATE OF w
 """
 CARDS: Final = """
-SELECT c.card_id, c.wallet_id, c.state, c.last_four, c.issuer_id, c.kind
+SELECT c.card_id, c.wallet_id, c.state, c.last_four, c.issuer_id, c.operation_limit_minor, c.day_limit_minor,
+       c.month_limit_minor, c.kind
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, card_id)
 JOIN cards c USING (lane, card_id)
 """
@@ -86,6 +89,31 @@ ORDER BY a.entry_id, a.place
 OPEN_WINDOWS: Final = """
 SELECT w.calendar_id, w.window_id, (SELECT epoch FROM config_epoch)
 FROM windows w WHERE w.state = 'OPEN' ORDER BY w.window_id FOR SHARE OF w
+"""
+# What wallets have spent since a day, for the few batches in which a limit asks: kinds 2, 7 and 11 (domain/usage.py).
+# Entries before the bound are older than that day; the answer holds the time of the batch and what is unusual.
+USAGE: Final = """
+SELECT e.wallet_id, e.entry_id, e.kind, e.card_id, e.amount_minor, e.business_date,
+       (told.answer ->> 2)::bigint, told.answer #>> '{10,tier}', e.original_entry_id
+FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, wallet_id)
+JOIN entries e USING (lane, wallet_id)
+CROSS JOIN LATERAL (SELECT convert_from(e.answer, 'UTF8')::json AS answer) AS told
+WHERE e.entry_id > %s::bigint AND e.business_date >= %s::date AND e.kind IN (2, 7, 11) AND e.reason = 0
+ORDER BY e.entry_id
+"""
+# A batch's number before which every batch is older than the moment; by halves, because batches have no index by time.
+NUMBER_BEFORE: Final = """
+WITH RECURSIVE search (low, high) AS (
+    SELECT 0::bigint, (SELECT coalesce(max(number), 0) FROM batches)
+    UNION ALL
+    SELECT CASE WHEN coalesce(at.time < %s::timestamptz, true) THEN (low + high + 1) / 2 ELSE low END,
+           CASE WHEN coalesce(at.time < %s::timestamptz, true) THEN high ELSE (low + high + 1) / 2 - 1 END
+    FROM search LEFT JOIN LATERAL (
+        SELECT time FROM batches WHERE number <= (low + high + 1) / 2 ORDER BY number DESC LIMIT 1
+    ) AS at ON true
+    WHERE low < high
+)
+SELECT max(low) FROM search
 """
 UPDATE_WALLETS: Final = """
 UPDATE wallets w SET balance_minor = new.balance_minor, last_entry_id = new.last_entry_id
@@ -158,6 +186,8 @@ PREPARED: Final = (
     TOP_UP_LOTS,
     HOLDS,
     ALLOCATIONS,
+    USAGE,
+    NUMBER_BEFORE,
     OPEN_WINDOWS,
     UPDATE_WALLETS,
     UPDATE_LOTS,

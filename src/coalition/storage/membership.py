@@ -5,6 +5,7 @@ Implements the protocols of coalition.membership.store and decides nothing. Rows
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import astuple
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import lane_of_wallet
 from coalition.domain.members import (
+    CardLimits,
     CardPointer,
     CardRow,
     MemberRow,
@@ -31,11 +33,12 @@ from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
 from coalition.storage.pins import SET_PIN
 
 MEMBER: Final = """
-SELECT m.member_id, m.wallet_id, m.state, p.code, m.create_time
-FROM members m JOIN participants p ON p.participant_id = m.recruiter_id
+SELECT m.member_id, m.wallet_id, m.state, p.code, m.create_time, w.is_named
+FROM members m JOIN participants p ON p.participant_id = m.recruiter_id JOIN wallets w USING (lane, wallet_id)
 """
 CARD: Final = """
-SELECT c.lane, c.card_id, c.wallet_id, c.last_four, c.state, c.replaced_by, p.code, c.kind
+SELECT c.lane, c.card_id, c.wallet_id, c.last_four, c.state, c.replaced_by, p.code, c.kind, c.operation_limit_minor,
+       c.day_limit_minor, c.month_limit_minor
 FROM cards c JOIN participants p ON p.participant_id = c.issuer_id
 """
 CARD_OF_KIND: Final = f"""
@@ -93,7 +96,7 @@ class MemberStore:
         row = self._one(
             f"{CARD} WHERE (c.lane, c.card_id) = (SELECT lane, card_id FROM credentials WHERE token = %s)", (token,)
         )
-        return CardRow(*row) if row else None
+        return _card(row) if row else None
 
     def cards_of_wallet(self, wallet_id: int, limit: int) -> list[CardRow]:
         with leased_cursor(self._lease) as cursor:
@@ -101,11 +104,11 @@ class MemberStore:
                 f"{CARD} WHERE c.lane = %s AND c.wallet_id = %s ORDER BY c.state = 'REPLACED', c.card_id LIMIT %s",
                 (lane_of_wallet(wallet_id, self._lane_count), wallet_id, limit),
             ).fetchall()
-        return [CardRow(*row) for row in rows]
+        return [_card(row) for row in rows]
 
     def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
         row = self._one(CARD_OF_KIND, (lane_of_wallet(wallet_id, self._lane_count), wallet_id, kind))
-        return CardRow(*row) if row else None
+        return _card(row) if row else None
 
     def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
         with leased_cursor(self._lease) as cursor:
@@ -138,8 +141,8 @@ class MemberBooks:
         """The wallet, the member, its sealed records and its blind index."""
         lane = lane_of_wallet(member.wallet_id, self._lane_count)
         self._cursor.execute(
-            "INSERT INTO wallets (lane, wallet_id, recruiter_id) VALUES (%s, %s, %s)",
-            (lane, member.wallet_id, member.recruiter_id),
+            "INSERT INTO wallets (lane, wallet_id, recruiter_id, is_named) VALUES (%s, %s, %s, %s)",
+            (lane, member.wallet_id, member.recruiter_id, member.is_named),
         )
         self._cursor.execute(
             "INSERT INTO members (member_id, lane, wallet_id, recruiter_id, create_time) VALUES (%s, %s, %s, %s, %s)",
@@ -182,7 +185,7 @@ class MemberBooks:
 
     def lock_card(self, lane: int, card_id: int) -> CardRow | None:
         row = self._one(f"{CARD} WHERE c.lane = %s AND c.card_id = %s FOR UPDATE OF c", (lane, card_id))
-        return CardRow(*row) if row else None
+        return _card(row) if row else None
 
     def lock_card_of_wallet(self, wallet_id: int, card_id: int) -> CardRow | None:
         card = self.lock_card(lane_of_wallet(wallet_id, self._lane_count), card_id)
@@ -203,9 +206,19 @@ class MemberBooks:
 
     def _add_card_row(self, lane: int, card: NewCard) -> None:
         self._cursor.execute(
-            "INSERT INTO cards (lane, card_id, wallet_id, last_four, state, issuer_id, kind)"
-            " SELECT %s, %s, %s, %s, %s, participant_id, %s FROM participants WHERE code = %s",
-            (lane, card.card_id, card.wallet_id, card.last_four, card.state, card.kind, card.issuer),
+            "INSERT INTO cards (lane, card_id, wallet_id, last_four, state, kind, operation_limit_minor,"
+            " day_limit_minor, month_limit_minor, issuer_id)"
+            " SELECT %s, %s, %s, %s, %s, %s, %s, %s, %s, participant_id FROM participants WHERE code = %s",
+            (
+                lane,
+                card.card_id,
+                card.wallet_id,
+                card.last_four,
+                card.state,
+                card.kind,
+                *astuple(card.limits),
+                card.issuer,
+            ),
         )
 
     def add_device(self, device: NewDevice) -> None:
@@ -229,7 +242,7 @@ class MemberBooks:
 
     def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
         row = self._one(CARD_OF_KIND, (lane_of_wallet(wallet_id, self._lane_count), wallet_id, kind))
-        return CardRow(*row) if row else None
+        return _card(row) if row else None
 
     def redirect_credential(self, token: bytes, card: NewCard) -> None:
         """The new card's row, and the credential's way to it."""
@@ -263,8 +276,27 @@ class MemberBooks:
             (state, replaced_by, card.lane, card.card_id),
         )
 
+    def set_card_limits(self, lane: int, card_id: int, limits: CardLimits) -> None:
+        self._cursor.execute(
+            "UPDATE cards SET operation_limit_minor = %s, day_limit_minor = %s, month_limit_minor = %s"
+            " WHERE lane = %s AND card_id = %s",
+            (*astuple(limits), lane, card_id),
+        )
+
+    def name_wallet(self, wallet_id: int) -> None:
+        self._cursor.execute(
+            "UPDATE wallets SET is_named = true WHERE lane = %s AND wallet_id = %s",
+            (lane_of_wallet(wallet_id, self._lane_count), wallet_id),
+        )
+
     def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
         return self._cursor.execute(statement, parameters).fetchone()
+
+
+def _card(row: tuple[Any, ...]) -> CardRow:
+    """Of a row of CARD, whose last columns are the kind and the limits."""
+    *plain, kind, operation, day, month = row
+    return CardRow(*plain, CardLimits(operation, day, month), kind)
 
 
 def _indexed_records(cursor: Cursor, field: str, value: int, field_group: str, limit: int) -> list[SealedRecord]:

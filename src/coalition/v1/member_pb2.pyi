@@ -182,6 +182,7 @@ class Member(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     CARDS_FIELD_NUMBER: _builtins.int
+    REAL_NAME_VERIFIED_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     """UUID of the member."""
     wallet_id: _builtins.int
@@ -190,6 +191,8 @@ class Member(_message.Message):
     """Where the membership stands."""
     recruiter: _builtins.str
     """Code of the participant that enrolled the member."""
+    real_name_verified: _builtins.bool
+    """Whether the member's real name was verified: the wallet is named then, bearer before."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the member was enrolled."""
@@ -212,10 +215,11 @@ class Member(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         profile: Global___MaskedProfile | None = ...,
         cards: _abc.Iterable[Global___Card] | None = ...,
+        real_name_verified: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "profile", b"profile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cards", b"cards", "create_time", b"create_time", "member_id", b"member_id", "profile", b"profile", "recruiter", b"recruiter", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cards", b"cards", "create_time", b"create_time", "member_id", b"member_id", "profile", b"profile", "real_name_verified", b"real_name_verified", "recruiter", b"recruiter", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -235,6 +239,7 @@ class Card(_message.Message):
     WALLET_ID_FIELD_NUMBER: _builtins.int
     REPLACED_BY_CARD_ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     card_id: _builtins.int
     """The card, > 0."""
     last_four: _builtins.str
@@ -251,6 +256,10 @@ class Card(_message.Message):
     """Card that replaced it; 0: none."""
     kind: Global___CardKind.ValueType
     """What names it at a till."""
+    @_builtins.property
+    def limits(self) -> Global___CardLimits:
+        """What it may spend of its wallet; absent: no limits of its own."""
+
     def __init__(
         self,
         *,
@@ -262,14 +271,60 @@ class Card(_message.Message):
         wallet_id: _builtins.int = ...,
         replaced_by_card_id: _builtins.int = ...,
         kind: Global___CardKind.ValueType = ...,
+        limits: Global___CardLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "issuer", b"issuer", "kind", b"kind", "last_four", b"last_four", "member_id", b"member_id", "replaced_by_card_id", b"replaced_by_card_id", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_id", b"card_id", "issuer", b"issuer", "kind", b"kind", "last_four", b"last_four", "limits", b"limits", "member_id", b"member_id", "replaced_by_card_id", b"replaced_by_card_id", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Card: _TypeAlias = Card  # noqa: Y015
+
+@_typing.final
+class CardLimits(_message.Message):
+    """What one card may spend of its wallet, by purchases and authorizations, counted when made; one that is reversed on its
+    own business date does not count. A limit may be reached and not passed.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_MINOR_FIELD_NUMBER: _builtins.int
+    DAY_MINOR_FIELD_NUMBER: _builtins.int
+    MONTH_MINOR_FIELD_NUMBER: _builtins.int
+    operation_minor: _builtins.int
+    """Largest single spend, minor units of the scheme currency, 1..1000000000000. Default (absent): no limit."""
+    day_minor: _builtins.int
+    """What it spends on one business date, minor units of the scheme currency, 1..1000000000000. Default (absent): no limit."""
+    month_minor: _builtins.int
+    """What it spends in one calendar month of business dates, minor units of the scheme currency, 1..1000000000000.
+    Default (absent): no limit.
+    """
+    def __init__(
+        self,
+        *,
+        operation_minor: _builtins.int | None = ...,
+        day_minor: _builtins.int | None = ...,
+        month_minor: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_day_minor", b"_day_minor", "_month_minor", b"_month_minor", "_operation_minor", b"_operation_minor", "day_minor", b"day_minor", "month_minor", b"month_minor", "operation_minor", b"operation_minor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_day_minor", b"_day_minor", "_month_minor", b"_month_minor", "_operation_minor", b"_operation_minor", "day_minor", b"day_minor", "month_minor", b"month_minor", "operation_minor", b"operation_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__day_minor: _TypeAlias = _typing.Literal["day_minor"]  # noqa: Y015
+    _WhichOneofArgType__day_minor: _TypeAlias = _typing.Literal["_day_minor", b"_day_minor"]  # noqa: Y015
+    _WhichOneofReturnType__month_minor: _TypeAlias = _typing.Literal["month_minor"]  # noqa: Y015
+    _WhichOneofArgType__month_minor: _TypeAlias = _typing.Literal["_month_minor", b"_month_minor"]  # noqa: Y015
+    _WhichOneofReturnType__operation_minor: _TypeAlias = _typing.Literal["operation_minor"]  # noqa: Y015
+    _WhichOneofArgType__operation_minor: _TypeAlias = _typing.Literal["_operation_minor", b"_operation_minor"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__day_minor) -> _WhichOneofReturnType__day_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__month_minor) -> _WhichOneofReturnType__month_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__operation_minor) -> _WhichOneofReturnType__operation_minor | None: ...
+
+Global___CardLimits: _TypeAlias = CardLimits  # noqa: Y015
 
 @_typing.final
 class CardOfMember(_message.Message):
@@ -306,12 +361,15 @@ class EnrolMemberRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PROFILE_FIELD_NUMBER: _builtins.int
     RECRUITER_FIELD_NUMBER: _builtins.int
+    REAL_NAME_VERIFIED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
     """
     recruiter: _builtins.str
     """Code of the participant that enrols the person. Default (empty): the caller's own."""
+    real_name_verified: _builtins.bool
+    """Whether an identity document was seen that shows this name; a terminal may not say so. Default: false."""
     @_builtins.property
     def profile(self) -> Global___Profile:
         """What the person told, required."""
@@ -322,10 +380,11 @@ class EnrolMemberRequest(_message.Message):
         request_id: _builtins.str = ...,
         profile: Global___Profile | None = ...,
         recruiter: _builtins.str = ...,
+        real_name_verified: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile", "recruiter", b"recruiter", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["profile", b"profile", "real_name_verified", b"real_name_verified", "recruiter", b"recruiter", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -472,6 +531,7 @@ class IssueCardRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ISSUER_FIELD_NUMBER: _builtins.int
     CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -482,16 +542,21 @@ class IssueCardRequest(_message.Message):
     """Number printed on a card that exists already, 12..22 digits ending in a Luhn digit. Default (empty): the coalition
     makes one of 16 digits.
     """
+    @_builtins.property
+    def limits(self) -> Global___CardLimits:
+        """What it may spend of the wallet it will be linked to. Default (absent): no limits of its own."""
+
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         issuer: _builtins.str = ...,
         card_number: _builtins.str = ...,
+        limits: Global___CardLimits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "issuer", b"issuer", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "issuer", b"issuer", "limits", b"limits", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -726,6 +791,130 @@ class UnfreezeCardResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UnfreezeCardResponse: _TypeAlias = UnfreezeCardResponse  # noqa: Y015
+
+@_typing.final
+class SetCardLimitsRequest(_message.Message):
+    """Sets the limits of a card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    CARD_OF_MEMBER_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    card_number: _builtins.str
+    """Full card number, 12..22 digits. Never stored."""
+    @_builtins.property
+    def card_of_member(self) -> Global___CardOfMember:
+        """A card that is not at hand."""
+
+    @_builtins.property
+    def limits(self) -> Global___CardLimits:
+        """All of its limits from now on. Default (absent): none."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        card_number: _builtins.str = ...,
+        card_of_member: Global___CardOfMember | None = ...,
+        limits: Global___CardLimits | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "card_number", b"card_number", "card_of_member", b"card_of_member", "limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "card_number", b"card_number", "card_of_member", b"card_of_member", "limits", b"limits", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_card: _TypeAlias = _typing.Literal["card_number", "card_of_member"]  # noqa: Y015
+    _WhichOneofArgType_card: _TypeAlias = _typing.Literal["card", b"card"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_card) -> _WhichOneofReturnType_card | None: ...
+
+Global___SetCardLimitsRequest: _TypeAlias = SetCardLimitsRequest  # noqa: Y015
+
+@_typing.final
+class SetCardLimitsResponse(_message.Message):
+    """The answer to SetCardLimits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def card(self) -> Global___Card:
+        """The card as it is now."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        card: Global___Card | None = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card", b"card", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetCardLimitsResponse: _TypeAlias = SetCardLimitsResponse  # noqa: Y015
+
+@_typing.final
+class VerifyMemberRequest(_message.Message):
+    """Records that a real name was verified."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_id", b"member_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyMemberRequest: _TypeAlias = VerifyMemberRequest  # noqa: Y015
+
+@_typing.final
+class VerifyMemberResponse(_message.Message):
+    """The answer to VerifyMember."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VerifyMemberResponse: _TypeAlias = VerifyMemberResponse  # noqa: Y015
 
 @_typing.final
 class ReplaceCardRequest(_message.Message):

@@ -106,6 +106,16 @@ class MemberServiceStub:
                 request_serializer=coalition_dot_v1_dot_member__pb2.RemoveCredentialRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_member__pb2.RemoveCredentialResponse.FromString,
                 _registered_method=True)
+        self.SetCardLimits = channel.unary_unary(
+                '/coalition.v1.MemberService/SetCardLimits',
+                request_serializer=coalition_dot_v1_dot_member__pb2.SetCardLimitsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.SetCardLimitsResponse.FromString,
+                _registered_method=True)
+        self.VerifyMember = channel.unary_unary(
+                '/coalition.v1.MemberService/VerifyMember',
+                request_serializer=coalition_dot_v1_dot_member__pb2.VerifyMemberRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.VerifyMemberResponse.FromString,
+                _registered_method=True)
         self.GetCard = channel.unary_unary(
                 '/coalition.v1.MemberService/GetCard',
                 request_serializer=coalition_dot_v1_dot_member__pb2.GetCardRequest.SerializeToString,
@@ -178,8 +188,8 @@ class MemberServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReplaceCard(self, request, context):
-        """Gives the member a new card on the same wallet and ends the old one for ever; no value moves. Idempotent by
-        request_id: a number made by the coalition is stored nowhere and told again to a repetition.
+        """Gives the member a new card on the same wallet, with the limits of the old one, which ends for ever; no value moves.
+        Idempotent by request_id: a number made by the coalition is stored nowhere and told again to a repetition.
         Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
         MEMBER_UNKNOWN.
         """
@@ -223,6 +233,23 @@ class MemberServiceServicer:
     def RemoveCredential(self, request, context):
         """Ends a device, an id or a phone for ever: no purchase follows the answer. A card is replaced instead. Idempotent by
         request_id. Errors: MEMBER_UNKNOWN, CREDENTIAL_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetCardLimits(self, request, context):
+        """Sets what one card may spend of its wallet, such as a card that is lent; replaces the limits it had. They hold from
+        the answer on and count what the card has spent before. Idempotent by request_id. Errors: CARD_UNKNOWN,
+        CARD_NOT_LINKED, CARD_REPLACED, MEMBER_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyMember(self, request, context):
+        """Records that a member's real name was verified by an identity document: the wallet is named from now on, and the
+        card rules of named wallets hold for it. Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -302,6 +329,16 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     servicer.RemoveCredential,
                     request_deserializer=coalition_dot_v1_dot_member__pb2.RemoveCredentialRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_member__pb2.RemoveCredentialResponse.SerializeToString,
+            ),
+            'SetCardLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCardLimits,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.SetCardLimitsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.SetCardLimitsResponse.SerializeToString,
+            ),
+            'VerifyMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyMember,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.VerifyMemberRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.VerifyMemberResponse.SerializeToString,
             ),
             'GetCard': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCard,
@@ -667,6 +704,60 @@ class MemberService:
             '/coalition.v1.MemberService/RemoveCredential',
             coalition_dot_v1_dot_member__pb2.RemoveCredentialRequest.SerializeToString,
             coalition_dot_v1_dot_member__pb2.RemoveCredentialResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetCardLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/SetCardLimits',
+            coalition_dot_v1_dot_member__pb2.SetCardLimitsRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.SetCardLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/VerifyMember',
+            coalition_dot_v1_dot_member__pb2.VerifyMemberRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.VerifyMemberResponse.FromString,
             options,
             channel_credentials,
             insecure,

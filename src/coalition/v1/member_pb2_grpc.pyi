@@ -65,8 +65,8 @@ class MemberServiceStub:
     CARD_STATE_CONFLICT, MEMBER_UNKNOWN.
     """
     ReplaceCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.ReplaceCardRequest, _member_pb2.ReplaceCardResponse]
-    """Gives the member a new card on the same wallet and ends the old one for ever; no value moves. Idempotent by
-    request_id: a number made by the coalition is stored nowhere and told again to a repetition.
+    """Gives the member a new card on the same wallet, with the limits of the old one, which ends for ever; no value moves.
+    Idempotent by request_id: a number made by the coalition is stored nowhere and told again to a repetition.
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
     MEMBER_UNKNOWN.
     """
@@ -90,6 +90,15 @@ class MemberServiceStub:
     RemoveCredential: _grpc.UnaryUnaryMultiCallable[_member_pb2.RemoveCredentialRequest, _member_pb2.RemoveCredentialResponse]
     """Ends a device, an id or a phone for ever: no purchase follows the answer. A card is replaced instead. Idempotent by
     request_id. Errors: MEMBER_UNKNOWN, CREDENTIAL_UNKNOWN.
+    """
+    SetCardLimits: _grpc.UnaryUnaryMultiCallable[_member_pb2.SetCardLimitsRequest, _member_pb2.SetCardLimitsResponse]
+    """Sets what one card may spend of its wallet, such as a card that is lent; replaces the limits it had. They hold from
+    the answer on and count what the card has spent before. Idempotent by request_id. Errors: CARD_UNKNOWN,
+    CARD_NOT_LINKED, CARD_REPLACED, MEMBER_UNKNOWN.
+    """
+    VerifyMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.VerifyMemberRequest, _member_pb2.VerifyMemberResponse]
+    """Records that a member's real name was verified by an identity document: the wallet is named from now on, and the
+    card rules of named wallets hold for it. Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED.
     """
     GetCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetCardRequest, _member_pb2.GetCardResponse]
     """Reads where a card stands. Errors: CARD_UNKNOWN."""
@@ -131,8 +140,8 @@ class MemberServiceAsyncStub(MemberServiceStub):
     CARD_STATE_CONFLICT, MEMBER_UNKNOWN.
     """
     ReplaceCard: _aio.UnaryUnaryMultiCallable[_member_pb2.ReplaceCardRequest, _member_pb2.ReplaceCardResponse]  # type: ignore[assignment]
-    """Gives the member a new card on the same wallet and ends the old one for ever; no value moves. Idempotent by
-    request_id: a number made by the coalition is stored nowhere and told again to a repetition.
+    """Gives the member a new card on the same wallet, with the limits of the old one, which ends for ever; no value moves.
+    Idempotent by request_id: a number made by the coalition is stored nowhere and told again to a repetition.
     Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
     MEMBER_UNKNOWN.
     """
@@ -156,6 +165,15 @@ class MemberServiceAsyncStub(MemberServiceStub):
     RemoveCredential: _aio.UnaryUnaryMultiCallable[_member_pb2.RemoveCredentialRequest, _member_pb2.RemoveCredentialResponse]  # type: ignore[assignment]
     """Ends a device, an id or a phone for ever: no purchase follows the answer. A card is replaced instead. Idempotent by
     request_id. Errors: MEMBER_UNKNOWN, CREDENTIAL_UNKNOWN.
+    """
+    SetCardLimits: _aio.UnaryUnaryMultiCallable[_member_pb2.SetCardLimitsRequest, _member_pb2.SetCardLimitsResponse]  # type: ignore[assignment]
+    """Sets what one card may spend of its wallet, such as a card that is lent; replaces the limits it had. They hold from
+    the answer on and count what the card has spent before. Idempotent by request_id. Errors: CARD_UNKNOWN,
+    CARD_NOT_LINKED, CARD_REPLACED, MEMBER_UNKNOWN.
+    """
+    VerifyMember: _aio.UnaryUnaryMultiCallable[_member_pb2.VerifyMemberRequest, _member_pb2.VerifyMemberResponse]  # type: ignore[assignment]
+    """Records that a member's real name was verified by an identity document: the wallet is named from now on, and the
+    card rules of named wallets hold for it. Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED.
     """
     GetCard: _aio.UnaryUnaryMultiCallable[_member_pb2.GetCardRequest, _member_pb2.GetCardResponse]  # type: ignore[assignment]
     """Reads where a card stands. Errors: CARD_UNKNOWN."""
@@ -242,8 +260,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.ReplaceCardRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.ReplaceCardResponse, _abc.Awaitable[_member_pb2.ReplaceCardResponse]]:
-        """Gives the member a new card on the same wallet and ends the old one for ever; no value moves. Idempotent by
-        request_id: a number made by the coalition is stored nowhere and told again to a repetition.
+        """Gives the member a new card on the same wallet, with the limits of the old one, which ends for ever; no value moves.
+        Idempotent by request_id: a number made by the coalition is stored nowhere and told again to a repetition.
         Errors: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_REPLACED, CARD_ALREADY_LINKED, CARD_NUMBER_TAKEN, WALLET_CLOSED,
         MEMBER_UNKNOWN.
         """
@@ -297,6 +315,27 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_member_pb2.RemoveCredentialResponse, _abc.Awaitable[_member_pb2.RemoveCredentialResponse]]:
         """Ends a device, an id or a phone for ever: no purchase follows the answer. A card is replaced instead. Idempotent by
         request_id. Errors: MEMBER_UNKNOWN, CREDENTIAL_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def SetCardLimits(
+        self,
+        request: _member_pb2.SetCardLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.SetCardLimitsResponse, _abc.Awaitable[_member_pb2.SetCardLimitsResponse]]:
+        """Sets what one card may spend of its wallet, such as a card that is lent; replaces the limits it had. They hold from
+        the answer on and count what the card has spent before. Idempotent by request_id. Errors: CARD_UNKNOWN,
+        CARD_NOT_LINKED, CARD_REPLACED, MEMBER_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyMember(
+        self,
+        request: _member_pb2.VerifyMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.VerifyMemberResponse, _abc.Awaitable[_member_pb2.VerifyMemberResponse]]:
+        """Records that a member's real name was verified by an identity document: the wallet is named from now on, and the
+        card rules of named wallets hold for it. Idempotent by request_id. Errors: MEMBER_UNKNOWN, WALLET_CLOSED.
         """
 
     @_abc_1.abstractmethod

@@ -26,6 +26,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Funding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FundingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Funding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FUNDING_UNSPECIFIED: _Funding.ValueType  # 0
+    """Not said: cash."""
+    FUNDING_CASH: _Funding.ValueType  # 1
+    """In notes and coins."""
+    FUNDING_BANK_TRANSFER: _Funding.ValueType  # 2
+    """By a transfer from a bank account."""
+    FUNDING_DEBIT_CARD: _Funding.ValueType  # 3
+    """By a debit card."""
+    FUNDING_CREDIT_CARD: _Funding.ValueType  # 4
+    """By a credit card; the card rules of the scheme may forbid it."""
+
+class Funding(_Funding, metaclass=_FundingEnumTypeWrapper):
+    """How a top-up was paid."""
+
+FUNDING_UNSPECIFIED: Funding.ValueType  # 0
+"""Not said: cash."""
+FUNDING_CASH: Funding.ValueType  # 1
+"""In notes and coins."""
+FUNDING_BANK_TRANSFER: Funding.ValueType  # 2
+"""By a transfer from a bank account."""
+FUNDING_DEBIT_CARD: Funding.ValueType  # 3
+"""By a debit card."""
+FUNDING_CREDIT_CARD: Funding.ValueType  # 4
+"""By a credit card; the card rules of the scheme may forbid it."""
+Global___Funding: _TypeAlias = Funding  # noqa: Y015
+
 class _EntryKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -60,6 +92,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A request_id was killed before its operation came: it is declined for ever."""
     ENTRY_KIND_UPLOAD: _EntryKind.ValueType  # 13
     """A purchase that was approved offline was told: the wallet gave what was there."""
+    ENTRY_KIND_TOP_UP_RETURN: _EntryKind.ValueType  # 14
+    """An untouched top-up was returned by the member, and paid back."""
     ENTRY_KIND_NETTING: _EntryKind.ValueType  # 20
     """The claims of a window became one amount due per participant."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
@@ -88,6 +122,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A card was unfrozen."""
     ENTRY_KIND_CARD_REPLACED: _EntryKind.ValueType  # 115
     """A card was replaced by another."""
+    ENTRY_KIND_CARD_LIMITS_SET: _EntryKind.ValueType  # 116
+    """A card got limits of its own, or lost them."""
     ENTRY_KIND_PIN_SET: _EntryKind.ValueType  # 117
     """A member's PIN was set, for the first time or anew."""
     ENTRY_KIND_DEVICE_ENROLLED: _EntryKind.ValueType  # 118
@@ -100,6 +136,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A terminal closed its day."""
     ENTRY_KIND_CREDENTIAL_REMOVED: _EntryKind.ValueType  # 122
     """A device, an id or a phone names a member no more."""
+    ENTRY_KIND_MEMBER_VERIFIED: _EntryKind.ValueType  # 123
+    """A member's real name was verified."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What an entry of the journal is. Numbers below 100 move value, 100 and above are acts."""
@@ -132,6 +170,8 @@ ENTRY_KIND_TOMBSTONE: EntryKind.ValueType  # 12
 """A request_id was killed before its operation came: it is declined for ever."""
 ENTRY_KIND_UPLOAD: EntryKind.ValueType  # 13
 """A purchase that was approved offline was told: the wallet gave what was there."""
+ENTRY_KIND_TOP_UP_RETURN: EntryKind.ValueType  # 14
+"""An untouched top-up was returned by the member, and paid back."""
 ENTRY_KIND_NETTING: EntryKind.ValueType  # 20
 """The claims of a window became one amount due per participant."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
@@ -160,6 +200,8 @@ ENTRY_KIND_CARD_UNFROZEN: EntryKind.ValueType  # 114
 """A card was unfrozen."""
 ENTRY_KIND_CARD_REPLACED: EntryKind.ValueType  # 115
 """A card was replaced by another."""
+ENTRY_KIND_CARD_LIMITS_SET: EntryKind.ValueType  # 116
+"""A card got limits of its own, or lost them."""
 ENTRY_KIND_PIN_SET: EntryKind.ValueType  # 117
 """A member's PIN was set, for the first time or anew."""
 ENTRY_KIND_DEVICE_ENROLLED: EntryKind.ValueType  # 118
@@ -172,6 +214,8 @@ ENTRY_KIND_TERMINAL_DAY_CLOSED: EntryKind.ValueType  # 121
 """A terminal closed its day."""
 ENTRY_KIND_CREDENTIAL_REMOVED: EntryKind.ValueType  # 122
 """A device, an id or a phone names a member no more."""
+ENTRY_KIND_MEMBER_VERIFIED: EntryKind.ValueType  # 123
+"""A member's real name was verified."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _TransferCode:
@@ -396,6 +440,7 @@ class Operation(_message.Message):
     VOID_FIELD_NUMBER: _builtins.int
     REVERSE_FIELD_NUMBER: _builtins.int
     UPLOAD_FIELD_NUMBER: _builtins.int
+    RETURN_TOP_UP_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def top_up(self) -> Global___TopUpRequest:
         """Sell stored value."""
@@ -428,6 +473,10 @@ class Operation(_message.Message):
     def upload(self) -> Global___UploadRequest:
         """Tell a sale that was approved offline."""
 
+    @_builtins.property
+    def return_top_up(self) -> Global___ReturnTopUpRequest:
+        """Take an untouched top-up back and pay the member out."""
+
     def __init__(
         self,
         *,
@@ -439,12 +488,13 @@ class Operation(_message.Message):
         void: Global___VoidRequest | None = ...,
         reverse: Global___ReverseRequest | None = ...,
         upload: Global___UploadRequest | None = ...,
+        return_top_up: Global___ReturnTopUpRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "reverse", b"reverse", "top_up", b"top_up", "upload", b"upload", "void", b"void"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_top_up", b"return_top_up", "reverse", b"reverse", "top_up", b"top_up", "upload", b"upload", "void", b"void"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "reverse", b"reverse", "top_up", b"top_up", "upload", b"upload", "void", b"void"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_top_up", b"return_top_up", "reverse", b"reverse", "top_up", b"top_up", "upload", b"upload", "void", b"void"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse", "upload"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse", "upload", "return_top_up"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -517,7 +567,8 @@ class Receipt(_message.Message):
     """What was posted, for example ENTRY_KIND_PURCHASE."""
     amount_minor: _builtins.int
     """Amount, minor units: the principal paid of a top-up, the price of a purchase, capture or upload, what a refund or a
-    reversal gave back, what an authorization keeps aside or a void released. 0 only for a reversal that found nothing to undo.
+    reversal gave back, what an authorization keeps aside or a void released, the principal to pay out of a returned
+    top-up. 0 only for a reversal that found nothing to undo.
     """
     principal_minor: _builtins.int
     """Principal that entered the wallet (top-up, refund) or left it (purchase), minor units, >= 0."""
@@ -820,6 +871,7 @@ class TopUpRequest(_message.Message):
     TERMS_FIELD_NUMBER: _builtins.int
     OCCURRED_TIME_FIELD_NUMBER: _builtins.int
     SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    FUNDING_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -840,6 +892,8 @@ class TopUpRequest(_message.Message):
     """Code of the TERMS agreement it is sold under. Default: the issuer's only terms in force."""
     sale_reference: _builtins.str
     """The merchant's own reference of the sale, 0..64 characters; no personal data. Default: empty."""
+    funding: Global___Funding.ValueType
+    """How the member paid. Default (unspecified): cash."""
     @_builtins.property
     def terminal(self) -> Global___TerminalRef:
         """Terminal that sells. A terminal may leave it out (it speaks for itself); a till server must say it."""
@@ -867,16 +921,65 @@ class TopUpRequest(_message.Message):
         terms: _builtins.str = ...,
         occurred_time: _timestamp_pb2.Timestamp | None = ...,
         sale_reference: _builtins.str = ...,
+        funding: Global___Funding.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "issuer", b"issuer", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal", "terms", b"terms", "virtual_id", b"virtual_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "funding", b"funding", "issuer", b"issuer", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal", "terms", b"terms", "virtual_id", b"virtual_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
     _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 
 Global___TopUpRequest: _TypeAlias = TopUpRequest  # noqa: Y015
+
+@_typing.final
+class ReturnTopUpRequest(_message.Message):
+    """Take an untouched top-up back within the days the card rules give: nothing of its lot spent or held. The whole lot is
+    undone; the seller pays the principal out to the member.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    ORIGINAL_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_ENTRY_ID_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    original_request_id: _builtins.str
+    """request_id of the top-up."""
+    original_entry_id: _builtins.int
+    """entry_id on the receipt of the top-up, > 0."""
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that pays out. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        original_request_id: _builtins.str = ...,
+        original_entry_id: _builtins.int = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "request_id", b"request_id", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_original: _TypeAlias = _typing.Literal["original_request_id", "original_entry_id"]  # noqa: Y015
+    _WhichOneofArgType_original: _TypeAlias = _typing.Literal["original", b"original"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_original) -> _WhichOneofReturnType_original | None: ...
+
+Global___ReturnTopUpRequest: _TypeAlias = ReturnTopUpRequest  # noqa: Y015
 
 @_typing.final
 class PurchaseRequest(_message.Message):

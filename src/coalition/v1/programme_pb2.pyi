@@ -693,8 +693,8 @@ class CardRules(_message.Message):
     no_pin_limit_minor: _builtins.int
     """Highest spend without a PIN, minor units of the scheme currency, 1..1000000000000. Default (absent): no bound."""
     number_day_limit_minor: _builtins.int
-    """What a wallet may spend on a business date by credentials that never change (card numbers, virtual ids), minor
-    units of the scheme currency, 1..1000000000000. Default (absent): no bound.
+    """What a wallet may spend on a business date by credentials that never change (card numbers, virtual ids),
+    minor units of the scheme currency, 1..1000000000000. Default (absent): no bound.
     """
     code_day_limit_minor: _builtins.int
     """What a wallet may spend on a business date by payment codes without a PIN, minor units of the scheme currency,

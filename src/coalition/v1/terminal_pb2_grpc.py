@@ -79,6 +79,11 @@ class TerminalServiceStub:
                 request_serializer=coalition_dot_v1_dot_operations__pb2.UploadRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_terminal__pb2.UploadResponse.FromString,
                 _registered_method=True)
+        self.ReturnTopUp = channel.unary_unary(
+                '/coalition.v1.TerminalService/ReturnTopUp',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.ReturnTopUpRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.ReturnTopUpResponse.FromString,
+                _registered_method=True)
         self.Reverse = channel.unary_unary(
                 '/coalition.v1.TerminalService/Reverse',
                 request_serializer=coalition_dot_v1_dot_operations__pb2.ReverseRequest.SerializeToString,
@@ -141,8 +146,9 @@ class TerminalServiceServicer:
     def TopUp(self, request, context):
         """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
-        TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-        SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
+        TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
+        CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED,
+        PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,10 +157,10 @@ class TerminalServiceServicer:
     def Purchase(self, request, context):
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED,
-        SUSPENDED, PAYMENT_CODE_WRONG (metadata: tries_left, after which the member's phone shows another code),
-        PAYMENT_CODE_USED, PIN_REQUIRED (above the no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED,
-        PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+        VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG
+        (metadata: tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the
+        no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -202,6 +208,16 @@ class TerminalServiceServicer:
         this participant. A card that may not pay gives nothing: all is shortfall. Idempotent by request_id; a terminal tells
         its sales in their order.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, NO_ACQUIRING_AGREEMENT, SALE_REFERENCE_USED, SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnTopUp(self, request, context):
+        """Takes an untouched top-up of the same participant back, whole, within the days of the card rules that held when it
+        was sold; the participant pays the member out. Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
+        RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -326,6 +342,11 @@ def add_TerminalServiceServicer_to_server(servicer, server):
                     servicer.Upload,
                     request_deserializer=coalition_dot_v1_dot_operations__pb2.UploadRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_terminal__pb2.UploadResponse.SerializeToString,
+            ),
+            'ReturnTopUp': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnTopUp,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.ReturnTopUpRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.ReturnTopUpResponse.SerializeToString,
             ),
             'Reverse': grpc.unary_unary_rpc_method_handler(
                     servicer.Reverse,
@@ -571,6 +592,33 @@ class TerminalService:
             '/coalition.v1.TerminalService/Upload',
             coalition_dot_v1_dot_operations__pb2.UploadRequest.SerializeToString,
             coalition_dot_v1_dot_terminal__pb2.UploadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnTopUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/ReturnTopUp',
+            coalition_dot_v1_dot_operations__pb2.ReturnTopUpRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.ReturnTopUpResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,16 +46,17 @@ class TerminalServiceStub:
     TopUp: _grpc.UnaryUnaryMultiCallable[_operations_pb2.TopUpRequest, _terminal_pb2.TopUpResponse]
     """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
-    TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-    SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
+    TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
+    CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED,
+    PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
     """
     Purchase: _grpc.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED,
-    SUSPENDED, PAYMENT_CODE_WRONG (metadata: tries_left, after which the member's phone shows another code),
-    PAYMENT_CODE_USED, PIN_REQUIRED (above the no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED,
-    PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+    VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG
+    (metadata: tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the
+    no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
     """
     Refund: _grpc.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]
     """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
@@ -83,6 +84,12 @@ class TerminalServiceStub:
     this participant. A card that may not pay gives nothing: all is shortfall. Idempotent by request_id; a terminal tells
     its sales in their order.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, NO_ACQUIRING_AGREEMENT, SALE_REFERENCE_USED, SUSPENDED.
+    """
+    ReturnTopUp: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReturnTopUpRequest, _terminal_pb2.ReturnTopUpResponse]
+    """Takes an untouched top-up of the same participant back, whole, within the days of the card rules that held when it
+    was sold; the participant pays the member out. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
+    RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
     """
     Reverse: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -148,16 +155,17 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     TopUp: _aio.UnaryUnaryMultiCallable[_operations_pb2.TopUpRequest, _terminal_pb2.TopUpResponse]  # type: ignore[assignment]
     """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
-    TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-    SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
+    TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
+    CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED,
+    PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
     """
     Purchase: _aio.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]  # type: ignore[assignment]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED,
-    SUSPENDED, PAYMENT_CODE_WRONG (metadata: tries_left, after which the member's phone shows another code),
-    PAYMENT_CODE_USED, PIN_REQUIRED (above the no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED,
-    PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+    VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG
+    (metadata: tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the
+    no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
     """
     Refund: _aio.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]  # type: ignore[assignment]
     """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
@@ -185,6 +193,12 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     this participant. A card that may not pay gives nothing: all is shortfall. Idempotent by request_id; a terminal tells
     its sales in their order.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, NO_ACQUIRING_AGREEMENT, SALE_REFERENCE_USED, SUSPENDED.
+    """
+    ReturnTopUp: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReturnTopUpRequest, _terminal_pb2.ReturnTopUpResponse]  # type: ignore[assignment]
+    """Takes an untouched top-up of the same participant back, whole, within the days of the card rules that held when it
+    was sold; the participant pays the member out. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
+    RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
     """
     Reverse: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]  # type: ignore[assignment]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -253,8 +267,9 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.TopUpResponse, _abc.Awaitable[_terminal_pb2.TopUpResponse]]:
         """Sells stored value: creates a lot of principal and bonus. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
-        TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN,
-        SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
+        TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
+        CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED,
+        PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
         """
 
     @_abc_1.abstractmethod
@@ -265,10 +280,10 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.PurchaseResponse, _abc.Awaitable[_terminal_pb2.PurchaseResponse]]:
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED,
-        SUSPENDED, PAYMENT_CODE_WRONG (metadata: tries_left, after which the member's phone shows another code),
-        PAYMENT_CODE_USED, PIN_REQUIRED (above the no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED,
-        PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+        VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG
+        (metadata: tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the
+        no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
         """
 
     @_abc_1.abstractmethod
@@ -326,6 +341,18 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         this participant. A card that may not pay gives nothing: all is shortfall. Idempotent by request_id; a terminal tells
         its sales in their order.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, NO_ACQUIRING_AGREEMENT, SALE_REFERENCE_USED, SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def ReturnTopUp(
+        self,
+        request: _operations_pb2.ReturnTopUpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.ReturnTopUpResponse, _abc.Awaitable[_terminal_pb2.ReturnTopUpResponse]]:
+        """Takes an untouched top-up of the same participant back, whole, within the days of the card rules that held when it
+        was sold; the participant pays the member out. Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
+        RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
         """
 
     @_abc_1.abstractmethod
