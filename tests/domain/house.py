@@ -154,7 +154,7 @@ class House:
         return self._run(Purchase(**self._asks(at), amount_minor=amount, token=card.encode(), evidence=evidence))
 
     def code(self, counter: int, *, card_id: int = 50, wallet_id: int = 1) -> tuple[str, CodeEvidence]:
-        """A fresh payment code of a member's device, for `purchase`: what it is called, and what was found out of it."""
+        """A fresh payment code of a member's device: what `purchase` calls it, and what was found out of it."""
         name = f"code-{counter}".encode()
         self.books.devices.setdefault(card_id, Device(LANE, card_id, 0, 0, 0, 0))
         self.books.tickets[name] = PayTicket(card_id, counter)

@@ -295,8 +295,8 @@ class MemberBooks:
 
 def _card(row: tuple[Any, ...]) -> CardRow:
     """Of a row of CARD, whose last columns are the kind and the limits."""
-    *plain, kind, operation, day, month = row
-    return CardRow(*plain, CardLimits(operation, day, month), kind)
+    lane, card_id, wallet_id, last_four, state, replaced_by, issuer, kind, *limits = row
+    return CardRow(lane, card_id, wallet_id, last_four, state, replaced_by, issuer, CardLimits(*limits), kind)
 
 
 def _indexed_records(cursor: Cursor, field: str, value: int, field_group: str, limit: int) -> list[SealedRecord]:
