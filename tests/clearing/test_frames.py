@@ -15,9 +15,18 @@ from coalition.clearing.queue import Answer
 from coalition.domain import commands as house_commands
 from coalition.domain.commands import Command, Purchase
 from coalition.domain.credentials import CodeEvidence, Evidence, PhoneEvidence
-from coalition.domain.errors import CoalitionError, Contention, LedgerBroken, NoOpenWindow, Refused, StoreUnavailable
+from coalition.domain.errors import (
+    CoalitionError,
+    Contention,
+    LedgerBroken,
+    NoOpenWindow,
+    PinChanged,
+    Refused,
+    StoreUnavailable,
+)
 from coalition.domain.journal import Outcome
 from coalition.domain.kinds import Kind
+from coalition.domain.pins import PinEvidence, PinFinding, SealedPin
 from coalition.domain.reasons import ADVICE, Reason
 
 ZONES = st.sampled_from([UTC, timezone(timedelta(hours=8)), ZoneInfo("Asia/Shanghai")])
@@ -26,6 +35,7 @@ WHOLE = st.integers(-(2**63), 2**63 - 1)
 TEXTS = st.text(max_size=40)
 # Without version 7's fixed bits, so that a number with leading zeros is met too.
 IDS = st.integers(0, 2**128 - 1).map(lambda number: UUID(int=number))
+SEALED_PINS = st.builds(SealedPin, st.binary(max_size=40), TEXTS)
 BY_TYPE: dict[object, st.SearchStrategy[Any]] = {
     int: WHOLE,
     str: TEXTS,
@@ -39,6 +49,11 @@ BY_TYPE: dict[object, st.SearchStrategy[Any]] = {
         st.none(),
         st.builds(CodeEvidence, st.none() | WHOLE, st.none() | WHOLE),
         st.builds(PhoneEvidence, st.none() | st.binary(max_size=40)),
+    ),
+    SealedPin | PinEvidence | None: st.one_of(
+        st.none(),
+        SEALED_PINS,
+        st.builds(PinEvidence, SEALED_PINS, st.sampled_from(PinFinding), WHOLE, WHOLE, WHOLE, WHOLE),
     ),
 }
 KINDS = [
@@ -67,6 +82,7 @@ ERRORS: st.SearchStrategy[Exception] = st.one_of(
     st.builds(Refused, st.sampled_from(sorted(ADVICE)), st.none() | TEXTS, st.none() | FACTS),
     st.builds(NoOpenWindow, WHOLE),
     st.builds(Contention, TEXTS),
+    st.builds(PinChanged, IDS),
     st.builds(StoreUnavailable, TEXTS),
     st.builds(LedgerBroken, TEXTS),
 )
