@@ -260,6 +260,11 @@ def test_another_identity_has_other_rights(coalition, card):
         ("pay", "--at", CAFE, "--card", "123", "3.00"),
         ("pay", "--at", CAFE, "--card", "@nothing-here", "3.00"),
         ("pay", "--at", CAFE, "--card", "9111222233334444", "3.00 USD"),
+        ("pay", "--at", CAFE, "--code", "123", "3.00"),
+        ("pay", "--at", CAFE, "--code", "1" * 22, "--card", "9111222233334444", "3.00"),
+        ("balance", "--at", CAFE, "--phone", "+8613800138000"),
+        ("balance", "--at", CAFE, "--id", "chat"),
+        ("card", "code", "--device", "nothing-here.json"),
         ("refund", "--at", CAFE, "yesterday", "3.00"),
         ("participant", "add", "x", "--role", "king"),
         ("participant", "list", "--field", "colour"),
@@ -342,7 +347,8 @@ def test_a_window_may_be_named_as_it_is_printed():
     [
         "", "serve", "demo", "migrate", "check", "certificate", "help", "replay olist", "participant add", "store add",
         "terminal suspend", "agreement add terms", "agreement add acceptance", "agreement add acquiring",
-        "member enrol", "member find", "card issue", "card replace", "wallet", "top-up", "pay", "refund", "balance",
+        "member enrol", "member find", "card device", "card code", "card add-id", "card add-phone",
+        "card remove", "card issue", "card replace", "wallet", "top-up", "pay", "refund", "balance",
         "entries", "windows", "positions", "claims",
     ],
 )  # fmt: skip

@@ -1,10 +1,11 @@
-"""A member's device as a file, for trying things out: its key, then the seed it was told, then the counter of its codes.
+"""A member's device as a file, for trying things out: its key, the seed it was told, the counter of its codes.
 
 What an app does: the key is made and kept before anybody is asked, so that a lost answer is asked for again; and the
 counter moves on, durably, before a code is shown, so that no two codes share a ticket. One file, 0600, for its owner.
 """
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ from uuid import UUID
 from coalition.bootstrap.errors import strongroom_errors
 from coalition.bootstrap.seeds import open_seed
 from coalition.domain.errors import CoalitionError
-from coalition.domain.payment_codes import make_code
+from coalition.domain.payment_codes import SEED_BYTES, make_code
 from keys import generate_box_key, private_files
 
 FORM: Final = 1
@@ -79,15 +80,12 @@ def next_code(path: Path, unix_seconds: int) -> tuple[str, int]:
 def _read(path: Path) -> Device:
     with strongroom_errors():
         content = private_files.read_private(path, f"{MAKE_ONE} {path}")
-    try:
+    with suppress(ValueError, TypeError):
         told: dict[str, Any] = json.loads(content)
         device = Device(**told)
-        is_whole = device.form == FORM and len(bytes.fromhex(device.seed)) in (0, 32) and device.counter >= 0
-    except (ValueError, TypeError):
-        is_whole = False
-    if not is_whole:
-        raise DeviceRefused(f"{path} is no device of this release; {MAKE_ONE} a new file")
-    return device
+        if device.form == FORM and len(bytes.fromhex(device.seed)) in (0, SEED_BYTES) and device.counter >= 0:
+            return device
+    raise DeviceRefused(f"{path} is no device of this release; {MAKE_ONE} a new file")
 
 
 def _written(device: Device) -> bytes:

@@ -4,7 +4,6 @@ A device file plays the member's phone: it is told a seed once and shows codes w
 """
 
 import io
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Final
@@ -15,8 +14,8 @@ import typer
 from coalition.bootstrap import device_file
 from coalition.bootstrap.clock import utc_now
 from coalition.bootstrap.errors import HouseError
-from coalition.cli.cards import MemberId, card_app, described
-from coalition.cli.options import RequestId, read_request_id
+from coalition.cli.cards import MemberId, described
+from coalition.cli.options import RequestId, read_request_id, read_virtual_id
 from coalition.cli.output import print_json
 from coalition.cli.session import Session, client_command
 from coalition.v1.member_pb2 import (
@@ -25,7 +24,6 @@ from coalition.v1.member_pb2 import (
     EnrolDeviceRequest,
     RemoveCredentialRequest,
 )
-from coalition.v1.operations_pb2 import VirtualId
 
 CODE_GROUPS: Final = (2, 4, 4, 4, 4, 4)
 """How a code is written for people who type it."""
@@ -36,7 +34,6 @@ Issuer = Annotated[
 DeviceFile = Annotated[Path, typer.Option("--device", help="The file that `coalition card device` made.")]
 
 
-@card_app.command("device", epilog="Example: coalition card device --member MEMBER_ID --to device.json")
 @client_command
 def card_device(
     session: Session,
@@ -68,7 +65,6 @@ def card_device(
     session.say(answer, described(answer.card), f"Next: coalition card code --device {to}")
 
 
-@card_app.command("code", epilog="Example: coalition card code --device device.json")
 def card_code(
     device: DeviceFile,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of digits and a picture.")] = False,
@@ -89,7 +85,6 @@ def card_code(
         sys.stdout.write(f"{picture.getvalue()}\n{grouped(code)}\n")
 
 
-@card_app.command("add-id", epilog="Example: coalition card add-id --member MEMBER_ID --id @openid.json")
 @client_command
 def card_add_id(
     session: Session,
@@ -110,7 +105,6 @@ def card_add_id(
     session.say(answer, described(answer.card))
 
 
-@card_app.command("add-phone", epilog="Example: coalition card add-phone --member MEMBER_ID")
 @client_command
 def card_add_phone(session: Session, member: MemberId, issuer: Issuer = "", request_id: RequestId = None) -> None:
     """Let a member's own phone number name the member at the till: to top up and look, and to pay with a PIN."""
@@ -120,7 +114,6 @@ def card_add_phone(session: Session, member: MemberId, issuer: Issuer = "", requ
     session.say(answer, described(answer.card))
 
 
-@card_app.command("remove", epilog="Example: coalition card remove --member MEMBER_ID --card-id 7")
 @client_command
 def card_remove(
     session: Session,
@@ -133,18 +126,6 @@ def card_remove(
     with session.coalition() as connection:
         answer = connection.call(connection.members.RemoveCredential, request)
     session.say(answer, described(answer.card))
-
-
-def read_virtual_id(text: str) -> VirtualId:
-    """An id from a file or standard input: it is personal, and arguments are seen by every process."""
-    try:
-        content = sys.stdin.read() if text == "-" else Path(text.removeprefix("@")).read_text(encoding="utf-8")
-        told = json.loads(content)
-        return VirtualId(namespace=told["namespace"], subject=told["subject"])
-    except (OSError, ValueError, TypeError, KeyError):
-        raise typer.BadParameter(
-            '--id is @FILE, or - for standard input, with JSON {"namespace": "...", "subject": "..."}'
-        ) from None
 
 
 def grouped(code: str) -> str:
