@@ -120,3 +120,19 @@ def test_an_id_and_a_phone_name_a_member_and_are_removed(coalition, member, tmp_
     assert "phone number " in shown_member.out
     assert "REPLACED" in removed.out
     assert "CARD_UNKNOWN" in coalition("balance", "--at", CAFE, "--phone", "-", typed=member[1]).err
+
+
+def test_a_till_takes_a_phones_code_by_option_and_at_its_screen(coalition, device):
+    funded = coalition(
+        "till", "top-up", "--at", GROCER, "--code", "-", "--amount", "1000", typed=shown(coalition, device)
+    )
+    paid = coalition("till", "purchase", "--at", CAFE, "--code", shown(coalition, device), "--amount", "300", "--json")
+    code = shown(coalition, device)
+    screen = coalition("till", "--at", CAFE, typed=f"p\ncode {code[:2]} {code[2:]}\n100\nq\n")
+    both = coalition("till", "purchase", "--at", CAFE, "--code", code, "--card", "-", "--amount", "1")
+
+    assert (0, 0, 2) == (funded.code, paid.code, both.code), (funded, paid, both)
+    assert 90_000 == json.loads(paid.out)["receipt"]["balance_minor"]
+    assert "paid" in screen.out
+    assert "800.00" in screen.out
+    assert code not in screen.out + screen.err

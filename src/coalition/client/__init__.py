@@ -10,6 +10,7 @@ from coalition.client.aio import AioConnection
 from coalition.client.aio_terminal import AioTerminal
 from coalition.client.certificate import ClientCertificate, certificate_folder
 from coalition.client.connection import Connection
+from coalition.client.credentials import Credential, PaymentCode, Phone
 from coalition.client.errors import (
     CallRefused,
     CertificateMissing,
@@ -44,6 +45,7 @@ __all__ = [
     "ClientCertificate",
     "ClientError",
     "Connection",
+    "Credential",
     "Declined",
     "FieldRefused",
     "FieldViolation",
@@ -56,6 +58,8 @@ __all__ = [
     "OutboxInUse",
     "OutboxRow",
     "OutcomeUnknown",
+    "PaymentCode",
+    "Phone",
     "RetryPolicy",
     "ServerUnreachable",
     "ServiceBusy",
