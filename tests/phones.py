@@ -1,5 +1,6 @@
 """A member's phone: enrolled over the wire, it shows payment codes of any second without asking anybody."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ from coalition.domain.payment_codes import make_code
 from coalition.v1.member_pb2 import EnrolDeviceRequest
 from coalition.v1.operations_pb2 import PurchaseRequest
 from keys import generate_box_key
-from tests.house import new_id, refusal_of
+from tests.house import House, new_id, refusal_of
 from tests.server.messages import purchase
 
 
@@ -87,3 +88,27 @@ def rounds_without_one_winner(rounds: int, stubs: Sequence[Any], phone: Phone) -
             if answers != Counter({"ACCEPTED": 1, "PAYMENT_CODE_USED": count - 1}):
                 wrong.append(answers)
     return wrong
+
+
+def devices_by_the_journal(house: House) -> dict[int, tuple[int, int, int, int]]:
+    """(used_counter, tried_counter, tries, drift) of every device, from the journal's entries alone."""
+    found = {card: (-1, -1, 0, 0) for (card,) in house.query("SELECT card_id FROM devices")}
+    entries = house.query(
+        "SELECT card_id, reason, convert_from(answer, 'UTF8') FROM entries WHERE card_id = ANY(%s) AND kind < 100"
+        " AND reason IN (0, 26) ORDER BY entry_id",
+        list(found),
+    )
+    for card, reason, answer in entries:
+        facts = json.loads(answer)[10]
+        if "counter" not in facts:
+            continue  # a capture of what was authorized by code
+        used, tried, tries, drift = found[card]
+        counter = int(facts["counter"])
+        if reason == 0:
+            used, drift, tries = counter, int(facts["drift"]), 0 if counter >= tried else tries
+        else:
+            tried, tries = max(tried, counter), tries + 1
+            if tries == 3:
+                used, tries = tried, 0
+        found[card] = used, tried, tries, drift
+    return found

@@ -17,6 +17,7 @@ from coalition.v1.member_pb2 import (
     AddVirtualIdRequest,
     Card,
     CardOfMember,
+    EnrolDeviceRequest,
     FreezeCardRequest,
     GetMemberRequest,
     RemoveCredentialRequest,
@@ -29,6 +30,7 @@ from tests.house import House, Refusal, new_id, refusal_of
 from tests.server.conftest import Tills
 from tests.server.messages import CAFE_TILL, STORE_TILL, authorize, purchase, top_up
 
+NOBODY = str(UUID(int=1))
 NO_CODE = "91" + "0" * 19 + check_digit("91" + "0" * 19)
 
 
@@ -187,7 +189,7 @@ def test_a_credential_is_frozen_and_unfrozen_like_a_card(house: House, tills: Ti
 
 
 def test_who_is_no_member_gets_no_credential_and_a_printed_card_is_not_removed(house: House, counter: Any):
-    nobody = UUID(int=1)
+    nobody = UUID(NOBODY)
     number = house.new_card()
     card_id, member = house.query(
         "SELECT c.card_id, m.member_id FROM cards c JOIN members m USING (wallet_id)"
@@ -205,6 +207,49 @@ def test_who_is_no_member_gets_no_credential_and_a_printed_card_is_not_removed(h
     assert [*["MEMBER_UNKNOWN"] * 3, *["CREDENTIAL_UNKNOWN"] * 2] == wrong
 
 
+@pytest.mark.parametrize(
+    ("call", "request_", "field"),
+    [
+        ("EnrolDevice", EnrolDeviceRequest(member_id=NOBODY, device_public_key=b"k" * 31), "device_public_key"),
+        ("EnrolDevice", EnrolDeviceRequest(member_id="x", device_public_key=b"k" * 32), "member_id"),
+        ("AddVirtualId", AddVirtualIdRequest(member_id=NOBODY), "virtual_id"),
+        (
+            "AddVirtualId",
+            AddVirtualIdRequest(member_id=NOBODY, virtual_id=VirtualId(namespace="Chat", subject="o")),
+            "virtual_id.namespace",
+        ),
+        ("AddPhone", AddPhoneRequest(member_id=""), "member_id"),
+        ("RemoveCredential", RemoveCredentialRequest(member_id=NOBODY), "card_id"),
+    ],
+)
+def test_what_is_malformed_is_named_and_nothing_is_stored(
+    house: House, counter: Any, call: str, request_: Any, field: str
+):
+    acts = house.query("SELECT count(*) FROM entries")
+    request = type(request_)(request_id=new_id())
+    request.MergeFrom(request_)
+
+    answer = refused(lambda: getattr(counter, call)(request))
+
+    assert ("FIELD_INVALID", "INVALID_ARGUMENT", field) == (answer.reason, answer.code, answer.fields[0])
+    assert acts == house.query("SELECT count(*) FROM entries")
+
+
+@pytest.mark.parametrize("path", [CAFE_TILL, "mg/app", "aud/firm"])
+def test_only_staff_gives_and_takes_credentials(house: House, channel: Callable[[str], Any], path: str):
+    """A till enrols members and links cards, but a phone or an id pays again and again."""
+    stub = MemberServiceStub(channel(path))
+    phone = AddPhoneRequest(request_id=new_id(), member_id=NOBODY)
+    device = EnrolDeviceRequest(request_id=new_id(), member_id=NOBODY, device_public_key=b"k" * 32)
+    removal = RemoveCredentialRequest(request_id=new_id(), member_id=NOBODY, card_id=1)
+
+    assert {"PERMISSION_DENIED"} == {
+        refused(lambda: stub.AddPhone(phone)).reason,
+        refused(lambda: stub.EnrolDevice(device)).reason,
+        refused(lambda: stub.RemoveCredential(removal)).reason,
+    }
+
+
 def test_a_terminal_that_guesses_is_locked_and_the_others_go_on(house: House, tills: Tills, counter: Any):
     """T24: twenty wrong codes or phones within the hour. What it asked before is still told, and cards still pay."""
     member, number = house.new_member()
@@ -212,7 +257,11 @@ def test_a_terminal_that_guesses_is_locked_and_the_others_go_on(house: House, ti
     known = by(top_up, 10_000, phone=number, issuer="store-a")
     guessing, other = tills("t/store-b/main/till-1"), tills("t/store-b/main/till-2")
     receipt = guessing.TopUp(known).receipt
-    wrong = [refused(lambda n=n: guessing.TopUp(by(top_up, phone=f"+8613900{n:06d}"))) for n in range(20)]  # type: ignore[misc]
+    guesses: list[dict[str, str]] = [{"phone": f"+8613900{n:06d}"} for n in range(10)]
+    guesses += [{"payment_code": code + check_digit(code)} for code in (f"91{n:019d}" for n in range(10))]
+    looks = guesses[:1] + guesses[-1:]
+    wrong = [refused(lambda g=g: guessing.TopUp(by(top_up, **g))) for g in guesses[1:-1]]  # type: ignore[misc]
+    wrong += [refused(lambda g=g: guessing.GetBalance(GetBalanceRequest(**g))) for g in looks]  # type: ignore[misc]
 
     locked = [
         refused(lambda: guessing.TopUp(by(top_up, phone=number))),

@@ -17,9 +17,17 @@ from coalition.v1.terminal_pb2 import GetBalanceRequest, ListEntriesRequest, Sub
 from coalition.v1.terminal_pb2_grpc import TerminalServiceStub
 from keys import generate_box_key
 from tests.house import House, Refusal, new_id, refusal_of
-from tests.phones import Phone, by_code, enrolled_phone, mistyped, outcome, rounds_without_one_winner
+from tests.phones import (
+    Phone,
+    by_code,
+    devices_by_the_journal,
+    enrolled_phone,
+    mistyped,
+    outcome,
+    rounds_without_one_winner,
+)
 from tests.server.conftest import Tills
-from tests.server.messages import CAFE_TILL, STORE_TILL, authorize, operation, purchase, top_up
+from tests.server.messages import CAFE_TILL, STORE_TILL, authorize, capture, operation, purchase, top_up
 
 SECOND_TILL = "t/cafe/main/till-2"
 
@@ -234,3 +242,16 @@ def test_a_code_of_no_phone_is_no_card(tills: Tills):
     assert "CARD_UNKNOWN" == outcome(tills(SECOND_TILL), by_code(purchase, payload + check_digit(payload), 1))
     malformed = refused(lambda: tills(SECOND_TILL).Purchase(by_code(purchase, "1" * 22, 1)))
     assert ("FIELD_INVALID", ("payment_code",)) == (malformed.reason, malformed.fields)
+
+
+def test_what_a_device_has_used_is_a_fold_of_the_journal(house: House, tills: Tills, phone: Phone):
+    """Of every phone that the tests above have used, too."""
+    for code in (phone.code(), mistyped(phone.code()), mistyped(phone.code()), phone.code(30), phone.code()):
+        outcome(tills(CAFE_TILL), by_code(purchase, code, 1))
+    hold = by_code(authorize, phone.code(), 1_000)
+    tills(CAFE_TILL).Authorize(hold)
+    tills(CAFE_TILL).Capture(capture(hold.request_id, 500))
+    kept = house.query("SELECT card_id, used_counter, tried_counter, tries, drift FROM devices")
+
+    assert devices_by_the_journal(house) == {card: tuple(row) for card, *row in kept}
+    assert (6, 3) == devices_by_the_journal(house)[phone.card_id][:2]
