@@ -28,6 +28,7 @@ from coalition.domain.commands import (
     TopUpReversal,
     Void,
 )
+from coalition.domain.credentials import Evidence
 from coalition.domain.decide import decide
 from coalition.domain.decision import Decision
 from coalition.domain.ids import entry_id
@@ -126,8 +127,8 @@ class House:
             TopUp(**self._asks(at), amount_minor=amount, token=card.encode(), issuer_id=issuer_id, terms_code=terms)
         )
 
-    def purchase(self, at: str, amount: int, card: str = "w") -> Done:
-        return self._run(Purchase(**self._asks(at), amount_minor=amount, token=card.encode()))
+    def purchase(self, at: str, amount: int, card: str = "w", evidence: Evidence | None = None) -> Done:
+        return self._run(Purchase(**self._asks(at), amount_minor=amount, token=card.encode(), evidence=evidence))
 
     def refund(self, at: str, amount: int, of: Done) -> Done:
         return self._run(Refund(**self._asks(at), amount_minor=amount, original_request_id=of.request_id))

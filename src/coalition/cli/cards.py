@@ -21,6 +21,7 @@ from coalition.cli.session import Session, client_command
 from coalition.client import Connection, new_request_id
 from coalition.v1.member_pb2 import (
     Card,
+    CardKind,
     FreezeCardRequest,
     GetCardRequest,
     IssueCardRequest,
@@ -30,6 +31,11 @@ from coalition.v1.member_pb2 import (
 )
 
 GROUP: Final = 4
+KINDS: Final = {
+    CardKind.CARD_KIND_CODE: "phone with payment codes",
+    CardKind.CARD_KIND_VIRTUAL: "id of another system",
+    CardKind.CARD_KIND_PHONE: "phone number",
+}
 ONCE: Final = "It is told this once and stored nowhere."
 
 card_app = typer.Typer(no_args_is_help=True, help="Cards: issue, link, freeze, replace. Value belongs to the wallet.")
@@ -169,10 +175,11 @@ def link(connection: Connection, number: str, member_id: str) -> Card:
 
 
 def described(card: Card) -> str:
-    """A card for people, by its last four digits."""
+    """A card, or what stands for one, for people: by its four digits."""
     member = f", member {card.member_id}" if card.member_id else ", linked to nobody"
     replaced = f", replaced by card {card.replaced_by_card_id}" if card.replaced_by_card_id else ""
-    return f"card **** {card.last_four}: {enum_name(card, 'state')}, issued by {card.issuer}{member}{replaced}"
+    what = KINDS.get(card.kind, "card")
+    return f"{what} **** {card.last_four}: {enum_name(card, 'state')}, issued by {card.issuer}{member}{replaced}"
 
 
 def told(card: Card, number: str, written_to: Path | None) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 from coalition.client.aio_terminal import AioTerminal
 from coalition.client.certificate import ClientCertificate
+from coalition.client.credentials import Credential
 from coalition.client.errors import TerminalClosed
 from coalition.client.line import LineState
 from coalition.client.outbox_rows import OutboxRow
@@ -72,18 +73,18 @@ class Terminal:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def top_up(
-        self, card_number: str, amount_minor: int, *, issuer: str = "", terms: str = "", sale_reference: str = ""
+        self, card: Credential, amount_minor: int, *, issuer: str = "", terms: str = "", sale_reference: str = ""
     ) -> Receipt:
         """Sell stored value: the member pays `amount_minor`, the bonus comes on top."""
         return self._run(
-            self._aio.top_up(card_number, amount_minor, issuer=issuer, terms=terms, sale_reference=sale_reference)
+            self._aio.top_up(card, amount_minor, issuer=issuer, terms=terms, sale_reference=sale_reference)
         )
 
     def purchase(
-        self, card_number: str, amount_minor: int, *, sale_reference: str = "", pin: str | None = None
+        self, card: Credential, amount_minor: int, *, sale_reference: str = "", pin: str | None = None
     ) -> Receipt:
         """Spend stored value, the whole amount or nothing. `pin`: as the member typed it, where one is needed."""
-        return self._run(self._aio.purchase(card_number, amount_minor, sale_reference=sale_reference, pin=pin))
+        return self._run(self._aio.purchase(card, amount_minor, sale_reference=sale_reference, pin=pin))
 
     def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
         """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
@@ -91,7 +92,7 @@ class Terminal:
 
     def authorize(
         self,
-        card_number: str,
+        card: Credential,
         amount_minor: int,
         *,
         hold_seconds: int = 0,
@@ -100,9 +101,7 @@ class Terminal:
     ) -> Receipt:
         """Keep `amount_minor` aside, for `hold_seconds` (0: seven days). `pin`: as for a purchase."""
         return self._run(
-            self._aio.authorize(
-                card_number, amount_minor, hold_seconds=hold_seconds, sale_reference=sale_reference, pin=pin
-            )
+            self._aio.authorize(card, amount_minor, hold_seconds=hold_seconds, sale_reference=sale_reference, pin=pin)
         )
 
     def capture(self, hold: Receipt | str | int, amount_minor: int, *, sale_reference: str = "") -> Receipt:
@@ -113,9 +112,9 @@ class Terminal:
         """Release a hold whole. `hold`: its receipt, request_id or entry_id."""
         return self._run(self._aio.void(hold))
 
-    def balance(self, card_number: str) -> Balance:
+    def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here."""
-        return self._run(self._aio.balance(card_number))
+        return self._run(self._aio.balance(card))
 
     def resolve(self, request_id: str) -> Receipt:
         """The stored answer of an operation: its receipt, or Declined. One that never arrived is killed (KILLED)."""
