@@ -15,7 +15,15 @@ from coalition.clearing.queue import Answer
 from coalition.domain import commands as house_commands
 from coalition.domain.commands import Command, Funding, Purchase
 from coalition.domain.credentials import CodeEvidence, Evidence, PhoneEvidence
-from coalition.domain.errors import CoalitionError, Contention, LedgerBroken, NoOpenWindow, Refused, StoreUnavailable
+from coalition.domain.errors import (
+    CoalitionError,
+    Contention,
+    LedgerBroken,
+    NoOpenWindow,
+    PinChanged,
+    Refused,
+    StoreUnavailable,
+)
 from coalition.domain.journal import Outcome
 from coalition.domain.kinds import Kind
 from coalition.domain.pins import PinEvidence, PinFinding, SealedPin
@@ -75,6 +83,7 @@ ERRORS: st.SearchStrategy[Exception] = st.one_of(
     st.builds(Refused, st.sampled_from(sorted(ADVICE)), st.none() | TEXTS, st.none() | FACTS),
     st.builds(NoOpenWindow, WHOLE),
     st.builds(Contention, TEXTS),
+    st.builds(PinChanged, IDS),
     st.builds(StoreUnavailable, TEXTS),
     st.builds(LedgerBroken, TEXTS),
 )

@@ -18,13 +18,15 @@ from coalition.client import (
     Offline,
     OutboxInUse,
     OutcomeUnknown,
+    PaymentCode,
+    Phone,
     ServiceBusy,
     State,
     TerminalClosed,
     UndoneFirst,
 )
 from coalition.client.tries import TryRules
-from coalition.v1.operations_pb2 import Funding
+from coalition.v1.operations_pb2 import Funding, VirtualId
 from tests.client.ledger_stub import faults, refusal
 
 CARD = "9123456789012345"
@@ -72,6 +74,28 @@ def test_every_operation_of_a_till_is_there(counter):
         "ReturnTopUp",
         "Resolve",
     ] == counter.stub.methods()
+
+
+def test_what_stands_for_a_card_is_presented_and_kept_nowhere(counter):
+    """A payment code, a phone, another system's id: they go where a card goes, and the outbox holds none of them."""
+    code, phone, named = "91" + "0" * 20, "+8613800138000", VirtualId(namespace="chat", subject="o-12345")
+    said: list[str | None] = []
+    counter.stub.fault = lambda when, _, request: said.append(request.WhichOneof("credential"))
+    with counter.terminal() as till:
+        till.purchase(PaymentCode(f"{code[:4]} {code[4:]}"), 1)
+        till.top_up(Phone(phone), 1)
+        till.authorize(named, 1)
+        for credential, reference in ((PaymentCode(code), code), (Phone(phone), phone[1:])):
+            with pytest.raises(FieldRefused, match="references are stored"):
+                till.purchase(credential, 1, sale_reference=f"S {reference}")
+        with pytest.raises(FieldRefused, match="22 digits"):
+            till.purchase(PaymentCode(code[:-1]), 1)
+        kept = b"".join(file.read_bytes() for file in counter.outbox.parent.glob(f"{counter.outbox.name}*"))
+
+    assert ["payment_code", "phone", "virtual_id"] == said[::2]
+    assert b"PURCHASE" in kept
+    assert not [each for each in (code, phone[1:], named.subject) if each.encode() in kept]
+    assert code not in repr(PaymentCode(code))
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -20,12 +21,14 @@ from coalition.storage.embedded import SUPERUSER
 from coalition.v1 import member_pb2, operations_pb2, terminal_pb2
 from tests.faults.site import Site
 from tests.faults.trade import Trade, purchase, seat
+from tests.phones import enrolled_phone, mistyped
 from tests.telemetry.collector import running_collector
 from tests.telemetry.scrape import free_port, page
 
 NAME = "司徒Quetzalina Überbär"
 PHONE = "+8619912345067"
 CARD = (CARD_BODY := "947130582640917") + check_digit(CARD_BODY)
+SUBJECT = "oQz7-canary-of-a-chat-account"
 NEW_CARD = (NEW_CARD_BODY := "958241693751028") + check_digit(NEW_CARD_BODY)
 FIRST_DATABASE_OF_OURS = 16_384  # below are the databases that PostgreSQL brings with it
 MARKER = "marker-of-a-sale-7741"
@@ -37,7 +40,7 @@ def test_personal_data_and_card_numbers_leave_no_trace(site: Site, trade: Trade,
     with running_collector() as collector:
         watched = {"metrics_listen": metrics, "trace_endpoint": collector.endpoint, "trace_ratio": "1"}
         with site.attached(**watched) as server:
-            live_a_life(site, server.address)
+            shown, seed = live_a_life(site, server.address)
             told = fail_on_purpose(site, server.address)
             seen = {"metrics": page(metrics).encode()}
         assert 20 <= len(collector.spans())  # what waited was sent before the server ended
@@ -48,7 +51,9 @@ def test_personal_data_and_card_numbers_leave_no_trace(site: Site, trade: Trade,
         place: data.rstrip(b"\0").lower()
         for place, data in {**everything_written(site), **dumps(site, tmp_path), **seen}.items()
     }
-    needles = {form: canary for canary in (NAME, PHONE, CARD, NEW_CARD) for form in forms(canary)}
+    canaries = (NAME, PHONE, CARD, NEW_CARD, SUBJECT, *shown)
+    needles = {form: canary for canary in canaries for form in forms(canary)}
+    needles |= dict.fromkeys((seed.lower(), seed.hex().encode(), *(b.lower() for b in base64_forms(seed))), "seed")
 
     found = [f"a form of canary {canary[:2]}... in {place}" for place, data in places.items()
              for form, canary in needles.items() if form in data]  # fmt: skip
@@ -60,13 +65,15 @@ def test_personal_data_and_card_numbers_leave_no_trace(site: Site, trade: Trade,
     assert b"insufficient_funds" in places["metrics"]
     assert any(b"insufficient_funds" in data for place, data in places.items() if place[:5] == "spans")
     assert any(b"command_failed" in data for place, data in places.items() if place[:3] == "log")
-    print(
-        f"{len(needles)} forms of 4 canaries in none of {len(places)} places, {sum(map(len, places.values())):,} bytes"
-    )
+    size = sum(map(len, places.values()))
+    print(f"{len(needles)} forms of {len(canaries) + 1} canaries in none of {len(places)} places, {size:,} bytes")
 
 
-def live_a_life(site: Site, address: str) -> None:
-    """Enrol, issue, link, top up, buy, be refused, freeze, replace; every call as a counter and a till make it."""
+def live_a_life(site: Site, address: str) -> tuple[list[str], bytes]:
+    """Enrol, issue, link, top up, buy, be refused, freeze, replace; every call as a counter and a till make it.
+
+    The codes and tickets that a phone of the member showed, and its seed.
+    """
     with (
         site.connection(address, "op/admin") as counter,
         site.connection(address, "t/cafe/main/till-1") as cafe,
@@ -125,6 +132,38 @@ def live_a_life(site: Site, address: str) -> None:
         )
         assert "CARD_REPLACED" == refused(cafe, cafe.terminal.Purchase, purchase(CARD, 700).purchase).reason
         cafe.call(cafe.terminal.Purchase, purchase(NEW_CARD, 700).purchase)
+        return pay_without_a_card(counter, cafe, shop, UUID(member.member_id))
+
+
+def pay_without_a_card(
+    counter: Connection, cafe: Connection, shop: Connection, member_id: UUID
+) -> tuple[list[str], bytes]:
+    """By a phone's codes, good and bad ones; by another system's id; by a phone number."""
+    phone = enrolled_phone(counter.members, member_id)
+    named = operations_pb2.VirtualId(namespace="chat", subject=SUBJECT)
+    mine = {"request_id": new_request_id(), "member_id": str(member_id)}
+    counter.call(counter.members.AddVirtualId, member_pb2.AddVirtualIdRequest(**mine, virtual_id=named))
+    counter.call(counter.members.AddPhone, member_pb2.AddPhoneRequest(**{**mine, "request_id": new_request_id()}))
+
+    def presenting(**credential: Any) -> operations_pb2.PurchaseRequest:
+        request = purchase(NEW_CARD, 100).purchase
+        request.MergeFrom(operations_pb2.PurchaseRequest(**credential))
+        return request
+
+    codes = [phone.code() for _ in range(5)] + [phone.code(3_600)]
+    cafe.call(cafe.terminal.Purchase, presenting(payment_code=codes[0]))
+    for code, reason in (
+        (codes[0], "PAYMENT_CODE_USED"),
+        (mistyped(codes[1]), "PAYMENT_CODE_WRONG"),
+        (codes[5], "PAYMENT_CODE_WRONG"),
+        (codes[4][:-1] + str((int(codes[4][-1]) + 1) % 10), "FIELD_INVALID"),
+    ):
+        assert reason == refused(cafe, cafe.terminal.Purchase, presenting(payment_code=code)).reason
+    cafe.call(cafe.terminal.GetBalance, terminal_pb2.GetBalanceRequest(payment_code=phone.code()))
+    cafe.call(cafe.terminal.Purchase, presenting(virtual_id=named))
+    assert "PIN_REQUIRED" == refused(cafe, cafe.terminal.Purchase, presenting(phone=PHONE)).reason
+    shop.call(shop.terminal.GetBalance, terminal_pb2.GetBalanceRequest(phone=PHONE))
+    return [*codes, *(code[2:14] for code in codes)], phone.seed
 
 
 def fail_on_purpose(site: Site, address: str) -> list[str]:

@@ -2,9 +2,8 @@
 
 import secrets
 import time
-from collections import Counter
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 from uuid import UUID
 
@@ -14,13 +13,21 @@ import pytest
 from coalition.domain.cards import check_digit
 from coalition.v1.member_pb2 import CardOfMember, FreezeCardRequest, RemoveCredentialRequest
 from coalition.v1.member_pb2_grpc import MemberServiceStub
-from coalition.v1.operations_pb2 import PurchaseRequest
 from coalition.v1.terminal_pb2 import GetBalanceRequest, ListEntriesRequest, SubmitBatchRequest
+from coalition.v1.terminal_pb2_grpc import TerminalServiceStub
 from keys import generate_box_key
 from tests.house import House, Refusal, new_id, refusal_of
-from tests.phones import Phone, enrolled_phone, mistyped
+from tests.phones import (
+    Phone,
+    by_code,
+    devices_by_the_journal,
+    enrolled_phone,
+    mistyped,
+    outcome,
+    rounds_without_one_winner,
+)
 from tests.server.conftest import Tills
-from tests.server.messages import CAFE_TILL, STORE_TILL, authorize, operation, purchase, top_up
+from tests.server.messages import CAFE_TILL, STORE_TILL, authorize, capture, operation, purchase, top_up
 
 SECOND_TILL = "t/cafe/main/till-2"
 
@@ -44,22 +51,10 @@ def phone(counter: Any, tills: Tills, member: UUID) -> Phone:
     return phone
 
 
-def by_code(make: Callable[..., Any], code: str, *amount: int, **fields: Any) -> Any:
-    return make("", *amount, card_number=None, payment_code=code, **fields)
-
-
 def refused(call: Callable[[], Any]) -> Refusal:
     with pytest.raises(grpc.RpcError) as caught:
         call()
     return refusal_of(caught.value)
-
-
-def outcome(till: Any, request: PurchaseRequest) -> str:
-    try:
-        till.Purchase(request)
-    except grpc.RpcError as error:
-        return refusal_of(error).reason
-    return "ACCEPTED"
 
 
 def eventually(holds: Callable[[], bool]) -> None:
@@ -189,15 +184,16 @@ def test_a_lost_phone_is_frozen_and_a_removed_one_is_gone(tills: Tills, counter:
     assert "CREDENTIAL_UNKNOWN" == refused(lambda: counter.RemoveCredential(removal)).reason
 
 
-def test_of_many_tills_at_one_instant_one_wins(tills: Tills, phone: Phone):
-    """T22: in one batch or in several."""
-    stubs = [tills(f"t/{store}/main/till-{n}") for store in ("cafe", "store-a", "store-b") for n in (1, 2)]
-    with ThreadPoolExecutor(16) as pool:
-        for _ in range(12):
-            code = phone.code()
-            answers = list(pool.map(lambda n, code=code: outcome(stubs[n % 6], by_code(purchase, code, 1)), range(16)))
+def test_of_many_tills_at_one_instant_one_wins(house: House, tills: Tills, phone: Phone):
+    """T22: in one batch or in several, on one server or on two. tests/soak plays a thousand rounds."""
+    paths = [f"t/{store}/main/till-{n}" for store in ("cafe", "store-a") for n in (1, 2)]
+    with house.server() as (_, other), ExitStack() as closing:
+        stubs = [tills(path) for path in paths]
+        for path in paths:
+            channel = closing.enter_context(grpc.secure_channel(other, house.certificate(path).credentials()))
+            stubs.append(TerminalServiceStub(channel))
 
-            assert {"ACCEPTED": 1, "PAYMENT_CODE_USED": 15} == Counter(answers)
+        assert [] == rounds_without_one_winner(24, stubs, phone)
 
 
 def test_in_one_batch_one_operation_of_a_code_wins(tills: Tills, phone: Phone):
@@ -246,3 +242,16 @@ def test_a_code_of_no_phone_is_no_card(tills: Tills):
     assert "CARD_UNKNOWN" == outcome(tills(SECOND_TILL), by_code(purchase, payload + check_digit(payload), 1))
     malformed = refused(lambda: tills(SECOND_TILL).Purchase(by_code(purchase, "1" * 22, 1)))
     assert ("FIELD_INVALID", ("payment_code",)) == (malformed.reason, malformed.fields)
+
+
+def test_what_a_device_has_used_is_a_fold_of_the_journal(house: House, tills: Tills, phone: Phone):
+    """Of every phone that the tests above have used, too."""
+    for code in (phone.code(), mistyped(phone.code()), mistyped(phone.code()), phone.code(30), phone.code()):
+        outcome(tills(CAFE_TILL), by_code(purchase, code, 1))
+    hold = by_code(authorize, phone.code(), 1_000)
+    tills(CAFE_TILL).Authorize(hold)
+    tills(CAFE_TILL).Capture(capture(hold.request_id, 500))
+    kept = house.query("SELECT card_id, used_counter, tried_counter, tries, drift FROM devices")
+
+    assert devices_by_the_journal(house) == {card: tuple(row) for card, *row in kept}
+    assert (6, 3) == devices_by_the_journal(house)[phone.card_id][:2]

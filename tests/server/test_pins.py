@@ -12,11 +12,12 @@ import pytest
 from coalition.bootstrap.pins import seal_pin
 from coalition.client import Declined, FieldRefused, Terminal
 from coalition.domain.kinds import Kind
-from coalition.v1.member_pb2 import SetPinRequest
+from coalition.v1.member_pb2 import AddPhoneRequest, SetPinRequest
 from coalition.v1.member_pb2_grpc import MemberServiceStub
 from coalition.v1.terminal_pb2 import GetPinKeyRequest, StreamRequest, SubmitBatchRequest
 from keys import generate_box_key
 from tests.house import House, Refusal, new_id, refusal_of
+from tests.phones import enrolled_phone
 from tests.server.conftest import Tills
 from tests.server.messages import CAFE_REF, CAFE_TILL, STORE_TILL, authorize, capture, operation, purchase, top_up
 
@@ -180,6 +181,37 @@ def test_a_repetition_without_the_pin_gets_the_stored_answer(house: House, tills
         wrong_again.metadata["replayed"],
     )
     assert wrong.metadata["entry_id"] == wrong_again.metadata["entry_id"]
+
+
+def test_by_phone_a_pin_is_needed_whatever_the_amount(house: House, tills: Tills, counter: MemberServiceStub):
+    """Anybody may know the number. The PIN is the wallet's, whatever names it."""
+    member, phone = house.new_member()
+    counter.AddPhone(AddPhoneRequest(request_id=new_id(), member_id=str(member), issuer="store-a"))
+    tills(STORE_TILL).TopUp(top_up("", card_number=None, phone=phone))
+    counter.SetPin(setting(tills, str(member)))
+    till = tills(CAFE_TILL)
+
+    def sale(amount: int) -> Any:
+        return purchase("", amount, card_number=None, phone=phone)
+
+    assert "PIN_REQUIRED" == refused(lambda: till.Purchase(sale(1))).reason
+    assert "PIN_WRONG" == refused(lambda: till.Purchase(with_pin(tills, sale(1), WRONG))).reason
+    assert 1 == till.Purchase(with_pin(tills, sale(1))).receipt.amount_minor
+
+
+def test_a_payment_code_with_a_wrong_pin_is_good_for_the_right_one(
+    house: House, tills: Tills, counter: MemberServiceStub, card: str
+):
+    """A decline does not use the code up: the member types again and need not open the page anew."""
+    phone = enrolled_phone(counter, UUID(member_of(house, card)), issuer="store-a")
+    till, code = tills(CAFE_TILL), phone.code()
+
+    def sale() -> Any:
+        return purchase("", LIMIT + 1, card_number=None, payment_code=code)
+
+    assert "PIN_REQUIRED" == refused(lambda: till.Purchase(sale())).reason
+    assert "PIN_WRONG" == refused(lambda: till.Purchase(with_pin(tills, sale(), WRONG))).reason
+    assert LIMIT + 1 == till.Purchase(with_pin(tills, sale())).receipt.amount_minor
 
 
 def test_setting_a_pin_is_for_staff_and_told_again(house: House, tills: Tills, counter: MemberServiceStub, card: str):

@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from coalition.cli import card_rules, day_limits, house, tills, windows  # noqa: F401  (two add commands to agreement_app)
+from coalition.cli import card_rules, credentials, day_limits, house, tills, windows  # noqa: F401  (three add commands)
 from coalition.cli.agreements import agreement_app
 from coalition.cli.cards import card_app
 from coalition.cli.conformance import conformance
@@ -66,6 +66,17 @@ app.add_typer(store_app, name="store", rich_help_panel=HEADQUARTERS)
 app.add_typer(terminal_app, name="terminal", rich_help_panel=HEADQUARTERS)
 app.add_typer(agreement_app, name="agreement", rich_help_panel=HEADQUARTERS)
 app.add_typer(member_app, name="member", rich_help_panel=COUNTER)
+card_app.command("device", epilog="Example: coalition card device --member MEMBER_ID --to device.json")(
+    credentials.card_device
+)
+card_app.command("code", epilog="Example: coalition card code --device device.json")(credentials.card_code)
+card_app.command("add-id", epilog="Example: coalition card add-id --member MEMBER_ID --id @openid.json")(
+    credentials.card_add_id
+)
+card_app.command("add-phone", epilog="Example: coalition card add-phone --member MEMBER_ID")(credentials.card_add_phone)
+card_app.command("remove", epilog="Example: coalition card remove --member MEMBER_ID --card-id 7")(
+    credentials.card_remove
+)
 app.add_typer(card_app, name="card", rich_help_panel=COUNTER)
 app.command("wallet", rich_help_panel=COUNTER, epilog="Example: coalition wallet MEMBER_ID")(wallet)
 app.command(

@@ -22,6 +22,7 @@ from coalition.cli.session import Session, client_command
 from coalition.client import Connection, new_request_id
 from coalition.v1.member_pb2 import (
     Card,
+    CardKind,
     CardLimits,
     FreezeCardRequest,
     GetCardRequest,
@@ -33,6 +34,11 @@ from coalition.v1.member_pb2 import (
 )
 
 GROUP: Final = 4
+KINDS: Final = {
+    CardKind.CARD_KIND_CODE: "phone with payment codes",
+    CardKind.CARD_KIND_VIRTUAL: "id of another system",
+    CardKind.CARD_KIND_PHONE: "phone number",
+}
 ONCE: Final = "It is told this once and stored nowhere."
 
 card_app = typer.Typer(no_args_is_help=True, help="Cards: issue, link, freeze, replace. Value belongs to the wallet.")
@@ -221,13 +227,15 @@ def read_limits(
 
 
 def described(card: Card) -> str:
-    """A card for people, by its last four digits."""
+    """A card, or what stands for one, for people: by its four digits."""
     member = f", member {card.member_id}" if card.member_id else ", linked to nobody"
     replaced = f", replaced by card {card.replaced_by_card_id}" if card.replaced_by_card_id else ""
     limits = "".join(
         f", {format_number(value)} per {field.name.removesuffix('_minor')}" for field, value in card.limits.ListFields()
     )
-    return f"card **** {card.last_four}: {enum_name(card, 'state')}, issued by {card.issuer}{member}{replaced}{limits}"
+    what = KINDS.get(card.kind, "card")
+    state = enum_name(card, "state")
+    return f"{what} **** {card.last_four}: {state}, issued by {card.issuer}{member}{replaced}{limits}"
 
 
 def told(card: Card, number: str, written_to: Path | None) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import typer
 
 from coalition.cli.output import console, print_json, table
 from coalition.cli.till import Card, read_own_card
+from coalition.cli.till_screen import ask_card
 from coalition.client import ClientCertificate, Connection, RetryPolicy
 from coalition.client.arguments import terminal_ref
 from coalition.client.conformance import TooLittleMoney, play
@@ -42,7 +43,7 @@ def conformance(
     The card needs 20.00 that this terminal accepts, and nobody else may use it meanwhile; it ends with what it had.
     Exit code 0: every promise is kept; 1: one is not.
     """
-    number = read_own_card(card)
+    number = ask_card() if card is None else read_own_card(card)
     once = RetryPolicy(attempts_max=1)
     with Connection(address, ClientCertificate.load_folder(certificate), retry=once) as connection:
         connection.wait_until_ready(once.deadline_s)

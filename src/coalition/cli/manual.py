@@ -37,6 +37,8 @@ Cards
   A full card number is a secret. --card @FILE reads it from a file and --card -
   from standard input; without --card you are asked. Typed on the command line
   it stays in the shell's history: fine for a card of a development house only.
+  Instead of a card a till takes --code (the payment code a phone shows),
+  --phone @FILE, or --id @FILE (another system's id as JSON).
 
 PINs
   A PIN is never typed on the command line: --pin ask asks for it, --pin - and

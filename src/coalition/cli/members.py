@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from coalition.bootstrap.pins import seal_pin
+from coalition.cli.cards import KINDS
 from coalition.cli.options import ASK, Pin, RequestId, read_pin, read_request_id
 from coalition.cli.output import enum_name, time_text
 from coalition.cli.session import Session, client_command
@@ -172,7 +173,10 @@ def described(member: Member) -> str:
             f"member {member.member_id}, {enum_name(member, 'state')}{verified}",
             f"  name {member.profile.name_masked}, phone {member.profile.phone_masked}",
             f"  wallet {member.wallet_id}, enrolled by {member.recruiter} on {time_text(member.create_time)} UTC",
-            *(f"  card {card.card_id}: **** {card.last_four}, {enum_name(card, 'state')}" for card in member.cards),
+            *(
+                f"  {KINDS.get(card.kind, 'card')} {card.card_id}: **** {card.last_four}, {enum_name(card, 'state')}"
+                for card in member.cards
+            ),
         )
     )
 

@@ -1,5 +1,6 @@
 """Arguments that several commands share, and how they are read: the till, the card, the request id."""
 
+import json
 import stat
 import sys
 from dataclasses import dataclass
@@ -11,12 +12,13 @@ import typer
 from coalition.cli.session import Session
 from coalition.client import new_request_id
 from coalition.v1.member_pb2 import CardOfMember
-from coalition.v1.operations_pb2 import TerminalRef
+from coalition.v1.operations_pb2 import TerminalRef, VirtualId
 
 CARD_DIGITS_MIN: Final = 12
 CARD_DIGITS_MAX: Final = 22
 PIN_DIGITS: Final = 6
 ASK: Final = "ask"
+CODE_DIGITS: Final = 22
 TERMINAL_ELEMENTS: Final = 3
 
 At = Annotated[
@@ -59,6 +61,41 @@ AnyCard = Annotated[
         metavar="NUMBER",
         help="Card number; @FILE reads it from a file, - from standard input; asked for when left out with --member. "
         "A number typed here stays in the history of the shell.",
+        show_default=False,
+    ),
+]
+# What may be presented at a till: a card, or one of three that stand for it.
+PresentedCard = Annotated[
+    str | None,
+    typer.Option(
+        "--card",
+        metavar="NUMBER",
+        help="Card number; @FILE reads it from a file, - from standard input; asked for when nothing is presented. "
+        "A number typed here stays in the history of the shell.",
+        show_default=False,
+    ),
+]
+PresentedCode = Annotated[
+    str | None,
+    typer.Option(
+        "--code",
+        metavar="DIGITS",
+        help="The payment code that the member's phone shows, instead of a card; @FILE or - read it.",
+        show_default=False,
+    ),
+]
+PresentedPhone = Annotated[
+    str | None,
+    typer.Option(
+        "--phone", metavar="FILE", help="The member's phone number, instead of a card: @FILE or -.", show_default=False
+    ),
+]
+PresentedId = Annotated[
+    str | None,
+    typer.Option(
+        "--id",
+        metavar="FILE",
+        help='Another system\'s id, instead of a card: @FILE or - with JSON {"namespace": "...", "subject": "..."}.',
         show_default=False,
     ),
 ]
@@ -150,6 +187,51 @@ def read_pin(source: str | None) -> str | None:
     if len(digits) != PIN_DIGITS or not (digits.isascii() and digits.isdigit()):
         raise typer.BadParameter(f"a PIN has {PIN_DIGITS} digits")
     return digits
+
+
+def read_presented(card: str | None, code: str | None, phone: str | None, virtual_id: str | None) -> dict[str, Any]:
+    """The field of a request that says what was presented; a card is asked for where nothing was."""
+    if sum(each is not None for each in (card, code, phone, virtual_id)) > 1:
+        raise typer.BadParameter("present one thing: --card, --code, --phone or --id")
+    if code is not None:
+        return {"payment_code": read_code(code)}
+    if phone is not None:
+        if phone != "-" and not phone.startswith("@"):
+            raise typer.BadParameter("--phone is @FILE or -: a number typed here is seen by every process")
+        return {"phone": read_text(phone, "--phone")}
+    if virtual_id is not None:
+        return {"virtual_id": read_virtual_id(virtual_id)}
+    return {"card_number": read_card(card or typer.prompt("Card number", hide_input=True, err=True))}
+
+
+def read_code(text: str) -> str:
+    """The digits of a payment code given as itself, as @FILE or as -; spaces between them are left out."""
+    if text == "-" or text.startswith("@"):
+        text = read_text(text, "--code")
+    digits = "".join(text.split())
+    if not (digits.isascii() and digits.isdigit() and len(digits) == CODE_DIGITS):
+        raise typer.BadParameter(f"a payment code has {CODE_DIGITS} digits")
+    return digits
+
+
+def read_virtual_id(text: str) -> VirtualId:
+    """An id from a file or standard input: it is personal, and arguments are seen by every process."""
+    form = '@FILE, or - for standard input, with JSON {"namespace": "...", "subject": "..."}'
+    if text != "-" and not text.startswith("@"):
+        raise typer.BadParameter(f"--id is {form}")
+    try:
+        told = json.loads(read_text(text, "--id"))
+        return VirtualId(namespace=told["namespace"], subject=told["subject"])
+    except (ValueError, TypeError, KeyError):
+        raise typer.BadParameter(f"--id is {form}") from None
+
+
+def read_text(text: str, option: str) -> str:
+    """What @FILE holds, or - reads from standard input, without blanks around it."""
+    try:
+        return (sys.stdin.read() if text == "-" else Path(text[1:]).read_text(encoding="utf-8")).strip()
+    except (OSError, UnicodeDecodeError):
+        raise typer.BadParameter(f"{option} @FILE: the file cannot be read, or holds no text") from None
 
 
 def read_any_card(card: str | None, member: str | None, card_id: int | None) -> dict[str, Any]:

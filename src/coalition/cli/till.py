@@ -13,13 +13,13 @@ import typer
 from rich.console import RenderableType
 
 from coalition.cli.money import format_number
-from coalition.cli.options import At, Pin, read_card, read_pin, read_till
+from coalition.cli.options import At, Pin, read_card, read_code, read_pin, read_till
 from coalition.cli.output import table
 from coalition.cli.session import Session, client_command
 from coalition.cli.till_panels import balance_panel, line_text, message_facts, receipt_panel
-from coalition.cli.till_screen import ask_card, screen
+from coalition.cli.till_screen import ask_credential, screen
 from coalition.cli.till_session import NOT_DONE, OutboxOption, at_terminal, read_original, tell, terminal
-from coalition.client import NotDone, Terminal
+from coalition.client import Credential, NotDone, PaymentCode, Terminal
 from coalition.v1.operations_pb2 import Receipt
 
 till_app = typer.Typer(
@@ -44,6 +44,15 @@ Card = Annotated[
         "--card",
         metavar="-|@FILE",
         help="- reads the card number from standard input, @FILE from a file; asked for when left out.",
+        show_default=False,
+    ),
+]
+Code = Annotated[
+    str | None,
+    typer.Option(
+        "--code",
+        metavar="DIGITS",
+        help="The payment code that the member's phone shows, instead of a card; @FILE or - read it.",
         show_default=False,
     ),
 ]
@@ -76,13 +85,14 @@ def purchase(
     session: Session,
     amount: Amount,
     card: Card = None,
+    code: Code = None,
     pin: Pin = None,
     at: At = None,
     reference: Reference = "",
     outbox: OutboxOption = None,
 ) -> None:
     """Pay by card, the whole amount or nothing. Declined for PIN_REQUIRED: once more, with --pin."""
-    amount_minor, number, typed = session.amount(amount), read_own_card(card), read_pin(pin)
+    amount_minor, number, typed = session.amount(amount), read_presented(card, code), read_pin(pin)
 
     def act(opened: Terminal) -> Answer:
         return _posted("paid", opened.purchase(number, amount_minor, sale_reference=reference, pin=typed))
@@ -96,6 +106,7 @@ def top_up(
     session: Session,
     amount: Amount,
     card: Card = None,
+    code: Code = None,
     at: At = None,
     issuer: Annotated[
         str, typer.Option(metavar="PARTICIPANT", help="Whose value is sold; the till's own.", show_default=False)
@@ -107,7 +118,7 @@ def top_up(
     outbox: OutboxOption = None,
 ) -> None:
     """Sell stored value: the member pays the amount, the bonus comes on top."""
-    amount_minor, number = session.amount(amount), read_own_card(card)
+    amount_minor, number = session.amount(amount), read_presented(card, code)
 
     def act(opened: Terminal) -> Answer:
         sold = opened.top_up(number, amount_minor, issuer=issuer, terms=terms, sale_reference=reference)
@@ -138,9 +149,9 @@ def refund(
 
 @till_app.command("balance", epilog="Example: coalition till balance --at cafe/main/till-1 --card @card.txt")
 @client_command
-def balance(session: Session, card: Card = None, at: At = None, outbox: OutboxOption = None) -> None:
+def balance(session: Session, card: Card = None, code: Code = None, at: At = None, outbox: OutboxOption = None) -> None:
     """Show what a card holds, and how much of it is accepted here."""
-    number = read_own_card(card)
+    number = read_presented(card, code)
 
     def act(opened: Terminal) -> Answer:
         held = opened.balance(number)
@@ -216,10 +227,17 @@ def dismiss(
             raise typer.BadParameter("no operation with this request id needs a person; see coalition till recent")
 
 
-def read_own_card(text: str | None) -> str:
-    """The card of --card, which is - or @FILE; asked for when left out."""
-    if text is None:
-        return ask_card()
+def read_presented(card: str | None, code: str | None) -> Credential:
+    """The card of --card, or the code of --code; asked for when both are left out."""
+    if code is None:
+        return ask_credential() if card is None else read_own_card(card)
+    if card is not None:
+        raise typer.BadParameter("present one thing: --card or --code")
+    return PaymentCode(read_code(code))
+
+
+def read_own_card(text: str) -> str:
+    """The card of --card, which is - or @FILE."""
     if text != "-" and not text.startswith("@"):
         raise typer.BadParameter("--card is - or @FILE: a number typed here stays in the history of the shell")
     return read_card(text)

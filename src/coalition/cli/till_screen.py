@@ -1,7 +1,7 @@
 """The screen of `coalition till`: asks what to do, one operation after the other, and shows the line between them.
 
 Without a keyboard (a pipe, a test) it reads lines. A card number is hidden while it is typed or scanned, and shown as
-its last four digits afterwards.
+its last four digits afterwards; a payment code is not shown at all.
 """
 
 import sys
@@ -14,14 +14,24 @@ from rich.panel import Panel
 from rich.status import Status
 
 from coalition.cli.money import format_amount, format_number
-from coalition.cli.options import ASK, read_card, read_pin
+from coalition.cli.options import ASK, read_card, read_code, read_pin
 from coalition.cli.output import console
 from coalition.cli.session import Session
 from coalition.cli.till_panels import balance_panel, failure_panel, line_text, receipt_panel
 from coalition.cli.till_session import read_original
-from coalition.client import CallRefused, Declined, NotDone, OutcomeUnknown, ServerUnreachable, Terminal
+from coalition.client import (
+    CallRefused,
+    Credential,
+    Declined,
+    NotDone,
+    OutcomeUnknown,
+    PaymentCode,
+    ServerUnreachable,
+    Terminal,
+)
 
 QUIT: Final = "q"
+CODE_WORD: Final = "code"
 MENU: Final = "p purchase   t top-up   r refund   b balance   l last operations   q quit"
 LAST_SHOWN: Final = 8
 PIN_REQUIRED: Final = "PIN_REQUIRED"
@@ -56,9 +66,24 @@ def screen(session: Session, till: Terminal, name: str) -> None:
         out.print(f"{state.waiting} reversals wait; they are sent by the next start of this till, first thing")
 
 
+def ask_credential() -> Credential:
+    """Ask for a card without showing it: its number, or "code" and the payment code of a phone, which looks the same.
+
+    A malformed one ends the command with exit code 2.
+    """
+    text = _hidden("Card number, or code and the code of a phone").strip()
+    if text.lower().startswith(CODE_WORD):
+        return PaymentCode(read_code(text[len(CODE_WORD) :]))
+    return read_card(text)
+
+
 def ask_card() -> str:
     """Ask for a card number without showing it. A malformed one ends the command with exit code 2."""
-    return read_card(typer.prompt("Card number", hide_input=True, err=True) if sys.stdin.isatty() else input())
+    return read_card(_hidden("Card number"))
+
+
+def _hidden(question: str) -> str:
+    return str(typer.prompt(question, hide_input=True, err=True)) if sys.stdin.isatty() else input()
 
 
 def _do(out: Console, act: Callable[[], RenderableType]) -> None:
@@ -120,10 +145,10 @@ def _last(till: Terminal) -> RenderableType:
     )
 
 
-def _card(out: Console) -> str:
-    number = ask_card()
-    out.print(f"card **** {number[-4:]}")
-    return number
+def _card(out: Console) -> Credential:
+    card = ask_credential()
+    out.print(f"card **** {card[-4:]}" if isinstance(card, str) else "a phone's code")
+    return card
 
 
 def _amount(session: Session) -> int:

@@ -7,7 +7,19 @@ import typer
 
 from coalition.bootstrap.pins import seal_pin
 from coalition.cli.money import format_amount, format_number
-from coalition.cli.options import At, CardNumber, Pin, RequestId, read_card, read_pin, read_request_id, read_till
+from coalition.cli.options import (
+    At,
+    Pin,
+    PresentedCard,
+    PresentedCode,
+    PresentedId,
+    PresentedPhone,
+    RequestId,
+    read_pin,
+    read_presented,
+    read_request_id,
+    read_till,
+)
 from coalition.cli.output import enum_name, table, time_text
 from coalition.cli.session import Session, client_command, pages
 from coalition.v1.operations_pb2 import (
@@ -37,7 +49,10 @@ SaleReference = Annotated[
 def top_up(
     session: Session,
     amount: Amount,
-    card: CardNumber,
+    card: PresentedCard = None,
+    code: PresentedCode = None,
+    phone: PresentedPhone = None,
+    virtual_id: PresentedId = None,
     at: At = None,
     issuer: Annotated[
         str, typer.Option(metavar="PARTICIPANT", help="Whose value is sold; the till's own.", show_default=False)
@@ -56,7 +71,7 @@ def top_up(
     request = TopUpRequest(
         request_id=read_request_id(request_id),
         terminal=till.ref,
-        card_number=read_card(card),
+        **read_presented(card, code, phone, virtual_id),
         amount_minor=session.amount(amount),
         currency_code=session.settings.currency,
         issuer=issuer,
@@ -73,7 +88,10 @@ def top_up(
 def pay(
     session: Session,
     amount: Amount,
-    card: CardNumber,
+    card: PresentedCard = None,
+    code: PresentedCode = None,
+    phone: PresentedPhone = None,
+    virtual_id: PresentedId = None,
     at: At = None,
     pin: Pin = None,
     reference: SaleReference = "",
@@ -84,7 +102,7 @@ def pay(
     request = PurchaseRequest(
         request_id=read_request_id(request_id),
         terminal=till.ref,
-        card_number=read_card(card),
+        **read_presented(card, code, phone, virtual_id),
         amount_minor=session.amount(amount),
         currency_code=session.settings.currency,
         sale_reference=reference,
@@ -141,13 +159,19 @@ def return_top_up(
 
 
 @client_command
-def balance(session: Session, card: CardNumber, at: At = None) -> None:
+def balance(
+    session: Session,
+    card: PresentedCard = None,
+    code: PresentedCode = None,
+    phone: PresentedPhone = None,
+    virtual_id: PresentedId = None,
+    at: At = None,
+) -> None:
     """Show what the wallet of a card holds, and how much of it this till's merchant accepts."""
     till = read_till(session, at)
+    request = GetBalanceRequest(terminal=till.ref, **read_presented(card, code, phone, virtual_id))
     with session.coalition(till.identity) as connection:
-        answer = connection.call(
-            connection.terminal.GetBalance, GetBalanceRequest(terminal=till.ref, card_number=read_card(card))
-        )
+        answer = connection.call(connection.terminal.GetBalance, request)
     held = answer.balance
     session.say(
         answer,
@@ -161,14 +185,17 @@ def balance(session: Session, card: CardNumber, at: At = None) -> None:
 @client_command
 def entries(
     session: Session,
-    card: CardNumber,
+    card: PresentedCard = None,
+    code: PresentedCode = None,
+    phone: PresentedPhone = None,
+    virtual_id: PresentedId = None,
     at: At = None,
     limit: Annotated[int, typer.Option(min=1, help="Most lines to show.")] = 50,
 ) -> None:
     """List what was done with a card at this till's merchant, newest first."""
     till = read_till(session, at)
+    request = ListEntriesRequest(terminal=till.ref, **read_presented(card, code, phone, virtual_id))
     with session.coalition(till.identity) as connection:
-        request = ListEntriesRequest(terminal=till.ref, card_number=read_card(card))
         rows = list(pages(connection, connection.terminal.ListEntries, request, "entries", limit=limit))
     session.say(
         rows,

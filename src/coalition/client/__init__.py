@@ -10,6 +10,7 @@ from coalition.client.aio import AioConnection
 from coalition.client.aio_terminal import AioTerminal
 from coalition.client.certificate import ClientCertificate, certificate_folder
 from coalition.client.connection import Connection
+from coalition.client.credentials import Credential, PaymentCode, Phone
 from coalition.client.errors import (
     CallRefused,
     CertificateMissing,
@@ -45,6 +46,7 @@ __all__ = [
     "ClientCertificate",
     "ClientError",
     "Connection",
+    "Credential",
     "Declined",
     "FieldRefused",
     "FieldViolation",
@@ -57,6 +59,8 @@ __all__ = [
     "OutboxInUse",
     "OutboxRow",
     "OutcomeUnknown",
+    "PaymentCode",
+    "Phone",
     "PinSealer",
     "RetryPolicy",
     "ServerUnreachable",

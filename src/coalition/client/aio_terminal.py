@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 from coalition.client.arguments import name_original, reference_of, terminal_ref
 from coalition.client.certificate import ClientCertificate
+from coalition.client.credentials import Credential, presented
 from coalition.client.errors import (
     CallRefused,
     ClientError,
@@ -87,7 +88,7 @@ class AioTerminal:
 
     async def top_up(
         self,
-        card_number: str,
+        card: Credential,
         amount_minor: int,
         *,
         issuer: str = "",
@@ -97,7 +98,7 @@ class AioTerminal:
     ) -> Receipt:
         """Sell stored value: the member pays `amount_minor` by `funding`, the bonus comes on top."""
         request = TopUpRequest(
-            card_number=card_number,
+            **presented(card),
             amount_minor=amount_minor,
             currency_code=self._currency,
             issuer=issuer,
@@ -108,11 +109,11 @@ class AioTerminal:
         return await self._operate(Kind.TOP_UP, request)
 
     async def purchase(
-        self, card_number: str, amount_minor: int, *, sale_reference: str = "", pin: str | None = None
+        self, card: Credential, amount_minor: int, *, sale_reference: str = "", pin: str | None = None
     ) -> Receipt:
         """Spend stored value, the whole amount or nothing. `pin`: as the member typed it, where one is needed."""
         request = PurchaseRequest(
-            card_number=card_number,
+            **presented(card),
             amount_minor=amount_minor,
             currency_code=self._currency,
             sale_reference=sale_reference,
@@ -127,7 +128,7 @@ class AioTerminal:
 
     async def authorize(
         self,
-        card_number: str,
+        card: Credential,
         amount_minor: int,
         *,
         hold_seconds: int = 0,
@@ -136,7 +137,7 @@ class AioTerminal:
     ) -> Receipt:
         """Keep `amount_minor` aside, for `hold_seconds` (0: seven days). `pin`: as for a purchase."""
         request = AuthorizeRequest(
-            card_number=card_number,
+            **presented(card),
             amount_minor=amount_minor,
             currency_code=self._currency,
             hold_seconds=hold_seconds,
@@ -162,9 +163,9 @@ class AioTerminal:
         name_original(request, "original", top_up)
         return await self._operate(Kind.RETURN_TOP_UP, request)
 
-    async def balance(self, card_number: str) -> Balance:
+    async def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here. Raises Declined, Offline."""
-        request = GetBalanceRequest(card_number=card_number, terminal=self._ref)
+        request = GetBalanceRequest(**presented(card), terminal=self._ref)
         answer: GetBalanceResponse = await self._ask("GetBalance", request)
         return answer.balance
 

@@ -29,11 +29,12 @@ def name_original(request: Any, which: str, operation: Receipt | str | int) -> N
 
 
 def reference_of(request: Any) -> str:
-    """The sale reference, which is stored: so it must be short and must not hold the card's number."""
+    """The sale reference, which is stored: so it must be short and must not hold what was presented."""
     reference: str = getattr(request, "sale_reference", "")
     if len(reference) > REFERENCE_LENGTH_MAX:
         raise FieldRefused("sale_reference", f"write at most {REFERENCE_LENGTH_MAX} characters")
-    card_number: str = getattr(request, "card_number", "")
-    if card_number and card_number in _BETWEEN_DIGITS.sub("", reference):
-        raise FieldRefused("sale_reference", "leave the card number out: references are stored and printed")
+    plain = _BETWEEN_DIGITS.sub("", reference)
+    for said in (getattr(request, name, "").lstrip("+") for name in ("card_number", "payment_code", "phone")):
+        if said and said in plain:
+            raise FieldRefused("sale_reference", "leave the card's number out: references are stored and printed")
     return reference

@@ -20,6 +20,8 @@ FUNDS_MINOR: Final = 20 * MINOR
 """What the card must hold before: no case spends more at a time."""
 DEADLINES_S: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)
 RIVALS: Final = 8
+CODES_OF_NO_PHONE: Final = ("9100000000000000000000", "9100000000000000000018")
+"""Well formed, of one ticket, with two passwords."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,17 @@ def decline_then_retry(player: Player) -> None:
     # Where card rules ask for a PIN above an amount, that is what is wrong first.
     first = player.expect_refused(player.send("Purchase", request), "INSUFFICIENT_FUNDS", "PIN_REQUIRED")
     again = player.expect_refused(player.send("Purchase", request), first.reason)
+    player.expect(first.metadata["entry_id"] == again.metadata["entry_id"], "the decline was stored twice")
+    player.expect_spent(0)
+
+
+def a_repeated_code_means_its_ticket(player: Player) -> None:
+    """A terminal may not keep a payment code's password: another one under the same ticket is the same request."""
+    request = player.purchase(1 * MINOR)
+    request.payment_code = CODES_OF_NO_PHONE[0]
+    first = player.expect_refused(player.send("Purchase", request), "CARD_UNKNOWN")
+    request.payment_code = CODES_OF_NO_PHONE[1]
+    again = player.expect_refused(player.send("Purchase", request), "CARD_UNKNOWN")
     player.expect(first.metadata["entry_id"] == again.metadata["entry_id"], "the decline was stored twice")
     player.expect_spent(0)
 
@@ -219,6 +232,7 @@ CASES: Final[Sequence[Case]] = (
     lost_answer_then_retry,
     retry_with_another_body,
     decline_then_retry,
+    a_repeated_code_means_its_ticket,
     rivals_with_one_request_id,
     reverse_an_answered_sale,
     reverse_before_the_original,

@@ -12,6 +12,7 @@ from typing import Any, Self, TypeVar
 
 from coalition.client.aio_terminal import AioTerminal
 from coalition.client.certificate import ClientCertificate
+from coalition.client.credentials import Credential
 from coalition.client.errors import TerminalClosed
 from coalition.client.line import LineState
 from coalition.client.outbox_rows import OutboxRow
@@ -73,7 +74,7 @@ class Terminal:
 
     def top_up(
         self,
-        card_number: str,
+        card: Credential,
         amount_minor: int,
         *,
         issuer: str = "",
@@ -84,15 +85,15 @@ class Terminal:
         """Sell stored value: the member pays `amount_minor` by `funding`, the bonus comes on top."""
         return self._run(
             self._aio.top_up(
-                card_number, amount_minor, issuer=issuer, terms=terms, funding=funding, sale_reference=sale_reference
+                card, amount_minor, issuer=issuer, terms=terms, funding=funding, sale_reference=sale_reference
             )
         )
 
     def purchase(
-        self, card_number: str, amount_minor: int, *, sale_reference: str = "", pin: str | None = None
+        self, card: Credential, amount_minor: int, *, sale_reference: str = "", pin: str | None = None
     ) -> Receipt:
         """Spend stored value, the whole amount or nothing. `pin`: as the member typed it, where one is needed."""
-        return self._run(self._aio.purchase(card_number, amount_minor, sale_reference=sale_reference, pin=pin))
+        return self._run(self._aio.purchase(card, amount_minor, sale_reference=sale_reference, pin=pin))
 
     def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
         """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
@@ -100,7 +101,7 @@ class Terminal:
 
     def authorize(
         self,
-        card_number: str,
+        card: Credential,
         amount_minor: int,
         *,
         hold_seconds: int = 0,
@@ -109,9 +110,7 @@ class Terminal:
     ) -> Receipt:
         """Keep `amount_minor` aside, for `hold_seconds` (0: seven days). `pin`: as for a purchase."""
         return self._run(
-            self._aio.authorize(
-                card_number, amount_minor, hold_seconds=hold_seconds, sale_reference=sale_reference, pin=pin
-            )
+            self._aio.authorize(card, amount_minor, hold_seconds=hold_seconds, sale_reference=sale_reference, pin=pin)
         )
 
     def capture(self, hold: Receipt | str | int, amount_minor: int, *, sale_reference: str = "") -> Receipt:
@@ -126,9 +125,9 @@ class Terminal:
         """Take an untouched top-up back; the receipt's amount is to be paid out. `top_up`: as for `refund`."""
         return self._run(self._aio.return_top_up(top_up))
 
-    def balance(self, card_number: str) -> Balance:
+    def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here."""
-        return self._run(self._aio.balance(card_number))
+        return self._run(self._aio.balance(card))
 
     def resolve(self, request_id: str) -> Receipt:
         """The stored answer of an operation: its receipt, or Declined. One that never arrived is killed (KILLED)."""

@@ -22,7 +22,7 @@ PHONE: Final = "PHONE"
 """The kinds of `cards.kind`: printed, a member's device, an id of another system, a phone number."""
 
 TRIES_MAX: Final = 3
-"""Wrong passwords until the tickets they were tried on are dead (RELIABILITY 5.2)."""
+"""Wrong passwords that kill the tickets they were tried on (RELIABILITY 5.2)."""
 TICKETS_AHEAD: Final = 64
 """Tickets of a device that the house keeps: so many times in a row its payment page may open without paying."""
 
@@ -65,7 +65,7 @@ class PayTicket(NamedTuple):
 class Device:
     """A device as it stands after its wallet was locked. `is_moved`: this batch has changed it.
 
-    `tries` wrong passwords were seen on tickets up to `tried_counter`, on which no more than three are allowed.
+    `tries` wrong passwords were seen on tickets that may live yet, the highest of them `tried_counter`.
     """
 
     lane: int
@@ -81,18 +81,18 @@ class Device:
         if ticket.counter <= self.used_counter:
             raise Refused(Reason.PAYMENT_CODE_USED)
         if evidence.drift is None:
-            left = TRIES_MAX - self._tries_on(ticket.counter) - 1
+            left = TRIES_MAX - self.tries - 1
             raise Refused(Reason.PAYMENT_CODE_WRONG, metadata={"counter": str(ticket.counter), "tries_left": str(left)})
 
     def count_wrong(self, ticket: PayTicket) -> None:
-        """A wrong password on a live ticket. The third kills every ticket it may have been tried on.
+        """A wrong password on a live ticket. The third kills every ticket that one was tried on, and those before.
 
-        Trying another ticket in between must not begin the count anew, so only a higher one does.
+        The three are of all tickets together: whoever has seen two codes has no more tries than for one.
         """
-        self.tries = self._tries_on(ticket.counter) + 1
+        self.tries += 1
         self.tried_counter = max(self.tried_counter, ticket.counter)
         if self.tries >= TRIES_MAX:
-            self.used_counter = self.tried_counter
+            self.used_counter, self.tries = self.tried_counter, 0
         self.is_moved = True
 
     def use(self, ticket: PayTicket, evidence: CodeEvidence) -> Mapping[str, str]:
@@ -100,11 +100,10 @@ class Device:
         if evidence.drift is not None:
             self.drift = evidence.drift
         self.used_counter = ticket.counter
+        if ticket.counter >= self.tried_counter:
+            self.tries = 0  # none of the tickets they were seen on lives any more
         self.is_moved = True
         return {"counter": str(ticket.counter), "drift": str(self.drift)}
-
-    def _tries_on(self, counter: int) -> int:
-        return self.tries if counter <= self.tried_counter else 0
 
 
 def number_token(hashes: KeyedHashes, number: str) -> bytes:

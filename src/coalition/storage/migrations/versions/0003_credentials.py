@@ -19,15 +19,15 @@ ALTER TABLE cards ADD CONSTRAINT cards_kind_known CHECK (kind IN ('NUMBER', 'COD
 
 # Lane first, no foreign keys, as every hot row. `devices` is what an operation with a code reads and writes; the sealed
 # seed lies apart, so that the desk's updates do not rewrite it. Tickets up to `used_counter` are dead; `tries` counts
-# wrong codes on ticket `tried_counter`; `drift` is how many steps the device's clock is ahead. A ticket is kept as its
-# keyed hash only.
+# wrong codes on tickets up to `tried_counter`; `drift` is how many steps the device's clock is ahead. A ticket is kept
+# as its keyed hash only.
 DEVICES = """
 CREATE TABLE devices (
     lane smallint NOT NULL,
     card_id bigint NOT NULL,
     used_counter bigint NOT NULL DEFAULT -1 CHECK (used_counter >= -1),
     tried_counter bigint NOT NULL DEFAULT -1 CHECK (tried_counter >= -1),
-    tries smallint NOT NULL DEFAULT 0 CHECK (tries BETWEEN 0 AND 3),
+    tries smallint NOT NULL DEFAULT 0 CHECK (tries BETWEEN 0 AND 2),
     drift smallint NOT NULL DEFAULT 0 CHECK (drift BETWEEN -4 AND 4),
     PRIMARY KEY (lane, card_id)
 ) WITH (fillfactor = 70);
