@@ -19,6 +19,7 @@ from coalition.client.errors import (
     FieldViolation,
     NotDone,
     Offline,
+    OfflineRefused,
     OutboxFailed,
     OutboxFull,
     OutboxInUse,
@@ -29,6 +30,7 @@ from coalition.client.errors import (
     UndoneFirst,
 )
 from coalition.client.line import LineState
+from coalition.client.offline_queue import OfflineLimits
 from coalition.client.outbox_rows import Kind, OutboxRow, State
 from coalition.client.request_ids import new_request_id
 from coalition.client.retry import RetryPolicy
@@ -51,6 +53,8 @@ __all__ = [
     "LineState",
     "NotDone",
     "Offline",
+    "OfflineLimits",
+    "OfflineRefused",
     "OutboxFailed",
     "OutboxFull",
     "OutboxInUse",

@@ -1,6 +1,7 @@
 """The terminal for event loops: every operation stored before it is sent, retried by one id, undone when unanswered.
 
-The order of things is in docs/terminal-state-machine.md. Never stores a request, never sends a changed one again.
+The order of things is in docs/terminal-state-machine.md. Never stores a request but that of a sale approved offline,
+never sends a changed one again.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from coalition.client.arguments import name_original, reference_of, terminal_ref
+from coalition.client.arguments import check_offline_sale, name_original, reference_of, terminal_ref
 from coalition.client.certificate import ClientCertificate
 from coalition.client.errors import (
     CallRefused,
@@ -24,11 +25,13 @@ from coalition.client.errors import (
     UndoneFirst,
 )
 from coalition.client.line import Line, LineState
+from coalition.client.offline_queue import OfflineLimits, OfflineQueue
 from coalition.client.outbox import Outbox
 from coalition.client.outbox_rows import Kind, OutboxRow, State
 from coalition.client.surroundings import Surroundings
 from coalition.client.tries import End, Tries, TryRules
 from coalition.client.undoing import Undoing
+from coalition.client.uploading import Uploading
 from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,
@@ -36,6 +39,7 @@ from coalition.v1.operations_pb2 import (
     Receipt,
     RefundRequest,
     TopUpRequest,
+    UploadRequest,
     VoidRequest,
 )
 from coalition.v1.terminal_pb2 import Balance, GetBalanceRequest, GetBalanceResponse, ResolveRequest, ResolveResponse
@@ -67,6 +71,7 @@ class AioTerminal:
         outbox: Path,
         at: str | None = None,
         currency_code: str = "CNY",
+        offline: OfflineLimits | None = None,
         rules: TryRules | None = None,
         surroundings: Surroundings | None = None,
     ) -> None:
@@ -75,6 +80,7 @@ class AioTerminal:
         self._path = outbox
         self._ref = terminal_ref(at) if at else None
         self._currency = currency_code
+        self._limits = offline
         self._rules = rules or TryRules()
         self._around = surroundings or Surroundings()
         self._line: Line | None = None
@@ -102,6 +108,26 @@ class AioTerminal:
             sale_reference=sale_reference,
         )
         return await self._operate(Kind.PURCHASE, request)
+
+    async def approve_offline(self, card_number: str, amount_minor: int, *, sale_reference: str = "") -> str:
+        """Approve a sale without the service, which is told of it in its order once the line is back; its request_id.
+
+        For when a purchase ended in Offline, UndoneFirst or OutcomeUnknown. What the wallet cannot give then is borne
+        as was agreed. Raises OfflineRefused beyond `offline`, FieldRefused, OutboxFull, OutboxFailed: not approved.
+        """
+        if self._line is None:
+            raise TerminalClosed
+        request = UploadRequest(
+            card_number=card_number,
+            amount_minor=amount_minor,
+            currency_code=self._currency,
+            sale_reference=sale_reference,
+        )
+        check_offline_sale(request)
+        row = self._outbox.begin(Kind.UPLOAD, amount_minor, reference_of(request))
+        self._complete(request, row)
+        await self._uploading.approve(row, request)
+        return row.request_id
 
     async def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
         """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
@@ -155,7 +181,11 @@ class AioTerminal:
             raise TerminalClosed
         undoing = self._undoing
         return LineState(
-            self._line.is_online, len(undoing.waiting), tuple(undoing.needs_help.values()), undoing.last_failure
+            self._line.is_online,
+            len(undoing.waiting),
+            tuple(undoing.needs_help.values()),
+            undoing.last_failure,
+            self._uploading.count,
         )
 
     async def recent(self, limit: int = 20) -> list[OutboxRow]:
@@ -171,21 +201,35 @@ class AioTerminal:
         return self._undoing.dismiss(request_id)
 
     async def settled(self, timeout_s: float) -> bool:
-        """Wait until nothing waits to be undone; False when something still does after `timeout_s`."""
+        """Wait until nothing waits to be undone or uploaded; False when something still does after `timeout_s`."""
         if self._line is None:
             raise TerminalClosed
         try:
-            await asyncio.wait_for(self._undoing.idle.wait(), timeout_s)
+            await asyncio.wait_for(self._nothing_waits(), timeout_s)
         except TimeoutError:
             return False
         return True
+
+    async def _nothing_waits(self) -> None:
+        await asyncio.sleep(0)  # a call that was cancelled just now gets its turn to be queued
+        await self._undoing.idle.wait()
+        await self._uploading.idle.wait()
 
     async def open(self) -> Self:
         """Open the outbox and begin to undo what an earlier run left. Raises OutboxInUse, OutboxFailed."""
         self._outbox = Outbox(self._path, self._around.wall_ms)
         self._line = Line(self._server, self._certificate)
         self._undoing = Undoing(self._line, self._outbox, self._ref, self._around)
-        self._sender = asyncio.ensure_future(self._undoing.run())
+        queue = OfflineQueue(self._path.with_name(f"{self._path.name}.offline"))
+        self._uploading = Uploading(self._line, self._outbox, self._undoing, queue, self._limits, self._around)
+        self._queue = queue
+        try:
+            await self._uploading.open()
+        except OutboxFailed:
+            await asyncio.gather(self._line.close(), self._outbox.close())
+            self._line = None
+            raise
+        self._senders = [asyncio.ensure_future(each.run()) for each in (self._undoing, self._uploading)]
         return self
 
     async def close(self) -> None:
@@ -193,9 +237,11 @@ class AioTerminal:
         if self._line is None:
             return
         line, self._line = self._line, None
-        self._sender.cancel()
-        await asyncio.gather(self._sender, return_exceptions=True)
+        for sender in self._senders:
+            sender.cancel()
+        await asyncio.gather(*self._senders, return_exceptions=True)
         await line.close()
+        self._queue.close()
         await self._outbox.close()
 
     async def __aenter__(self) -> Self:
@@ -220,10 +266,7 @@ class AioTerminal:
     async def _exactly_once(self, kind: Kind, request: Any, reference: str) -> Receipt:
         """Store, send, store what came of it."""
         row = self._outbox.begin(kind, getattr(request, "amount_minor", 0), reference)
-        request.request_id = row.request_id
-        request.occurred_time.FromMilliseconds(row.begin_ms)
-        if self._ref is not None:
-            request.terminal.CopyFrom(self._ref)
+        self._complete(request, row)
         try:
             await self._outbox.write(row)
         except asyncio.CancelledError:
@@ -249,6 +292,13 @@ class AioTerminal:
         if receipt is None:
             raise refusal or TerminalClosed
         return receipt
+
+    def _complete(self, request: Any, row: OutboxRow) -> None:
+        """Give a request its id, its time and its terminal."""
+        request.request_id = row.request_id
+        request.occurred_time.FromMilliseconds(row.begin_ms)
+        if self._ref is not None:
+            request.terminal.CopyFrom(self._ref)
 
     async def _undone_first(self) -> None:
         """Wait until what an earlier run left is undone. Raises UndoneFirst, TerminalClosed."""

@@ -7,6 +7,7 @@ from coalition.client.errors import FieldRefused
 from coalition.v1.operations_pb2 import Receipt, TerminalRef
 
 REFERENCE_LENGTH_MAX: Final = 64
+_CARD_NUMBER: Final = re.compile(r"[0-9]{12,22}")
 _BETWEEN_DIGITS: Final = re.compile(r"[\s./_-]+")
 
 
@@ -37,3 +38,11 @@ def reference_of(request: Any) -> str:
     if card_number and card_number in _BETWEEN_DIGITS.sub("", reference):
         raise FieldRefused("sale_reference", "leave the card number out: references are stored and printed")
     return reference
+
+
+def check_offline_sale(request: Any) -> None:
+    """What the service would refuse is refused before a sale is approved without it. Raises FieldRefused."""
+    if not _CARD_NUMBER.fullmatch(request.card_number):
+        raise FieldRefused("card_number", "12 to 22 digits")
+    if request.amount_minor <= 0:
+        raise FieldRefused("amount_minor", "above 0, minor units")

@@ -14,6 +14,7 @@ from coalition.client.aio_terminal import AioTerminal
 from coalition.client.certificate import ClientCertificate
 from coalition.client.errors import TerminalClosed
 from coalition.client.line import LineState
+from coalition.client.offline_queue import OfflineLimits
 from coalition.client.outbox_rows import OutboxRow
 from coalition.client.surroundings import Surroundings
 from coalition.client.tries import TryRules
@@ -40,9 +41,10 @@ class Terminal:
             except OutcomeUnknown as lost:
                 print(lost)                        # not paid: its reversal is on its way
 
-    `outbox` is this terminal's own file, kept between runs; it never holds a card number. `at` names the terminal
-    ("cafe/main/till-1") where the certificate is a till server's. Amounts are minor units. Safe to share between
-    threads. An operation raises Declined, NotDone (and its kinds) or OutcomeUnknown, and nothing else.
+    `outbox` is this terminal's own file, kept between runs; it never holds a card number. `offline` is what it may
+    approve by itself while there is no line: such a sale lies beside it, with its card number, until it is uploaded.
+    `at` names the terminal ("cafe/main/till-1") where the certificate is a till server's. Amounts are minor units. Safe
+    to share between threads. An operation raises Declined, NotDone (and its kinds) or OutcomeUnknown, and nothing else.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Terminal:
         outbox: Path,
         at: str | None = None,
         currency_code: str = "CNY",
+        offline: OfflineLimits | None = None,
         rules: TryRules | None = None,
         surroundings: Surroundings | None = None,
     ) -> None:
@@ -62,6 +65,7 @@ class Terminal:
             outbox=outbox,
             at=at,
             currency_code=currency_code,
+            offline=offline,
             rules=rules,
             surroundings=surroundings,
         )
@@ -78,6 +82,13 @@ class Terminal:
     def purchase(self, card_number: str, amount_minor: int, *, sale_reference: str = "") -> Receipt:
         """Spend stored value, the whole amount or nothing."""
         return self._run(self._aio.purchase(card_number, amount_minor, sale_reference=sale_reference))
+
+    def approve_offline(self, card_number: str, amount_minor: int, *, sale_reference: str = "") -> str:
+        """Approve a sale without the service, which is told of it in its order once the line is back; its request_id.
+
+        For when a purchase ended in Offline, UndoneFirst or OutcomeUnknown. Raises OfflineRefused beyond `offline`.
+        """
+        return self._run(self._aio.approve_offline(card_number, amount_minor, sale_reference=sale_reference))
 
     def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
         """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
@@ -121,7 +132,7 @@ class Terminal:
         return self._run(self._dismiss(request_id))
 
     def settled(self, timeout_s: float) -> bool:
-        """Wait until nothing waits to be undone; False when something still does after `timeout_s`."""
+        """Wait until nothing waits to be undone or uploaded; False when something still does after `timeout_s`."""
         return self._run(self._aio.settled(timeout_s))
 
     def open(self) -> Self:
