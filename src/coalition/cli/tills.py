@@ -1,5 +1,6 @@
 """`coalition top-up`, `pay`, `refund`, `balance`, `entries`: what a till does, one operation a command."""
 
+from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import typer
 from coalition.cli.money import format_amount, format_number
 from coalition.cli.options import At, CardNumber, RequestId, read_card, read_request_id, read_till
 from coalition.cli.output import enum_name, table, time_text
+from coalition.cli.sale_file import read_sale
 from coalition.cli.session import Session, client_command, pages
 from coalition.v1.operations_pb2 import PurchaseRequest, Receipt, RefundRequest, TopUpRequest
 from coalition.v1.terminal_pb2 import GetBalanceRequest, ListEntriesRequest
@@ -57,10 +59,17 @@ def pay(
     card: CardNumber,
     at: At = None,
     reference: SaleReference = "",
+    items: Annotated[
+        Path | None,
+        typer.Option(
+            "--items", metavar="FILE", help="JSON with the items sold and the tenders of the sale.", show_default=False
+        ),
+    ] = None,
     request_id: RequestId = None,
 ) -> None:
     """Pay AMOUNT by card at a till, whole or not at all."""
     till = read_till(session, at)
+    sale = read_sale(items) if items else PurchaseRequest()
     request = PurchaseRequest(
         request_id=read_request_id(request_id),
         terminal=till.ref,
@@ -68,6 +77,8 @@ def pay(
         amount_minor=session.amount(amount),
         currency_code=session.settings.currency,
         sale_reference=reference,
+        items=sale.items,
+        tenders=sale.tenders,
     )
     with session.coalition(till.identity) as connection:
         answer = connection.call(connection.terminal.Purchase, request)
@@ -164,10 +175,13 @@ def receipt_text(verb: str, receipt: Receipt) -> str:
     again = " (posted before; nothing was posted again)" if receipt.replayed else ""
     balance = f"balance {format_amount(receipt.balance_minor, currency)}"
     here = f"accepted here {format_amount(receipt.balance_here_minor, currency)}"
+    short = ""
+    if receipt.shortfall_minor:
+        short = f", shortfall {format_number(receipt.shortfall_minor)} borne by {receipt.shortfall_bearer}"
     windows = f", window {', '.join(receipt.window_labels)}" if receipt.window_labels else ""
     return "\n".join(
         (
-            f"{verb} {format_amount(receipt.amount_minor, currency)}: {parts}{again}",
+            f"{verb} {format_amount(receipt.amount_minor, currency)}: {parts}{short}{again}",
             f"  card **** {receipt.card_last_four}, {balance}, {here}",
             f"  entry {receipt.entry_id}{windows}, request {receipt.request_id}",
         )

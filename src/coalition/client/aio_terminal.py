@@ -5,6 +5,7 @@ never sends a changed one again.
 """
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -38,6 +39,8 @@ from coalition.v1.operations_pb2 import (
     PurchaseRequest,
     Receipt,
     RefundRequest,
+    SaleItem,
+    Tender,
     TopUpRequest,
     UploadRequest,
     VoidRequest,
@@ -99,17 +102,35 @@ class AioTerminal:
         )
         return await self._operate(Kind.TOP_UP, request)
 
-    async def purchase(self, card_number: str, amount_minor: int, *, sale_reference: str = "") -> Receipt:
-        """Spend stored value, the whole amount or nothing."""
+    async def purchase(
+        self,
+        card_number: str,
+        amount_minor: int,
+        *,
+        sale_reference: str = "",
+        items: Sequence[SaleItem] = (),
+        tenders: Sequence[Tender] = (),
+    ) -> Receipt:
+        """Spend stored value, the whole amount or nothing. `items` and `tenders` tell what was sold and paid with."""
         request = PurchaseRequest(
             card_number=card_number,
             amount_minor=amount_minor,
             currency_code=self._currency,
             sale_reference=sale_reference,
+            items=items,
+            tenders=tenders,
         )
         return await self._operate(Kind.PURCHASE, request)
 
-    async def approve_offline(self, card_number: str, amount_minor: int, *, sale_reference: str = "") -> str:
+    async def approve_offline(
+        self,
+        card_number: str,
+        amount_minor: int,
+        *,
+        sale_reference: str = "",
+        items: Sequence[SaleItem] = (),
+        tenders: Sequence[Tender] = (),
+    ) -> str:
         """Approve a sale without the service, which is told of it in its order once the line is back; its request_id.
 
         For when a purchase ended in Offline, UndoneFirst or OutcomeUnknown. What the wallet cannot give then is borne
@@ -122,6 +143,8 @@ class AioTerminal:
             amount_minor=amount_minor,
             currency_code=self._currency,
             sale_reference=sale_reference,
+            items=items,
+            tenders=tenders,
         )
         check_offline_sale(request)
         row = self._outbox.begin(Kind.UPLOAD, amount_minor, reference_of(request))

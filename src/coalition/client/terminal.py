@@ -5,7 +5,7 @@ One implementation: every method hands the call to `AioTerminal` and waits. Neve
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -18,7 +18,7 @@ from coalition.client.offline_queue import OfflineLimits
 from coalition.client.outbox_rows import OutboxRow
 from coalition.client.surroundings import Surroundings
 from coalition.client.tries import TryRules
-from coalition.v1.operations_pb2 import Receipt
+from coalition.v1.operations_pb2 import Receipt, SaleItem, Tender
 from coalition.v1.terminal_pb2 import Balance
 
 Answer = TypeVar("Answer")
@@ -79,16 +79,38 @@ class Terminal:
             self._aio.top_up(card_number, amount_minor, issuer=issuer, terms=terms, sale_reference=sale_reference)
         )
 
-    def purchase(self, card_number: str, amount_minor: int, *, sale_reference: str = "") -> Receipt:
-        """Spend stored value, the whole amount or nothing."""
-        return self._run(self._aio.purchase(card_number, amount_minor, sale_reference=sale_reference))
+    def purchase(
+        self,
+        card_number: str,
+        amount_minor: int,
+        *,
+        sale_reference: str = "",
+        items: Sequence[SaleItem] = (),
+        tenders: Sequence[Tender] = (),
+    ) -> Receipt:
+        """Spend stored value, the whole amount or nothing. `items` and `tenders` tell what was sold and paid with."""
+        return self._run(
+            self._aio.purchase(card_number, amount_minor, sale_reference=sale_reference, items=items, tenders=tenders)
+        )
 
-    def approve_offline(self, card_number: str, amount_minor: int, *, sale_reference: str = "") -> str:
+    def approve_offline(
+        self,
+        card_number: str,
+        amount_minor: int,
+        *,
+        sale_reference: str = "",
+        items: Sequence[SaleItem] = (),
+        tenders: Sequence[Tender] = (),
+    ) -> str:
         """Approve a sale without the service, which is told of it in its order once the line is back; its request_id.
 
         For when a purchase ended in Offline, UndoneFirst or OutcomeUnknown. Raises OfflineRefused beyond `offline`.
         """
-        return self._run(self._aio.approve_offline(card_number, amount_minor, sale_reference=sale_reference))
+        return self._run(
+            self._aio.approve_offline(
+                card_number, amount_minor, sale_reference=sale_reference, items=items, tenders=tenders
+            )
+        )
 
     def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
         """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
