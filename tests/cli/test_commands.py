@@ -428,3 +428,33 @@ def test_the_manual_shows_the_amounts_it_promises(run):
     assert max(len(line) for line in told.out.splitlines()) <= 80
     for minor in (30000, 120000):
         assert format_amount(minor, "CNY").removesuffix(" CNY") in told.out
+
+
+def test_a_payment_tells_what_was_sold_and_paid_with(coalition, card, tmp_path):
+    """The file's words are those of the protos; what is wrong in it is named."""
+    file = tmp_path / "sale.json"
+    coalition("top-up", "--at", GROCER, "--card", f"@{card}", "100")
+    item = {"sku": "6901", "category": "tea", "quantity_thousandths": 2000, "amount_minor": 1800}
+    tenders = [{"kind": "CARD", "amount_minor": 1500}, {"kind": "CASH", "amount_minor": 300}]
+    file.write_text(json.dumps({"items": [item], "tenders": tenders}))
+    paid = coalition("pay", "--at", CAFE, "--card", f"@{card}", "15.00", "--items", str(file))
+    unequal = coalition("pay", "--at", CAFE, "--card", f"@{card}", "14.00", "--items", str(file))
+    line = json.loads(coalition("entries", "--at", CAFE, "--card", f"@{card}", "--json").out)[0]
+
+    assert (0, 1) == (paid.code, unequal.code), (paid, unequal)
+    assert "tenders" in unequal.err
+    assert ([{"sku": "6901", "category": "tea", "quantity_thousandths": 2000, "amount_minor": 1800}], tenders) == (
+        [{name: value for name, value in each.items() if value} for each in line["items"]],
+        line["tenders"],
+    )
+    for content, complaint in (
+        ("[]", "must be an object"),
+        ('{"goods": []}', "must be an object"),
+        ('{"items": [{"sku": 1, "colour": "red"}]}', "sku"),
+        ('{"tenders": [{"kind": "SHELLS"}]}', "TENDER_KIND_SHELLS"),
+        ("{", "Expecting"),
+    ):
+        file.write_text(content)
+        wrong = coalition("pay", "--at", CAFE, "--card", f"@{card}", "15.00", "--items", str(file))
+        assert 2 == wrong.code, wrong
+        assert complaint in " ".join(wrong.err.replace("│", " ").split()), wrong

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from coalition.client import TryRules
 from tests.house import House
 
 CAFE = "cafe/main/till-1"
@@ -85,6 +86,40 @@ def test_without_a_server_the_line_is_offline(coalition):
     told = coalition("till", "line", "--at", CAFE, "--wait", "0", "--server", "127.0.0.1:1", "--json")
 
     assert (0, False) == (told.code, json.loads(told.out)["is_online"])
+
+
+def test_a_till_works_through_a_cut_within_its_offline_limits(coalition, card, monkeypatch):
+    """What it approved is told by its next command, first thing."""
+    quick = TryRules(deadline_s=0.5, total_s=0.5)
+    monkeypatch.setattr("coalition.client.aio_terminal.TryRules", lambda: quick)
+    sale = ("till", "purchase", "--at", CAFE, "--card", f"@{card}", "--json")
+    with monkeypatch.context() as cut:
+        cut.setenv("COALITION_LISTEN", "127.0.0.1:1")
+        refused = coalition(*sale, "--amount", "3")
+        above = coalition(*sale, "--amount", "31", "--offline", "30:50:100")
+        approved = coalition(*sale, "--amount", "30", "--reference", "CUT-1", "--offline", "30:50:100")
+        line = coalition("till", "line", "--at", CAFE, "--wait", "0", "--json")
+
+    assert (3, 3, 0, 3) == (refused.code, above.code, approved.code, line.code), (refused, above, approved, line)
+    assert "the limit of one sale offline is exceeded" == json.loads(above.out)["reason"]
+    assert ("APPROVED_OFFLINE", 1) == (json.loads(approved.out)["outcome"], json.loads(line.out)["to_upload"])
+    assert card.read_text() not in approved.out + above.out
+
+
+def test_what_was_approved_is_uploaded_by_the_tills_next_command(coalition, card, monkeypatch):
+    quick = TryRules(deadline_s=0.5, total_s=0.5)
+    with monkeypatch.context() as cut:
+        cut.setattr("coalition.client.aio_terminal.TryRules", lambda: quick)
+        cut.setenv("COALITION_LISTEN", "127.0.0.1:1")
+        coalition(*("till", "purchase", "--at", CAFE, "--card", f"@{card}"), "--amount", "7", "--offline", "30:50:100")
+
+    line = coalition("till", "line", "--at", CAFE, "--wait", "20", "--json")
+    told = json.loads(coalition("till", "recent", "--at", CAFE, "--limit", "1", "--json").out)["operations"][0]
+
+    assert (0, 0) == (line.code, json.loads(line.out)["to_upload"]), line
+    assert ("UPLOAD", "ACCEPTED", 700) == (told["kind"], told["state"], told["amount_minor"])
+    entries = coalition("entries", "--at", CAFE, "--card", f"@{card}", "--json")
+    assert 700 == json.loads(entries.out)[0]["shortfall_minor"], entries
 
 
 def test_options_before_the_command_are_refused_with_the_cure(coalition):

@@ -16,7 +16,10 @@ from google.rpc.status_pb2 import Status
 from coalition.v1 import terminal_pb2
 from coalition.v1.operations_pb2 import EntryKind, OperationResult, Receipt
 
-POSTING = {"TopUp", "Purchase", "Refund", "Authorize", "Capture", "Void", "ReturnTopUp", "Reverse", "Resolve"}
+POSTING = {
+    *("TopUp", "Purchase", "Refund", "Authorize", "Capture", "Void", "ReturnTopUp", "Upload"),
+    *("Reverse", "Resolve"),
+}
 
 
 class LedgerStub:
@@ -28,6 +31,7 @@ class LedgerStub:
     def __init__(self) -> None:
         self.balance_minor = 100_000
         self.calls: list[tuple[str, str, str]] = []
+        self.uploads: list[Any] = []
         self.answers: dict[str, OperationResult] = {}
         self.fault: Callable[[str, str, Any], Status | grpc.StatusCode | None] = lambda *_: None
         self._changes: dict[str, int] = {}
@@ -56,6 +60,8 @@ class LedgerStub:
 
     def _serve(self, name: str, request: Any, context: Any) -> Any:
         self.calls.append((name, request.request_id, getattr(request, "original_request_id", "")))
+        if name == "Upload":
+            self.uploads.append(request)
         self._serve_fault("before", name, request, context)
         with self._lock:
             result = self._post(name, request)

@@ -81,7 +81,7 @@ class Service:
             amount_minor = self.effects.pop(request.original_request_id, 0)
             if request.original_request_id not in self.answers:
                 self.killed.add(request.original_request_id)
-        elif method in {"Purchase", "Authorize"}:
+        elif method in {"Purchase", "Authorize", "Upload"}:
             self.effects[request.request_id] = amount_minor
         left = OPENING_MINOR - self.taken_minor
         receipt = operations_pb2.Receipt(

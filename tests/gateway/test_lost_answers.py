@@ -50,6 +50,21 @@ def test_a_repeat_after_a_lost_answer_has_the_same_request_id(service: Service, 
     assert 30_000 == service.taken_minor
 
 
+def test_an_offline_sale_without_an_answer_is_told_again_and_never_reversed(service: Service, quick: str):
+    """Its goods are gone: undone, the merchant would have given them away."""
+    service.silent = True
+    sale = said("0220", CARD, 30_000)
+    with Pos(quick) as pos:
+        assert "91" == pos.ask(sale)["39"]
+        service.silent = False
+        assert "00" == pos.ask(repeated(sale))["39"]
+
+    first, second = sent(service, "Upload")
+    assert first == second
+    assert 30_000 == service.taken_minor
+    assert [] == sent(service, "Reverse")
+
+
 def test_without_an_answer_in_time_the_till_hears_91_and_the_gateway_reverses(service: Service, quick: str):
     service.silent = True
     sale = said("0200", CARD, 30_000)

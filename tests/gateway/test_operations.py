@@ -110,6 +110,24 @@ def test_a_completion_of_nothing_releases_the_whole_hold(pos: Pos, funded: Funde
     assert "00" == pos.ask(said("0200", card, 120_000))["39"]
 
 
+def test_an_advice_without_an_authorization_tells_an_offline_sale(pos: Pos, funded: Funded, house: House):
+    """The cafe's terminal let 1300.00 go with 1200.00 in the wallet: the sale stands, the issuer bears 100.00."""
+    sale = said("0220", funded(), 130_000)
+
+    told, again = pos.ask(sale), pos.ask(repeated(sale))
+
+    assert "00" == told["39"], told
+    assert told == {**again, "39": "00"}
+    assert (0, 0) == balances(told)
+    kind, details = house.query("SELECT kind, details FROM entries WHERE entry_id = %s", int(told["62"]))[0]
+    assert (13, f'{{"sequence_number":{int(sale["11"])}}}') == (kind, bytes(details).decode())
+
+
+def test_an_advice_that_tells_neither_a_card_nor_an_original_is_malformed(pos: Pos, funded: Funded):
+    assert "FIELD_INVALID DE90" == pos.ask(said("0220", "", 1_000))["63"]
+    assert "FIELD_INVALID DE11" == pos.ask({**said("0220", funded(), 1_000), "11": "000000"})["63"]
+
+
 @pytest.mark.parametrize("mti", ["0400", "0401", "0420", "0421"])
 def test_every_type_of_reversal_undoes_a_purchase(mti: str, pos: Pos, funded: Funded):
     sale = said("0200", funded(), 30_000)

@@ -16,9 +16,19 @@ from coalition.cli.money import format_number
 from coalition.cli.options import At, Pin, read_card, read_code, read_pin, read_till
 from coalition.cli.output import table
 from coalition.cli.session import Session, client_command
-from coalition.cli.till_panels import balance_panel, line_text, message_facts, receipt_panel
+from coalition.cli.till_panels import approved_panel, balance_panel, line_text, message_facts, receipt_panel
 from coalition.cli.till_screen import ask_credential, screen
-from coalition.cli.till_session import NOT_DONE, OutboxOption, at_terminal, read_original, tell, terminal
+from coalition.cli.till_session import (
+    CUT,
+    NOT_DONE,
+    OfflineOption,
+    OutboxOption,
+    at_terminal,
+    offline_limits,
+    read_original,
+    tell,
+    terminal,
+)
 from coalition.client import Credential, NotDone, PaymentCode, Terminal
 from coalition.v1.operations_pb2 import Receipt
 
@@ -31,7 +41,8 @@ till_app = typer.Typer(
 
     What it begins is stored before it is sent (in var/outbox; never a card number), sent again by the same request id
     when the answer is lost, and reversed when no answer comes within half a minute: now, or first thing by the next
-    command of this till.
+    command of this till. With --offline it approves sales by itself while the line is cut, and uploads them in order
+    once it is back; until then their card numbers lie beside the outbox.
 
     Exit codes: 0 accepted; 1 declined; 2 wrong command line; 3 not done, nothing was sent or taken; 4 the answer was
     lost: treat it as not paid, its reversal is on its way. Only 0 means paid.
@@ -65,16 +76,23 @@ Answer = tuple[dict[str, Any], RenderableType]
 
 @till_app.callback(invoke_without_command=True, epilog="Example: coalition till --at cafe/main/till-1")
 @client_command
-def till(session: Session, context: typer.Context, at: At = None, outbox: OutboxOption = None) -> None:
+def till(
+    session: Session,
+    context: typer.Context,
+    at: At = None,
+    outbox: OutboxOption = None,
+    offline: OfflineOption = None,
+) -> None:
     """Run the screen of a till until it is left; nothing when a command follows."""
     if context.invoked_subcommand is not None:
-        if at or outbox or session.identity or session.server or session.as_json or session.field:
+        if at or outbox or offline or session.identity or session.server or session.as_json or session.field:
             raise typer.BadParameter("write options after the command: coalition till balance --at cafe/main/till-1")
         return
     place = read_till(session, at)
     try:
-        with terminal(session, place, outbox) as opened:
-            screen(session, opened, place.identity.removeprefix("t/"))
+        limits = offline_limits(session, offline)
+        with terminal(session, place, outbox, limits) as opened:
+            screen(session, opened, place.identity.removeprefix("t/"), may_approve=limits is not None)
     except NotDone as failure:  # The outbox is in use or cannot be written.
         raise typer.BadParameter(str(failure)) from None
 
@@ -90,14 +108,26 @@ def purchase(
     at: At = None,
     reference: Reference = "",
     outbox: OutboxOption = None,
+    offline: OfflineOption = None,
 ) -> None:
-    """Pay by card, the whole amount or nothing. Declined for PIN_REQUIRED: once more, with --pin."""
+    """Pay by card, the whole amount or nothing. Declined for PIN_REQUIRED: once more, with --pin.
+
+    Outcome APPROVED_OFFLINE where the line is cut and the till approved the sale of a card by --offline.
+    """
     amount_minor, number, typed = session.amount(amount), read_presented(card, code), read_pin(pin)
+    limits = offline_limits(session, offline)
 
     def act(opened: Terminal) -> Answer:
-        return _posted("paid", opened.purchase(number, amount_minor, sale_reference=reference, pin=typed))
+        try:
+            return _posted("paid", opened.purchase(number, amount_minor, sale_reference=reference, pin=typed))
+        except CUT:
+            if limits is None or not isinstance(number, str):
+                raise
+            request_id = opened.approve_offline(number, amount_minor, sale_reference=reference)
+            picture = approved_panel(request_id, amount_minor, session.settings.currency)
+            return {"outcome": "APPROVED_OFFLINE", "request_id": request_id}, picture
 
-    at_terminal(session, at, outbox, act)
+    at_terminal(session, at, outbox, act, limits)
 
 
 @till_app.command("top-up", epilog="Example: coalition till top-up --at grocer/main/till-1 --card - --amount 100")
@@ -168,18 +198,19 @@ def line(
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until nothing is left to undo.")] = 10.0,
     outbox: OutboxOption = None,
 ) -> None:
-    """Deliver what waits to be undone, and show how the line stands; exit code 3 while something still waits."""
+    """Deliver what waits to be undone or uploaded, and show how the line stands; exit code 3 while something waits."""
     with terminal(session, read_till(session, at), outbox) as opened:
         opened.settled(wait)
         state = opened.state
     facts = {
         "is_online": state.is_online,
         "waiting": state.waiting,
+        "to_upload": state.to_upload,
         "needs_help": [row.request_id for row in state.needs_help],
         "last_failure": state.last_failure,
     }
     tell(session, facts, line_text(state))
-    if state.waiting:
+    if state.waiting or state.to_upload:
         raise typer.Exit(NOT_DONE)
 
 

@@ -59,10 +59,12 @@ def failure_panel(failure: Failure) -> Panel:
 def receipt_panel(title: str, receipt: Receipt) -> Panel:
     """A receipt for the member."""
     currency = receipt.currency_code
+    short = [("shortfall", f"{format_number(receipt.shortfall_minor)}, borne by {receipt.shortfall_bearer}")]
     rows = [
         ("amount", format_amount(receipt.amount_minor, currency)),
         ("principal", format_number(receipt.principal_minor)),
         ("bonus", format_number(receipt.bonus_minor)),
+        *(short if receipt.shortfall_minor else []),
         ("balance", format_amount(receipt.balance_minor, currency)),
         ("accepted here", format_number(receipt.balance_here_minor)),
         ("card", f"**** {receipt.card_last_four}"),
@@ -71,6 +73,12 @@ def receipt_panel(title: str, receipt: Receipt) -> Panel:
         ("request", receipt.request_id),
     ]
     return Panel(_grid(rows), title=title, border_style="green", expand=False)
+
+
+def approved_panel(request_id: str, amount_minor: int, currency_code: str) -> Panel:
+    """A sale that the till approved by itself."""
+    rows = [("amount", format_amount(amount_minor, currency_code)), ("request", request_id)]
+    return Panel(_grid(rows), title="paid, approved offline", border_style="green", expand=False)
 
 
 def balance_panel(balance: Balance) -> Panel:
@@ -90,7 +98,8 @@ def line_text(state: LineState) -> str:
     line = "online" if state.is_online else "offline"
     waiting = f"{state.waiting} reversals waiting" if state.waiting else "nothing waits"
     help_ = f", {len(state.needs_help)} need a person: coalition till recent" if state.needs_help else ""
-    return f"{line}, {waiting}{help_}"
+    told = f", {state.to_upload} offline sales to upload" if state.to_upload else ""
+    return f"{line}, {waiting}{told}{help_}"
 
 
 def message_facts(name: str, message: Message) -> dict[str, Any]:

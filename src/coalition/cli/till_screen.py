@@ -17,8 +17,8 @@ from coalition.cli.money import format_amount, format_number
 from coalition.cli.options import ASK, read_card, read_code, read_pin
 from coalition.cli.output import console
 from coalition.cli.session import Session
-from coalition.cli.till_panels import balance_panel, failure_panel, line_text, receipt_panel
-from coalition.cli.till_session import read_original
+from coalition.cli.till_panels import approved_panel, balance_panel, failure_panel, line_text, receipt_panel
+from coalition.cli.till_session import CUT, read_original
 from coalition.client import (
     CallRefused,
     Credential,
@@ -38,11 +38,11 @@ PIN_REQUIRED: Final = "PIN_REQUIRED"
 NOT_NOW: Final = "the server did not answer; nothing was changed, try again"
 
 
-def screen(session: Session, till: Terminal, name: str) -> None:
+def screen(session: Session, till: Terminal, name: str, *, may_approve: bool) -> None:
     """Ask and do, until q or the end of input. Ctrl-C during an operation undoes it; at a question it leaves."""
     out = console()
     acts: dict[str, Callable[[], RenderableType]] = {
-        "p": lambda: _purchase(session, till, out),
+        "p": lambda: _purchase(session, till, out, may_approve=may_approve),
         "t": lambda: _top_up(session, till, out),
         "r": lambda: _refund(session, till, out),
         "b": lambda: _balance(till, out),
@@ -64,6 +64,8 @@ def screen(session: Session, till: Terminal, name: str) -> None:
     state = till.state
     if state.waiting:
         out.print(f"{state.waiting} reversals wait; they are sent by the next start of this till, first thing")
+    if state.to_upload:
+        out.print(f"{state.to_upload} offline sales wait; they are uploaded by the next start of this till")
 
 
 def ask_credential() -> Credential:
@@ -99,12 +101,17 @@ def _do(out: Console, act: Callable[[], RenderableType]) -> None:
         out.print("cancelled: not paid; what was sent already is being undone", style="yellow")
 
 
-def _purchase(session: Session, till: Terminal, out: Console) -> RenderableType:
+def _purchase(session: Session, till: Terminal, out: Console, *, may_approve: bool) -> RenderableType:
     card, amount_minor = _card(out), _amount(session)
-    paying = f"paying {format_amount(amount_minor, session.settings.currency)}"
+    currency = session.settings.currency
+    paying = f"paying {format_amount(amount_minor, currency)}"
     try:
         with _thinking(out, paying):
             return receipt_panel("paid", till.purchase(card, amount_minor))
+    except CUT:
+        if not may_approve or not isinstance(card, str):
+            raise
+        return approved_panel(till.approve_offline(card, amount_minor), amount_minor, currency)
     except Declined as declined:
         if declined.reason != PIN_REQUIRED:
             raise

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Final
 from uuid import UUID
@@ -16,7 +17,16 @@ from coalition.cli.options import Till, read_till
 from coalition.cli.output import console, print_json
 from coalition.cli.session import Session, found
 from coalition.cli.till_panels import Failure, failure_facts, failure_panel
-from coalition.client import ClientError, Declined, NotDone, OutcomeUnknown, Terminal
+from coalition.client import (
+    ClientError,
+    Declined,
+    NotDone,
+    Offline,
+    OfflineLimits,
+    OutcomeUnknown,
+    Terminal,
+    UndoneFirst,
+)
 
 DECLINED: Final = 1
 NOT_DONE: Final = 3
@@ -33,8 +43,33 @@ OutboxOption = Annotated[
 ]
 
 
+OfflineOption = Annotated[
+    str | None,
+    typer.Option(
+        "--offline",
+        metavar="SALE:CARD:ALL",
+        help="What the till may approve while the line is cut, such as 50:100:1000: a sale, of one card, in all.",
+        show_default=False,
+    ),
+]
+CUT: Final = (Offline, UndoneFirst, OutcomeUnknown)
+"""How a sale ends that a till may approve by itself then."""
+
+
+def offline_limits(session: Session, text: str | None) -> OfflineLimits | None:
+    """Of --offline; None where the till may approve nothing."""
+    if text is None:
+        return None
+    amounts = text.split(":")
+    if len(amounts) != len(fields(OfflineLimits)):
+        raise typer.BadParameter("--offline takes three amounts: of a sale, of one card, of all: 50:100:1000")
+    return OfflineLimits(*(session.amount(each) for each in amounts))
+
+
 @contextmanager
-def terminal(session: Session, till: Till, outbox: Path | None) -> Iterator[Terminal]:
+def terminal(
+    session: Session, till: Till, outbox: Path | None, offline: OfflineLimits | None = None
+) -> Iterator[Terminal]:
     """The terminal of --at, open. Raises CertificateMissing, OutboxInUse, OutboxFailed."""
     place = till.place
     with Terminal(
@@ -44,6 +79,7 @@ def terminal(session: Session, till: Till, outbox: Path | None) -> Iterator[Term
         at=place,
         currency_code=session.settings.currency,
         pin_sealer=seal_pin,
+        offline=offline,
     ) as opened:
         yield opened
 
@@ -53,10 +89,11 @@ def at_terminal(
     at: str | None,
     outbox: Path | None,
     act: Callable[[Terminal], tuple[dict[str, Any], RenderableType]],
+    offline: OfflineLimits | None = None,
 ) -> None:
     """Do one thing at a terminal and tell how it ended; the exit code is the outcome's."""
     try:
-        with terminal(session, read_till(session, at), outbox) as opened:
+        with terminal(session, read_till(session, at), outbox, offline) as opened:
             facts, picture = act(opened)
     except (Declined, NotDone, OutcomeUnknown) as failure:
         tell_failure(session, failure)

@@ -1,5 +1,6 @@
 """`coalition top-up`, `pay`, `refund`, `return-top-up`, `balance`, `entries`: what a till does, one at a time."""
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from coalition.cli.options import (
     read_till,
 )
 from coalition.cli.output import enum_name, table, time_text
+from coalition.cli.sale_file import read_sale
 from coalition.cli.session import Session, client_command, pages
 from coalition.v1.operations_pb2 import (
     Funding,
@@ -95,10 +97,17 @@ def pay(
     at: At = None,
     pin: Pin = None,
     reference: SaleReference = "",
+    items: Annotated[
+        Path | None,
+        typer.Option(
+            "--items", metavar="FILE", help="JSON with the items sold and the tenders of the sale.", show_default=False
+        ),
+    ] = None,
     request_id: RequestId = None,
 ) -> None:
     """Pay AMOUNT by card at a till, whole or not at all; above the no-PIN limit with the member's PIN."""
     till = read_till(session, at)
+    sale = read_sale(items) if items else PurchaseRequest()
     request = PurchaseRequest(
         request_id=read_request_id(request_id),
         terminal=till.ref,
@@ -106,6 +115,8 @@ def pay(
         amount_minor=session.amount(amount),
         currency_code=session.settings.currency,
         sale_reference=reference,
+        items=sale.items,
+        tenders=sale.tenders,
     )
     typed = read_pin(pin)
     with session.coalition(till.identity) as connection:
@@ -238,10 +249,13 @@ def receipt_text(verb: str, receipt: Receipt) -> str:
     again = " (posted before; nothing was posted again)" if receipt.replayed else ""
     balance = f"balance {format_amount(receipt.balance_minor, currency)}"
     here = f"accepted here {format_amount(receipt.balance_here_minor, currency)}"
+    short = ""
+    if receipt.shortfall_minor:
+        short = f", shortfall {format_number(receipt.shortfall_minor)} borne by {receipt.shortfall_bearer}"
     windows = f", window {', '.join(receipt.window_labels)}" if receipt.window_labels else ""
     return "\n".join(
         (
-            f"{verb} {format_amount(receipt.amount_minor, currency)}: {parts}{again}",
+            f"{verb} {format_amount(receipt.amount_minor, currency)}: {parts}{short}{again}",
             f"  card **** {receipt.card_last_four}, {balance}, {here}",
             f"  entry {receipt.entry_id}{windows}, request {receipt.request_id}",
         )

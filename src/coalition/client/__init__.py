@@ -20,6 +20,7 @@ from coalition.client.errors import (
     FieldViolation,
     NotDone,
     Offline,
+    OfflineRefused,
     OutboxFailed,
     OutboxFull,
     OutboxInUse,
@@ -30,6 +31,7 @@ from coalition.client.errors import (
     UndoneFirst,
 )
 from coalition.client.line import LineState
+from coalition.client.offline_queue import OfflineLimits
 from coalition.client.outbox_rows import Kind, OutboxRow, State
 from coalition.client.pins import PinSealer
 from coalition.client.request_ids import new_request_id
@@ -54,6 +56,8 @@ __all__ = [
     "LineState",
     "NotDone",
     "Offline",
+    "OfflineLimits",
+    "OfflineRefused",
     "OutboxFailed",
     "OutboxFull",
     "OutboxInUse",

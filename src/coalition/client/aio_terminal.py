@@ -1,14 +1,16 @@
 """The terminal for event loops: every operation stored before it is sent, retried by one id, undone when unanswered.
 
-The order of things is in docs/terminal-state-machine.md. Never stores a request, never sends a changed one again.
+The order of things is in docs/terminal-state-machine.md. Never stores a request but that of a sale approved offline,
+never sends a changed one again.
 """
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from coalition.client.arguments import name_original, reference_of, terminal_ref
+from coalition.client.arguments import check_offline_sale, name_original, reference_of, terminal_ref
 from coalition.client.certificate import ClientCertificate
 from coalition.client.credentials import Credential, presented
 from coalition.client.errors import (
@@ -25,12 +27,14 @@ from coalition.client.errors import (
     UndoneFirst,
 )
 from coalition.client.line import Line, LineState
+from coalition.client.offline_queue import OfflineLimits, OfflineQueue
 from coalition.client.outbox import Outbox
 from coalition.client.outbox_rows import Kind, OutboxRow, State
 from coalition.client.pins import UNREADABLE, PinPad, PinSealer
 from coalition.client.surroundings import Surroundings
 from coalition.client.tries import End, Tries, TryRules
 from coalition.client.undoing import Undoing
+from coalition.client.uploading import Uploading
 from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,
@@ -39,7 +43,10 @@ from coalition.v1.operations_pb2 import (
     Receipt,
     RefundRequest,
     ReturnTopUpRequest,
+    SaleItem,
+    Tender,
     TopUpRequest,
+    UploadRequest,
     VoidRequest,
 )
 from coalition.v1.terminal_pb2 import Balance, GetBalanceRequest, GetBalanceResponse, ResolveRequest, ResolveResponse
@@ -72,6 +79,7 @@ class AioTerminal:
         outbox: Path,
         at: str | None = None,
         currency_code: str = "CNY",
+        offline: OfflineLimits | None = None,
         rules: TryRules | None = None,
         surroundings: Surroundings | None = None,
         pin_sealer: PinSealer | None = None,
@@ -81,6 +89,7 @@ class AioTerminal:
         self._path = outbox
         self._ref = terminal_ref(at) if at else None
         self._currency = currency_code
+        self._limits = offline
         self._rules = rules or TryRules()
         self._around = surroundings or Surroundings()
         self._pins = PinPad(pin_sealer, self._ask, at.strip("/") if at else None)
@@ -109,16 +118,58 @@ class AioTerminal:
         return await self._operate(Kind.TOP_UP, request)
 
     async def purchase(
-        self, card: Credential, amount_minor: int, *, sale_reference: str = "", pin: str | None = None
+        self,
+        card: Credential,
+        amount_minor: int,
+        *,
+        sale_reference: str = "",
+        pin: str | None = None,
+        items: Sequence[SaleItem] = (),
+        tenders: Sequence[Tender] = (),
     ) -> Receipt:
-        """Spend stored value, the whole amount or nothing. `pin`: as the member typed it, where one is needed."""
+        """Spend stored value, the whole amount or nothing. `pin`: as the member typed it, where one is needed.
+
+        `items` and `tenders` tell what was sold and what it was paid with.
+        """
         request = PurchaseRequest(
             **presented(card),
             amount_minor=amount_minor,
             currency_code=self._currency,
             sale_reference=sale_reference,
+            items=items,
+            tenders=tenders,
         )
         return await self._operate(Kind.PURCHASE, request, pin)
+
+    async def approve_offline(
+        self,
+        card_number: str,
+        amount_minor: int,
+        *,
+        sale_reference: str = "",
+        items: Sequence[SaleItem] = (),
+        tenders: Sequence[Tender] = (),
+    ) -> str:
+        """Approve a sale without the service, which is told of it in its order once the line is back; its request_id.
+
+        For when a purchase ended in Offline, UndoneFirst or OutcomeUnknown. What the wallet cannot give then is borne
+        as was agreed. Raises OfflineRefused beyond `offline`, FieldRefused, OutboxFull, OutboxFailed: not approved.
+        """
+        if self._line is None:
+            raise TerminalClosed
+        request = UploadRequest(
+            card_number=card_number,
+            amount_minor=amount_minor,
+            currency_code=self._currency,
+            sale_reference=sale_reference,
+            items=items,
+            tenders=tenders,
+        )
+        check_offline_sale(request)
+        row = self._outbox.begin(Kind.UPLOAD, amount_minor, reference_of(request))
+        self._complete(request, row)
+        await self._uploading.approve(row, request)
+        return row.request_id
 
     async def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
         """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
@@ -184,7 +235,11 @@ class AioTerminal:
             raise TerminalClosed
         undoing = self._undoing
         return LineState(
-            self._line.is_online, len(undoing.waiting), tuple(undoing.needs_help.values()), undoing.last_failure
+            self._line.is_online,
+            len(undoing.waiting),
+            tuple(undoing.needs_help.values()),
+            undoing.last_failure,
+            self._uploading.count,
         )
 
     async def recent(self, limit: int = 20) -> list[OutboxRow]:
@@ -200,21 +255,35 @@ class AioTerminal:
         return self._undoing.dismiss(request_id)
 
     async def settled(self, timeout_s: float) -> bool:
-        """Wait until nothing waits to be undone; False when something still does after `timeout_s`."""
+        """Wait until nothing waits to be undone or uploaded; False when something still does after `timeout_s`."""
         if self._line is None:
             raise TerminalClosed
         try:
-            await asyncio.wait_for(self._undoing.idle.wait(), timeout_s)
+            await asyncio.wait_for(self._nothing_waits(), timeout_s)
         except TimeoutError:
             return False
         return True
+
+    async def _nothing_waits(self) -> None:
+        await asyncio.sleep(0)  # a call that was cancelled just now gets its turn to be queued
+        await self._undoing.idle.wait()
+        await self._uploading.idle.wait()
 
     async def open(self) -> Self:
         """Open the outbox and begin to undo what an earlier run left. Raises OutboxInUse, OutboxFailed."""
         self._outbox = Outbox(self._path, self._around.wall_ms)
         self._line = Line(self._server, self._certificate)
         self._undoing = Undoing(self._line, self._outbox, self._ref, self._around)
-        self._sender = asyncio.ensure_future(self._undoing.run())
+        queue = OfflineQueue(self._path.with_name(f"{self._path.name}.offline"))
+        self._uploading = Uploading(self._line, self._outbox, self._undoing, queue, self._limits, self._around)
+        self._queue = queue
+        try:
+            await self._uploading.open()
+        except OutboxFailed:
+            await asyncio.gather(self._line.close(), self._outbox.close())
+            self._line = None
+            raise
+        self._senders = [asyncio.ensure_future(each.run()) for each in (self._undoing, self._uploading)]
         return self
 
     async def close(self) -> None:
@@ -222,9 +291,11 @@ class AioTerminal:
         if self._line is None:
             return
         line, self._line = self._line, None
-        self._sender.cancel()
-        await asyncio.gather(self._sender, return_exceptions=True)
+        for sender in self._senders:
+            sender.cancel()
+        await asyncio.gather(*self._senders, return_exceptions=True)
         await line.close()
+        self._queue.close()
         await self._outbox.close()
 
     async def __aenter__(self) -> Self:
@@ -251,10 +322,7 @@ class AioTerminal:
     async def _exactly_once(self, kind: Kind, request: Any, reference: str, pin: str | None) -> Receipt:
         """Store, send, store what came of it."""
         row = self._outbox.begin(kind, getattr(request, "amount_minor", 0), reference)
-        request.request_id = row.request_id
-        request.occurred_time.FromMilliseconds(row.begin_ms)
-        if self._ref is not None:
-            request.terminal.CopyFrom(self._ref)
+        self._complete(request, row)
         try:
             await self._outbox.write(row)
         except asyncio.CancelledError:
@@ -303,6 +371,13 @@ class AioTerminal:
             raise Offline(self._server) from None
         except CallRefused as refusal:
             raise ServiceBusy(refusal) from None
+
+    def _complete(self, request: Any, row: OutboxRow) -> None:
+        """Give a request its id, its time and its terminal."""
+        request.request_id = row.request_id
+        request.occurred_time.FromMilliseconds(row.begin_ms)
+        if self._ref is not None:
+            request.terminal.CopyFrom(self._ref)
 
     async def _undone_first(self) -> None:
         """Wait until what an earlier run left is undone. Raises UndoneFirst, TerminalClosed."""

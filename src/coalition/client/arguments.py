@@ -7,6 +7,7 @@ from coalition.client.errors import FieldRefused
 from coalition.v1.operations_pb2 import Receipt, TerminalRef
 
 REFERENCE_LENGTH_MAX: Final = 64
+_CARD_NUMBER: Final = re.compile(r"[0-9]{12,22}")
 _BETWEEN_DIGITS: Final = re.compile(r"[\s./_-]+")
 
 
@@ -38,3 +39,11 @@ def reference_of(request: Any) -> str:
         if said and said in plain:
             raise FieldRefused("sale_reference", "leave the card's number out: references are stored and printed")
     return reference
+
+
+def check_offline_sale(request: Any) -> None:
+    """What the service would refuse is refused before a sale is approved without it. Raises FieldRefused."""
+    if not _CARD_NUMBER.fullmatch(request.card_number):
+        raise FieldRefused("card_number", "12 to 22 digits")
+    if request.amount_minor <= 0:
+        raise FieldRefused("amount_minor", "above 0, minor units")

@@ -10,6 +10,7 @@
         ServiceBusy           the service had no place for it until time was up
         UndoneFirst           what an earlier run of the terminal left open is not undone yet
         FieldRefused          an argument that must be neither sent nor kept
+        OfflineRefused        a sale the terminal may not approve while there is no line
         TerminalClosed        the terminal was closed, or never opened
         OutboxFull            too many operations wait to be undone
         OutboxFailed          the outbox cannot be written: what is not stored is not sent
@@ -167,6 +168,10 @@ class FieldRefused(NotDone):
     def __init__(self, field: str, cure: str) -> None:
         super().__init__(f"{field} cannot be used", cure)
         self.field = field
+
+
+class OfflineRefused(NotDone):
+    """The terminal may not approve this sale by itself; nothing was stored."""
 
 
 class TerminalClosed(NotDone):

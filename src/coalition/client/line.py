@@ -31,6 +31,8 @@ class LineState:
     """Operations that the service will not undo: a person has to, and then dismisses them."""
     last_failure: str
     """Why the oldest that waits is not undone yet."""
+    to_upload: int = 0
+    """Sales approved offline that wait to be told."""
 
 
 class Line:

@@ -34,7 +34,9 @@ BUSY_FROM: Final = 8
 LINGER_S: Final = 0.00006
 """For each operation under way."""
 LINGER_MAX_S: Final = 0.005
-VERSION: Final = 1
+VERSION: Final = 2
+"""2 has the state APPROVED, and is otherwise what 1 was."""
+READABLE: Final = frozenset({0, 1, VERSION})
 
 SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS operations (
@@ -166,7 +168,7 @@ class Outbox:
                 database.execute(f"PRAGMA {pragma}")
             database.execute("BEGIN IMMEDIATE")
             version: int = database.execute("PRAGMA user_version").fetchone()[0]
-            if version in {0, VERSION}:
+            if version in READABLE:
                 database.execute(SCHEMA)
                 database.execute(f"PRAGMA user_version = {VERSION}")
             database.execute("COMMIT")
@@ -175,7 +177,7 @@ class Outbox:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
                 raise OutboxInUse(self.path) from error
             raise OutboxFailed(self.path, str(error)) from error
-        if version not in {0, VERSION}:
+        if version not in READABLE:
             database.close()
             raise OutboxFailed(self.path, f"written by another version ({version})", "use the newer coalition")
         _sync_directory(self.path.parent)

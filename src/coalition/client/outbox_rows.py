@@ -15,11 +15,12 @@ class Kind(StrEnum):
     CAPTURE = "CAPTURE"
     VOID = "VOID"
     RETURN_TOP_UP = "RETURN_TOP_UP"
+    UPLOAD = "UPLOAD"
 
 
 # Undone by Reverse. A refund, a void or a return cannot be reversed, so its request_id is resolved: killed unless it
 # was posted.
-REVERSIBLE: Final = frozenset({Kind.TOP_UP, Kind.PURCHASE, Kind.AUTHORIZE, Kind.CAPTURE})
+REVERSIBLE: Final = frozenset({Kind.TOP_UP, Kind.PURCHASE, Kind.AUTHORIZE, Kind.CAPTURE, Kind.UPLOAD})
 
 
 class State(StrEnum):
@@ -27,10 +28,12 @@ class State(StrEnum):
 
     BEGUN = "BEGUN"
     """Stored, perhaps sent, not answered. Found at the start, it is undone."""
+    APPROVED = "APPROVED"
+    """A sale approved offline, which the caller gets after this is stored; it waits to be uploaded."""
     ACCEPTED = "ACCEPTED"
     """Answered by a receipt, which the caller gets after this is stored."""
     DECLINED = "DECLINED"
-    """Answered by a refusal; `reason` says which."""
+    """Answered by a refusal; `reason` says which. Of an upload: the merchant's loss."""
     NOT_DONE = "NOT_DONE"
     """Nothing was sent, or everything sent was answered as not taken."""
     TO_UNDO = "TO_UNDO"

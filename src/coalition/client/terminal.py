@@ -5,7 +5,7 @@ One implementation: every method hands the call to `AioTerminal` and waits. Neve
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,11 +15,12 @@ from coalition.client.certificate import ClientCertificate
 from coalition.client.credentials import Credential
 from coalition.client.errors import TerminalClosed
 from coalition.client.line import LineState
+from coalition.client.offline_queue import OfflineLimits
 from coalition.client.outbox_rows import OutboxRow
 from coalition.client.pins import PinSealer
 from coalition.client.surroundings import Surroundings
 from coalition.client.tries import TryRules
-from coalition.v1.operations_pb2 import Funding, Receipt
+from coalition.v1.operations_pb2 import Funding, Receipt, SaleItem, Tender
 from coalition.v1.terminal_pb2 import Balance
 
 Answer = TypeVar("Answer")
@@ -42,10 +43,11 @@ class Terminal:
             except OutcomeUnknown as lost:
                 print(lost)                        # not paid: its reversal is on its way
 
-    `outbox` is this terminal's own file, kept between runs; it never holds a card number or a PIN. `at` names the
-    terminal ("cafe/main/till-1") where the certificate is a till server's. Amounts are minor units. What is declined
-    for PIN_REQUIRED is asked for anew with a `pin`; `pin_sealer` seals it (docs/pins.md). Safe to share between
-    threads. An operation raises Declined, NotDone (and its kinds) or OutcomeUnknown, and nothing else.
+    `outbox` is this terminal's own file, kept between runs; it never holds a card number or a PIN. `offline` is what it
+    may approve by itself while there is no line: such a sale lies beside it, with its card number, until it is told.
+    `at` names the terminal ("cafe/main/till-1") where the certificate is a till server's. Amounts are minor units. What
+    is declined for PIN_REQUIRED is asked for anew with a `pin`; `pin_sealer` seals it (docs/pins.md). Safe to share
+    between threads. An operation raises Declined, NotDone (and its kinds) or OutcomeUnknown, and nothing else.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Terminal:
         outbox: Path,
         at: str | None = None,
         currency_code: str = "CNY",
+        offline: OfflineLimits | None = None,
         rules: TryRules | None = None,
         surroundings: Surroundings | None = None,
         pin_sealer: PinSealer | None = None,
@@ -66,6 +69,7 @@ class Terminal:
             outbox=outbox,
             at=at,
             currency_code=currency_code,
+            offline=offline,
             rules=rules,
             surroundings=surroundings,
             pin_sealer=pin_sealer,
@@ -90,10 +94,41 @@ class Terminal:
         )
 
     def purchase(
-        self, card: Credential, amount_minor: int, *, sale_reference: str = "", pin: str | None = None
+        self,
+        card: Credential,
+        amount_minor: int,
+        *,
+        sale_reference: str = "",
+        pin: str | None = None,
+        items: Sequence[SaleItem] = (),
+        tenders: Sequence[Tender] = (),
     ) -> Receipt:
-        """Spend stored value, the whole amount or nothing. `pin`: as the member typed it, where one is needed."""
-        return self._run(self._aio.purchase(card, amount_minor, sale_reference=sale_reference, pin=pin))
+        """Spend stored value, the whole amount or nothing. `pin`: as the member typed it, where one is needed.
+
+        `items` and `tenders` tell what was sold and what it was paid with.
+        """
+        return self._run(
+            self._aio.purchase(card, amount_minor, sale_reference=sale_reference, pin=pin, items=items, tenders=tenders)
+        )
+
+    def approve_offline(
+        self,
+        card_number: str,
+        amount_minor: int,
+        *,
+        sale_reference: str = "",
+        items: Sequence[SaleItem] = (),
+        tenders: Sequence[Tender] = (),
+    ) -> str:
+        """Approve a sale without the service, which is told of it in its order once the line is back; its request_id.
+
+        For when a purchase ended in Offline, UndoneFirst or OutcomeUnknown. Raises OfflineRefused beyond `offline`.
+        """
+        return self._run(
+            self._aio.approve_offline(
+                card_number, amount_minor, sale_reference=sale_reference, items=items, tenders=tenders
+            )
+        )
 
     def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
         """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
@@ -147,7 +182,7 @@ class Terminal:
         return self._run(self._dismiss(request_id))
 
     def settled(self, timeout_s: float) -> bool:
-        """Wait until nothing waits to be undone; False when something still does after `timeout_s`."""
+        """Wait until nothing waits to be undone or uploaded; False when something still does after `timeout_s`."""
         return self._run(self._aio.settled(timeout_s))
 
     def open(self) -> Self:

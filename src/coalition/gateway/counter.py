@@ -1,7 +1,8 @@
 """The counter: one message in, one answer out. Notes the request_id, then sends, then answers; never the other way.
 
 Decides about nothing but the order of these steps. What it does when the service is silent: it notes a reversal of the
-operation in the outbox, answers 91, and from then on does not send that operation again.
+operation in the outbox, answers 91, and from then on does not send that operation again. An offline sale it does not
+reverse: that has taken place, and is told again by its terminal.
 """
 
 import asyncio
@@ -33,8 +34,10 @@ from coalition.gateway.translate import (
     balance_fields,
     balance_request,
     details_of,
+    is_offline_sale,
     original_of,
     receipt_fields,
+    reference_of,
     request_of,
     reversed_by,
     trace_of,
@@ -135,8 +138,8 @@ class Counter:
             return refused(codes.CURRENCY_WRONG, "CURRENCY_UNKNOWN")
         if act is Act.BALANCE:
             return await self._balance(message, seat)
-        if act is Act.CAPTURE and int(message.text(Field.AMOUNT)) == 0:
-            act = Act.VOID  # nothing was taken in the end: the whole hold is released
+        if act is Act.CAPTURE:
+            act = _advised(message)
         return await self._once(message, family, self._operation(message, act, seat))
 
     async def _once(self, message: Message, family: Family, work: Any) -> Fields:
@@ -152,9 +155,8 @@ class Counter:
 
     async def _operation(self, message: Message, act: Act, seat: Seat) -> Fields:
         trace = trace_of(message)
-        reference = f"{trace.reference.strip()}/{trace.stan}"
         # Everything that can be wrong with the message is found before an id is noted for it.
-        blank = details_of(message, act, Noted("", self._occurred_s(trace.local_time), Undone.NO), reference)
+        blank = details_of(message, act, Noted("", self._occurred_s(trace.local_time), Undone.NO), reference_of(trace))
         blank = await self._with_original(blank, message, act)
         noted = await self._notebook.operation(trace, blank.occurred_s)
         if noted.undone is not Undone.NO:
@@ -165,7 +167,8 @@ class Counter:
                 seat.till.identity, act.value, request_of(act, details, seat), self._seconds
             )
         except NoAnswer as failure:
-            if failure.maybe_posted:
+            # The goods of an offline sale are gone: its terminal repeats the advice until it is answered.
+            if failure.maybe_posted and act is not Act.UPLOAD:
                 await self._outbox.put(noted.request_id, seat.till)
             raise
         if await self._notebook.undone(noted.request_id) is not Undone.NO:
@@ -230,6 +233,13 @@ class Counter:
             return int(moment_of(local_time, self._clock(), self._zone).timestamp())
         except Malformed as error:
             raise Malformed(field if field is Field.ORIGINAL else error.field) from None
+
+
+def _advised(message: Message) -> Act:
+    """What an advice tells. Raises Malformed."""
+    if int(message.text(Field.AMOUNT)) == 0:
+        return Act.VOID  # nothing was taken in the end: the whole hold is released
+    return Act.UPLOAD if is_offline_sale(message) else Act.CAPTURE
 
 
 SAME: Final = (

@@ -29,6 +29,7 @@ class Act(Enum):
     AUTHORIZE = "Authorize"
     CAPTURE = "Capture"
     VOID = "Void"
+    UPLOAD = "Upload"
     REVERSE = "Reverse"
     BALANCE = "GetBalance"
 
@@ -72,6 +73,7 @@ class Details:
     reference: str = ""
     original_request_id: str = ""
     original_entry_id: int = 0
+    sequence_number: int = 0
 
 
 def trace_of(message: Message) -> Trace:
@@ -117,15 +119,30 @@ def card_of(message: Message) -> str:
     return typed or swiped
 
 
+def reference_of(trace: Trace) -> str:
+    """The sale's reference. STANs begin anew and so may retrieval references: only with the time they name one sale."""
+    return f"{trace.reference.strip()}/{trace.stan}/{trace.local_time}"
+
+
+def is_offline_sale(message: Message) -> bool:
+    """Whether an advice tells a sale by card that no authorization went before. Raises Malformed."""
+    names_original = message.optional(Field.ENTRY_ID) or message.optional(Field.ORIGINAL)
+    return not names_original and bool(message.optional(Field.CARD_NUMBER) or message.optional(Field.TRACK_TWO))
+
+
 def details_of(message: Message, act: Act, noted: Noted, reference: str) -> Details:
     """The details of an operation, but for the original it refers to. Raises Malformed."""
-    has_card = act in {Act.PURCHASE, Act.TOP_UP, Act.AUTHORIZE}
+    has_card = act in {Act.PURCHASE, Act.TOP_UP, Act.AUTHORIZE, Act.UPLOAD}
+    stan = int(message.text(Field.STAN))
+    if act is Act.UPLOAD and not stan:
+        raise Malformed(Field.STAN)
     return Details(
         noted.request_id,
         noted.occurred_s,
         amount_minor=int(message.text(Field.AMOUNT)),
         card_number=card_of(message) if has_card else "",
         reference=reference,
+        sequence_number=stan if act is Act.UPLOAD else 0,
     )
 
 
@@ -149,6 +166,8 @@ def request_of(act: Act, details: Details, seat: Seat) -> Any:
         return operations_pb2.TopUpRequest(**said)
     if act is Act.AUTHORIZE:
         return operations_pb2.AuthorizeRequest(**said)
+    if act is Act.UPLOAD:
+        return operations_pb2.UploadRequest(sequence_number=details.sequence_number, **said)
     return operations_pb2.PurchaseRequest(**said)
 
 
