@@ -65,7 +65,7 @@ def test_a_certificate_is_renewed_then_the_old_one_revoked_by_what_the_record_sh
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["init", "keys"], "never overwritten"),
     (["list", "nowhere"], "python -m keys init"),
-    (["add", "pin", "keys"], "never overwritten"),
+    (["add", "pin", "keys"], "python -m keys rotate pin"),
     (["add", "pin", "nowhere"], "python -m keys init"),
     (["export-public", "open"], "chmod 700"),
     (["certificate", "nowhere", "spiffe://coalition.example/server"], "python -m keys authority"),
