@@ -29,6 +29,7 @@ class KmsCustody(SecretCustody):
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._clients: dict[str, Any] = {}
 
     def put(self, name: KeyName, place: str, secret: bytes, random: Random) -> str:
         key, _ = self._parsed(place)
@@ -71,7 +72,10 @@ class KmsCustody(SecretCustody):
             raise CustodyRefused(uri, "needs a package: pip install 'coalition[kms]'") from None
         region = self._parsed(uri)[0].split(":")[ARN_REGION_PLACE]
         try:
-            return request(boto3.client("kms", region_name=region))
+            # Making a client takes longer than asking it.
+            if region not in self._clients:
+                self._clients[region] = boto3.client("kms", region_name=region)
+            return request(self._clients[region])
         except ClientError as refusal:
             code = refusal.response.get("Error", {}).get("Code", "no code")
             raise CustodyRefused(uri, f"KMS answers {code}; see to the key's state, its policy and the file") from None
