@@ -150,6 +150,7 @@ class HsmSigner:
 
 
 def token_of(uri: str) -> Token:
+    """The token a URI names, logged in to. Raises CustodyRefused, and the errors of the PIN's file."""
     parsed = parse_pkcs11_uri(uri)
     with _module_errors(uri):
         return _opened(parsed.module_path, parsed.token, parsed.pin_source)

@@ -1,6 +1,7 @@
 """`python -m keys` for a ring as a whole: make it, look at it, lock it."""
 
 import os
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -25,7 +26,23 @@ STATE_STYLE: Final = {
     KeyState.DESTROY_SCHEDULED: "red",
     KeyState.DESTROYED: "dim",
 }
-SUITES: Final = {"aes": RecordSuite.AES, "sm4": RecordSuite.SM4}
+
+
+class Suite(StrEnum):
+    """The suites of a record, as they are typed."""
+
+    AES = "aes"
+    SM4 = "sm4"
+
+
+class PublicPurpose(StrEnum):
+    """The purposes whose keys have a public half."""
+
+    BATCH_SIGNING = KeyPurpose.BATCH_SIGNING.value
+    PIN_SEALING = KeyPurpose.PIN_SEALING.value
+
+
+PUBLIC_KIND: Final = {PublicPurpose.BATCH_SIGNING: "Ed25519", PublicPurpose.PIN_SEALING: "X25519"}
 
 RingDirectory = Annotated[Path, typer.Argument(metavar="DIR", help="Directory of the key ring, mode 0700.")]
 Purpose = Annotated[KeyPurpose, typer.Argument(metavar="PURPOSE", help=f"One of {', '.join(KeyPurpose)}.")]
@@ -41,7 +58,7 @@ PassphraseFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="File with the ring's passphrase, mode 0600. Without it you are asked."),
 ]
-Records = Annotated[str, typer.Option(metavar="SUITE", help="How member records are sealed: aes or sm4.")]
+Records = Annotated[Suite, typer.Option(metavar="SUITE", help="How member records are sealed: aes or sm4.")]
 
 
 @app.command(
@@ -57,7 +74,7 @@ Records = Annotated[str, typer.Option(metavar="SUITE", help="How member records 
 def init(
     directory: RingDirectory,
     custody: Custody = SCHEME,
-    records: Records = "aes",
+    records: Records = Suite.AES,
     passphrase_file: PassphraseFile = None,
     *,
     passphrase: Annotated[bool, typer.Option("--passphrase", help="Seal the key files; you are asked.")] = False,
@@ -75,7 +92,7 @@ def init(
             create_time=utc_now(),
             place=custody,
             passphrase=chosen,
-            suite=_suite(records),
+            suite=RecordSuite[records.name],
         )
     say(f"Key ring made in {directory}, deployment {ring.deployment_id}.")
     say(f"Back it up, away from the database. Next: python -m keys list {directory}")
@@ -136,7 +153,9 @@ def list_versions(directory: RingDirectory, passphrase_file: PassphraseFile = No
 )
 def export_public(
     directory: RingDirectory,
-    purpose: Annotated[str, typer.Option(help="batch-signing or pin-sealing.")] = KeyPurpose.BATCH_SIGNING.value,
+    purpose: Annotated[
+        PublicPurpose, typer.Option(metavar="PURPOSE", help="batch-signing or pin-sealing.")
+    ] = PublicPurpose.BATCH_SIGNING,
     *,
     raw_hex: Annotated[bool, typer.Option("--hex", help="Print the 32 raw bytes as hexadecimal instead.")] = False,
     every: Annotated[
@@ -149,12 +168,9 @@ def export_public(
     """
     with refusals():
         file = read_ring_file(directory)
-    public = {KeyPurpose.BATCH_SIGNING.value: "Ed25519", KeyPurpose.PIN_SEALING.value: "X25519"}
-    if purpose not in public:
-        raise typer.BadParameter(f"has a public key only for {' and '.join(public)}", param_hint="--purpose")
     for version in file.of(KeyPurpose(purpose)):
         if version.primary or every:
-            text = version.check.hex() + "\n" if raw_hex else public_key_pem(version.check, public[purpose])
+            text = version.check.hex() + "\n" if raw_hex else public_key_pem(version.check, PUBLIC_KIND[purpose])
             typer.echo(text, nl=False)
 
 
@@ -180,7 +196,7 @@ def passphrase(
 
 @app.command(rich_help_panel=RING, epilog="Example: python -m keys records var/keys sm4")
 def records(
-    directory: RingDirectory, suite: Annotated[str, typer.Argument(metavar="SUITE", help="aes or sm4.")]
+    directory: RingDirectory, suite: Annotated[Suite, typer.Argument(metavar="SUITE", help="aes or sm4.")]
 ) -> None:
     """Choose how member records are sealed from now on; records sealed before stay readable.
 
@@ -188,8 +204,8 @@ def records(
     asks for it. Releases before this one do not open records of sm4. Start the server again afterwards.
     """
     with refusals():
-        set_record_suite(directory, _suite(suite))
-    say(f"New records are sealed with {_suite(suite).name}. Start the server again.")
+        set_record_suite(directory, RecordSuite[suite.name])
+    say(f"New records are sealed with {suite.name}. Start the server again.")
 
 
 def existing_passphrase(file: Path | None) -> Passphrase:
@@ -206,9 +222,3 @@ def _new_passphrase(file: Path | None) -> Passphrase:
     else:
         chosen = str(typer.prompt("New passphrase", hide_input=True, confirmation_prompt=True))
     return lambda: chosen
-
-
-def _suite(name: str) -> RecordSuite:
-    if name not in SUITES:
-        raise typer.BadParameter(f"must be one of {', '.join(SUITES)}", param_hint="SUITE")
-    return SUITES[name]

@@ -19,15 +19,17 @@ REGION = "eu-central-1"
 SALT = bytes(16)
 
 
-@pytest.fixture
-def kms(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
-        monkeypatch.setenv(name, "testing")
-    with moto.mock_aws():
-        yield boto3.client("kms", region_name=REGION)
+@pytest.fixture(scope="module")
+def kms() -> Iterator[Any]:
+    """An AWS of this process, with KMS in it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+            patch.setenv(name, "testing")
+        with moto.mock_aws():
+            yield boto3.client("kms", region_name=REGION)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def place(kms: Any) -> str:
     return f"awskms:{kms.create_key()['KeyMetadata']['Arn']}"
 
