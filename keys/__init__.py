@@ -19,6 +19,7 @@ from keys.errors import (
 )
 from keys.labelled import labelled
 from keys.lifecycle import certificate_serial, renew, revocations, revoke
+from keys.passphrase import Passphrase, read_passphrase
 from keys.record import MemberCipher
 from keys.revocation import LIST_NAME, RevocationList, Revoked
 from keys.ring import KeyRing
@@ -42,6 +43,7 @@ __all__ = [
     "KeyVersion",
     "KeysError",
     "MemberCipher",
+    "Passphrase",
     "PlaintextTooLong",
     "RevocationList",
     "Revoked",
@@ -61,6 +63,7 @@ __all__ = [
     "load_statement_key",
     "open_box",
     "parse_spiffe",
+    "read_passphrase",
     "renew",
     "revocations",
     "revoke",

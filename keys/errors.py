@@ -5,16 +5,21 @@ KeysError
 ├── PlaintextTooLong      more bytes than one record may hold
 ├── KeyUnavailable        the key version exists but may not be used (DISABLED, DESTROYED...), or is unknown
 ├── KeyMissing            the ring is older than this purpose and has no key for it
+├── KeyChangeRefused      a key version cannot be made, or cannot go to that state; says what comes first
 ├── BoxKeyBroken          what was given as the key of a sealed box is none
 ├── CertificateBroken     what was given as a certificate is none, or has a key of another kind
 ├── StatementForged       a signature that the certificate's key did not make over these bytes
 ├── CustodyUnknown        a key URI whose scheme this build does not serve
+├── CustodyRefused        the hardware module or cloud service does not do what was asked; says what to check
 ├── KeyDirectoryError     something about a file or directory that holds keys
 │   ├── PermissionsTooOpen
 │   ├── KeyFileMissing
 │   ├── KeyFileBroken
 │   ├── KeyFileExists
+│   ├── PassphraseMissing
+│   ├── PassphraseWrong
 │   └── RingBroken
+├── PassphraseWeak        too short to stand alone between a thief and the keys
 ├── AuthorityError        a certificate that this authority must not issue
 └── SpiffeError           an identity that is not one of ours
     ├── SpiffeCountWrong
@@ -67,6 +72,15 @@ class KeyMissing(KeysError):
         super().__init__(f"the key ring has no {purpose} key; make it with: python -m keys add {purpose} {directory}")
 
 
+class KeyChangeRefused(KeysError):
+    """The ceremony asks for a change that is not possible, or not yet. Nothing was changed."""
+
+    def __init__(self, purpose: str, version: int, sentence: str) -> None:
+        self.purpose = purpose
+        self.version = version
+        super().__init__(f"{purpose} key version {version}: {sentence}")
+
+
 class BoxKeyBroken(KeysError):
     """Not the 32 bytes of an X25519 key, or a public key with which every secret would be zero."""
 
@@ -94,7 +108,15 @@ class CustodyUnknown(KeysError):
 
     def __init__(self, uri: str) -> None:
         self.uri = uri
-        super().__init__(f"key URI {uri!r}: unknown custody; this build serves file:NAME")
+        super().__init__(f"key URI {uri!r}: unknown custody; this build serves file:, pkcs11: and awskms:")
+
+
+class CustodyRefused(KeysError):
+    """The custody of a key does not answer, does not let us in, or does not have the key. The message says which."""
+
+    def __init__(self, uri: str, sentence: str) -> None:
+        self.uri = uri
+        super().__init__(f"key URI {uri!r}: {sentence}")
 
 
 class KeyDirectoryError(KeysError):
@@ -129,6 +151,31 @@ class KeyFileExists(KeyDirectoryError):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "already exists; keys are never overwritten: choose another directory, or move it away")
+
+
+class PassphraseMissing(KeyDirectoryError):
+    """The ring is sealed by a passphrase and none was given, or the file that should hold it is empty."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(
+            path,
+            "the passphrase is missing; give the file that holds it with --passphrase-file (python -m keys) or "
+            "COALITION_KEYS_PASSPHRASE_FILE (coalition, settlement)",
+        )
+
+
+class PassphraseWrong(KeyDirectoryError):
+    """The passphrase does not open this ring, or the ring file was changed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "the passphrase does not open this ring")
+
+
+class PassphraseWeak(KeysError):
+    """The passphrase is too short."""
+
+    def __init__(self, characters_min: int) -> None:
+        super().__init__(f"a passphrase has at least {characters_min} characters: take five words or more")
 
 
 class RingBroken(KeyDirectoryError):

@@ -3,9 +3,10 @@
     "CMR1" | suite 1 | schema 2 | key-encryption key version 4 | dek_id 16 | record_id 16 | revision 4
            | salt 32 | commitment 32 | ciphertext length 4 | ciphertext | tag 16          (big endian)
 
-Suite 1: HKDF-SHA512(data key, salt, "CMR1" | suite | field group) gives key 32, nonce 12 and commitment 32, then
-AES-256-GCM. A fresh 256-bit salt makes every key a one-use key, so no bound on random nonces applies. AES-GCM alone
-does not commit to its key; the commitment does, and is compared before anything is decrypted.
+HKDF(data key, salt, "CMR1" | suite | field group) gives key, nonce 12 and commitment 32, then the suite's cipher runs
+in GCM: suite 1 is HKDF-SHA512 and AES-256, suite 2 HKDF-SM3 and SM4 (key 16). A fresh 256-bit salt makes every key a
+one-use key, so no bound on random nonces applies. GCM alone does not commit to its key; the commitment does, and is
+compared before anything is decrypted. A ring seals with one suite and opens both.
 aad = header | deployment_id | table | field group | member_id. All of it is recomputed by the reader and nothing is
 believed because a row says so, so a ciphertext moved to another row, field, member or revision does not open.
 """
@@ -16,22 +17,15 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA512
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from keys.errors import PlaintextTooLong, SealBroken
 from keys.randomness import Random, draw
+from keys.suites import SUITES, TAG_BYTES, RecordSuite
 
 MAGIC = b"CMR1"
-SUITE = 1
 SCHEMA = 1
 HEADER = struct.Struct(">4sBHI16s16sI32s32sI")
 SALT_BYTES = 32
-KEY_BYTES = 32
-NONCE_BYTES = 12
-COMMITMENT_BYTES = 32
-TAG_BYTES = 16
 PADDING_BYTES = 64
 """Plaintext grows to a multiple of this, so that its length tells little."""
 PLAINTEXT_BYTES_MAX = 65_536
@@ -57,12 +51,15 @@ class MemberCipher:
     Callable from several threads.
     """
 
-    __slots__ = ("_context", "_dek", "_random")
+    __slots__ = ("_context", "_dek", "_random", "_suite")
 
-    def __init__(self, dek: bytes, context: RecordContext, random: Random) -> None:
+    def __init__(
+        self, dek: bytes, context: RecordContext, random: Random, suite: RecordSuite = RecordSuite.AES
+    ) -> None:
         self._dek = dek
         self._context = context
         self._random = random
+        self._suite = suite
 
     def __repr__(self) -> str:
         return f"MemberCipher(dek_id={self._context.dek_id})"
@@ -81,11 +78,12 @@ class MemberCipher:
             raise ValueError(f"revision must be from 0 to {REVISION_MAX}")
         check_name("field_group", field_group)
         salt = draw(self._random, SALT_BYTES)
-        key, nonce, commitment = self._derive(salt, field_group)
+        suite = SUITES[self._suite]
+        key, nonce, commitment = suite.derive(self._dek, salt, _information(self._suite, field_group))
         padded = pad(plaintext)
         header = HEADER.pack(
             MAGIC,
-            SUITE,
+            self._suite,
             SCHEMA,
             self._context.kek_version,
             self._context.dek_id.bytes,
@@ -95,7 +93,7 @@ class MemberCipher:
             commitment,
             len(padded),
         )
-        return header + AESGCM(key).encrypt(nonce, padded, self._aad(header, field_group))
+        return header + suite.encrypt(key, nonce, padded, self._aad(header, field_group))
 
     def open(self, field_group: str, record_id: UUID, revision: int, sealed: bytes) -> bytes:
         """The plaintext, if `sealed` was sealed for exactly this place. Raises SealBroken, whatever was wrong."""
@@ -111,25 +109,20 @@ class MemberCipher:
         header, ciphertext = sealed[: HEADER.size], sealed[HEADER.size :]
         # The version of the key-encryption key is what it was at writing; rewrapping changes it, so it is only
         # authenticated, not compared.
-        magic, suite, schema, _, dek_id, record, written_revision, salt, commitment, length = HEADER.unpack(header)
-        place = (magic, suite, schema, dek_id, record, written_revision, length)
+        magic, number, schema, _, dek_id, record, written_revision, salt, commitment, length = HEADER.unpack(header)
+        place = (magic, schema, dek_id, record, written_revision, length)
         context = self._context
-        here = (MAGIC, SUITE, SCHEMA, context.dek_id.bytes, record_id.bytes, revision, len(ciphertext) - TAG_BYTES)
-        if place != here:
+        here = (MAGIC, SCHEMA, context.dek_id.bytes, record_id.bytes, revision, len(ciphertext) - TAG_BYTES)
+        suite = SUITES.get(number)
+        if place != here or suite is None:
             return None
-        key, nonce, expected = self._derive(salt, field_group)
+        key, nonce, expected = suite.derive(self._dek, salt, _information(number, field_group))
         if not hmac.compare_digest(expected, commitment):
             return None
         try:
-            return unpad(AESGCM(key).decrypt(nonce, ciphertext, self._aad(header, field_group)))
+            return unpad(suite.decrypt(key, nonce, ciphertext, self._aad(header, field_group)))
         except InvalidTag:
             return None
-
-    def _derive(self, salt: bytes, field_group: str) -> tuple[bytes, bytes, bytes]:
-        information = MAGIC + bytes([SUITE]) + encoded(field_group)
-        material = HKDF(SHA512(), KEY_BYTES + NONCE_BYTES + COMMITMENT_BYTES, salt, information).derive(self._dek)
-        nonce_end = KEY_BYTES + NONCE_BYTES
-        return material[:KEY_BYTES], material[KEY_BYTES:nonce_end], material[nonce_end:]
 
     def _aad(self, header: bytes, field_group: str) -> bytes:
         context = self._context
@@ -137,6 +130,10 @@ class MemberCipher:
         # Names carry their length: "ab" | "c" must not read as "a" | "bc".
         named = len(table).to_bytes(2, "big") + table + len(group).to_bytes(2, "big") + group
         return header + context.deployment_id.bytes + named + context.member_id.bytes
+
+
+def _information(suite: int, field_group: str) -> bytes:
+    return MAGIC + bytes([suite]) + encoded(field_group)
 
 
 def check_name(argument: str, name: str) -> None:

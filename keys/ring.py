@@ -9,15 +9,17 @@ from pathlib import Path
 from uuid import UUID
 
 from keys import envelope, private_files, ring_file
-from keys.custody import FileCustody
+from keys.custodians import Custodians
 from keys.envelope import WrappedKey
-from keys.errors import KeyMissing, KeyUnavailable, SealBroken
+from keys.errors import KeyMissing, KeyUnavailable, PassphraseMissing, SealBroken
 from keys.labelled import labelled
+from keys.passphrase import Passphrase, unlock
 from keys.randomness import Random
 from keys.record import MemberCipher, RecordContext, check_name
 from keys.ring_file import KeyPurpose, KeyVersion, RingFile
 from keys.ring_keys import RingKeys, open_keys
 from keys.sealed_box import key_id, sealed_to
+from keys.suites import RecordSuite
 
 BLIND_INDEX_BITS_MAX = 32
 MAKE_RING = "make a ring with: python -m keys init"
@@ -45,15 +47,16 @@ class KeyRing:
         self._signer = keys.signers[self.primary(KeyPurpose.BATCH_SIGNING)]
 
     @classmethod
-    def load(cls, directory: Path, *, random: Random = os.urandom) -> "KeyRing":
+    def load(cls, directory: Path, *, random: Random = os.urandom, passphrase: Passphrase | None = None) -> "KeyRing":
         """Read the ring of `directory` (0700, its files 0600) and every ENABLED key of it.
 
-        `random` makes data keys and salts; it must never repeat itself. Raises KeyFileMissing, PermissionsTooOpen
-        (with the chmod to run), KeyFileBroken, RingBroken, CustodyUnknown.
+        `random` makes data keys and salts; it must never repeat itself. `passphrase` is asked only where the ring has
+        one. Raises KeyFileMissing, PermissionsTooOpen (with the chmod to run), KeyFileBroken, RingBroken,
+        PassphraseMissing, PassphraseWrong, CustodyUnknown, CustodyRefused.
         """
         file = read_ring_file(directory)
-        keys = open_keys(directory / ring_file.NAME, file, FileCustody(directory))
-        return cls(directory, file, keys, random)
+        custodians = Custodians(directory, file_key(directory, file, passphrase))
+        return cls(directory, file, open_keys(directory / ring_file.NAME, file, custodians), random)
 
     def __repr__(self) -> str:
         return f"KeyRing(deployment_id={self.deployment_id}, kek_version={self.kek_version})"
@@ -72,16 +75,21 @@ class KeyRing:
         return self.primary(KeyPurpose.KEY_ENCRYPTION)
 
     @property
+    def record_suite(self) -> RecordSuite:
+        """What new records are sealed with; both suites are opened."""
+        return self._file.suite
+
+    @property
     def versions(self) -> tuple[KeyVersion, ...]:
         """Every key version with its state; nothing secret."""
         return self._file.versions
 
     def primary(self, purpose: KeyPurpose) -> int:
         """The version of a purpose that new things are made with. Raises KeyMissing."""
-        for version in self._file.versions:
-            if version.purpose is purpose and version.primary:
-                return version.version
-        raise KeyMissing(purpose.value, self._directory)
+        version = self._file.primary(purpose)
+        if version is None:
+            raise KeyMissing(purpose.value, self._directory)
+        return version.version
 
     def new_member_key(self, member_id: UUID) -> WrappedKey:
         """A fresh data key for a member. Store it in keydb before anything is sealed under it."""
@@ -97,19 +105,35 @@ class KeyRing:
         check_name("table", table)
         wrapper = self._keys.wrappers.get(wrapped.kek_version)
         if wrapper is None:
-            raise KeyUnavailable(KeyPurpose.KEY_ENCRYPTION, wrapped.kek_version, self._state(wrapped.kek_version))
+            raise KeyUnavailable(
+                KeyPurpose.KEY_ENCRYPTION,
+                wrapped.kek_version,
+                self._state(KeyPurpose.KEY_ENCRYPTION, wrapped.kek_version),
+            )
         dek = envelope.unwrap(wrapper, wrapped, self.deployment_id, member_id)
         context = RecordContext(self.deployment_id, table, member_id, wrapped.dek_id, wrapped.kek_version)
-        return MemberCipher(dek, context, self._random)
+        return MemberCipher(dek, context, self._random, self._file.suite)
 
-    def blind_index(self, field: str, normalized: str, bits: int = 16) -> int:
+    @property
+    def blind_index_versions(self) -> tuple[int, ...]:
+        """The versions members may be indexed by, oldest first: two while the index is being made anew."""
+        return tuple(self._keys.hashes[KeyPurpose.BLIND_INDEX])
+
+    def blind_index(self, field: str, normalized: str, bits: int = 16, *, version: int | None = None) -> int:
         """The first `bits` (1 to 32) bits of a keyed hash of one field's normalized value, to look members up by.
 
         Short on purpose, so that it fits many people: open the candidates and compare. Two fields never share values.
+        `version` is another one than the primary, while the index is made anew. Raises KeyUnavailable, ValueError.
         """
         if not 1 <= bits <= BLIND_INDEX_BITS_MAX:
             raise ValueError(f"bits must be from 1 to {BLIND_INDEX_BITS_MAX}")
-        digest = self._blind_index.digest(labelled(b"bidx1", field, normalized))
+        key = self._blind_index
+        if version is not None:
+            found = self._keys.hashes[KeyPurpose.BLIND_INDEX].get(version)
+            if found is None:
+                raise KeyUnavailable(KeyPurpose.BLIND_INDEX, version, self._state(KeyPurpose.BLIND_INDEX, version))
+            key = found
+        digest = key.digest(labelled(b"bidx1", field, normalized))
         return int.from_bytes(digest[:4], "big") >> (BLIND_INDEX_BITS_MAX - bits)
 
     def card_token(self, number: str) -> bytes:
@@ -171,11 +195,9 @@ class KeyRing:
         """The 32 raw bytes others check batch signatures with."""
         return self._signer.check()
 
-    def _state(self, kek_version: int) -> str:
-        for version in self.versions:
-            if version.purpose is KeyPurpose.KEY_ENCRYPTION and version.version == kek_version:
-                return version.state
-        return "unknown to this ring"
+    def _state(self, purpose: KeyPurpose, version: int) -> str:
+        found = (each.state for each in self._file.of(purpose) if each.version == version)
+        return next(found, "unknown to this ring")
 
 
 def _pin_message(member: str, salt: bytes, pin: str) -> bytes:
@@ -190,3 +212,13 @@ def read_ring_file(directory: Path) -> RingFile:
     private_files.check_directory(directory, cure)
     path = directory / ring_file.NAME
     return ring_file.parse(path, private_files.read_private(path, cure))
+
+
+def file_key(directory: Path, file: RingFile, passphrase: Passphrase | None) -> bytes | None:
+    """What opens the key files of a ring that has a passphrase; None for one without."""
+    if file.lock is None:
+        return None
+    path = directory / ring_file.NAME
+    if passphrase is None:
+        raise PassphraseMissing(path)
+    return unlock(path, file.lock, passphrase(), file.deployment_id)

@@ -10,6 +10,8 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from keys.errors import RingBroken
+from keys.passphrase import Lock
+from keys.suites import RecordSuite
 
 FORMAT = "coalition-keyring-1"
 NAME = "ring.json"
@@ -54,6 +56,8 @@ class KeyVersion:
     uri: str
     check: bytes
     create_time: datetime | None
+    destroy_time: datetime | None = None
+    """DESTROY_SCHEDULED: not before; DESTROYED: when it was done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,22 @@ class RingFile:
 
     deployment_id: UUID
     versions: tuple[KeyVersion, ...]
+    lock: Lock | None = None
+    suite: RecordSuite = RecordSuite.AES
+
+    def of(self, purpose: KeyPurpose) -> tuple[KeyVersion, ...]:
+        """The versions of a purpose, oldest first."""
+        found = (version for version in self.versions if version.purpose is purpose)
+        return tuple(sorted(found, key=lambda version: version.version))
+
+    def primary(self, purpose: KeyPurpose) -> KeyVersion | None:
+        """The version that new things are made with; None where the purpose has no key yet."""
+        return next((version for version in self.of(purpose) if version.primary), None)
 
 
 def render(ring: RingFile) -> bytes:
     """Canonical, readable JSON."""
-    document = {
+    document: dict[str, object] = {
         "format": FORMAT,
         "deployment_id": str(ring.deployment_id),
         "versions": [
@@ -82,9 +97,19 @@ def render(ring: RingFile) -> bytes:
                 "check": version.check.hex(),
                 "create_time": version.create_time.isoformat() if version.create_time else None,
             }
+            | ({"destroy_time": version.destroy_time.isoformat()} if version.destroy_time else {})
             for version in ring.versions
         ],
     }
+    # Left out where they say nothing new, so that releases that do not know them read the file.
+    if ring.suite is not RecordSuite.AES:
+        document["record_suite"] = ring.suite.value
+    if ring.lock:
+        document["passphrase"] = {
+            "argon2id": {"memory_kib": ring.lock.memory_kib, "passes": ring.lock.passes, "lanes": ring.lock.lanes},
+            "salt": ring.lock.salt.hex(),
+            "file_key": ring.lock.sealed.hex(),
+        }
     return json.dumps(document, indent=2, sort_keys=True).encode() + b"\n"
 
 
@@ -99,16 +124,17 @@ def parse(path: Path, content: bytes) -> RingFile:
     try:
         deployment_id = UUID(_field(path, document, "deployment_id", str))
         versions = tuple(_version(path, entry) for entry in _field(path, document, "versions", list))
+        lock = _lock(path, document["passphrase"]) if "passphrase" in document else None
+        suite = RecordSuite(_field(path, {"record_suite": 1} | document, "record_suite", int))
     except ValueError as trouble:
         raise RingBroken(path, f"holds a value that is not valid: {trouble}") from trouble
     _check(path, versions)
-    return RingFile(deployment_id, versions)
+    return RingFile(deployment_id, versions, lock, suite)
 
 
 def _version(path: Path, entry: object) -> KeyVersion:
     if not isinstance(entry, dict):
         raise RingBroken(path, "field versions must be a list of objects")
-    create_time = None if entry.get("create_time") is None else _field(path, entry, "create_time", str)
     return KeyVersion(
         purpose=KeyPurpose(_field(path, entry, "purpose", str)),
         version=_field(path, entry, "version", int),
@@ -116,8 +142,29 @@ def _version(path: Path, entry: object) -> KeyVersion:
         primary=_field(path, entry, "primary", bool),
         uri=_field(path, entry, "uri", str),
         check=bytes.fromhex(_field(path, entry, "check", str)),
-        create_time=None if create_time is None else datetime.fromisoformat(create_time),
+        create_time=_time(path, entry, "create_time"),
+        destroy_time=_time(path, entry, "destroy_time"),
     )
+
+
+def _time(path: Path, entry: Mapping[str, object], name: str) -> datetime | None:
+    return None if entry.get(name) is None else datetime.fromisoformat(_field(path, entry, name, str))
+
+
+def _lock(path: Path, entry: object) -> Lock:
+    stretch = entry.get("argon2id") if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or not isinstance(stretch, dict):
+        raise RingBroken(path, "field passphrase must be an object with argon2id")
+    lock = Lock(
+        salt=bytes.fromhex(_field(path, entry, "salt", str)),
+        memory_kib=_field(path, stretch, "memory_kib", int),
+        passes=_field(path, stretch, "passes", int),
+        lanes=_field(path, stretch, "lanes", int),
+        sealed=bytes.fromhex(_field(path, entry, "file_key", str)),
+    )
+    if not lock.is_sound():
+        raise RingBroken(path, "field passphrase holds sizes this release never writes; restore it from the backup")
+    return lock
 
 
 def _field(path: Path, entry: Mapping[str, object], name: str, kind: type[Value]) -> Value:

@@ -1,15 +1,15 @@
 """The ENABLED keys of a ring, opened and each proven to be the one the ring file recorded. Shows no key."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeVar
 
-from keys.custody import FileCustody, KeyedHash, KeyWrapper, Opener, Signer
+from keys.custodians import Custodians
+from keys.custody import Custody, KeyedHash, KeyName, KeyWrapper, Opener, Signer
 from keys.errors import KeyFileBroken
 from keys.ring_file import KeyPurpose, KeyState, KeyVersion, RingFile
 
-AnyKey: TypeAlias = KeyWrapper | KeyedHash | Signer | Opener
 Key = TypeVar("Key", KeyWrapper, KeyedHash, Signer, Opener)
 
 
@@ -26,40 +26,44 @@ class RingKeys:
 HASHING = (KeyPurpose.BLIND_INDEX, KeyPurpose.CARD_TOKEN, KeyPurpose.PIN)
 
 
-def open_keys(path: Path, file: RingFile, custody: FileCustody) -> RingKeys:
-    """Every ENABLED key of the ring file at `path`. Raises the errors of a key directory, CustodyUnknown."""
+def open_keys(path: Path, file: RingFile, custodians: Custodians) -> RingKeys:
+    """Every ENABLED key of the ring file at `path`. Raises the errors of a key directory and of custodies."""
 
     def of(purpose: KeyPurpose) -> list[KeyVersion]:
-        enabled = (v for v in file.versions if v.purpose is purpose and v.state is KeyState.ENABLED)
-        return sorted(enabled, key=lambda version: version.version)
+        return [version for version in file.of(purpose) if version.state is KeyState.ENABLED]
+
+    def custody(version: KeyVersion) -> Custody:
+        return custodians.of(version.uri)
+
+    def checked(version: KeyVersion, use: Callable[[KeyName, str], Key]) -> Key:
+        key = use(name_of(file, version), version.uri)
+        if key.check() != version.check:
+            raise KeyFileBroken(
+                path, f"records another {version.purpose.value} key than {version.uri} holds; restore the right file"
+            )
+        return key
 
     return RingKeys(
-        wrappers={v.version: _checked(path, v, custody.wrapper(v.uri)) for v in of(KeyPurpose.KEY_ENCRYPTION)},
-        hashes={
-            purpose: {v.version: _checked(path, v, custody.keyed_hash(v.uri)) for v in of(purpose)}
-            for purpose in HASHING
-        },
-        signers={v.version: _checked(path, v, custody.signer(v.uri)) for v in of(KeyPurpose.BATCH_SIGNING)},
-        openers={v.version: _checked(path, v, custody.opener(v.uri)) for v in of(KeyPurpose.PIN_SEALING)},
+        wrappers={v.version: checked(v, custody(v).wrapper) for v in of(KeyPurpose.KEY_ENCRYPTION)},
+        hashes={purpose: {v.version: checked(v, custody(v).keyed_hash) for v in of(purpose)} for purpose in HASHING},
+        signers={v.version: checked(v, custody(v).signer) for v in of(KeyPurpose.BATCH_SIGNING)},
+        openers={v.version: checked(v, custody(v).opener) for v in of(KeyPurpose.PIN_SEALING)},
     )
 
 
-def open_key(custody: FileCustody, purpose: KeyPurpose, uri: str) -> AnyKey:
-    """The key of that URI, as its purpose uses it."""
-    match purpose:
+def check_value(custody: Custody, name: KeyName, uri: str) -> bytes:
+    """The public value that tells this key from another, made by the key itself."""
+    match name.purpose:
         case KeyPurpose.KEY_ENCRYPTION:
-            return custody.wrapper(uri)
+            return custody.wrapper(name, uri).check()
         case KeyPurpose.BLIND_INDEX | KeyPurpose.CARD_TOKEN | KeyPurpose.PIN:
-            return custody.keyed_hash(uri)
+            return custody.keyed_hash(name, uri).check()
         case KeyPurpose.BATCH_SIGNING:
-            return custody.signer(uri)
+            return custody.signer(name, uri).check()
         case KeyPurpose.PIN_SEALING:
-            return custody.opener(uri)
+            return custody.opener(name, uri).check()
 
 
-def _checked(ring_path: Path, version: KeyVersion, key: Key) -> Key:
-    if key.check() != version.check:
-        raise KeyFileBroken(
-            ring_path, f"records another {version.purpose.value} key than {version.uri} holds; restore the right file"
-        )
-    return key
+def name_of(file: RingFile, version: KeyVersion) -> KeyName:
+    """What custodies call a version."""
+    return KeyName(file.deployment_id, version.purpose, version.version)

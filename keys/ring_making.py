@@ -1,86 +1,172 @@
-"""Making keys: a whole ring, or the key of a purpose that an older ring does not have yet. Never overwrites one."""
+"""Making keys: a whole ring, the key an older ring does not have yet, the next version of one. Never overwrites any."""
 
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
-from keys import private_files, ring_file
-from keys.custody import SECRET_BYTES, FileCustody
-from keys.errors import KeyFileExists
+from keys import file_custody, private_files, ring_file
+from keys.custodians import Custodians
+from keys.custody import KeyName
+from keys.errors import KeyChangeRefused, KeyFileExists, KeyMissing, KeysError
+from keys.passphrase import KEY_BYTES, Passphrase, lock
 from keys.randomness import Random, draw
-from keys.ring import MAKE_RING, KeyRing, read_ring_file
+from keys.ring import MAKE_RING, KeyRing, file_key, read_ring_file
 from keys.ring_file import KeyPurpose, KeyState, KeyVersion, RingFile
-from keys.ring_keys import open_key
+from keys.ring_keys import check_value
+from keys.suites import RecordSuite
+
+NOT_ROTATED: Final = {
+    KeyPurpose.CARD_TOKEN: "cannot be rotated: card numbers are not stored, so their tokens cannot be made again",
+}
 
 
-def create_ring(directory: Path, *, random: Random, create_time: datetime | None = None) -> KeyRing:
+def create_ring(
+    directory: Path,
+    *,
+    random: Random,
+    create_time: datetime | None = None,
+    place: str = file_custody.SCHEME,
+    passphrase: Passphrase | None = None,
+    suite: RecordSuite = RecordSuite.AES,
+) -> KeyRing:
     """Make a ring with version 1 of every key in `directory` (made 0700 when missing) and load it.
 
-    Existing keys are never overwritten: raises KeyFileExists and changes nothing. What an error interrupts is removed.
+    `place` is where its keys are made: `file:`, or the URI of a hardware module or cloud key (keys/custody.py). With a
+    passphrase its key files are sealed. Existing keys are never overwritten: raises KeyFileExists and changes nothing,
+    PassphraseWeak, CustodyRefused. What an error interrupts is removed.
     """
     private_files.make_directory(directory)
     ring_path = directory / ring_file.NAME
-    paths = {purpose: key_path(directory, purpose, 1) for purpose in KeyPurpose}
-    for path in (ring_path, *paths.values()):
+    for path in (ring_path, *(path for purpose in KeyPurpose for path in _files(directory, purpose, 1))):
         if path.exists():
             raise KeyFileExists(path)
-    written: list[Path] = []
+    # Everything that may be refused comes before the first key.
+    deployment_id = UUID(bytes=draw(random, 16), version=4)
+    key = draw(random, KEY_BYTES) if passphrase else None
+    locked = lock(passphrase(), key, deployment_id, random) if passphrase and key else None
+    custodians = Custodians(directory, key)
+    versions: list[KeyVersion] = []
     try:
-        for path in paths.values():
-            secret = draw(random, SECRET_BYTES)
-            private_files.write_new(path, secret)
-            written.append(path)
-        custody = FileCustody(directory)
-        versions = tuple(_first_version(custody, purpose, path, create_time) for purpose, path in paths.items())
-        file = RingFile(UUID(bytes=draw(random, 16), version=4), versions)
+        for purpose in KeyPurpose:
+            name = KeyName(deployment_id, purpose, 1)
+            versions.append(_made(custodians, name, place, random, create_time, primary=True))
         # The ring file comes last: a directory with one is complete.
+        file = RingFile(deployment_id, tuple(versions), locked, suite)
         private_files.write_new(ring_path, ring_file.render(file))
     except BaseException:
-        with suppress(OSError):
-            for path in written:
-                path.unlink()
+        _undo(custodians, deployment_id, versions)
         raise
-    return KeyRing.load(directory, random=random)
+    return KeyRing.load(directory, random=random, passphrase=passphrase)
 
 
-def add_key(directory: Path, purpose: KeyPurpose, *, random: Random, create_time: datetime | None = None) -> KeyVersion:
+def add_key(
+    directory: Path,
+    purpose: KeyPurpose,
+    *,
+    random: Random,
+    create_time: datetime | None = None,
+    place: str = file_custody.SCHEME,
+    passphrase: Passphrase | None = None,
+) -> KeyVersion:
     """Make version 1 of a purpose the ring of `directory` has no key for, and answer it.
 
-    Raises KeyFileExists, and changes nothing, when the ring has one; else the errors of a key directory.
+    Raises KeyChangeRefused, and changes nothing, when the ring has one; else what `create_ring` does.
     """
     private_files.check_directory(directory, f"{MAKE_RING} {directory}")
     with private_files.locked(directory):
         file = read_ring_file(directory)
-        path = key_path(directory, purpose, 1)
-        if path.exists() or any(version.purpose is purpose for version in file.versions):
+        if file.of(purpose):
+            raise KeyChangeRefused(purpose.value, 1, f"is there; for a new version: python -m keys rotate {purpose}")
+        return _add(directory, file, KeyName(file.deployment_id, purpose, 1), place, random, create_time, passphrase)
+
+
+def rotate_key(
+    directory: Path,
+    purpose: KeyPurpose,
+    *,
+    random: Random,
+    create_time: datetime | None = None,
+    place: str = file_custody.SCHEME,
+    passphrase: Passphrase | None = None,
+) -> KeyVersion:
+    """Make the next version of a purpose, the one new things are made with, and answer it. The old ones stay ENABLED.
+
+    Of the blind index the new version is not primary yet: members are found by the old one until all are indexed anew,
+    then `set_primary` follows. Raises KeyChangeRefused for a purpose that cannot be rotated, KeyMissing, and what
+    `create_ring` does.
+    """
+    private_files.check_directory(directory, f"{MAKE_RING} {directory}")
+    if purpose in NOT_ROTATED:
+        raise KeyChangeRefused(purpose.value, 1, NOT_ROTATED[purpose])
+    with private_files.locked(directory):
+        file = read_ring_file(directory)
+        versions = file.of(purpose)
+        if not versions:
+            raise KeyMissing(purpose.value, directory)
+        name = KeyName(file.deployment_id, purpose, versions[-1].version + 1)
+        return _add(directory, file, name, place, random, create_time, passphrase)
+
+
+def set_record_suite(directory: Path, suite: RecordSuite) -> None:
+    """Seal new records with that suite; both are opened. Raises the errors of a key directory."""
+    private_files.check_directory(directory, f"{MAKE_RING} {directory}")
+    with private_files.locked(directory):
+        file = read_ring_file(directory)
+        private_files.replace(directory / ring_file.NAME, ring_file.render(replace(file, suite=suite)))
+
+
+def _add(
+    directory: Path,
+    file: RingFile,
+    name: KeyName,
+    place: str,
+    random: Random,
+    create_time: datetime | None,
+    passphrase: Passphrase | None,
+) -> KeyVersion:
+    for path in _files(directory, name.purpose, name.version):
+        if path.exists():
             raise KeyFileExists(path)
-        private_files.write_new(path, draw(random, SECRET_BYTES))
-        try:
-            version = _first_version(FileCustody(directory), purpose, path, create_time)
-            file = replace(file, versions=(*file.versions, version))
-            private_files.replace(directory / ring_file.NAME, ring_file.render(file))
-        except BaseException:
-            with suppress(OSError):
-                path.unlink()
-            raise
+    custodians = Custodians(directory, file_key(directory, file, passphrase))
+    primary = not file.of(name.purpose) or name.purpose is not KeyPurpose.BLIND_INDEX
+    version = _made(custodians, name, place, random, create_time, primary=primary)
+    try:
+        others = tuple(
+            replace(other, primary=False) if primary and other.purpose is name.purpose else other
+            for other in file.versions
+        )
+        changed = replace(file, versions=(*others, version))
+        private_files.replace(directory / ring_file.NAME, ring_file.render(changed))
+    except BaseException:
+        _undo(custodians, file.deployment_id, [version])
+        raise
     return version
 
 
-def key_path(directory: Path, purpose: KeyPurpose, version: int) -> Path:
-    """The file of a key version kept as a file."""
-    return directory / f"{purpose.value}-{version}.key"
+def _made(
+    custodians: Custodians, name: KeyName, place: str, random: Random, create_time: datetime | None, *, primary: bool
+) -> KeyVersion:
+    custody = custodians.of(place)
+    uri = custody.make(name, place, random)
+    try:
+        check = check_value(custody, name, uri)
+    except BaseException:
+        with suppress(OSError, KeysError):
+            custody.destroy(name, uri)
+        raise
+    return KeyVersion(name.purpose, name.version, KeyState.ENABLED, primary, uri, check, create_time)
 
 
-def _first_version(custody: FileCustody, purpose: KeyPurpose, path: Path, create_time: datetime | None) -> KeyVersion:
-    uri = FileCustody.SCHEME + path.name
-    return KeyVersion(
-        purpose=purpose,
-        version=1,
-        state=KeyState.ENABLED,
-        primary=True,
-        uri=uri,
-        check=open_key(custody, purpose, uri).check(),
-        create_time=create_time,
-    )
+def _undo(custodians: Custodians, deployment_id: UUID, versions: list[KeyVersion]) -> None:
+    for version in versions:
+        with suppress(OSError, KeysError):
+            custodians.of(version.uri).destroy(KeyName(deployment_id, version.purpose, version.version), version.uri)
+
+
+def _files(directory: Path, purpose: KeyPurpose, version: int) -> list[Path]:
+    """Every file a version of that number could have, whatever its custody."""
+    suffixes = (file_custody.PLAIN_SUFFIX, file_custody.SEALED_SUFFIX, ".wrapped")
+    return [directory / f"{purpose.value}-{version}{suffix}" for suffix in suffixes]

@@ -4,6 +4,7 @@ from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 PUBLIC_KEYS_KEPT = 64
@@ -26,6 +27,9 @@ def _public_key(public_key: bytes) -> Ed25519PublicKey:
     return Ed25519PublicKey.from_public_bytes(public_key)
 
 
-def public_key_pem(public_key: bytes) -> str:
-    """The same key as PEM SubjectPublicKeyInfo (RFC 8410), as other tools read it."""
-    return _public_key(public_key).public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+def public_key_pem(public_key: bytes, kind: str = "Ed25519") -> str:
+    """An Ed25519 or X25519 key (32 raw bytes) as PEM SubjectPublicKeyInfo (RFC 8410), as other tools read it."""
+    kinds: dict[str, type[Ed25519PublicKey | X25519PublicKey]]
+    kinds = {"Ed25519": Ed25519PublicKey, "X25519": X25519PublicKey}
+    key = kinds[kind].from_public_bytes(public_key)
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()

@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     )
     certificates: Path | None = Field(None, description="default: certificates below var")
     keys: Path | None = Field(None, description="directory of the key ring; default: keys below var")
+    keys_passphrase_file: Path | None = Field(None, description="file with the ring's passphrase; default: none")
     desk_workers: int = Field(3, ge=1, le=32, description="processes that decide and write, a connection each")
     desk_batch_max: int = Field(1024, ge=1, le=4096, description="operations decided in one transaction")
     desk_queue_max: int = Field(8192, ge=1, le=1_000_000, description="operations that may wait before the desk")

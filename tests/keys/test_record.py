@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keys import KeyRing, MemberCipher, PlaintextTooLong, SealBroken, WrappedKey
-from keys.record import HEADER, PADDING_BYTES, PLAINTEXT_BYTES_MAX, TAG_BYTES, RecordContext, pad, unpad
+from keys.record import HEADER, PADDING_BYTES, PLAINTEXT_BYTES_MAX, RecordContext, pad, unpad
+from keys.suites import SUITES, TAG_BYTES, RecordSuite
 
 RECORD = UUID("00000000-0000-4000-8000-00000000000a")
 PLAINTEXT = b"Zhang Wei, +8613800000000"
@@ -49,6 +50,20 @@ GOLDEN_SEALED = bytes.fromhex(
     "5b52e6fb2253ad7d466b9e000000401658fe47218a09f9fb133114a5f06bd3e3a4334c7d8ae67b55681c682c5dcb5a0ed24c"
     "ca81da1484aae3a2b688d99a7f3fac1c36aa793e99b9e063d5dbbf241042f6d00225c03db9adfce9f34dd7f8af"
 )
+GOLDEN_SM4 = bytes.fromhex(
+    "434d523102000100000007333333333333433383333333333333330000000000004000800000000000000a00000009646566"
+    "6768696a6b6c6d6e6f707172737475767778797a7b7c7d7e7f80818283c4e6eb9ffff61b516278441fef60cdc122e86c2d7e"
+    "8693cb63603bb8dc13f2670000004071d3ce26bf156503308b8174330f18cb8f11a7cffb9986807071a3b6fbc0092ddd4f21"
+    "9ddd99379cd67509e64f6352e19c18b79fae86266bf5cbbde710900e942c5a554f6d380d7e2fc8e8e495aae39f"
+)
+GOLDENS = [(RecordSuite.AES, GOLDEN_SEALED), (RecordSuite.SM4, GOLDEN_SM4)]
+
+
+@pytest.fixture(params=list(RecordSuite), ids=lambda suite: suite.name)
+def cipher(request: pytest.FixtureRequest, ring: KeyRing, member_id: UUID, wrapped: WrappedKey) -> MemberCipher:
+    """Every rule of a record holds for both suites."""
+    sealer = ring.sealer(member_id, wrapped)
+    return MemberCipher(sealer._dek, sealer._context, os.urandom, request.param)
 
 
 def test_a_record_opens_where_it_was_sealed(cipher: MemberCipher):
@@ -70,9 +85,10 @@ def test_a_record_opens_in_a_process_that_loads_the_ring_anew(
     group=st.text(min_size=1, max_size=16),
     record=st.uuids(),
     revision=st.integers(0, 2**32 - 1),
+    suite=st.sampled_from(RecordSuite),
 )
-def test_any_bytes_come_back_exactly(plaintext: bytes, group: str, record: UUID, revision: int):
-    sealer = MemberCipher(GOLDEN_DEK, GOLDEN_CONTEXT, os.urandom)
+def test_any_bytes_come_back_exactly(plaintext: bytes, group: str, record: UUID, revision: int, suite: RecordSuite):
+    sealer = MemberCipher(GOLDEN_DEK, GOLDEN_CONTEXT, os.urandom, suite)
     assert sealer.open(group, record, revision, sealer.seal(group, record, revision, plaintext)) == plaintext
 
 
@@ -201,10 +217,25 @@ def test_the_version_of_the_wrapping_key_may_change_after_sealing():
     assert MemberCipher(GOLDEN_DEK, rewrapped, os.urandom).open("identity", RECORD, 9, GOLDEN_SEALED) == PLAINTEXT
 
 
-def test_the_golden_record_opens_and_is_sealed_to_the_same_bytes():
-    golden = MemberCipher(GOLDEN_DEK, GOLDEN_CONTEXT, lambda size: GOLDEN_SALT[:size])
-    assert golden.open("identity", RECORD, 9, GOLDEN_SEALED) == PLAINTEXT
-    assert golden.seal("identity", RECORD, 9, PLAINTEXT) == GOLDEN_SEALED
+@pytest.mark.parametrize(("suite", "sealed"), GOLDENS)
+def test_the_golden_record_opens_and_is_sealed_to_the_same_bytes(suite: RecordSuite, sealed: bytes):
+    golden = MemberCipher(GOLDEN_DEK, GOLDEN_CONTEXT, lambda size: GOLDEN_SALT[:size], suite)
+    assert golden.open("identity", RECORD, 9, sealed) == PLAINTEXT
+    assert golden.seal("identity", RECORD, 9, PLAINTEXT) == sealed
+
+
+@pytest.mark.parametrize("suite", RecordSuite)
+def test_a_record_opens_whatever_suite_new_ones_are_sealed_with(suite: RecordSuite):
+    """A deployment that changes its suite keeps every record it has."""
+    cipher = MemberCipher(GOLDEN_DEK, GOLDEN_CONTEXT, os.urandom, suite)
+    assert [PLAINTEXT, PLAINTEXT] == [cipher.open("identity", RECORD, 9, sealed) for _, sealed in GOLDENS]
+
+
+def test_a_record_cannot_be_passed_off_as_one_of_the_other_suite():
+    cipher = MemberCipher(GOLDEN_DEK, GOLDEN_CONTEXT, os.urandom)
+    for (_, sealed), number in ((GOLDENS[0], 2), (GOLDENS[1], 1), (GOLDENS[0], 0), (GOLDENS[0], 3)):
+        with pytest.raises(SealBroken):
+            cipher.open("identity", RECORD, 9, sealed[:4] + bytes([number]) + sealed[5:])
 
 
 def test_the_golden_record_opens_by_the_page_of_the_format_alone():
@@ -227,15 +258,17 @@ def test_the_golden_record_opens_by_the_page_of_the_format_alone():
     assert padded == PLAINTEXT + b"\x80" + bytes(64 - len(PLAINTEXT) - 1)
 
 
-def test_a_record_that_decrypts_but_commits_to_another_key_does_not_open():
-    """AES-GCM can be made to open under two keys; the commitment must be checked by itself, not only as aad."""
+@pytest.mark.parametrize(("suite", "golden_sealed"), GOLDENS)
+def test_a_record_that_decrypts_but_commits_to_another_key_does_not_open(suite: RecordSuite, golden_sealed: bytes):
+    """GCM can be made to open under two keys; the commitment must be checked by itself, not only as aad."""
     golden = MemberCipher(GOLDEN_DEK, GOLDEN_CONTEXT, os.urandom)
-    key, nonce, commitment = golden._derive(GOLDEN_SALT, "identity")
-    header = GOLDEN_SEALED[: HEADER.size]
+    key, nonce, commitment = SUITES[suite].derive(GOLDEN_DEK, GOLDEN_SALT, b"CMR1" + bytes([suite]) + b"identity")
+    header = golden_sealed[: HEADER.size]
     assert header.count(commitment) == 1
     forged = header.replace(commitment, bytes(32))
     for candidate, opens in ((header, True), (forged, False)):
-        sealed = candidate + AESGCM(key).encrypt(nonce, pad(PLAINTEXT), golden._aad(candidate, "identity"))
+        aad = golden._aad(candidate, "identity")
+        sealed = candidate + SUITES[suite].encrypt(key, nonce, pad(PLAINTEXT), aad)
         if opens:
             assert golden.open("identity", RECORD, 9, sealed) == PLAINTEXT
         else:

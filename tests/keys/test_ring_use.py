@@ -23,7 +23,7 @@ from keys import (
     create_ring,
     verify,
 )
-from keys.custody import AesKeyWrapper
+from keys.software_keys import AesKeyWrapper
 
 KEY_FILES = [f"{purpose.value}-1.key" for purpose in KeyPurpose]
 

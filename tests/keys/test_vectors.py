@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hashes import SHA256, SM3, Hash
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from keys import verify
+from keys.suites import SUITES, RecordSuite
 
 Vectors = Callable[[str], list[dict[str, Any]]]
 
@@ -57,3 +58,28 @@ def test_verify_agrees_with_every_ed25519_vector(vectors: Vectors):
             answer = verify(public_key, bytes.fromhex(case["sig"]), bytes.fromhex(case["msg"]))
             assert answer is (case["result"] == "valid"), case["tcId"]
     assert counted > 100
+
+
+def test_sm4_gcm_agrees_with_rfc_8998():
+    """The example of appendix A.1: SM4-GCM with an additional text."""
+    key, nonce = bytes.fromhex("0123456789abcdeffedcba9876543210"), bytes.fromhex("00001234567800000000abcd")
+    aad = bytes.fromhex("feedfacedeadbeeffeedfacedeadbeefabaddad2")
+    text = bytes.fromhex(
+        "aaaaaaaaaaaaaaaabbbbbbbbbbbbbbbbccccccccccccccccddddddddddddddddeeeeeeeeeeeeeeeeffffffffffffffffeeeeeeeeeeeeeeee"
+        "aaaaaaaaaaaaaaaa"
+    )
+    sealed = (
+        "17f399f08c67d5ee19d0dc9969c4bb7d5fd46fd3756489069157b282bb200735d82710ca5c22f0ccfa7cbf93d496ac15a56834cbcf98c397"
+        "b4024a2691233b8d"
+        "83de3541e4c2b58177e065a9bf7b62ec"
+    )
+    sm4 = SUITES[RecordSuite.SM4]
+    assert sealed == sm4.encrypt(key, nonce, text, aad).hex()
+    assert text == sm4.decrypt(key, nonce, bytes.fromhex(sealed), aad)
+
+
+def test_sm3_agrees_with_its_standard():
+    """GB/T 32905-2016, example 1."""
+    digest = Hash(SM3())
+    digest.update(b"abc")
+    assert "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0" == digest.finalize().hex()
