@@ -21,7 +21,7 @@ from tests.faults.notes import Note
 from tests.faults.site import ServerProcess, Site
 from tests.faults.trade import Trade, purchase
 
-pytestmark = pytest.mark.xdist_group("serial")
+pytestmark = pytest.mark.xdist_group("faults")
 ROOT = Path(__file__).resolve().parents[2]
 HONEST = "ts/cafe/counter"  # whose rate is another than the attacker's
 ATTACKER = "t/shop-4/main/till-1"

@@ -38,6 +38,7 @@ DATABASE_UID = NOBODY if AS_ROOT else os.geteuid()
 only_root = pytest.mark.skipif(not AS_ROOT, reason="only root gives up its rights for PostgreSQL")
 
 Make = Callable[..., EmbeddedPostgres]
+pytestmark = pytest.mark.xdist_group("serial")
 
 
 @pytest.fixture
@@ -184,7 +185,7 @@ def test_restart_after_kill_keeps_committed_rows(make: Make) -> None:
     assert process_lives(backend)
 
     restarted = instance.restart_if_dead()
-    endless.join(10)
+    endless.join(30)
 
     assert restarted
     assert not process_lives(backend)
