@@ -253,7 +253,7 @@ def test_lists_that_follow_each_other_quickly_are_all_heard(
             revoke(directory, uri(path))
             return refused_after(lambda: stub.Purchase(purchase(card, 1), timeout=10))[0]
 
-    slowest = []
+    slowest: list[float] = []
     with ThreadPoolExecutor(3) as pool:
         while len(slowest) < TRIES and not (slowest and slowest[-1] < SECONDS):
             slowest.append(max(pool.map(sells_until_refused, [next(tills) for _ in range(3)])))
