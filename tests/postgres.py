@@ -4,8 +4,6 @@ A template is made once, from a copy of another or from nothing; a copy takes a 
 """
 
 import itertools
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from psycopg import sql
 from coalition.storage.embedded import SUPERUSER, EmbeddedPostgres
 from coalition.storage.migrating import migrate
 from coalition.storage.schema import KEYDB, LEDGER
+from tests.places import passable_directory
 
 # Nothing here is killed: durability is tried in tests/faults and tests/storage/test_embedded.py.
 SETTINGS = {"shared_buffers": "128MB", "max_connections": "150", "min_wal_size": "80MB", "fsync": "off"}
@@ -43,14 +42,8 @@ class SharedPostgres(EmbeddedPostgres):
     @classmethod
     @contextmanager
     def running(cls) -> "Iterator[Self]":
-        # Not below pytest's own directory: that is 0700, and PostgreSQL gives up root's rights.
-        directory = Path(tempfile.mkdtemp(prefix="coalition-test-", dir="/tmp"))
-        directory.chmod(0o755)
-        try:
-            with cls(directory) as server:
-                yield server
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+        with passable_directory() as directory, cls(directory) as server:
+            yield server
 
     def new(self, template: Template) -> str:
         """The name of a database of the caller's own, as the template is. It may `drop` it."""

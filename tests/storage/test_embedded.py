@@ -10,7 +10,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from coalition.storage.embedded import (
     write_attach_file,
 )
 from coalition.storage.embedded_home import NOBODY
+from tests.places import passable_directory
 
 SMALL = {"shared_buffers": "16MB", "max_connections": "20", "min_wal_size": "80MB"}
 AS_ROOT = os.geteuid() == 0
@@ -43,11 +43,9 @@ pytestmark = pytest.mark.xdist_group("serial")
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory that the database user can pass through; pytest's own tmp_path is 0700 under root."""
-    directory = Path(tempfile.mkdtemp(prefix="coalition-test-", dir="/tmp"))
-    directory.chmod(0o755)
-    yield directory
-    shutil.rmtree(directory)
+    """A directory that the database user can pass through."""
+    with passable_directory() as directory:
+        yield directory
 
 
 @pytest.fixture
