@@ -49,7 +49,7 @@ serve: $(VENV)/.installed ## start a server on the embedded database and print w
 settle: $(VENV)/.installed ## show where the settlement windows stand
 	@$(BIN)/python -m settlement status $(SETTLE_FLAGS)
 
-# loadgroup: tests marked xdist_group("serial") share one worker, so two heavy multi-process tests never run at once.
+# loadgroup: a worker runs whole modules, and one worker all that are marked xdist_group("serial"); see tests/schedule.py.
 test: $(VENV)/.installed ## run the tests (TESTS=tests/domain, WORKERS=4, PYTEST_FLAGS="-k refund")
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_FLAGS) $(TESTS)
 

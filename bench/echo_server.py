@@ -4,9 +4,7 @@ Same event loop, TLS, gate (identity, permission, field rules) and message sizes
 Run as `python -m bench.echo_server PORT_FILE`, with the environment of the real server.
 """
 
-import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from coalition.bootstrap.databases import databases
 from coalition.bootstrap.house import house
 from coalition.bootstrap.identities import path_parser, server_credentials
 from coalition.bootstrap.interpreter import tune_interpreter
+from coalition.bootstrap.signals import stop_on_signals
 from coalition.bootstrap.strongroom import key_ring
 from coalition.config import load_settings
 from coalition.server.front_door import FrontDoor
@@ -44,8 +43,7 @@ class EchoTerminal(terminal_pb2_grpc.TerminalServiceServicer):
 
 def main(port_file: Path) -> None:
     """Serve until SIGTERM. The gate's programme comes from the same ledger, read only."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop = stop_on_signals()
     tune_interpreter()
     settings = load_settings(listen="127.0.0.1:0")
     with databases(settings, attach=True) as opened:

@@ -4,7 +4,6 @@ The same assembly, identities and permission table as the coalition's server; on
 the databases that are running and never starts or migrates one.
 """
 
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from coalition.bootstrap.databases import databases
 from coalition.bootstrap.identities import path_parser, server_credentials
 from coalition.bootstrap.limits import limits_of, make_room_for_connections
 from coalition.bootstrap.revocations import watched_revocations
+from coalition.bootstrap.signals import stop_on_signals
 from coalition.bootstrap.strongroom import existing_key_ring, notary
 from coalition.config import Settings
 from coalition.domain.journal import Notary
@@ -50,9 +50,7 @@ def serve(settings: Settings) -> int:
     Raises CoalitionError when it cannot start: no database, no scheme yet, address taken.
     """
     set_up_log(settings.log_level)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     make_room_for_connections(settings)
     with databases(settings, attach=True) as opened:
         credentials, seal = server_credentials(settings), notary(existing_key_ring(settings))

@@ -7,8 +7,6 @@ an alliance merchant that takes A's value; D (`garage`) takes nobody's; H (`hq`)
 
 import itertools
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,11 +17,9 @@ from typing import Any
 from uuid import UUID
 
 import grpc
-import psycopg
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
-from psycopg import sql
 
 from coalition.bootstrap import house as rooms_of
 from coalition.bootstrap import identities
@@ -43,13 +39,11 @@ from coalition.storage.connect import connect
 from coalition.storage.embedded import SUPERUSER, EmbeddedPostgres
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.membership import MemberStore
-from coalition.storage.migrating import migrate
 from coalition.storage.pool import open_pool
 from coalition.storage.programme_store import ProgrammeStore
-from coalition.storage.schema import KEYDB, LEDGER
 from keys import CertificateFiles, KeyRing, WrappedKey
+from tests.postgres import MIGRATED_KEYDB, MIGRATED_LEDGER, SharedPostgres
 
-SMALL = {"shared_buffers": "64MB", "max_connections": "100", "min_wal_size": "80MB", "fsync": "off"}
 FIRST_DAY = date(2000, 1, 1)
 LANES = 8
 PARTICIPANTS = (
@@ -112,23 +106,6 @@ AGREEMENTS: tuple[tuple[str, str, Any], ...] = (
 )
 _numbers = itertools.count(1)
 _phones = itertools.count(13_800_000_000)
-
-
-@contextmanager
-def running_ledger_server(settings: dict[str, str] | None = None) -> Iterator[EmbeddedPostgres]:
-    """A PostgreSQL of its own whose databases `coalition` and `keydb` are migrated templates. fsync is off."""
-    directory = Path(tempfile.mkdtemp(prefix="coalition-house-", dir="/tmp"))
-    directory.chmod(0o755)
-    postgres = EmbeddedPostgres(
-        directory, "ledger", settings={**SMALL, **(settings or {})}, databases=("coalition", "keydb")
-    )
-    try:
-        with postgres:
-            migrate(postgres.dsn(SUPERUSER, "coalition"), LEDGER)
-            migrate(postgres.dsn(SUPERUSER, "keydb"), KEYDB)
-            yield postgres
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @dataclass
@@ -229,27 +206,19 @@ class House:
 
     def close(self) -> None:
         self._closing.close()
-        with psycopg.connect(self.postgres.dsn(SUPERUSER, "postgres"), autocommit=True) as owner:
-            for database in (self.ledger, self.keydb):
-                owner.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
 
 
 @contextmanager
-def new_house(postgres: EmbeddedPostgres, directory: Path, **said: Any) -> Iterator[House]:
-    """A furnished house on fresh copies of the template databases; keys and certificates below `directory`."""
-    number = f"{os.getpid()}_{next(_numbers)}"
-    ledger, keydb = f"house_{number}", f"house_keydb_{number}"
-    with psycopg.connect(postgres.dsn(SUPERUSER, "postgres"), autocommit=True) as owner:
-        for copy, template in ((ledger, "coalition"), (keydb, "keydb")):
-            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY wal_log")
-            owner.execute(statement.format(sql.Identifier(copy), sql.Identifier(template)))
+def new_house(postgres: SharedPostgres, directory: Path, **said: Any) -> Iterator[House]:
+    """A furnished house on databases of its own; keys and certificates below `directory`."""
     settings = load_settings(var=directory, listen="127.0.0.1:0", lane_count=LANES, **said)
-    house = House(postgres, settings, key_ring(settings), ledger, keydb)
-    try:
-        house.furnish()
-        yield house
-    finally:
-        house.close()
+    with postgres.copy(MIGRATED_LEDGER) as ledger, postgres.copy(MIGRATED_KEYDB) as keydb:
+        house = House(postgres, settings, key_ring(settings), ledger, keydb)
+        try:
+            house.furnish()
+            yield house
+        finally:
+            house.close()
 
 
 def new_id(age_seconds: float = 0) -> str:

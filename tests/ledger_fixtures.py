@@ -1,26 +1,15 @@
-"""A ledger for tests of the folds and of settlement: real PostgreSQL, the first migration, a few participants.
+"""A ledger for tests of the folds and of settlement: real PostgreSQL, a few participants.
 
 Writers here follow the desk's protocol (windows shared, JOURNAL lock, number, insert, commit) without its decisions.
 """
 
-import contextlib
-import importlib.util
-import itertools
 import json
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
-
-import psycopg
-from alembic.migration import MigrationContext
-from alembic.operations import Operations
-from sqlalchemy import create_engine
 
 from coalition.audit.notary import BatchNotary
 from coalition.domain.accounts import TransferCode, clearing_account
@@ -31,13 +20,11 @@ from coalition.storage.connect import Connection, connect
 from coalition.storage.embedded import SUPERUSER, EmbeddedPostgres
 from coalition.storage.frontier import JOURNAL_LOCK
 from coalition.storage.positions import POSITIONS
+from tests.postgres import MIGRATED_LEDGER, SharedPostgres, Template
 
-SETTINGS = {"shared_buffers": "64MB", "max_connections": "60", "min_wal_size": "80MB", "fsync": "off"}
-MIGRATION = Path(__file__).parent.parent / "src/coalition/storage/migrations/versions/0001_ledger.py"
 LANES = 8
 NAMES = {1: "hq", 2: "trust", 3: "store-a", 4: "cafe-c", 5: "garage-d"}
 NOTARY = BatchNotary(lambda message: b"\x00" * 64)
-counter = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +46,18 @@ class Ledger:
         return Follower(POSITIONS, self.connect, lambda: datetime.now(UTC), time.sleep, **options)
 
 
-@contextlib.contextmanager
-def running_server(settings: dict[str, str] | None = None) -> Iterator[EmbeddedPostgres]:
-    """A server in a directory of its own; fsync is off, nothing here is killed."""
-    directory = Path(tempfile.mkdtemp(prefix="coalition-test-", dir="/tmp"))
-    directory.chmod(0o755)
-    try:
-        with EmbeddedPostgres(directory, "ledger", settings={**SETTINGS, **(settings or {})}) as server:
-            yield server
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+def new_ledger(server: SharedPostgres, *, label: str = "2017-01") -> Ledger:
+    """A fresh ledger with five participants and an open monthly window."""
+    ledger = Ledger(server, server.new(FURNISHED))
+    with ledger.connect(SUPERUSER) as connection:
+        connection.execute(
+            "INSERT INTO windows (calendar_id, label, open_time) SELECT calendar_id, %s, now() FROM calendars", (label,)
+        )
+    return ledger
 
 
-def new_ledger(server: EmbeddedPostgres, *, label: str = "2017-01") -> Ledger:
-    """A fresh database with the migration, five participants and an open monthly window."""
-    database = f"ledger_{next(counter)}"
-    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {database}")
-    migrate(server.dsn(SUPERUSER, database))
-    with psycopg.connect(server.dsn(SUPERUSER, database), autocommit=True) as connection:
+def _furnish(server: EmbeddedPostgres, database: str) -> None:
+    with connect(server.dsn(SUPERUSER, database)) as connection:
         for number, code in NAMES.items():
             role = {1: "OPERATOR", 2: "CUSTODY"}.get(number, "STORE")
             connection.execute(
@@ -93,25 +73,9 @@ def new_ledger(server: EmbeddedPostgres, *, label: str = "2017-01") -> Ledger:
             (UUID(int=7), LANES),
         )
         connection.execute("INSERT INTO calendars (code, cadence) VALUES ('monthly', 'MONTHLY')")
-        connection.execute(
-            "INSERT INTO windows (calendar_id, label, open_time) SELECT calendar_id, %s, now() FROM calendars", (label,)
-        )
-    return Ledger(server, database)
 
 
-def migrate(dsn: str) -> None:
-    """Run the first migration's upgrade()."""
-    specification = importlib.util.spec_from_file_location("migration_0001", MIGRATION)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(dsn))
-    with engine.begin() as connection, Operations.context(MigrationContext.configure(connection)):
-        module.upgrade()
-    engine.dispose()
-
-
+FURNISHED = Template("folded", _furnish, MIGRATED_LEDGER)
 Claims = Sequence[tuple[int, int, int]]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -22,23 +21,15 @@ from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection, connect
 from coalition.storage.embedded import EmbeddedPostgres
 from coalition.storage.lease import Lease
-from coalition.storage.migrating import migrate
 from coalition.storage.programme import lay_scheme
-from coalition.storage.schema import KEYDB, LEDGER
+from tests.postgres import MIGRATED_KEYDB, MIGRATED_LEDGER, SharedPostgres, Template
 
 NOON = datetime(2017, 1, 15, 12, 0, tzinfo=UTC)
 BUSINESS_DATE = date(2017, 1, 15)
 DEPLOYMENT = UUID("6f1b8e8e-5f6b-4c58-9d5e-6f7f2d1f0a11")
 LANES = 8
-SMALL = {"shared_buffers": "32MB", "max_connections": "60", "min_wal_size": "80MB", "fsync": "off"}
 
 Answer = TypeVar("Answer")
-# Partitions are emptied with their parents.
-TABLES = """
-SELECT oid::regclass::text FROM pg_class
-WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::regnamespace
-    AND relname <> 'alembic_version'
-"""
 
 
 class PlainNotary:
@@ -82,29 +73,13 @@ class House:
         return Act(kind, self.operator_id, request_id or uuid4(), body_hash(kind, body), "/op/hq")
 
 
-@contextmanager
-def running_postgres(directory: Path) -> Iterator[EmbeddedPostgres]:
-    """One server with both databases at this release's schema."""
-    postgres = EmbeddedPostgres(directory, "ledger", settings=SMALL, databases=("coalition", "keydb"))
-    with postgres:
-        migrate(postgres.dsn("coalition", "coalition"), LEDGER)
-        migrate(postgres.dsn("coalition", "keydb"), KEYDB)
-        yield postgres
-
-
-def empty_house(postgres: EmbeddedPostgres) -> House:
-    """Both databases, emptied of what the test before left, with a scheme laid."""
-    for database in ("coalition", "keydb"):
-        with connect(postgres.dsn("coalition", database)) as owner:
-            tables = owner.execute(TABLES).fetchall()
-            owner.execute(f"TRUNCATE {', '.join(table for (table,) in tables)} RESTART IDENTITY")
-    with connect(postgres.dsn("coalition", "coalition")) as owner:
-        owner.execute("INSERT INTO config_epoch (epoch) VALUES (1)")
-    with connect(postgres.dsn("coalition_app", "coalition")) as connection:
-        lay(connection)
+def empty_house(postgres: SharedPostgres) -> House:
+    """Both databases, with a scheme laid and nothing else in them."""
+    ledger, keydb = postgres.new(LAID_LEDGER), postgres.new(MIGRATED_KEYDB)
+    with connect(postgres.dsn("coalition_app", ledger)) as connection:
         row = connection.execute("SELECT operator_id FROM scheme").fetchone()
     assert row is not None
-    return House(postgres, "coalition", "keydb", row[0])
+    return House(postgres, ledger, keydb, row[0])
 
 
 def lay(connection: Connection, **changes: Any) -> bool:
@@ -119,6 +94,14 @@ def lay(connection: Connection, **changes: Any) -> bool:
         "business_date": BUSINESS_DATE,
     }
     return lay_scheme(connection, **{**settings, **changes})
+
+
+def _lay(postgres: EmbeddedPostgres, ledger: str) -> None:
+    with connect(postgres.dsn("coalition_app", ledger)) as connection:
+        lay(connection)
+
+
+LAID_LEDGER = Template("laid", _lay, MIGRATED_LEDGER)
 
 
 def reason_of(work: Callable[[], object]) -> Reason:

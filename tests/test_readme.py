@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from coalition.config import PREFIX, Settings
+from tests.places import passable_directory
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -164,14 +165,13 @@ class Reader:
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Iterator[Reader]:
-    clone = tmp_path / "clone"
-    clone.mkdir()
-    for name in CLONE:
-        (clone / name).symlink_to(ROOT / name)
-    following = Reader(clone)
-    yield following
-    following.close()
+def reader() -> Iterator[Reader]:
+    with passable_directory() as clone:
+        for name in CLONE:
+            (clone / name).symlink_to(ROOT / name)
+        following = Reader(clone)
+        yield following
+        following.close()
 
 
 @pytest.mark.xdist_group("serial")

@@ -1,20 +1,15 @@
-"""One PostgreSQL for the desk's tests, a fresh ledger for each."""
+"""A fresh ledger for each test of the desk."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from coalition.storage.embedded import EmbeddedPostgres
 from tests.clearing.house import House, new_house
-from tests.ledger_fixtures import running_server
-
-
-@pytest.fixture(scope="session")
-def desk_server() -> Iterator[EmbeddedPostgres]:
-    with running_server() as server:
-        yield server
+from tests.postgres import SharedPostgres
 
 
 @pytest.fixture
-def house(desk_server: EmbeddedPostgres) -> House:
-    return new_house(desk_server)
+def house(postgres: SharedPostgres) -> Iterator[House]:
+    house = new_house(postgres)
+    yield house
+    postgres.drop(house.database)

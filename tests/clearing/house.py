@@ -1,14 +1,11 @@
 """A small coalition on a real ledger for the desk's tests: chain stores a and b, a cafe, members with cards."""
 
-import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
-
-import psycopg
 
 from coalition import client
 from coalition.audit.notary import BatchNotary
@@ -29,11 +26,11 @@ from coalition.domain.commands import (
 from coalition.domain.journal import Outcome
 from coalition.domain.reasons import Reason
 from coalition.domain.sale_details import SaleDetails
-from coalition.storage.connect import connect
+from coalition.storage.connect import Connection, connect
 from coalition.storage.embedded import SUPERUSER, EmbeddedPostgres
 from coalition.storage.ledger import LedgerStore
-from coalition.storage.migrating import migrate
 from coalition.storage.programme import lay_scheme, load
+from tests.postgres import MIGRATED_LEDGER, SharedPostgres, Template
 
 DAY = date(2017, 1, 15)
 AGREEMENTS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -56,7 +53,6 @@ AGREEMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "cafe-acquiring": ("ACQUIRING", {"acquirer": "cafe", "operator_fee": "6/1000", "commission": "1/100"}),
     "bar-acquiring": ("ACQUIRING", {"acquirer": "bar"}),
 }
-_databases = itertools.count(1)
 
 
 def new_request_id() -> UUID:
@@ -237,13 +233,21 @@ class House:
         assert [] == claimed
 
 
-def new_house(server: EmbeddedPostgres) -> House:
+def new_house(server: SharedPostgres) -> House:
     """A fresh database with the scheme, participants a and b (chain shop), cafe and bar, and their agreements."""
-    house = House(server, f"desk_{next(_databases)}")
-    with psycopg.connect(server.dsn(SUPERUSER, "postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {house.database}")
-    migrate(house.dsn(SUPERUSER))
-    with connect(house.dsn(SUPERUSER)) as connection:
+    house = House(server, server.new(FURNISHED))
+    house.terminals = {
+        code: (participant, store, terminal)
+        for code, participant, store, terminal in house.query(
+            "SELECT p.code, participant_id, store_id, terminal_id"
+            " FROM participants p JOIN stores USING (participant_id) JOIN terminals USING (store_id)"
+        )
+    }
+    return house
+
+
+def _furnish(server: EmbeddedPostgres, database: str) -> None:
+    with connect(server.dsn(SUPERUSER, database)) as connection:
         lay_scheme(
             connection,
             deployment_id=UUID(int=1),
@@ -256,7 +260,7 @@ def new_house(server: EmbeddedPostgres) -> House:
             business_date=DAY,
         )
         for code, chain in (("a", "shop"), ("b", "shop"), ("cafe", None), ("bar", None)):
-            house.terminals[code] = _add_participant(connection, code, chain)
+            _add_participant(connection, code, chain)
         for code, (kind, content) in AGREEMENTS.items():
             connection.execute(
                 "WITH agreement AS (INSERT INTO agreements (code, kind, create_time) VALUES (%s, %s, now())"
@@ -265,25 +269,23 @@ def new_house(server: EmbeddedPostgres) -> House:
                 (code, kind, json.dumps(content)),
             )
         connection.execute("UPDATE config_epoch SET epoch = epoch + 1")
-    return house
 
 
-def _add_participant(connection: "psycopg.Connection[Any]", code: str, chain: str | None) -> tuple[int, int, int]:
-    row = connection.execute(
+FURNISHED = Template("desk", _furnish, MIGRATED_LEDGER)
+
+
+def _add_participant(connection: Connection, code: str, chain: str | None) -> None:
+    connection.execute(
         """
         WITH participant AS (INSERT INTO participants (code, display_name, role, chain_code, create_time)
                              VALUES (%s, %s, 'STORE', %s, now()) RETURNING participant_id),
              store AS (INSERT INTO stores (participant_id, code, display_name, create_time)
                        SELECT participant_id, 'main', 'Main', now() FROM participant
-                       RETURNING participant_id, store_id),
-             terminal AS (INSERT INTO terminals (store_id, code, create_time) SELECT store_id, 'till', now() FROM store
-                          RETURNING store_id, terminal_id)
-        SELECT participant_id, store_id, terminal_id FROM store JOIN terminal USING (store_id)
+                       RETURNING participant_id, store_id)
+        INSERT INTO terminals (store_id, code, create_time) SELECT store_id, 'till', now() FROM store
         """,
         (code, code, chain),
-    ).fetchone()
-    assert row is not None
-    return row[0], row[1], row[2]
+    )
 
 
 def accepted(answer: Outcome | Exception) -> Outcome:

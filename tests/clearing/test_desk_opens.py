@@ -31,6 +31,17 @@ class NotReady:
         return ours
 
 
+def is_hung_up(end: socket.socket) -> bool:
+    """Whether the worker at this end hears that its desk is gone: a reset, too, when nobody read its READY."""
+    end.settimeout(30)
+    try:
+        return end.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
 @LOOPS
 @pytest.mark.parametrize("silent", [True, False], ids=["silent", "ended"])
 def test_a_desk_whose_worker_does_not_come_up_does_not_open_and_hangs_up_on_all(
@@ -47,11 +58,9 @@ def test_a_desk_whose_worker_does_not_come_up_does_not_open_and_hangs_up_on_all(
     with pytest.raises(StoreUnavailable, match="worker"):
         run(never())
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
     assert 2 == len(workers.ends)
-    for end in workers.ends:
-        end.settimeout(5)
-        assert b"" == end.recv(1), "a worker would wait for ever"
+    assert [True, True] == [is_hung_up(end) for end in workers.ends], "a worker would wait for ever"
 
 
 def test_a_server_whose_desk_does_not_open_says_why_and_serves_nobody(monkeypatch: pytest.MonkeyPatch) -> None:

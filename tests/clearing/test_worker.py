@@ -44,6 +44,19 @@ def test_a_worker_whose_server_dies_before_it_is_ready_ends(house: House) -> Non
     assert -1 == theirs.fileno()
 
 
+def test_a_worker_whose_server_dies_without_having_heard_it_ends(house: House) -> None:
+    """The kernel then says that the connection was reset, not that it has ended."""
+    ours, theirs = socket.socketpair()
+    thread = threading.Thread(target=work, args=(theirs, house.store(), time.sleep))
+    thread.start()
+    assert READY == ours.recv(len(READY), socket.MSG_PEEK)
+    ours.close()
+    thread.join(20)
+
+    assert not thread.is_alive()
+    assert -1 == theirs.fileno()
+
+
 def test_a_worker_finishes_the_try_that_is_under_way_when_its_server_dies(house: House) -> None:
     """Committed and not told is what a kill may leave; the retry gets that answer."""
     token = house.funded_card()

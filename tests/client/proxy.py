@@ -78,7 +78,7 @@ class Proxy:
                     continue
                 host, _, port = self.target.rpartition(":")
                 try:
-                    server = socket.create_connection((host, int(port)), timeout=5)
+                    server = socket.create_connection((host, int(port)), timeout=20)
                 except OSError:
                     client.close()
                     continue

@@ -98,7 +98,7 @@ def test_a_receipt_that_cannot_be_stored_is_undone(counter):
     def hold(when: str, name: str, _: object) -> None:
         if (when, name) == ("after", "Purchase"):
             arrived.set()
-            let_go.wait(5)
+            let_go.wait(30)
 
     counter.stub.fault = hold
     with counter.terminal(rules=TryRules()) as till:
@@ -112,12 +112,12 @@ def test_a_receipt_that_cannot_be_stored_is_undone(counter):
 
         seller = threading.Thread(target=sell)
         seller.start()
-        assert arrived.wait(5)
+        assert arrived.wait(30)
         with full_disk():
             let_go.set()
             seller.join()
         assert 1 == len(failed)
-        assert till.settled(5)
+        assert till.settled(30)
 
     assert 100_000 == counter.stub.balance_minor
 
@@ -142,7 +142,7 @@ def test_nothing_is_sent_before_it_is_on_disk_and_nothing_told_before_its_answer
 
         counter.stub.fault = stop_the_disk
         disk.release()
-        assert answered.wait(5)
+        assert answered.wait(30)
         time.sleep(0.2)
         told_without_disk = list(told)
         disk.release()

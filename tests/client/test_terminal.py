@@ -129,7 +129,7 @@ def test_an_answer_that_never_comes_is_undone_whether_it_was_posted_or_not(count
         counter.stub.fault = lambda when, name, _: LOST if (when, name) == ("after", "Purchase") else None
         with pytest.raises(OutcomeUnknown) as lost:
             till.purchase(CARD, 1_000)
-        assert till.settled(5)
+        assert till.settled(30)
         (row,) = till.recent()
 
     assert "not paid" in str(lost.value)
@@ -148,7 +148,7 @@ def test_a_refund_whose_answer_is_lost_is_resolved_because_it_cannot_be_reversed
             with pytest.raises(OutcomeUnknown) as lost:
                 till.refund(sold, 400)
             assert "RESOLVED" == lost.value.will_be
-            assert till.settled(5)
+            assert till.settled(30)
         never, given, _ = till.recent()
 
     assert 99_400 == counter.stub.balance_minor
@@ -164,7 +164,7 @@ def test_a_refusal_after_a_lost_answer_is_no_proof_that_nothing_happened(counter
             pytest.raises(OutcomeUnknown),
         ):
             till.purchase(CARD, 1_000)
-        assert till.settled(5)
+        assert till.settled(30)
 
     assert 100_000 == counter.stub.balance_minor
 
@@ -297,7 +297,7 @@ def test_a_reversal_the_service_refuses_for_good_waits_for_a_person_and_blocks_n
     with counter.terminal() as till:
         with pytest.raises(OutcomeUnknown) as lost:
             till.purchase(CARD, 100)
-        assert till.settled(5)
+        assert till.settled(30)
     counter.stub.fault = lambda *_: None
     with counter.terminal() as till:
         (row,) = till.state.needs_help
@@ -324,7 +324,7 @@ def test_a_reversal_declined_for_now_goes_on_with_a_new_id(counter):
     with counter.terminal() as till:
         with pytest.raises(OutcomeUnknown):
             till.purchase(CARD, 100)
-        assert till.settled(5)
+        assert till.settled(30)
 
     first, second = [request_id for name, request_id, _ in counter.stub.calls if name == "Reverse"]
     assert first != second
@@ -349,7 +349,7 @@ def test_a_cancelled_call_is_undone(counter):
             sale.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await sale
-            assert await till.settled(5)
+            assert await till.settled(30)
             (row,) = await till.recent()
             return State(row.state)
 
@@ -367,7 +367,7 @@ def test_ctrl_c_during_a_sale_undoes_it(counter):
             time.sleep(0.3)
 
     def interrupt() -> None:
-        arrived.wait(5)
+        arrived.wait(30)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     counter.stub.fault = slow
@@ -375,7 +375,7 @@ def test_ctrl_c_during_a_sale_undoes_it(counter):
         threading.Thread(target=interrupt).start()
         with pytest.raises(KeyboardInterrupt):
             till.purchase(CARD, 1_000)
-        assert till.settled(5)
+        assert till.settled(30)
 
     assert 100_000 == counter.stub.balance_minor
 

@@ -10,17 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from coalition.storage.embedded import EmbeddedPostgres
 from keys import create_ring
-from tests.ledger_fixtures import Ledger, new_ledger, running_server, write_batch
+from tests.ledger_fixtures import Ledger, new_ledger, write_batch
+from tests.postgres import SharedPostgres
 
 JOB = Path(__file__).parent.parent.parent / "deploy" / "month_end.py"
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedPostgres]:
-    with running_server() as running:
-        yield running
+@pytest.fixture
+def ledger(postgres: SharedPostgres) -> Iterator[Ledger]:
+    """One whose open window is over."""
+    ledger = new_ledger(postgres, label=last_month())
+    yield ledger
+    postgres.drop(ledger.database)
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +55,9 @@ def states(ledger: Ledger) -> list[str]:
 
 @pytest.mark.xdist_group("serial")
 def test_the_month_that_is_over_is_closed_netted_and_reported_and_then_nothing_is_due(
-    server: EmbeddedPostgres, keys: Path, tmp_path: Path
+    ledger: Ledger, keys: Path, tmp_path: Path
 ) -> None:
     """The timer fires on the first, and may fire twice: Persistent=true runs it again when the machine was off."""
-    ledger = new_ledger(server, label=last_month())
     with ledger.connect() as connection:
         write_batch(connection, [(3, 4, 25_000)])
     first = run(ledger, keys, tmp_path)
@@ -73,11 +74,8 @@ def test_the_month_that_is_over_is_closed_netted_and_reported_and_then_nothing_i
 
 
 @pytest.mark.xdist_group("serial")
-def test_a_job_killed_between_two_steps_goes_on_where_it_was(
-    server: EmbeddedPostgres, keys: Path, tmp_path: Path
-) -> None:
+def test_a_job_killed_between_two_steps_goes_on_where_it_was(ledger: Ledger, keys: Path, tmp_path: Path) -> None:
     """Killed after the close, the window is CLOSED and no other close is due: it must be netted all the same."""
-    ledger = new_ledger(server, label=last_month())
     with ledger.connect() as connection:
         write_batch(connection, [(3, 4, 25_000)])
     command = [sys.executable, "-m", "settlement", "close", "--json", "--database-url", ledger.dsn()]
@@ -90,9 +88,8 @@ def test_a_job_killed_between_two_steps_goes_on_where_it_was(
 
 
 @pytest.mark.xdist_group("serial")
-def test_a_human_is_asked_for_when_a_step_refuses(server: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_a_human_is_asked_for_when_a_step_refuses(ledger: Ledger, tmp_path: Path) -> None:
     """Without a key ring nothing can be sealed; the job ends with 1 and leaves the window OPEN for the next run."""
-    ledger = new_ledger(server, label=last_month())
     (tmp_path / "ring").mkdir(mode=0o755)
     (tmp_path / "ring" / "ring.json").write_text("{}", encoding="utf-8")
     ended = run(ledger, tmp_path / "ring", tmp_path / "reports")
@@ -103,9 +100,8 @@ def test_a_human_is_asked_for_when_a_step_refuses(server: EmbeddedPostgres, tmp_
 
 
 @pytest.mark.xdist_group("serial")
-def test_a_command_never_makes_a_key_ring_of_its_own(server: EmbeddedPostgres, tmp_path: Path) -> None:
+def test_a_command_never_makes_a_key_ring_of_its_own(ledger: Ledger, tmp_path: Path) -> None:
     """A ring made where a command happened to run would seal the month with a key nobody knows."""
-    ledger = new_ledger(server, label=last_month())
     ended = run(ledger, tmp_path / "nowhere", tmp_path / "reports")
 
     assert 1 == ended.returncode

@@ -1,15 +1,12 @@
 """deploy/postgresql.conf, line by line, as a real server takes it."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
-import pytest
 from psycopg import sql
 
-from coalition.storage.embedded import EmbeddedPostgres
-from tests.ledger_fixtures import running_server
+from tests.postgres import SharedPostgres
 
 FRAGMENT = Path(__file__).parent.parent.parent / "deploy" / "postgresql.conf"
 LINE = re.compile(r"^(?P<name>[a-z_]+) = (?:'(?P<quoted>[^']*)'|(?P<plain>\S+))$")
@@ -22,15 +19,9 @@ def settings() -> dict[str, str]:
     return {match["name"]: match["quoted"] or match["plain"] for match in found if match is not None}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedPostgres]:
-    with running_server() as running:
-        yield running
-
-
-def test_postgresql_takes_every_line(server: EmbeddedPostgres) -> None:
+def test_postgresql_takes_every_line(postgres: SharedPostgres) -> None:
     """ALTER SYSTEM checks name and value without acting on them; a misspelt line would keep a server from starting."""
-    with psycopg.connect(server.dsn("coalition", "postgres"), autocommit=True) as connection:
+    with psycopg.connect(postgres.dsn("coalition", "postgres"), autocommit=True) as connection:
         # The embedded server is built without TLS, so these it cannot judge.
         for name, value in settings().items() - {("ssl", "on"), ("ssl_min_protocol_version", "TLSv1.3")}:
             statement = sql.SQL("ALTER SYSTEM SET {} = {}")

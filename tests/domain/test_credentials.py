@@ -113,7 +113,7 @@ def code_house(evidence_drift: int | None = 0) -> tuple[House, CodeEvidence]:
     house.acquire("a")
     house.top_up("a", 10_000)
     card = house.books.cards[b"w"]
-    house.books.cards[b"code"] = Card(CARD_ID, card.wallet_id, "ACTIVE", "0077", CODE)
+    house.books.cards[b"code"] = Card(CARD_ID, card.wallet_id, "ACTIVE", "0077", card.issuer_id, kind=CODE)
     house.books.tickets[b"code"] = PayTicket(CARD_ID, 0)
     house.books.devices[CARD_ID] = device()
     return house, CodeEvidence(CARD_ID, evidence_drift)

@@ -1,4 +1,4 @@
-"""One site a session: starting two databases costs more than most of these tests."""
+"""One site for the folder: starting two databases costs more than most of these tests."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from tests.faults.site import Site, new_site
 from tests.faults.trade import Trade, lay_trade
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def running_site() -> Iterator[Site]:
     with new_site() as site:
         assert site.owner.is_running

@@ -5,14 +5,12 @@ Kills only processes that it started, or the database processes that those start
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from coalition.storage import launch
 from coalition.storage.attach import ATTACH_FILE, AttachInfo
 from coalition.storage.connect import connect
 from coalition.storage.embedded import SUPERUSER
+from tests.places import passable_directory
 
 START_SECONDS = 90.0
 STOP_SECONDS = 40.0
@@ -214,20 +213,18 @@ class Site:
 
 @contextmanager
 def new_site() -> Iterator[Site]:
-    """An empty site; its directory is passable, because the databases run as another user when we are root."""
-    directory = Path(tempfile.mkdtemp(prefix="coalition-faults-"))
-    directory.chmod(0o755)
-    settings = load_settings(var=directory / "var", listen="127.0.0.1:0", settlement_listen="127.0.0.1:0")
+    """An empty site."""
+    with passable_directory() as directory, closing(_site_in(directory)) as site:
+        yield site
+
+
+def _site_in(directory: Path) -> Site:
+    var = directory / "var"
+    var.mkdir(mode=0o755)  # else it is private, and the databases are made, and left, below /var/lib
+    settings = load_settings(var=var, listen="127.0.0.1:0", settlement_listen="127.0.0.1:0")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
     said = {"VAR": str(settings.var), "LISTEN": settings.listen, "SETTLEMENT_LISTEN": settings.settlement_listen}
-    site = Site(directory, {**kept, **{f"{PREFIX}{name}": value for name, value in said.items()}}, settings)
-    try:
-        yield site
-    finally:
-        try:
-            site.close()
-        finally:
-            shutil.rmtree(directory, ignore_errors=True)
+    return Site(directory, {**kept, **{f"{PREFIX}{name}": value for name, value in said.items()}}, settings)
 
 
 def is_worker(pid: int) -> bool:

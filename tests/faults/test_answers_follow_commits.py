@@ -13,7 +13,7 @@ from tests.faults.site import Site, wait_until
 from tests.faults.trade import Trade, purchase
 
 COMMIT_SECONDS = 0.4
-pytestmark = pytest.mark.xdist_group("serial")
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_call_given_up_by_its_client_is_answered_when_it_is_sent_again(site: S
         sender.start()
         time.sleep(0.3)
         cafe.close()
-        sender.join(10)
+        sender.join(30)
 
         assert note.answer is None
     with site.connection(site.owner.address, "t/cafe/main/till-1") as cafe:

@@ -32,7 +32,7 @@ SUBJECT = "oQz7-canary-of-a-chat-account"
 NEW_CARD = (NEW_CARD_BODY := "958241693751028") + check_digit(NEW_CARD_BODY)
 FIRST_DATABASE_OF_OURS = 16_384  # below are the databases that PostgreSQL brings with it
 MARKER = "marker-of-a-sale-7741"
-pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(240)]
 
 
 def test_personal_data_and_card_numbers_leave_no_trace(site: Site, trade: Trade, tmp_path: Path):

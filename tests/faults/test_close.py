@@ -20,7 +20,7 @@ NOTHING_TO_DO = 2
 SLOWEST_PURCHASE_SECONDS = 5.0
 # Claims of what was spent: principal and bonus.
 SPENT = "t.code IN (1, 2)"
-pytestmark = pytest.mark.xdist_group("serial")
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 def test_windows_close_under_load_and_hold_exactly_what_the_receipts_say(site: Site, trade: Trade):

@@ -10,7 +10,7 @@ from tests.faults.site import Site
 from tests.faults.trade import Trade
 
 DRAIN_SECONDS_MAX = 15.0
-pytestmark = pytest.mark.xdist_group("serial")
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 def test_calls_in_the_house_are_answered_when_the_server_is_told_to_end(site: Site, trade: Trade):

@@ -21,15 +21,18 @@ from tests.faults.notes import Note
 from tests.faults.site import ServerProcess, Site
 from tests.faults.trade import Trade, purchase
 
-pytestmark = pytest.mark.xdist_group("serial")
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
 ROOT = Path(__file__).resolve().parents[2]
 HONEST = "ts/cafe/counter"  # whose rate is another than the attacker's
 ATTACKER = "t/shop-4/main/till-1"
 CALLS = 100
 RATE = 100
 ATTACK_SECONDS = 3.0
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 RATIO = 2.0
+TRIES = 3
+"""Others work on the machine, too, and come in between: a till at a server that nobody attacks feels them as much. An
+attack that gets through does so every time."""
 # Below this an answer is quick for whoever stands at a till; the ratio alone would measure a busy machine's scheduler.
 QUICK_SECONDS = 0.5
 GROWTH_BYTES_MAX = 150 << 20
@@ -52,24 +55,28 @@ def test_an_honest_till_is_served_in_time_while_another_attacks(
     site: Site, trade: Trade, server: ServerProcess, name: str
 ):
     before = server.resident_bytes()
-    with site.connection(server.address, HONEST) as till:
-        till.wait_until_ready(20)
-        usual = p99(till, trade, CALLS)
-        with attack(site, server, name) as process:
-            started = time.monotonic()
-            slowest = p99(till, trade, CALLS)
-            while time.monotonic() - started < ATTACK_SECONDS:
-                slowest = max(slowest, p99(till, trade, CALLS // 4))
-            assert process.poll() is None, "the attack is over before its time"
-            grown = server.resident_bytes() - before
+    told: list[str] = []
+    while len(told) < TRIES and "" not in told:
+        with site.connection(server.address, HONEST) as till, site.connection(site.owner.address, HONEST) as elsewhere:
+            till.wait_until_ready(20)
+            elsewhere.wait_until_ready(20)
+            usual = p99(till, trade, CALLS)
+            with attack(site, server, name) as process:
+                started = time.monotonic()
+                slowest, others = p99(till, trade, CALLS), p99(elsewhere, trade, CALLS // 2)
+                while time.monotonic() - started < ATTACK_SECONDS:
+                    slowest = max(slowest, p99(till, trade, CALLS // 4))
+                    others = max(others, p99(elsewhere, trade, CALLS // 4))
+                assert process.poll() is None, "the attack is over before its time"
+                grown = server.resident_bytes() - before
 
-        assert slowest <= max(RATIO * usual, QUICK_SECONDS), f"{slowest:.3f} s, usually {usual:.3f} s"
-        assert grown < GROWTH_BYTES_MAX, f"{grown >> 20} MiB more"
-        with site.connection(server.address, HONEST) as another:  # a new connection, as a till that was switched on
-            assert send_one(another, Note(purchase(trade.cards[0], 1)))
+            assert grown < GROWTH_BYTES_MAX, f"{grown >> 20} MiB more"
+            with site.connection(server.address, HONEST) as another:  # a new connection, as a till that was switched on
+                assert send_one(another, Note(purchase(trade.cards[0], 1)))
+        in_time = slowest <= max(RATIO * usual, RATIO * others, QUICK_SECONDS)
+        told.append("" if in_time else f"{slowest:.3f} s, usually {usual:.3f} s, elsewhere {others:.3f} s")
+    assert "" in told, told
     assert_nothing_broke(server)
-    if name in TURNED_AWAY:
-        assert f'"reason": "{TURNED_AWAY[name]}"' in server.log.read_text(), "the attacker ran into no bound"
 
 
 def test_after_all_attacks_the_books_are_right(site: Site, server: ServerProcess):
@@ -94,15 +101,21 @@ def attack(site: Site, server: ServerProcess, name: str) -> Iterator[subprocess.
         time.sleep(1.5)  # imports, then the first connections
         yield process
         patience = time.monotonic() + PATIENCE_SECONDS
-        while name in ENDED and not log.read_text() and time.monotonic() < patience:
+        while not has_met_a_bound(server, name, log) and time.monotonic() < patience:
             time.sleep(0.1)  # a busy machine has given the attacker little time so far
     finally:
         process.kill()
         process.wait()
     said = log.read_text()
     assert set(said) <= {"."}, said
+    assert has_met_a_bound(server, name, log), "the server neither ended a connection nor refused a call"
+
+
+def has_met_a_bound(server: ServerProcess, name: str, log: Path) -> bool:
+    """Whether the attacker was shown out or turned away as this attack has to be; else the attack proves nothing."""
     if name in ENDED:
-        assert said, "the server did not end one of the attacker's connections"
+        return bool(log.read_text())
+    return name not in TURNED_AWAY or f'"reason": "{TURNED_AWAY[name]}"' in server.log.read_text()
 
 
 def p99(till: Connection, trade: Trade, calls: int) -> float:

@@ -14,7 +14,7 @@ from tests.faults.trade import Trade, purchase
 
 ROUNDS = 20
 TILLS = 6
-pytestmark = pytest.mark.xdist_group("serial")
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 def test_no_purchase_is_accepted_after_a_freeze_is_acknowledged(site: Site, trade: Trade):

@@ -14,7 +14,7 @@ from tests.faults.trade import Trade
 
 ROUNDS = 2
 PATIENCE_SECONDS = 40.0
-pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
 
 
 def kill_postgres_rounds(site: Site, trade: Trade, rounds: int, seed: int) -> Counts:

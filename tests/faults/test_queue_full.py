@@ -14,7 +14,7 @@ from tests.faults.trade import TILL_SERVER, Trade, purchase
 
 QUEUE_MAX = 8
 CALLS = 40
-pytestmark = pytest.mark.xdist_group("serial")
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from tests.faults.trade import TILL_SERVER, Trade, purchase
 RIVALS = 64
 LAST_YUAN_MINOR = 100
 ROUNDS = 3
-pytestmark = pytest.mark.xdist_group("serial")
+pytestmark = pytest.mark.xdist_group("faults")
 
 
 @pytest.fixture

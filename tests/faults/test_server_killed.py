@@ -11,7 +11,7 @@ from tests.faults.site import Site
 from tests.faults.trade import Trade
 
 ROUNDS = 5
-pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
 
 
 def kill_server_rounds(site: Site, trade: Trade, rounds: int, seed: int) -> Counts:

@@ -36,7 +36,7 @@ def nice(increment):
 os.nice = nice
 workers.main(int(sys.argv[1]))
 """
-pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("faults"), pytest.mark.timeout(300)]
 
 
 @pytest.fixture

@@ -1,19 +1,15 @@
-"""One PostgreSQL for these tests, a fresh ledger for each."""
+"""A fresh ledger for each of these tests."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from coalition.storage.embedded import EmbeddedPostgres
-from tests.ledger_fixtures import Ledger, new_ledger, running_server
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[EmbeddedPostgres]:
-    with running_server() as server:
-        yield server
+from tests.ledger_fixtures import Ledger, new_ledger
+from tests.postgres import SharedPostgres
 
 
 @pytest.fixture
-def ledger(server: EmbeddedPostgres) -> Ledger:
-    return new_ledger(server)
+def ledger(postgres: SharedPostgres) -> Iterator[Ledger]:
+    ledger = new_ledger(postgres)
+    yield ledger
+    postgres.drop(ledger.database)

@@ -10,17 +10,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from coalition.storage.embedded import EmbeddedPostgres
-from coalition.storage.schema import newest_revision
-from tests.ledger_fixtures import new_ledger, running_server, write_batch
+from tests.ledger_fixtures import Ledger, write_batch
+from tests.postgres import EMPTY, SharedPostgres
 
 COMMAND = (sys.executable, "-m", "coalition", "follow")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[EmbeddedPostgres]:
-    with running_server() as running:
-        yield running
 
 
 @contextmanager
@@ -35,13 +28,8 @@ def following(dsn: str) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.xdist_group("serial")
-def test_the_follower_folds_with_nothing_but_the_ledger_and_ends_well_when_told(server: EmbeddedPostgres) -> None:
+def test_the_follower_folds_with_nothing_but_the_ledger_and_ends_well_when_told(ledger: Ledger) -> None:
     """It is given no key, no certificate and no key database, so whoever takes it over has none of them."""
-    ledger = new_ledger(server)
-    with ledger.connect("coalition") as owner:
-        owner.execute("CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY)")
-        owner.execute("INSERT INTO alembic_version VALUES (%s)", (newest_revision(),))
-        owner.execute("GRANT SELECT ON alembic_version TO coalition_app")
     with ledger.connect() as connection:
         number, _ = write_batch(connection, [(3, 4, 25_000)])
     with following(ledger.dsn("coalition_app")) as process:
@@ -51,7 +39,7 @@ def test_the_follower_folds_with_nothing_but_the_ledger_and_ends_well_when_told(
             time.sleep(0.05)
         process.send_signal(signal.SIGTERM)
 
-        assert 0 == process.wait(10)
+        assert 0 == process.wait(30)
     with ledger.connect() as connection:
         cursor = connection.execute("SELECT cursor_number FROM followers").fetchone()
 
@@ -59,9 +47,9 @@ def test_the_follower_folds_with_nothing_but_the_ledger_and_ends_well_when_told(
 
 
 @pytest.mark.xdist_group("serial")
-def test_a_follower_of_another_schema_is_refused_with_the_command_to_run(server: EmbeddedPostgres) -> None:
+def test_a_follower_of_another_schema_is_refused_with_the_command_to_run(postgres: SharedPostgres) -> None:
     """Exit code 2, as for every wrong configuration: a service manager must not restart it for ever."""
-    with following(server.dsn("coalition", "template1")) as process:
+    with postgres.copy(EMPTY) as database, following(postgres.dsn("coalition", database)) as process:
         _, said = process.communicate(timeout=60)
 
         assert 2 == process.returncode

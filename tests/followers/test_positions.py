@@ -103,7 +103,9 @@ def test_rebuilding_gives_the_same_bytes_while_writers_go_on(ledger: Ledger):
     follower = threading.Thread(target=ledger.follower().run, args=(stop,))
     for thread in (*threads, follower):
         thread.start()
-    time.sleep(0.5)
+    with ledger.connect() as connection:
+        while connection.execute("SELECT 1 FROM followers WHERE cursor_number > 0").fetchone() is None:
+            time.sleep(0.02)
     comparisons = [ledger.follower(numbers_max=50).rebuild() for _ in range(3)]
     stop.set()
     for thread in (*threads, follower):

@@ -26,6 +26,8 @@ class Service:
         self.silent = False
         self.gone = False
         self.turn_seconds = 0.0
+        self.at_once = 0
+        self.at_once_most = 0
         self.knocks = 0
         self.closed = False
         self.suspended: set[str] = set()
@@ -40,7 +42,10 @@ class Service:
         protovalidate.validate(request)
         assert identity
         self.knocks += 1
+        self.at_once += 1
+        self.at_once_most = max(self.at_once, self.at_once_most)
         await asyncio.sleep(self.turn_seconds)
+        self.at_once -= 1
         if self.gone:
             await asyncio.sleep(seconds)
             raise NoAnswer("UNAVAILABLE", maybe_posted=True)

@@ -270,7 +270,7 @@ def test_stopping_answers_what_came_first(service: Service, state: Path):
         eventually(lambda: service.knocks, "it was taken")
         hearing = threading.Thread(target=lambda: answers.append(pos.hear()))
         hearing.start()
-    hearing.join(5)
+    hearing.join(30)
 
     assert ["00"] == [each["39"] for each in answers]
     assert service.closed

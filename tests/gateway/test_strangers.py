@@ -123,7 +123,7 @@ def test_a_message_that_is_too_long_ends_the_connection_unread(state: Path):
     """Before it has come: a gateway that waited for it would keep what a stranger chooses."""
     bounds = Bounds(message_seconds=60)
     with gateway_to(Service, plan("", state, bounds=bounds)) as address, Pos(address) as pos:
-        pos.socket.settimeout(5)
+        pos.socket.settimeout(30)
         pos.socket.sendall((bounds.message_bytes_max + 1).to_bytes(2, "big"))
         assert pos.is_closed()
 
@@ -135,7 +135,7 @@ def test_an_idle_or_slow_sender_is_shown_out(start: bytes, gate: Gate):
         pos.socket.sendall(start)
         assert pos.is_closed()
 
-    assert time.monotonic() - began < TIGHT.idle_seconds + 2
+    assert time.monotonic() - began < Bounds().idle_seconds / 2
 
 
 def test_connections_above_the_bound_are_refused_and_places_come_back(state: Path):
@@ -146,7 +146,7 @@ def test_connections_above_the_bound_are_refused_and_places_come_back(state: Pat
             assert "00" == each.ask(said("0800", de70="301"))["39"]
 
         with Pos(address) as late:
-            late.socket.settimeout(5)
+            late.socket.settimeout(30)
             assert late.is_closed()
         held.pop().close()
 
@@ -180,7 +180,6 @@ def test_a_peer_that_reads_no_answers_is_cut_off_and_others_are_served(state: Pa
 def test_messages_of_one_connection_do_not_wait_for_each_other(gate: Gate):
     gate.service.turn_seconds = 0.2
     sales = [said("0200", CARD, 100) for _ in range(8)]
-    began = time.monotonic()
     with Pos(gate.address) as pos:
         for each in sales:
             pos.send(each)
@@ -188,7 +187,7 @@ def test_messages_of_one_connection_do_not_wait_for_each_other(gate: Gate):
 
     assert {each["11"] for each in sales} == {each["11"] for each in answers}
     assert {"00"} == {each["39"] for each in answers}
-    assert time.monotonic() - began < len(sales) * 0.2
+    assert TIGHT.in_flight_max == gate.service.at_once_most
 
 
 def test_hundreds_of_connections_that_say_nothing_useful_leave_the_gateway_well(gate: Gate):

@@ -1,32 +1,22 @@
-"""A server for this folder's tests; every test finds its databases empty."""
+"""Every test of this folder finds its databases empty."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from coalition.storage.embedded import EmbeddedPostgres
 from keys import KeyRing, create_ring
 from tests.membership.desk import Desk
-from tests.offices import House, empty_house, running_postgres
-
-
-@pytest.fixture(scope="package")
-def postgres() -> Iterator[EmbeddedPostgres]:
-    # Not below pytest's own directory: that is 0700, and PostgreSQL gives up root's rights.
-    directory = Path(tempfile.mkdtemp(prefix="coalition-test-"))
-    directory.chmod(0o755)
-    with running_postgres(directory) as server:
-        yield server
-    shutil.rmtree(directory)
+from tests.offices import House, empty_house
+from tests.postgres import SharedPostgres
 
 
 @pytest.fixture
-def house(postgres: EmbeddedPostgres) -> House:
-    return empty_house(postgres)
+def house(postgres: SharedPostgres) -> Iterator[House]:
+    house = empty_house(postgres)
+    yield house
+    for database in (house.ledger, house.keydb):
+        postgres.drop(database)
 
 
 @pytest.fixture(scope="package")

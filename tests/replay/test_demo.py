@@ -13,6 +13,7 @@ from coalition.replay.comparison import judge
 from coalition.replay.demo import DirectoryInUse, cleared
 from coalition.replay.export import write_table
 from coalition.replay.facts import Facts
+from tests.places import passable_directory
 
 pytestmark = [pytest.mark.xdist_group("serial"), pytest.mark.timeout(300)]
 
@@ -32,10 +33,11 @@ def coalition(*arguments: str, **settings: str) -> subprocess.CompletedProcess[s
 
 
 @pytest.fixture(scope="module")
-def january(tmp_path_factory):
+def january():
     """One demo of twenty households, for every test that only looks."""
-    var = tmp_path_factory.mktemp("demo") / "var"
-    return var, coalition("demo", "--members", "20", "--var", str(var))
+    with passable_directory() as directory:
+        var = directory / "var"
+        yield var, coalition("demo", "--members", "20", "--var", str(var))
 
 
 def test_the_demo_ends_equal_for_every_participant(january):
@@ -86,11 +88,12 @@ def test_one_altered_fen_in_the_demos_export_is_found(january, tmp_path):
 
 
 @pytest.mark.skipif(not OLIST.is_dir(), reason="the Olist CSV files are not beside the project (../shared/data/olist)")
-def test_the_marketplace_replays_refunds_and_custody(tmp_path):
-    run = coalition(
-        *("replay", "olist", str(OLIST), "--months", "2016-10", "--members", "12"),
-        *("--var", str(tmp_path / "var")),
-    )
+def test_the_marketplace_replays_refunds_and_custody():
+    with passable_directory() as directory:
+        run = coalition(
+            *("replay", "olist", str(OLIST), "--months", "2016-10", "--members", "12"),
+            *("--var", str(directory / "var")),
+        )
 
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
     assert "REFUND" in run.stdout

@@ -302,9 +302,9 @@ def test_a_full_queue_is_told_before_anything_is_stored(house: House, card: str)
     assert before == house.entry_count()
 
 
-def test_no_open_window_is_told_and_nothing_is_stored(ledger_server, tmp_path):
+def test_no_open_window_is_told_and_nothing_is_stored(postgres, tmp_path):
     """Between two windows nothing may be posted, and nothing declined either: the till sends the same again."""
-    with new_house(ledger_server, tmp_path) as house:
+    with new_house(postgres, tmp_path) as house:
         card = house.new_card()
         with (
             house.server() as (_, address),

@@ -64,15 +64,19 @@ def test_a_caller_above_its_rate_is_told_when_to_come_again_and_others_are_not(
     before = house.entry_count()
 
     chain.SubmitBatch(batch)
-    second = SubmitBatchRequest(operations=[operation(purchase(card, 1, terminal=CAFE_REF)) for _ in range(600)])
+    # It lacks 600 of its 1,000: only after six seconds it would be taken, however slow this machine is.
+    second = SubmitBatchRequest(operations=[operation(purchase(card, 1, terminal=CAFE_REF)) for _ in range(1_000)])
     told = refusal(lambda: chain.SubmitBatch(second))
 
     assert told is not None
     assert ("RATE_EXCEEDED", "RESOURCE_EXHAUSTED", 1.0) == (told.reason, told.code, told.retry_seconds)
     assert before + 600 == house.entry_count()
     till.Purchase(purchase(card, 1))
-    time.sleep(2.5)  # the bucket fills: 250 of 200 that are missing
-    chain.SubmitBatch(second)
+    third = SubmitBatchRequest(operations=second.operations[:600])
+    deadline = time.monotonic() + 30
+    while refusal(lambda: chain.SubmitBatch(third)) is not None:  # the bucket fills: 200 are missing
+        assert time.monotonic() < deadline, "who waited is not served"
+        time.sleep(0.2)
     assert before + 1_201 == house.entry_count()
 
 
@@ -94,7 +98,7 @@ def test_calls_at_once_of_one_identity_are_bounded_over_all_its_connections(hous
         assert ("CALLS_EXCEEDED", "RESOURCE_EXHAUSTED", 0.5) == (told.reason, told.code, told.retry_seconds)
 
         streams.pop().cancel()
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 30
         while refusal(lambda: TerminalServiceStub(channels[2]).Purchase(purchase(card, 1), timeout=10)):
             assert time.monotonic() < deadline, "a place that was left is not given to another"
             time.sleep(0.02)
@@ -181,5 +185,5 @@ def test_a_call_without_a_deadline_waits_no_longer_than_the_house_lets_anybody(
                 told = refusal(partial(stub.Purchase, purchase(card, 1), timeout=timeout))
                 assert told is not None
                 assert ("DEADLINE_PASSED", "DEADLINE_EXCEEDED") == (told.reason, told.code)
-                assert 0.4 < time.monotonic() - started < 5
+                assert 0.4 < time.monotonic() - started < 20
         stub.GetBalance(GetBalanceRequest(card_number=card), timeout=10)

@@ -87,7 +87,7 @@ def test_a_stream_on_which_nothing_is_sent_ends_with_its_reason(house: House, ad
 
     assert end is not None
     assert (0, "STREAM_IDLE", "ABORTED") == (count, end.reason, end.code)
-    assert IDLE_SECONDS * 0.7 < time.monotonic() - started < IDLE_SECONDS * 6
+    assert IDLE_SECONDS * 0.7 < time.monotonic() - started < 20
 
 
 def test_a_stream_in_use_is_not_ended(house: House, address: str, card: str):
@@ -108,7 +108,7 @@ def test_a_stream_whose_answers_nobody_reads_takes_no_more_and_ends(house: House
     with line(house, address, "t/cafe/main/till-2") as channel:
         stub = TerminalServiceStub(channel)
         responses = stub.Stream(request(card) for _ in range(3_500))
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while house.entry_count() - before < 1_024:
             assert time.monotonic() < deadline
             time.sleep(0.1)

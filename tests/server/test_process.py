@@ -28,6 +28,14 @@ from coalition.bootstrap.serving import serve
 from coalition.config import load_settings
 sys.exit(serve(load_settings(), with_settlement=False))
 """
+TOLD_WHILE_WAITING = """
+import os, signal, sys
+from coalition.bootstrap.signals import stop_on_signals
+stop = stop_on_signals()
+with stop._cond:  # as stop.wait() does at its beginning and at its end, twice a second
+    os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+sys.exit(0 if stop.wait(20) else 1)
+"""
 START_SECONDS = 30.0
 
 
@@ -166,3 +174,9 @@ def test_settings_are_taken_from_command_environment_file_in_this_order(tmp_path
 
     assert ("127.0.0.1:3", "USD", "Europe/Berlin") == (settings.listen, settings.currency, settings.zone)
     assert os.fspath(tmp_path) == environment_of(settings)["COALITION_VAR"]
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_is_heard_at_whatever_step_the_main_thread_is(name: str):
+    """A server that was told to end in that moment waited for itself, and for ever."""
+    assert 0 == subprocess.run([sys.executable, "-c", TOLD_WHILE_WAITING, name], check=False, timeout=60).returncode

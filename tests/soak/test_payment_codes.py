@@ -1,27 +1,19 @@
 """A thousand rounds of one payment code at 2 to 16 tills at one instant (RELIABILITY T22)."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import grpc
 import pytest
 
 from coalition.v1.member_pb2_grpc import MemberServiceStub
 from coalition.v1.terminal_pb2_grpc import TerminalServiceStub
-from tests.house import House, new_house, running_ledger_server
+from tests.house import House
 from tests.phones import by_code, enrolled_phone, rounds_without_one_winner
 from tests.server.messages import top_up
 
 ROUNDS = 1_000
 PATHS = [f"t/{store}/main/till-{number}" for store in ("cafe", "store-a") for number in (1, 2)]
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(3600)]
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with running_ledger_server() as postgres, new_house(postgres, tmp_path / "house") as house:
-        yield house
 
 
 def test_a_thousand_codes_are_paid_once_each_on_two_servers(house: House):

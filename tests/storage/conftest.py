@@ -1,49 +1,37 @@
-"""A server for this folder's tests of the schema."""
+"""Databases for this folder's tests of the schema."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from coalition.storage.embedded import EmbeddedPostgres
-from tests.storage.databases import Database, copy_of, running_server
+from tests.offices import LAID_LEDGER
+from tests.postgres import EMPTY, MIGRATED_KEYDB, SharedPostgres
+from tests.storage.databases import Database
 
 
 @pytest.fixture(scope="package")
-def postgres() -> Iterator[EmbeddedPostgres]:
-    # Not below pytest's own directory: that is 0700, and PostgreSQL gives up root's rights.
-    directory = Path(tempfile.mkdtemp(prefix="coalition-test-"))
-    directory.chmod(0o755)
-    with running_server(directory) as server:
-        yield server
-    shutil.rmtree(directory)
-
-
-@pytest.fixture(scope="package")
-def tried_ledger(postgres: EmbeddedPostgres) -> Iterator[Database]:
+def tried_ledger(postgres: SharedPostgres) -> Iterator[Database]:
     """A ledger shared by tests that keep nothing of what they try."""
-    with copy_of(postgres, "coalition") as database:
-        yield database
+    with postgres.copy(LAID_LEDGER) as name:
+        yield Database(postgres, name)
 
 
 @pytest.fixture
-def ledger(postgres: EmbeddedPostgres) -> Iterator[Database]:
-    """A ledger of the test's own."""
-    with copy_of(postgres, "coalition") as database:
-        yield database
+def ledger(postgres: SharedPostgres) -> Iterator[Database]:
+    """A ledger of the test's own, with a scheme laid."""
+    with postgres.copy(LAID_LEDGER) as name:
+        yield Database(postgres, name)
 
 
 @pytest.fixture
-def keydb(postgres: EmbeddedPostgres) -> Iterator[Database]:
+def keydb(postgres: SharedPostgres) -> Iterator[Database]:
     """A key database of the test's own."""
-    with copy_of(postgres, "keydb") as database:
-        yield database
+    with postgres.copy(MIGRATED_KEYDB) as name:
+        yield Database(postgres, name)
 
 
 @pytest.fixture
-def empty(postgres: EmbeddedPostgres) -> Iterator[Database]:
+def empty(postgres: SharedPostgres) -> Iterator[Database]:
     """A database without any table."""
-    with copy_of(postgres, "template0") as database:
-        yield database
+    with postgres.copy(EMPTY) as name:
+        yield Database(postgres, name)

@@ -10,7 +10,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from coalition.storage.embedded import (
     write_attach_file,
 )
 from coalition.storage.embedded_home import NOBODY
+from tests.places import passable_directory
 
 SMALL = {"shared_buffers": "16MB", "max_connections": "20", "min_wal_size": "80MB"}
 AS_ROOT = os.geteuid() == 0
@@ -38,15 +38,14 @@ DATABASE_UID = NOBODY if AS_ROOT else os.geteuid()
 only_root = pytest.mark.skipif(not AS_ROOT, reason="only root gives up its rights for PostgreSQL")
 
 Make = Callable[..., EmbeddedPostgres]
+pytestmark = pytest.mark.xdist_group("serial")
 
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """A directory that the database user can pass through; pytest's own tmp_path is 0700 under root."""
-    directory = Path(tempfile.mkdtemp(prefix="coalition-test-", dir="/tmp"))
-    directory.chmod(0o755)
-    yield directory
-    shutil.rmtree(directory)
+    """A directory that the database user can pass through."""
+    with passable_directory() as directory:
+        yield directory
 
 
 @pytest.fixture
@@ -184,7 +183,7 @@ def test_restart_after_kill_keeps_committed_rows(make: Make) -> None:
     assert process_lives(backend)
 
     restarted = instance.restart_if_dead()
-    endless.join(10)
+    endless.join(30)
 
     assert restarted
     assert not process_lives(backend)

@@ -1,7 +1,5 @@
 """Two processes that would own the same embedded databases: the second is refused and leaves the first as it was."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +9,13 @@ from coalition.bootstrap.databases import databases
 from coalition.config import load_settings
 from coalition.storage.attach import read_attach_file
 from coalition.storage.embedded_error import EmbeddedError
+from tests.places import passable_directory
 
 
 @pytest.fixture
 def var() -> Iterator[Path]:
-    # Not below pytest's own directory: that is 0700, and PostgreSQL gives up root's rights.
-    directory = Path(tempfile.mkdtemp(prefix="coalition-test-"))
-    directory.chmod(0o755)
-    yield directory
-    shutil.rmtree(directory)
+    with passable_directory() as directory:
+        yield directory
 
 
 @pytest.mark.xdist_group("serial")

@@ -90,8 +90,16 @@ class House:
 
 
 def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> House:
-    """Furnish a server process on databases that are migrated and laid."""
-    closing = ExitStack()
+    """Furnish a server process on databases that are migrated and laid; what keeps it from that leaves nothing open."""
+    with ExitStack() as closing:
+        watch, front_door, telemetry = _furnish(closing, settings, ring, app_dsn, keydb_dsn)
+        return House(settings, watch, front_door, telemetry, closing.pop_all())
+
+
+def _furnish(
+    closing: ExitStack, settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str
+) -> tuple[ProgrammeWatch, FrontDoor, Telemetry]:
+    """The rooms, shut by `closing` from the last to the first."""
     pool = closing.enter_context(open_pool(app_dsn, size=POOL_SIZE, application="coalition server"))
     keydb_pool = closing.enter_context(open_pool(keydb_dsn, size=KEYDB_POOL_SIZE, application="coalition server"))
     lease: Lease = pool.connection
@@ -154,7 +162,7 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
         observe=telemetry.observe,
         tracer=telemetry.tracer,
     )
-    return House(settings, watch, front_door, telemetry, closing)
+    return watch, front_door, telemetry
 
 
 def lay(settings: Settings, ring: KeyRing, dsn: str) -> bool:

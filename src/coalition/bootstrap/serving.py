@@ -24,6 +24,7 @@ from coalition.bootstrap.house import house, lay
 from coalition.bootstrap.identities import certificate
 from coalition.bootstrap.interpreter import tune_interpreter
 from coalition.bootstrap.limits import make_room_for_connections
+from coalition.bootstrap.signals import stop_on_signals
 from coalition.bootstrap.strongroom import key_ring
 from coalition.config import Settings, environment_of
 from coalition.domain.errors import Contention
@@ -50,9 +51,7 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
     when it cannot start.
     """
     set_up_log(settings.log_level)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     with databases(settings, attach=attach) as opened:
         ring = key_ring(settings)
         lay(settings, ring, opened.dsn())
@@ -107,9 +106,7 @@ def follow(settings: Settings) -> int:
     run beside each other and beside servers. Raises CoalitionError when it cannot start.
     """
     set_up_log(settings.log_level)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop = stop_on_signals()
     opened = Databases(settings, attach=True)
     if settings.is_embedded:
         opened.open()

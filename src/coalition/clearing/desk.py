@@ -85,9 +85,13 @@ class Desk:
     async def __aenter__(self) -> Self:
         """Start the workers. Raises StoreUnavailable when one does not come up."""
         self._loop = asyncio.get_running_loop()
+        opening = [self._loop.create_task(self._open()) for _ in range(self._workers)]
         try:
-            await asyncio.gather(*(self._open() for _ in range(self._workers)))
+            await asyncio.gather(*opening)
         except BaseException:
+            for task in opening:
+                task.cancel()
+            await asyncio.wait(opening)  # else one comes up after everyone was hung up on, and waits for ever
             self._hang_up()
             raise
         return self
@@ -194,10 +198,11 @@ class Desk:
             async with asyncio.timeout(READY_SECONDS):
                 await link.ready
         except TimeoutError:
+            link.close()  # even if it became ready in this very moment
             raise StoreUnavailable(f"a worker of the desk was not ready within {READY_SECONDS:.0f} s") from None
-        finally:
-            if not link.is_ready:
-                link.close()
+        except BaseException:
+            link.close()
+            raise
         self._links.add(link)
         self._free.append(link)
         self._dispatch()

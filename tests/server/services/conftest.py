@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.postgres import SharedPostgres
 from tests.server.services.house import Doors, open_doors
 
 
 @pytest.fixture(scope="package")
-def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
-    with open_doors(tmp_path_factory.mktemp("house")) as opened:
+def doors(postgres: SharedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+    with open_doors(postgres, tmp_path_factory.mktemp("house")) as opened:
         yield opened

@@ -36,8 +36,8 @@ from coalition.v1 import (
     terminal_pb2_grpc,
 )
 from settlement.serve import settlement_server
-from tests.house import running_ledger_server
 from tests.offices import House, empty_house
+from tests.postgres import SharedPostgres
 
 OPERATOR = "/op/admin"
 PATIENCE_SECONDS = 20
@@ -109,14 +109,10 @@ class Doors:
 
 
 @contextmanager
-def open_doors(directory: Path) -> Iterator[Doors]:
-    """Both servers on a fresh ledger.
-
-    In a PostgreSQL of their own: they stay connected long, and the databases of the session's one are templates, which
-    nobody may be connected to while they are copied.
-    """
+def open_doors(postgres: SharedPostgres, directory: Path) -> Iterator[Doors]:
+    """Both servers on a fresh ledger."""
     with ExitStack() as closing:
-        house = empty_house(closing.enter_context(running_ledger_server()))
+        house = empty_house(postgres)
         app, keydb = (house.postgres.dsn("coalition_app", name) for name in (house.ledger, house.keydb))
         settings = load_settings(
             var=directory / f"var-{next(_places)}",

@@ -15,18 +15,19 @@ from coalition.v1.settlement_pb2 import (
     ListWindowsRequest,
     NetWindowRequest,
 )
+from tests.postgres import SharedPostgres
 from tests.server.services.house import Doors, new_id, open_doors, pay, refused, told_again, top_up, trading, walk
 
 PATH = "/op/admin"
 
 
 @pytest.fixture(scope="module")
-def month(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+def month(postgres: SharedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     """A ledger of its own, as its windows are closed here: A sold 1000 + 200, of which 300 was spent at C.
 
     A => C 250 + 50, C => H 1.80: the worked month of the design without its commission.
     """
-    with open_doors(tmp_path_factory.mktemp("month")) as doors:
+    with open_doors(postgres, tmp_path_factory.mktemp("month")) as doors:
         trading(doors, "a", "b", "c")
         counter = doors.visitor("/hq/a").member
         profile = Profile(name="Zoe", phone="+8613700000201")
