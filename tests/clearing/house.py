@@ -113,7 +113,7 @@ class House:
 
     def upload(self, at: str, token: bytes, amount: int, sequence_number: int = 1) -> Upload:
         details = SaleDetails(sequence_number=sequence_number).canonical()
-        sold = {"occurred_time": datetime(2017, 1, 14, tzinfo=UTC), "details": details}
+        sold: dict[str, Any] = {"occurred_time": datetime(2017, 1, 14, tzinfo=UTC), "details": details}
         return Upload(**self._common(at, amount, None), token=token, **sold)
 
     def top_up(self, at: str, token: bytes, amount: int, request_id: UUID | None = None) -> TopUp:

@@ -140,7 +140,7 @@ def test_rivals_with_one_sale_reference_sell_once(house: House) -> None:
 
 
 def test_only_a_batch_that_names_a_reference_pays_for_references(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The plain purchase is the hot path: not one statement more. With references, one look-up and one insert a batch."""
+    """The plain purchase is the hot path: not one statement more. Else a look-up and an insert a batch."""
     token = house.funded_card()
     statements: list[str] = []
     real = Pipeline.execute

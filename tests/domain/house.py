@@ -137,7 +137,7 @@ class House:
 
     def upload(self, at: str, amount: int, card: str = "w") -> Done:
         """A sale approved offline."""
-        told = {"occurred_time": self.books.time, "details": SaleDetails(sequence_number=1).canonical()}
+        told: dict[str, Any] = {"occurred_time": self.books.time, "details": SaleDetails(sequence_number=1).canonical()}
         return self._run(Upload(**self._asks(at), amount_minor=amount, token=card.encode(), **told))
 
     def refund(self, at: str, amount: int, of: Done) -> Done:
