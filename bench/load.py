@@ -80,7 +80,7 @@ class Clients:
                         hold_request_id=hold.request_id,
                         amount_minor=hold.amount_minor - draw.randint(0, 99),
                         currency_code="CNY",
-                        )
+                    )
                 )
                 latencies.append(time.perf_counter() - before)
 

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pytest
 
@@ -10,6 +10,9 @@ from coalition.clearing.batch import Answer, run_batch
 from coalition.domain.commands import Command
 from coalition.domain.errors import Contention
 from coalition.domain.reasons import Reason
+from coalition.storage.journal import INSERT_DETAILED
+from coalition.storage.ledger_statements import LOCK_SALES, TAKE_SALES
+from coalition.storage.pipeline import Pipeline
 from tests.clearing.house import House, accepted, reasons
 from tests.clearing.test_uploads import check
 
@@ -134,3 +137,25 @@ def test_rivals_with_one_sale_reference_sell_once(house: House) -> None:
     }
     assert 10 == len(references(house))
     check(house)
+
+
+def test_only_a_batch_that_names_a_reference_pays_for_references(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plain purchase is the hot path: not one statement more. Else a look-up and an insert a batch."""
+    token = house.funded_card()
+    statements: list[str] = []
+    real = Pipeline.execute
+
+    def noted(self: Pipeline, statement: str, *parameters: Any, **options: Any) -> Any:
+        statements.append(statement)
+        return real(self, statement, *parameters, **options)
+
+    monkeypatch.setattr(Pipeline, "execute", noted)
+    house.run(house.purchase("cafe", token, 1), house.purchase("cafe", token, 1))
+    plain = list(statements)
+    statements.clear()
+    house.run(named(house.purchase("cafe", token, 1)), named(house.purchase("cafe", token, 1), "S-2"))
+
+    extra = [each for each in statements if each not in plain]
+    assert [LOCK_SALES, TAKE_SALES] == extra
+    assert len(plain) + 2 == len(statements)
+    assert INSERT_DETAILED not in statements

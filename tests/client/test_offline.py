@@ -29,8 +29,7 @@ LIMITS = OfflineLimits(limit_minor=5_000, card_limit_minor=8_000, total_limit_mi
 
 
 def queue_file(counter: Any) -> Path:
-    outbox: Path = counter.outbox
-    return outbox.with_name(outbox.name + ".offline")
+    return Path(f"{counter.outbox}.offline")
 
 
 def test_sales_of_a_cut_are_told_in_their_order_once_the_line_is_back(counter):
@@ -118,7 +117,7 @@ def test_nothing_is_approved_beyond_what_the_terminal_was_told(counter):
 
 
 def test_limits_hold_for_many_at_once(counter):
-    refused: list[Exception] = []
+    refused: list[OfflineRefused] = []
 
     def sell() -> None:
         try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from coalition.domain.accounts import TransferCode
@@ -228,6 +228,7 @@ RATES = ["0", "5/1000", "1/3", "1"]
 
 
 @given(st.data())
+@settings(max_examples=60, deadline=None)
 def test_an_upload_refunded_in_any_slices_leaves_nothing_behind(data: st.DataObject):
     """Every account and every position is what it was before, whoever bore the shortfall."""
     house = House()
