@@ -43,7 +43,7 @@ class AllocationRow(NamedTuple):
 
 @dataclass(slots=True)
 class Entry:
-    """One row of the journal with its legs. `answer` is the stored reply, canonical bytes."""
+    """One row of the journal with its legs. `answer` is the stored reply, canonical bytes; there before it is sealed."""
 
     lane: int
     entry_id: int
@@ -55,7 +55,7 @@ class Entry:
     actor: str
     amount_minor: int
     business_date: date
-    answer: bytes
+    answer: bytes = b""
     store_id: int | None = None
     terminal_id: int | None = None
     wallet_id: int | None = None
