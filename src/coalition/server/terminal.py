@@ -21,11 +21,11 @@ from coalition.server.convert import (
     Seat,
     Token,
     command_of,
-    receipt_of,
     resolve_of,
     seat_of,
     timestamp_of,
     wallet_entry_of,
+    write_receipt,
 )
 from coalition.server.identity import Caller, HasProgramme, caller
 from coalition.server.request_ids import RequestIds
@@ -103,7 +103,9 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def Resolve(self, request: Any, context: Any) -> terminal_pb2.ResolveResponse:
         answer = await self._answer(resolve_of(request, caller(context), self._programme.current), context)
-        return terminal_pb2.ResolveResponse(result=self._result(request.request_id, answer))
+        response = terminal_pb2.ResolveResponse()
+        self._write_result(response.result, request.request_id, answer)
+        return response
 
     async def SubmitBatch(self, request: Any, context: Any) -> terminal_pb2.SubmitBatchResponse:
         present = caller(context)
@@ -130,12 +132,11 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                     ticket.cancelled = True
                 raise
             answers = sink.answers
-        return terminal_pb2.SubmitBatchResponse(
-            results=[
-                self._result(_request_id(operation), refusals.get(place) or answers[place])
-                for place, operation in enumerate(request.operations)
-            ]
-        )
+        response = terminal_pb2.SubmitBatchResponse()
+        add = response.results.add
+        for place, operation in enumerate(request.operations):
+            self._write_result(add(), _request_id(operation), refusals.get(place) or answers[place])
+        return response
 
     async def Stream(self, requests: Any, context: Any) -> AsyncIterator[terminal_pb2.StreamResponse]:
         present = caller(context)
@@ -146,7 +147,9 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         try:
             while (item := await pending.get()) is not None:
                 request_id, _, waiting = item
-                yield terminal_pb2.StreamResponse(result=self._result(request_id, await waiting))
+                response = terminal_pb2.StreamResponse()
+                self._write_result(response.result, request_id, await waiting)
+                yield response
         finally:
             # The client has gone, or the stream is over: what the desk has not taken yet is dropped.
             reader.cancel()
@@ -209,7 +212,9 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         answer = await self._answer(command, context)
         if answer.reason is not Reason.ACCEPTED:
             raise declined(answer)
-        return receipt_of(request.request_id, answer, self._programme.current.scheme.currency_code)
+        receipt = operations_pb2.Receipt()
+        write_receipt(receipt, request.request_id, answer, self._programme.current.scheme.currency_code)
+        return receipt
 
     async def _answer(self, command: Command, context: Any) -> Outcome:
         """What the desk says to one command. Raises whatever else it answers."""
@@ -264,15 +269,15 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             # Room for the end mark even when the queue is full: the writer is taking from it, or has gone.
             self._loop.create_task(pending.put(None)).add_done_callback(lambda _: None)
 
-    def _result(self, request_id: str, answer: Answer) -> operations_pb2.OperationResult:
+    def _write_result(self, result: operations_pb2.OperationResult, request_id: str, answer: Answer) -> None:
+        """Write what became of one operation of a batch or a stream into its place in the response."""
+        result.request_id = request_id
         if isinstance(answer, Outcome):
             if answer.reason is Reason.ACCEPTED:
-                currency = self._programme.current.scheme.currency_code
-                return operations_pb2.OperationResult(
-                    request_id=request_id, receipt=receipt_of(request_id, answer, currency)
-                )
+                write_receipt(result.receipt, request_id, answer, self._programme.current.scheme.currency_code)
+                return
             answer = declined(answer)
-        return operations_pb2.OperationResult(request_id=request_id, error=status_of(answer))
+        result.error.CopyFrom(status_of(answer))
 
     async def _holding(self, request: Any, context: Any) -> tuple[Seat, Holding]:
         """The till that asks and the card it asks for. Raises Refused, CARD_UNKNOWN too."""
