@@ -111,8 +111,10 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
 
 
 def _answered(decided: Sequence[Decided]) -> list[Entry]:
-    """The entries of a batch with their answers, written out all at once: between decisions each takes three times as
-    long, because so much other code comes in between."""
+    """The entries of a batch with their answers, all written out at once.
+
+    Between decisions each takes three times as long, because so much other code comes in between.
+    """
     for entry, outcome in decided:
         entry.answer = outcome.to_answer()
     return [entry for entry, _ in decided]

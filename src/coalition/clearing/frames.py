@@ -52,9 +52,10 @@ class _Form:
     def __init__(self, kind: type[Command]) -> None:
         self._kind = kind
         names = [field.name for field in fields(kind) if field.init and field.name != "request_id"]
-        self._puts = [getattr(kind, name).__set__ for name in names]
-        self._put_request_id = kind.request_id.__set__  # type: ignore[attr-defined]  # the slot, not what is in it
-        self._unset = [(getattr(kind, each.name).__set__, each.default) for each in fields(kind) if not each.init]
+        slots = {each.name: getattr(kind, each.name).__set__ for each in fields(kind)}
+        self._put_request_id = slots["request_id"]
+        self._puts = [slots[name] for name in names]
+        self._unset = [(slots[each.name], each.default) for each in fields(kind) if not each.init]
         self.values: Callable[[Command], tuple[Any, ...]] = attrgetter("request_id.int", *names)
 
     def command(self, request_id: int, *values: Any) -> Command:

@@ -43,7 +43,7 @@ class AllocationRow(NamedTuple):
 
 @dataclass(slots=True)
 class Entry:
-    """One row of the journal with its legs. `answer` is the stored reply, canonical bytes; there before it is sealed."""
+    """One row of the journal with its legs. `answer` is the stored reply, canonical bytes: there when it is sealed."""
 
     lane: int
     entry_id: int

@@ -5,7 +5,6 @@ A card number ends here: what goes on is its keyed hash.
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -217,10 +216,10 @@ def check_money(amount_minor: int, currency_code: str, scheme: Scheme) -> None:
 
 
 def write_receipt(receipt: operations_pb2.Receipt, request_id: str, outcome: Outcome, currency_code: str) -> None:
-    """Write the receipt of an accepted operation into the answer it is part of: made apart and copied, it costs twice."""
+    """Write the receipt of an accepted operation into the answer it is part of; apart and copied it costs twice."""
     receipt.request_id = request_id
     receipt.entry_id = outcome.entry_id
-    receipt.post_time.CopyFrom(timestamp_of(outcome.post_time))
+    write_time(receipt.post_time, outcome.post_time)
     receipt.kind = outcome.kind.value  # type: ignore[assignment]  # EntryKind has the numbers of Kind; a test holds them equal
     receipt.amount_minor = outcome.amount_minor
     receipt.principal_minor = outcome.principal_minor
@@ -232,7 +231,7 @@ def write_receipt(receipt: operations_pb2.Receipt, request_id: str, outcome: Out
     receipt.replayed = outcome.replayed
     receipt.window_labels.extend(outcome.window_labels)
     if outcome.hold_expire_time is not None:
-        receipt.hold_expire_time.CopyFrom(timestamp_of(outcome.hold_expire_time))
+        write_time(receipt.hold_expire_time, outcome.hold_expire_time)
 
 
 def wallet_entry_of(line: WalletLine, programme: Programme) -> operations_pb2.WalletEntry:
@@ -262,10 +261,17 @@ def wallet_entry_of(line: WalletLine, programme: Programme) -> operations_pb2.Wa
     )
 
 
-@lru_cache(maxsize=64)
 def timestamp_of(moment: datetime) -> Timestamp:
-    """An aware time, to the microsecond; not to be changed. All answers of a batch have the same."""
-    return Timestamp(seconds=int(moment.timestamp() // 1), nanos=moment.microsecond * 1000)
+    """An aware time, to the microsecond."""
+    timestamp = Timestamp()
+    write_time(timestamp, moment)
+    return timestamp
+
+
+def write_time(timestamp: Timestamp, moment: datetime) -> None:
+    """Write an aware time, to the microsecond."""
+    timestamp.seconds = int(moment.timestamp() // 1)
+    timestamp.nanos = moment.microsecond * 1000
 
 
 def _issuer(code: str, seat: Seat, programme: Programme) -> int:

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from coalition.clearing.queue import Answer, Ticket
 from coalition.domain.commands import Command
@@ -40,6 +40,17 @@ TURN: Final = 64
 """Operations of a batch converted before other calls get their turn on the loop: about a millisecond."""
 
 Waiting = asyncio.Future[Answer]
+Posted = TypeVar(
+    "Posted",
+    terminal_pb2.TopUpResponse,
+    terminal_pb2.PurchaseResponse,
+    terminal_pb2.RefundResponse,
+    terminal_pb2.AuthorizeResponse,
+    terminal_pb2.CaptureResponse,
+    terminal_pb2.VoidResponse,
+    terminal_pb2.ReverseResponse,
+)
+"""The responses that are a receipt."""
 
 
 class DeskDoor(Protocol):
@@ -81,25 +92,25 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         self._readers: set[asyncio.Task[None]] = set()
 
     async def TopUp(self, request: Any, context: Any) -> terminal_pb2.TopUpResponse:
-        return terminal_pb2.TopUpResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.TopUpResponse())
 
     async def Purchase(self, request: Any, context: Any) -> terminal_pb2.PurchaseResponse:
-        return terminal_pb2.PurchaseResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.PurchaseResponse())
 
     async def Refund(self, request: Any, context: Any) -> terminal_pb2.RefundResponse:
-        return terminal_pb2.RefundResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.RefundResponse())
 
     async def Authorize(self, request: Any, context: Any) -> terminal_pb2.AuthorizeResponse:
-        return terminal_pb2.AuthorizeResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.AuthorizeResponse())
 
     async def Capture(self, request: Any, context: Any) -> terminal_pb2.CaptureResponse:
-        return terminal_pb2.CaptureResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.CaptureResponse())
 
     async def Void(self, request: Any, context: Any) -> terminal_pb2.VoidResponse:
-        return terminal_pb2.VoidResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.VoidResponse())
 
     async def Reverse(self, request: Any, context: Any) -> terminal_pb2.ReverseResponse:
-        return terminal_pb2.ReverseResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.ReverseResponse())
 
     async def Resolve(self, request: Any, context: Any) -> terminal_pb2.ResolveResponse:
         answer = await self._answer(resolve_of(request, caller(context), self._programme.current), context)
@@ -206,15 +217,17 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         for reader in self._readers:
             reader.cancel()
 
-    async def _receipt(self, request: OperationRequest, context: Any) -> operations_pb2.Receipt:
-        """Post one operation and wait for the desk. Raises Refused for a decline and whatever else the desk answers."""
+    async def _posted(self, request: OperationRequest, context: Any, response: Posted) -> Posted:
+        """Post one operation, wait for the desk, write the receipt into `response`.
+
+        Raises Refused for a decline and whatever else the desk answers.
+        """
         command = command_of(request, caller(context), self._programme.current, self._token)
         answer = await self._answer(command, context)
         if answer.reason is not Reason.ACCEPTED:
             raise declined(answer)
-        receipt = operations_pb2.Receipt()
-        write_receipt(receipt, request.request_id, answer, self._programme.current.scheme.currency_code)
-        return receipt
+        write_receipt(response.receipt, request.request_id, answer, self._programme.current.scheme.currency_code)
+        return response
 
     async def _answer(self, command: Command, context: Any) -> Outcome:
         """What the desk says to one command. Raises whatever else it answers."""
