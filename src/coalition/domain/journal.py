@@ -43,7 +43,7 @@ class AllocationRow(NamedTuple):
 
 @dataclass(slots=True)
 class Entry:
-    """One row of the journal with its legs. `answer` is the stored reply, canonical bytes: there when it is sealed."""
+    """One row of the journal with its legs. `answer` is the stored reply, canonical bytes."""
 
     lane: int
     entry_id: int
@@ -55,7 +55,7 @@ class Entry:
     actor: str
     amount_minor: int
     business_date: date
-    answer: bytes = b""
+    answer: bytes
     store_id: int | None = None
     terminal_id: int | None = None
     wallet_id: int | None = None
