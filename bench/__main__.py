@@ -50,6 +50,7 @@ BATCH_CLIENTS: Final = 4
 BATCH_SIZE: Final = 500
 STREAM_CLIENTS: Final = 8
 STREAM_WINDOW: Final = 128
+SDK_TERMINALS: Final = 4
 
 # name, of, at least: what is asked for. A hold with its capture counts once, and may cost 2.3 purchases.
 TARGETS: Final = (
@@ -195,8 +196,8 @@ class Bench:
                 await plain.unary("purchase_unary_64_plain", seconds),
                 await seen.unary("purchase_unary_64_telemetry", seconds),
                 await plain.holds("hold_capture", seconds),
-                await stub("purchase_stub", address, tills, 64, self._members, seconds),
-                await sdk("purchase_sdk", address, tills, 64, self._members, seconds),
+                await stub("purchase_stub", address, tills[:SDK_TERMINALS], 64, self._members, seconds),
+                await sdk("purchase_sdk", address, tills[:SDK_TERMINALS], 64, self._members, seconds),
             ):
                 if number:
                     gathered.setdefault(measured.name, []).append(measured)

@@ -91,7 +91,7 @@ ERRORS: st.SearchStrategy[Exception] = st.one_of(
 
 def commands_of_kind(kind: type[Command]) -> st.SearchStrategy[Command]:
     hints = get_type_hints(kind)
-    return st.builds(kind, **{field.name: BY_TYPE[hints[field.name]] for field in fields(kind)})
+    return st.builds(kind, **{field.name: BY_TYPE[hints[field.name]] for field in fields(kind) if field.init})
 
 
 def body(frame: bytes) -> bytes:

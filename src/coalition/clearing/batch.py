@@ -6,12 +6,15 @@ Nothing here does I/O but through the store that is handed in.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
 from uuid import UUID
 
 from coalition.clearing.store import Store
 from coalition.domain.books import Books, Original, Wallet
 from coalition.domain.commands import Command, FollowUp, Presented, Resolve, Reverse
 from coalition.domain.decide import decide
+from coalition.domain.decision import Decision
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.ids import PLACE_MAX, entry_id, lane_of_request
 from coalition.domain.journal import NO_FACTS, Entry, Outcome, Transfer
@@ -21,6 +24,19 @@ from coalition.domain.reasons import Reason, is_stored
 
 Key = tuple[int, UUID]
 Answer = Outcome | Refused
+
+
+class Decided(NamedTuple):
+    """A command with its answer; without a decision where it was declined.
+
+    `card_id` is the device whose wrong code a decline has counted.
+    """
+
+    command: Command
+    lane: int
+    outcome: Outcome
+    decision: Decision | None = None
+    card_id: int | None = None
 
 
 def run_batch(store: Store, commands: Sequence[Command]) -> list[Answer]:
@@ -36,24 +52,23 @@ def run_batch(store: Store, commands: Sequence[Command]) -> list[Answer]:
         prefetched = batch.prefetch(list(first.values()))
         prefetched.books.names_originals = any(isinstance(command, FollowUp) for command in commands)
         answers: dict[Key, Outcome] = {}
-        entries: list[Entry] = []
+        decided: list[Decided] = []
         touched: dict[int, Wallet] = {}
         for key, command in first.items():
             if key in prefetched.stored:
                 continue
             if isinstance(command, Reverse):
-                _kill_unknown(command, prefetched, entries)
-            entry, outcome = _decided(command, prefetched, len(entries), touched)
-            entries.append(entry)
-            answers[key] = outcome
-        if len(entries) > PLACE_MAX + 1:
-            raise LedgerBroken(f"{len(entries)} entries are more than one batch may have")
-        batch.write(prefetched, entries, list(touched.values()))
+                _kill_unknown(command, prefetched, decided)
+            decided.append(_decided(command, prefetched, len(decided), touched))
+            answers[key] = decided[-1].outcome
+        if len(decided) > PLACE_MAX + 1:
+            raise LedgerBroken(f"{len(decided)} entries are more than one batch may have")
+        batch.write(prefetched, _entries(decided, prefetched.books.business_date), list(touched.values()))
     return _in_order(commands, first, answers, prefetched.stored)
 
 
-def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict[int, Wallet]) -> tuple[Entry, Outcome]:
-    """Decide one command, apply it to the books, and make its journal entry."""
+def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict[int, Wallet]) -> Decided:
+    """Decide one command and apply it to the books."""
     books = prefetched.books
     lane = _lane(command, prefetched)
     entry = entry_id(prefetched.number, place, lane)
@@ -62,7 +77,9 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
     except Refused as refused:
         if books.pins:
             _forgive(command, books)
-        return _declined(command, refused, prefetched, entry, lane)
+        # A wrong code is counted by the same commit that says so: the next one is judged after it.
+        card_id = books.count_wrong_code(command) if refused.reason is Reason.PAYMENT_CODE_WRONG else None
+        return Decided(command, lane, _declined(command, refused, prefetched, entry, lane), card_id=card_id)
     decision.apply(books, command, entry)
     if books.pins:
         _forgive(command, books)
@@ -87,34 +104,48 @@ def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict
         hold_expire_time=decision.hold_expire_time,
         balance_change_minor=decision.balance_change if decision.original else None,
     )
-    return (
-        Entry(
-            lane=lane,
-            entry_id=entry,
-            kind=command.kind,
-            reason=Reason.ACCEPTED,
-            participant_id=command.participant_id,
-            request_id=command.request_id,
-            body_hash=command.body_hash,
-            actor=command.actor,
-            amount_minor=decision.amount_minor,
-            business_date=books.business_date,
-            answer=outcome.to_answer(),
-            store_id=command.store_id,
-            terminal_id=command.terminal_id,
-            wallet_id=wallet.wallet_id if wallet else None,
-            card_id=decision.card_id,
-            original_entry_id=decision.original.entry_id if decision.original else None,
-            agreement_id=decision.agreement_id,
-            agreement_version=decision.agreement_version,
-            occurred_time=command.occurred_time,
-            sale_reference=command.sale_reference,
-            transfers=decision.transfers,
-            allocations=decision.allocations,
-            details=command.details,
-        ),
-        outcome,
+    return Decided(command, lane, outcome, decision)
+
+
+def _entries(decided: Sequence[Decided], business_date: date) -> list[Entry]:
+    """The journal entries of a batch, answers first, then the rest.
+
+    Written between decisions, each would take two or three times as long, because so much other code comes in between.
+    """
+    answers = [each.outcome.to_answer() for each in decided]
+    return [_entry(each, answer, business_date) for each, answer in zip(decided, answers, strict=True)]
+
+
+def _entry(decided: Decided, answer: bytes, business_date: date) -> Entry:
+    command, lane, outcome, decision, card_id = decided
+    entry = Entry(
+        lane=lane,
+        entry_id=outcome.entry_id,
+        kind=command.kind,
+        reason=outcome.reason,
+        participant_id=command.participant_id,
+        request_id=command.request_id,
+        body_hash=command.body_hash,
+        actor=command.actor,
+        amount_minor=outcome.amount_minor,
+        business_date=business_date,
+        answer=answer,
+        store_id=command.store_id,
+        terminal_id=command.terminal_id,
+        card_id=card_id,
+        occurred_time=command.occurred_time,
+        sale_reference=command.sale_reference,
+        details=command.details,
     )
+    if decision is not None:
+        entry.wallet_id = decision.wallet.wallet_id if decision.wallet else None
+        entry.card_id = decision.card_id
+        entry.original_entry_id = decision.original.entry_id if decision.original else None
+        entry.agreement_id = decision.agreement_id
+        entry.agreement_version = decision.agreement_version
+        entry.transfers = decision.transfers
+        entry.allocations = decision.allocations
+    return entry
 
 
 def _forgive(command: Command, books: Books) -> None:
@@ -124,7 +155,7 @@ def _forgive(command: Command, books: Books) -> None:
         forgive(pin, books.pins)
 
 
-def _kill_unknown(reverse: Reverse, prefetched: Prefetched, entries: list[Entry]) -> None:
+def _kill_unknown(reverse: Reverse, prefetched: Prefetched, decided: list[Decided]) -> None:
     """Write a tombstone under the request id of an unknown original, which is stored from here on as any other answer.
 
     Also where the reversal itself is declined then: the store has claimed that request id, and a claim has an entry.
@@ -132,10 +163,9 @@ def _kill_unknown(reverse: Reverse, prefetched: Prefetched, entries: list[Entry]
     tombstone = reverse.kills
     if tombstone is None or prefetched.books.original_of(reverse) is not None:
         return
-    entry, outcome = _decided(tombstone, prefetched, len(entries), {})
-    entries.append(entry)
+    decided.append(_decided(tombstone, prefetched, len(decided), {}))
     key = (tombstone.participant_id, tombstone.request_id)
-    prefetched.stored[key] = Stored(tombstone.body_hash, outcome.again())
+    prefetched.stored[key] = Stored(tombstone.body_hash, decided[-1].outcome.again())
 
 
 def _window_labels(transfers: Sequence[Transfer], names: Mapping[int, str]) -> tuple[str, ...]:
@@ -144,17 +174,10 @@ def _window_labels(transfers: Sequence[Transfer], names: Mapping[int, str]) -> t
     return tuple(sorted([names[window] for window in windows if window is not None and window in names]))
 
 
-def _declined(
-    command: Command, refused: Refused, prefetched: Prefetched, entry: int, lane: int
-) -> tuple[Entry, Outcome]:
+def _declined(command: Command, refused: Refused, prefetched: Prefetched, entry: int, lane: int) -> Outcome:
     if not is_stored(refused.reason):
         raise LedgerBroken(f"{refused.reason.name} was decided by a rule, but it is never stored")
-    outcome = Outcome(
-        refused.reason, entry, prefetched.time, command.kind, command.amount_minor, facts=refused.metadata
-    )
     books = prefetched.books
-    # A wrong code is counted by the same commit that says so: the next one is judged after it.
-    card_id = books.count_wrong_code(command) if refused.reason is Reason.PAYMENT_CODE_WRONG else None
     if books.names_originals:
         # A refund further on in this batch finds the decline, as one of a later batch would.
         declined = Original(
@@ -171,28 +194,7 @@ def _declined(
             books.business_date,
         )
         books.originals_by_request[command.participant_id, command.request_id] = declined
-    return (
-        Entry(
-            lane=lane,
-            entry_id=entry,
-            kind=command.kind,
-            reason=refused.reason,
-            participant_id=command.participant_id,
-            request_id=command.request_id,
-            body_hash=command.body_hash,
-            actor=command.actor,
-            amount_minor=command.amount_minor,
-            business_date=books.business_date,
-            answer=outcome.to_answer(),
-            store_id=command.store_id,
-            terminal_id=command.terminal_id,
-            card_id=card_id,
-            occurred_time=command.occurred_time,
-            sale_reference=command.sale_reference,
-            details=command.details,
-        ),
-        outcome,
-    )
+    return Outcome(refused.reason, entry, prefetched.time, command.kind, command.amount_minor, facts=refused.metadata)
 
 
 def _lane(command: Command, prefetched: Prefetched) -> int:

@@ -8,7 +8,7 @@ Amounts are minor units of the scheme's currency.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -38,6 +38,7 @@ class Command:
     amount_minor: int
     occurred_time: datetime | None = None
     sale_reference: str | None = None
+    _hash: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
     kind = Kind.PURCHASE
     frees_reference = False
@@ -54,8 +55,12 @@ class Command:
 
     @property
     def body_hash(self) -> bytes:
-        """SHA-256 of what the request means; made anew each time, because the front door never asks."""
-        return hashlib.sha256(self._meaning()).digest()
+        """SHA-256 of what the request means; made when it is first asked for, because the front door never asks."""
+        made = self._hash
+        if made is None:
+            made = hashlib.sha256(self._meaning()).digest()
+            object.__setattr__(self, "_hash", made)
+        return made
 
     def _meaning(self) -> bytes:
         """The bytes that must be equal for two requests of one request_id to be the same request."""

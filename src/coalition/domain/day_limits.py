@@ -1,7 +1,7 @@
 """Day limits: what a participant's terminals, and the participant itself, may take in on one business date.
 
 They are an agreement with the acquirer, in versions. Nobody locks a counter for them: a follower adds up the day and
-tells when a limit is reached, so a limit can be passed by what was posted meanwhile (docs/decisions/0012).
+tells when a limit is reached, so a limit can be passed by what was posted meanwhile (docs/decisions/0014).
 """
 
 from collections.abc import Mapping

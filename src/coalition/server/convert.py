@@ -62,6 +62,10 @@ FUNDINGS: Final = {
 }
 
 
+# Tuples made once: a union of types is made anew wherever it is written.
+UNDOING: Final = (operations_pb2.VoidRequest, operations_pb2.ReverseRequest, operations_pb2.ReturnTopUpRequest)
+
+
 class Seat(NamedTuple):
     """The till an operation is made at."""
 
@@ -102,7 +106,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
     """
     seat = seat_of(caller, request.terminal if request.HasField("terminal") else None, programme)
     occurred_time = request.occurred_time.ToDatetime(UTC) if request.HasField("occurred_time") else None
-    if isinstance(request, Undoing):
+    if isinstance(request, UNDOING):
         return _undoing(request, seat, caller, occurred_time)
     check_money(request.amount_minor, request.currency_code, programme.scheme)
     request_id = parse_request_id(request.request_id)
@@ -270,27 +274,27 @@ def check_money(amount_minor: int, currency_code: str, scheme: Scheme) -> None:
         raise Refused(Reason.CURRENCY_UNKNOWN, "currency_code", {"currency_code": scheme.currency_code})
 
 
-def receipt_of(request_id: str, outcome: Outcome, currency_code: str) -> operations_pb2.Receipt:
-    """The receipt of an accepted operation."""
-    return operations_pb2.Receipt(
-        request_id=request_id,
-        entry_id=outcome.entry_id,
-        post_time=timestamp_of(outcome.post_time),
-        kind=outcome.kind.value,  # type: ignore[arg-type]  # EntryKind has the numbers of Kind; a test holds them equal
-        amount_minor=outcome.amount_minor,
-        principal_minor=outcome.principal_minor,
-        bonus_minor=outcome.bonus_minor,
-        balance_minor=outcome.balance_minor,
-        balance_here_minor=outcome.balance_here_minor,
-        currency_code=currency_code,
-        card_last_four=outcome.last_four,
-        replayed=outcome.replayed,
-        window_labels=outcome.window_labels,
-        hold_expire_time=timestamp_of(outcome.hold_expire_time) if outcome.hold_expire_time else None,
-        shortfall_minor=shortfall_minor(outcome),
-        shortfall_bearer=outcome.facts.get("shortfall_bearer", ""),
-        shortfall_reason=outcome.facts.get("shortfall_reason", ""),
-    )
+def write_receipt(receipt: operations_pb2.Receipt, request_id: str, outcome: Outcome, currency_code: str) -> None:
+    """Write the receipt of an accepted operation into the answer it is part of; apart and copied it costs twice."""
+    receipt.request_id = request_id
+    receipt.entry_id = outcome.entry_id
+    write_time(receipt.post_time, outcome.post_time)
+    receipt.kind = outcome.kind.value  # type: ignore[assignment]  # EntryKind has the numbers of Kind; a test holds them equal
+    receipt.amount_minor = outcome.amount_minor
+    receipt.principal_minor = outcome.principal_minor
+    receipt.bonus_minor = outcome.bonus_minor
+    receipt.balance_minor = outcome.balance_minor
+    receipt.balance_here_minor = outcome.balance_here_minor
+    receipt.currency_code = currency_code
+    receipt.card_last_four = outcome.last_four
+    receipt.replayed = outcome.replayed
+    receipt.window_labels.extend(outcome.window_labels)
+    if outcome.hold_expire_time is not None:
+        write_time(receipt.hold_expire_time, outcome.hold_expire_time)
+    if outcome.facts:
+        receipt.shortfall_minor = shortfall_minor(outcome)
+        receipt.shortfall_bearer = outcome.facts.get("shortfall_bearer", "")
+        receipt.shortfall_reason = outcome.facts.get("shortfall_reason", "")
 
 
 def shortfall_minor(outcome: Outcome) -> int:
@@ -306,7 +310,7 @@ def wallet_entry_of(line: WalletLine, programme: Programme) -> operations_pb2.Wa
     terminal = programme.terminals.get(line.terminal_id) if line.terminal_id is not None else None
     return operations_pb2.WalletEntry(
         entry_id=line.entry_id,
-        kind=outcome.kind.value,  # type: ignore[arg-type]  # as in receipt_of
+        kind=outcome.kind.value,  # type: ignore[arg-type]  # as in write_receipt
         reason=outcome.reason.name,
         request_id=str(line.request_id),
         post_time=timestamp_of(outcome.post_time),
@@ -331,7 +335,15 @@ def wallet_entry_of(line: WalletLine, programme: Programme) -> operations_pb2.Wa
 
 def timestamp_of(moment: datetime) -> Timestamp:
     """An aware time, to the microsecond."""
-    return Timestamp(seconds=int(moment.timestamp() // 1), nanos=moment.microsecond * 1000)
+    timestamp = Timestamp()
+    write_time(timestamp, moment)
+    return timestamp
+
+
+def write_time(timestamp: Timestamp, moment: datetime) -> None:
+    """Write an aware time, to the microsecond."""
+    timestamp.seconds = int(moment.timestamp() // 1)
+    timestamp.nanos = moment.microsecond * 1000
 
 
 def _issuer(code: str, seat: Seat, programme: Programme) -> int:

@@ -12,7 +12,8 @@ from coalition.domain.reasons import Reason
 AGE_MAX_MILLISECONDS: Final = 35 * 24 * 3600 * 1000
 """A till that was offline for a month, and some days of grace, may still deliver what it noted down."""
 AHEAD_MAX_MILLISECONDS: Final = 5 * 60 * 1000
-VERSION: Final = 7
+VERSION_AND_VARIANT: Final = 0xF << 76 | 3 << 62
+VERSION_7: Final = 7 << 76 | 2 << 62
 
 
 class KnownRequests(Protocol):
@@ -65,6 +66,6 @@ def parse_request_id(text: str, field: str = "request_id") -> UUID:
         parsed = UUID(text)
     except ValueError:
         raise Refused(Reason.REQUEST_ID_MALFORMED, field) from None
-    if parsed.version != VERSION:
+    if parsed.int & VERSION_AND_VARIANT != VERSION_7:
         raise Refused(Reason.REQUEST_ID_MALFORMED, field)
     return parsed

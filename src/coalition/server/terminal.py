@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import date, datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from coalition.clearing.queue import Answer, Ticket
 from coalition.domain.commands import Command
@@ -20,11 +20,11 @@ from coalition.server.convert import (
     OperationRequest,
     Seat,
     command_of,
-    receipt_of,
     resolve_of,
     seat_of,
     timestamp_of,
     wallet_entry_of,
+    write_receipt,
 )
 from coalition.server.day_end import DayEndCalls
 from coalition.server.identity import Caller, HasProgramme, Role, caller, certificate_of
@@ -41,6 +41,19 @@ TURN: Final = 64
 """Operations of a batch converted before other calls get their turn on the loop: about a millisecond."""
 
 Waiting = asyncio.Future[Answer]
+Posted = TypeVar(
+    "Posted",
+    terminal_pb2.TopUpResponse,
+    terminal_pb2.PurchaseResponse,
+    terminal_pb2.RefundResponse,
+    terminal_pb2.AuthorizeResponse,
+    terminal_pb2.CaptureResponse,
+    terminal_pb2.VoidResponse,
+    terminal_pb2.UploadResponse,
+    terminal_pb2.ReturnTopUpResponse,
+    terminal_pb2.ReverseResponse,
+)
+"""The responses that are a receipt."""
 
 
 class DeskDoor(Protocol):
@@ -88,35 +101,37 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         self._readers: set[asyncio.Task[None]] = set()
 
     async def TopUp(self, request: Any, context: Any) -> terminal_pb2.TopUpResponse:
-        return terminal_pb2.TopUpResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.TopUpResponse())
 
     async def Purchase(self, request: Any, context: Any) -> terminal_pb2.PurchaseResponse:
-        return terminal_pb2.PurchaseResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.PurchaseResponse())
 
     async def Refund(self, request: Any, context: Any) -> terminal_pb2.RefundResponse:
-        return terminal_pb2.RefundResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.RefundResponse())
 
     async def Authorize(self, request: Any, context: Any) -> terminal_pb2.AuthorizeResponse:
-        return terminal_pb2.AuthorizeResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.AuthorizeResponse())
 
     async def Capture(self, request: Any, context: Any) -> terminal_pb2.CaptureResponse:
-        return terminal_pb2.CaptureResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.CaptureResponse())
 
     async def Void(self, request: Any, context: Any) -> terminal_pb2.VoidResponse:
-        return terminal_pb2.VoidResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.VoidResponse())
 
     async def Upload(self, request: Any, context: Any) -> terminal_pb2.UploadResponse:
-        return terminal_pb2.UploadResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.UploadResponse())
 
     async def ReturnTopUp(self, request: Any, context: Any) -> terminal_pb2.ReturnTopUpResponse:
-        return terminal_pb2.ReturnTopUpResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.ReturnTopUpResponse())
 
     async def Reverse(self, request: Any, context: Any) -> terminal_pb2.ReverseResponse:
-        return terminal_pb2.ReverseResponse(receipt=await self._receipt(request, context))
+        return await self._posted(request, context, terminal_pb2.ReverseResponse())
 
     async def Resolve(self, request: Any, context: Any) -> terminal_pb2.ResolveResponse:
         answer = await self._answer(resolve_of(request, caller(context), self._programme.current), context)
-        return terminal_pb2.ResolveResponse(result=self._result(request.request_id, answer))
+        response = terminal_pb2.ResolveResponse()
+        self._write_result(response.result, request.request_id, answer)
+        return response
 
     async def GetDayTotals(self, request: Any, context: Any) -> terminal_pb2.GetDayTotalsResponse:
         return await self._day_end.totals(request, caller(context))
@@ -151,12 +166,11 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             answers = sink.answers
             for place, command in gathering:
                 self._presentations.heard(command, answers[place])
-        return terminal_pb2.SubmitBatchResponse(
-            results=[
-                self._result(_request_id(operation), refusals.get(place) or answers[place])
-                for place, operation in enumerate(request.operations)
-            ]
-        )
+        response = terminal_pb2.SubmitBatchResponse()
+        add = response.results.add
+        for place, operation in enumerate(request.operations):
+            self._write_result(add(), _request_id(operation), refusals.get(place) or answers[place])
+        return response
 
     async def Stream(self, requests: Any, context: Any) -> AsyncIterator[terminal_pb2.StreamResponse]:
         present = caller(context)
@@ -170,7 +184,9 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                 answer = await waiting
                 if ticket is not None:
                     self._presentations.heard(ticket.command, answer)
-                yield terminal_pb2.StreamResponse(result=self._result(request_id, answer))
+                response = terminal_pb2.StreamResponse()
+                self._write_result(response.result, request_id, answer)
+                yield response
         finally:
             # The client has gone, or the stream is over: what the desk has not taken yet is dropped.
             reader.cancel()
@@ -233,15 +249,19 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         for reader in self._readers:
             reader.cancel()
 
-    async def _receipt(self, request: OperationRequest, context: Any) -> operations_pb2.Receipt:
-        """Post one operation and wait for the desk. Raises Refused for a decline and whatever else the desk answers."""
+    async def _posted(self, request: OperationRequest, context: Any, response: Posted) -> Posted:
+        """Post one operation, wait for the desk, write the receipt into `response`.
+
+        Raises Refused for a decline and whatever else the desk answers.
+        """
         command = command_of(request, caller(context), self._programme.current, self._presentations.token)
         if self._presentations.are_due(request, command):
             command = await self._presentations.evidenced(request, command)
         answer = await self._answer(command, context)
         if answer.reason is not Reason.ACCEPTED:
             raise declined(answer)
-        return receipt_of(request.request_id, answer, self._programme.current.scheme.currency_code)
+        write_receipt(response.receipt, request.request_id, answer, self._programme.current.scheme.currency_code)
+        return response
 
     async def _answer(self, command: Command, context: Any) -> Outcome:
         """What the desk says to one command. Raises whatever else it answers."""
@@ -299,15 +319,15 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             # Room for the end mark even when the queue is full: the writer is taking from it, or has gone.
             self._loop.create_task(pending.put(None)).add_done_callback(lambda _: None)
 
-    def _result(self, request_id: str, answer: Answer) -> operations_pb2.OperationResult:
+    def _write_result(self, result: operations_pb2.OperationResult, request_id: str, answer: Answer) -> None:
+        """Write what became of one operation of a batch or a stream into its place in the response."""
+        result.request_id = request_id
         if isinstance(answer, Outcome):
             if answer.reason is Reason.ACCEPTED:
-                currency = self._programme.current.scheme.currency_code
-                return operations_pb2.OperationResult(
-                    request_id=request_id, receipt=receipt_of(request_id, answer, currency)
-                )
+                write_receipt(result.receipt, request_id, answer, self._programme.current.scheme.currency_code)
+                return
             answer = declined(answer)
-        return operations_pb2.OperationResult(request_id=request_id, error=status_of(answer))
+        result.error.CopyFrom(status_of(answer))
 
     async def _holding(self, request: Any, context: Any) -> tuple[Seat, Holding]:
         """The till that asks and the card it asks for. Raises Refused, CARD_UNKNOWN too."""
