@@ -47,7 +47,7 @@ def test_a_worker_whose_server_dies_before_it_is_ready_ends(house: House) -> Non
 def test_a_worker_whose_server_dies_without_having_heard_it_ends(house: House) -> None:
     """The kernel then says that the connection was reset, not that it has ended."""
     ours, theirs = socket.socketpair()
-    thread = threading.Thread(target=work, args=(theirs, house.store(), time.sleep))
+    thread = threading.Thread(target=work, args=(theirs, house.store(), time.sleep, Checker()))
     thread.start()
     assert READY == ours.recv(len(READY), socket.MSG_PEEK)
     ours.close()

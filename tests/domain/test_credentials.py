@@ -124,7 +124,7 @@ def test_a_purchase_by_code_uses_its_ticket_and_says_so_in_the_journal():
 
     done = house.purchase("a", 1_000, card="code", evidence=evidence)
 
-    assert {"counter": "0", "drift": "1"} == done.decision.facts
+    assert {"counter": "0", "drift": "1", "tier": "CODE"} == done.decision.facts
     assert (0, 1, True) == tuple(
         getattr(house.books.devices[CARD_ID], n) for n in ("used_counter", "drift", "is_moved")
     )
