@@ -28,10 +28,10 @@ from coalition.server.convert import (
     write_receipt,
 )
 from coalition.server.identity import Caller, HasProgramme, caller
+from coalition.server.operations import commands_of, request_id_of, write_result
 from coalition.server.request_ids import RequestIds
 from coalition.server.sinks import Gathering, WaitingCalls
-from coalition.server.status import FieldsInvalid, declined, status_of
-from coalition.server.validation import check_message
+from coalition.server.status import declined
 from coalition.v1 import operations_pb2, terminal_pb2, terminal_pb2_grpc
 
 IN_FLIGHT_MAX: Final = 1_024
@@ -120,16 +120,17 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def SubmitBatch(self, request: Any, context: Any) -> terminal_pb2.SubmitBatchResponse:
         present = caller(context)
+        operations = request.operations
         refusals: dict[int, Exception] = {}
         tickets: list[Ticket] = []
         gathering: list[tuple[int, Command]] = []
-        for place, operation in enumerate(request.operations):
-            try:
-                gathering.append((place, await self._operation(operation, present)))
-            except Refused as refused:
-                refusals[place] = refused
-            if place % TURN == TURN - 1:
-                await asyncio.sleep(0)
+        for start in range(0, len(operations), TURN):
+            for place, command in enumerate(self._commands(operations[start : start + TURN], present), start):
+                try:
+                    gathering.append((place, await self._fresh(command)))
+                except Refused as refused:
+                    refusals[place] = refused
+            await asyncio.sleep(0)
         answers: dict[int, Answer] = {}
         if gathering:
             sink = Gathering(len(gathering))
@@ -145,8 +146,8 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             answers = sink.answers
         response = terminal_pb2.SubmitBatchResponse()
         add = response.results.add
-        for place, operation in enumerate(request.operations):
-            self._write_result(add(), _request_id(operation), refusals.get(place) or answers[place])
+        for place, operation in enumerate(operations):
+            self._write_result(add(), request_id_of(operation), refusals.get(place) or answers[place])
         return response
 
     async def Stream(self, requests: Any, context: Any) -> AsyncIterator[terminal_pb2.StreamResponse]:
@@ -231,8 +232,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def _answer(self, command: Command, context: Any) -> Outcome:
         """What the desk says to one command. Raises whatever else it answers."""
-        if not self._request_ids.are_fresh(command):
-            await self._request_ids.check_all(command)
+        await self._fresh(command)
         waiting: Waiting = self._loop.create_future()
         ticket = Ticket(command, self._sink, _deadline(context), context=waiting)
         self._desk.submit((ticket,))
@@ -245,14 +245,13 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             raise answer
         return answer
 
-    async def _operation(self, operation: operations_pb2.Operation, present: Caller) -> Command:
-        """The command of one operation of a batch or a stream, checked on its own. Raises Refused."""
-        which = operation.WhichOneof("operation")
-        if which is None:
-            raise FieldsInvalid(Reason.FIELD_INVALID, [("operation", "exactly one operation is required")])
-        request: OperationRequest = getattr(operation, which)
-        check_message(request)
-        command = command_of(request, present, self._programme.current, self._token)
+    def _commands(self, operations: Sequence[operations_pb2.Operation], present: Caller) -> list[Command | Refused]:
+        return commands_of(operations, present, self._programme.current, self._token)
+
+    async def _fresh(self, command: Command | Refused) -> Command:
+        """The command, unless it is refused already or its request id is out of time. Raises Refused."""
+        if isinstance(command, Refused):
+            raise command
         if not self._request_ids.are_fresh(command):
             await self._request_ids.check_all(command)
         return command
@@ -270,12 +269,13 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                 waiting: Waiting = self._loop.create_future()
                 ticket: Ticket | None = None
                 try:
-                    command = await self._operation(request.operation, present)
+                    (operation,) = self._commands((request.operation,), present)
+                    command = await self._fresh(operation)
                     ticket = Ticket(command, self._sink, deadline, context=waiting, stream=pending)
                     self._desk.submit((ticket,))
                 except Refused as refused:
                     waiting.set_result(refused)
-                await pending.put((_request_id(request.operation), ticket, waiting))
+                await pending.put((request_id_of(request.operation), ticket, waiting))
         except asyncio.CancelledError:
             pass  # the server drains, or the client has gone: the stream's other half ends it
         finally:
@@ -283,14 +283,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             self._loop.create_task(pending.put(None)).add_done_callback(lambda _: None)
 
     def _write_result(self, result: operations_pb2.OperationResult, request_id: str, answer: Answer) -> None:
-        """Write what became of one operation of a batch or a stream into its place in the response."""
-        result.request_id = request_id
-        if isinstance(answer, Outcome):
-            if answer.reason is Reason.ACCEPTED:
-                write_receipt(result.receipt, request_id, answer, self._programme.current.scheme.currency_code)
-                return
-            answer = declined(answer)
-        result.error.CopyFrom(status_of(answer))
+        write_result(result, request_id, answer, self._programme.current.scheme.currency_code)
 
     async def _holding(self, request: Any, context: Any) -> tuple[Seat, Holding]:
         """The till that asks and the card it asks for. Raises Refused, CARD_UNKNOWN too."""
@@ -310,8 +303,3 @@ def _deadline(context: Any) -> float | None:
     """When the call's patience ends, on the desk's clock; None where the client set no deadline."""
     remaining = context.time_remaining()
     return None if remaining is None else time.monotonic() + remaining
-
-
-def _request_id(operation: operations_pb2.Operation) -> str:
-    which = operation.WhichOneof("operation")
-    return "" if which is None else str(getattr(operation, which).request_id)
