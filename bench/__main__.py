@@ -50,7 +50,7 @@ BATCH_CLIENTS: Final = 4
 BATCH_SIZE: Final = 500
 STREAM_CLIENTS: Final = 8
 STREAM_WINDOW: Final = 128
-SDK_TERMINALS: Final = 4
+SDK_TERMINALS: Final = 2
 
 # name, of, at least: what is asked for. A hold with its capture counts once, and may cost 2.3 purchases.
 TARGETS: Final = (

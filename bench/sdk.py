@@ -1,7 +1,7 @@
 """The terminal SDK beside the bare stub: the same purchases, as many at once, over as many connections.
 
 The SDK has every one of them on disk before it is sent and again before it is told; the stub stores nothing. Clients
-are spread over a few terminals, each as busy as a web shop's: those of one share its connection and, in the SDK, the
+are spread over two terminals, each as busy as a web shop's: those of one share its connection and, in the SDK, the
 syncs of its outbox. With an outbox for every two or three of them, what is measured is how often a disk can sync.
 """
 

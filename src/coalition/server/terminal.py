@@ -28,11 +28,11 @@ from coalition.server.convert import (
 )
 from coalition.server.day_end import DayEndCalls
 from coalition.server.identity import Caller, HasProgramme, Role, caller, certificate_of
+from coalition.server.operations import asked_of, commands_of, request_id_of, write_result
 from coalition.server.presented import Presentations
 from coalition.server.request_ids import RequestIds
 from coalition.server.sinks import Gathering, WaitingCalls
-from coalition.server.status import FieldsInvalid, declined, status_of
-from coalition.server.validation import check_message
+from coalition.server.status import declined
 from coalition.v1 import operations_pb2, terminal_pb2, terminal_pb2_grpc
 
 IN_FLIGHT_MAX: Final = 1_024
@@ -141,16 +141,17 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def SubmitBatch(self, request: Any, context: Any) -> terminal_pb2.SubmitBatchResponse:
         present = caller(context)
+        operations = request.operations
         refusals: dict[int, Exception] = {}
         tickets: list[Ticket] = []
         gathering: list[tuple[int, Command]] = []
-        for place, operation in enumerate(request.operations):
-            try:
-                gathering.append((place, await self._operation(operation, present)))
-            except Refused as refused:
-                refusals[place] = refused
-            if place % TURN == TURN - 1:
-                await asyncio.sleep(0)
+        for start in range(0, len(operations), TURN):
+            for place, command in enumerate(self._commands(operations[start : start + TURN], present), start):
+                try:
+                    gathering.append((place, await self._ready(command, operations[place])))
+                except Refused as refused:
+                    refusals[place] = refused
+            await asyncio.sleep(0)
         answers: dict[int, Answer] = {}
         if gathering:
             sink = Gathering(len(gathering))
@@ -168,8 +169,8 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                 self._presentations.heard(command, answers[place])
         response = terminal_pb2.SubmitBatchResponse()
         add = response.results.add
-        for place, operation in enumerate(request.operations):
-            self._write_result(add(), _request_id(operation), refusals.get(place) or answers[place])
+        for place, operation in enumerate(operations):
+            self._write_result(add(), request_id_of(operation), refusals.get(place) or answers[place])
         return response
 
     async def Stream(self, requests: Any, context: Any) -> AsyncIterator[terminal_pb2.StreamResponse]:
@@ -265,8 +266,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def _answer(self, command: Command, context: Any) -> Outcome:
         """What the desk says to one command. Raises whatever else it answers."""
-        if not self._request_ids.are_fresh(command):
-            await self._request_ids.check_all(command)
+        await self._check_fresh(command)
         waiting: Waiting = self._loop.create_future()
         ticket = Ticket(command, self._sink, _deadline(context), context=waiting)
         self._desk.submit((ticket,))
@@ -280,19 +280,23 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             raise answer
         return answer
 
-    async def _operation(self, operation: operations_pb2.Operation, present: Caller) -> Command:
-        """The command of one operation of a batch or a stream, checked on its own. Raises Refused."""
-        which = operation.WhichOneof("operation")
-        if which is None:
-            raise FieldsInvalid(Reason.FIELD_INVALID, [("operation", "exactly one operation is required")])
-        request: OperationRequest = getattr(operation, which)
-        check_message(request)
-        command = command_of(request, present, self._programme.current, self._presentations.token)
+    def _commands(self, operations: Sequence[operations_pb2.Operation], present: Caller) -> list[Command | Refused]:
+        return commands_of(operations, present, self._programme.current, self._presentations.token)
+
+    async def _ready(self, command: Command | Refused, operation: operations_pb2.Operation) -> Command:
+        """The command of an operation with what is to be found out first. Raises Refused, also what it is already."""
+        if isinstance(command, Refused):
+            raise command
+        request = asked_of(operation)
         if self._presentations.are_due(request, command):
             command = await self._presentations.evidenced(request, command)
+        await self._check_fresh(command)
+        return command
+
+    async def _check_fresh(self, command: Command) -> None:
+        """Raise Refused where the command's request id is out of time."""
         if not self._request_ids.are_fresh(command):
             await self._request_ids.check_all(command)
-        return command
 
     async def _read(
         self,
@@ -307,12 +311,13 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                 waiting: Waiting = self._loop.create_future()
                 ticket: Ticket | None = None
                 try:
-                    command = await self._operation(request.operation, present)
+                    (taken,) = self._commands((request.operation,), present)
+                    command = await self._ready(taken, request.operation)
                     ticket = Ticket(command, self._sink, deadline, context=waiting, stream=pending)
                     self._desk.submit((ticket,))
                 except Refused as refused:
                     waiting.set_result(refused)
-                await pending.put((_request_id(request.operation), ticket, waiting))
+                await pending.put((request_id_of(request.operation), ticket, waiting))
         except asyncio.CancelledError:
             pass  # the server drains, or the client has gone: the stream's other half ends it
         finally:
@@ -320,14 +325,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
             self._loop.create_task(pending.put(None)).add_done_callback(lambda _: None)
 
     def _write_result(self, result: operations_pb2.OperationResult, request_id: str, answer: Answer) -> None:
-        """Write what became of one operation of a batch or a stream into its place in the response."""
-        result.request_id = request_id
-        if isinstance(answer, Outcome):
-            if answer.reason is Reason.ACCEPTED:
-                write_receipt(result.receipt, request_id, answer, self._programme.current.scheme.currency_code)
-                return
-            answer = declined(answer)
-        result.error.CopyFrom(status_of(answer))
+        write_result(result, request_id, answer, self._programme.current.scheme.currency_code)
 
     async def _holding(self, request: Any, context: Any) -> tuple[Seat, Holding]:
         """The till that asks and the card it asks for. Raises Refused, CARD_UNKNOWN too."""
@@ -348,8 +346,3 @@ def _deadline(context: Any) -> float | None:
     """When the call's patience ends, on the desk's clock; None where the client set no deadline."""
     remaining = context.time_remaining()
     return None if remaining is None else time.monotonic() + remaining
-
-
-def _request_id(operation: operations_pb2.Operation) -> str:
-    which = operation.WhichOneof("operation")
-    return "" if which is None else str(getattr(operation, which).request_id)
