@@ -77,11 +77,14 @@ GRANT INSERT, UPDATE, DELETE ON net_positions TO coalition_settlement;
 
 -- The folds can be deleted and made again by whoever follows.
 GRANT INSERT, UPDATE, DELETE ON followers, window_claims TO coalition_app, coalition_settlement;
+GRANT INSERT, UPDATE, DELETE ON audit_tiles TO coalition_app;
+-- What the audit log has signed, and witnesses after it, is never taken back.
+GRANT INSERT ON checkpoints, cosignatures TO coalition_app;
 
 -- Auditors verify records they cannot read: no member, no card, no wallet, no lot, no hold.
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
-    calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch
-    TO coalition_auditor;
+    calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
+    audit_tiles, checkpoints, cosignatures TO coalition_auditor;
 -- end ledger
 \endif
 

@@ -21,7 +21,7 @@ from rich.table import Table
 from coalition.domain.errors import CoalitionError
 from coalition.domain.journal import Notary
 from coalition.followers.positions import PositionsFollower
-from coalition.storage import positions as folded
+from coalition.storage import cursors
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection, connect
 from settlement import closing, netting, report
@@ -105,7 +105,7 @@ def job(database_url: str | None) -> Iterator[Job]:
     def open_connection() -> Connection:
         return connect(dsn, "settlement")
 
-    with folded.available(), open_connection() as connection:
+    with cursors.available(), open_connection() as connection:
         yield Job(connection, PositionsFollower(open_connection, lambda: store.now(connection), time.sleep))
 
 

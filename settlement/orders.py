@@ -12,7 +12,7 @@ from coalition.domain.errors import CoalitionError, Contention, LedgerBroken, Re
 from coalition.domain.journal import Notary
 from coalition.domain.reasons import Reason
 from coalition.followers.positions import PositionsFollower
-from coalition.storage import positions as folded
+from coalition.storage import cursors
 from coalition.storage import settlement as store
 from coalition.storage.acts import Acts, Apply
 from coalition.storage.connect import Connection
@@ -54,7 +54,7 @@ class Orders:
             return closed.answer()
 
         def perform() -> ActAnswer:
-            with folded.available(), self._lease() as connection:
+            with cursors.available(), self._lease() as connection:
                 return self._acts.perform(connection, act, apply)
 
         return closing.patiently(perform, self._sleep)
@@ -64,7 +64,7 @@ class Orders:
 
         Raises Refused(WINDOW_UNKNOWN, WINDOW_STATE_CONFLICT), BooksDiffer if the figures do not agree (never stored).
         """
-        with folded.available(), self._lease() as connection:
+        with cursors.available(), self._lease() as connection:
             before = self._acts.told_before(connection, act)
             if before is not None:
                 return before

@@ -6,7 +6,7 @@ from coalition.followers.positions import PositionsFollower
 from coalition.storage import positions as folded
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
-from coalition.storage.positions import Lag
+from coalition.storage.cursors import Lag
 from settlement import multilateral
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from coalition.domain.accounts import TransferCode
 from coalition.storage import positions as store
+from coalition.storage.cursors import Lag
 from tests.ledger_fixtures import NAMES, Ledger, write_batch
 
 
@@ -148,7 +149,7 @@ def test_lag_counts_batches_and_the_age_of_the_oldest(ledger: Ledger):
 
     assert behind.batches == 2
     assert behind.seconds > 0
-    assert follower.lag() == store.Lag(0, 0.0)
+    assert follower.lag() == Lag(0, 0.0)
 
 
 def test_a_number_that_nobody_took_cannot_be_caught_up_with(ledger: Ledger):

@@ -13,6 +13,7 @@ from coalition.storage.migrating import migrate
 from coalition.storage.schema import KEYDB, LEDGER, SchemaMismatch, check_schema, newest_revision
 from tests.storage.databases import Database
 
+NEWEST = newest_revision(LEDGER)
 HOT = ("wallets", "cards", "lots", "holds", "entries", "transfers", "allocations", "requests")
 
 
@@ -32,7 +33,7 @@ def tables(database: Database) -> int:
 
 def test_an_empty_database_is_refused_with_the_command_to_run(empty: Database) -> None:
     """A server that laid its tables by itself would need the owner's rights."""
-    with pytest.raises(SchemaMismatch, match="schema version none, this release needs 0002: run `coalition migrate`"):
+    with pytest.raises(SchemaMismatch, match=f"version none, this release needs {NEWEST}: run `coalition migrate`"):
         check_schema(empty.dsn())
 
 
@@ -40,7 +41,7 @@ def test_an_older_schema_is_refused_with_the_command_to_run(ledger: Database) ->
     """This release's statements would fail on it one by one, with members waiting."""
     set_version(ledger, "0000")
 
-    with pytest.raises(SchemaMismatch, match="version 0000, this release needs 0002: run `coalition migrate`"):
+    with pytest.raises(SchemaMismatch, match=f"version 0000, this release needs {NEWEST}: run `coalition migrate`"):
         check_schema(ledger.dsn("coalition_app"))
 
 
@@ -48,7 +49,7 @@ def test_a_newer_schema_is_refused_with_the_release_to_install(ledger: Database)
     """An old release cannot know what a newer schema expects of it; migrating is no cure here."""
     set_version(ledger, "9999")
 
-    with pytest.raises(SchemaMismatch, match="version 9999, this release needs 0002: install the release that made it"):
+    with pytest.raises(SchemaMismatch, match=f"this release needs {NEWEST}: install the release that made it"):
         check_schema(ledger.dsn("coalition_app"))
 
 

@@ -18,19 +18,17 @@ from typing import Final
 import structlog
 
 from coalition.bootstrap.addresses import SERVER, SETTLEMENT, announced, has_open_port
-from coalition.bootstrap.clock import utc_now
 from coalition.bootstrap.databases import Databases, databases
+from coalition.bootstrap.following import Followers
 from coalition.bootstrap.house import house, lay
 from coalition.bootstrap.identities import certificate
 from coalition.bootstrap.interpreter import tune_interpreter
 from coalition.bootstrap.limits import make_room_for_connections
-from coalition.bootstrap.strongroom import key_ring
+from coalition.bootstrap.strongroom import existing_key_ring, key_ring, log_signer
 from coalition.config import Settings, environment_of
 from coalition.domain.errors import Contention
-from coalition.followers.positions import PositionsFollower
 from coalition.log import set_up_log
 from coalition.storage import launch
-from coalition.storage.connect import Connection, connect
 from coalition.storage.schema import check_schema
 
 FIRST_IDENTITIES: Final = ("/server", "/op/admin")
@@ -58,7 +56,7 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
         for identity in FIRST_IDENTITIES if opened.is_embedded else ():
             certificate(settings, identity)
         server = house(settings, ring, opened.dsn(), opened.keydb_dsn())
-        follower = threading.Thread(target=_follow, args=(opened.dsn(), stop), name="positions", daemon=True)
+        followers = Followers(opened.dsn(), log_signer(settings, ring), stop)
         child: subprocess.Popen[bytes] | None = None
         try:
             tune_interpreter()
@@ -66,7 +64,7 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
             address = server.open()
             with announced(settings, f"server-{os.getpid()}.json" if attach else SERVER, address):
                 if not attach:
-                    follower.start()
+                    followers.start()
                     child = _start_settlement(settings) if with_settlement else None
                 if server.metrics_address is not None:
                     say(f"metrics for Prometheus are at http://{server.metrics_address}/metrics")
@@ -100,10 +98,11 @@ def _supervise(opened: Databases, stop: threading.Event, child: subprocess.Popen
 
 
 def follow(settings: Settings) -> int:
-    """What `coalition follow` does: the positions follower as a process of its own, until SIGTERM or SIGINT.
+    """What `coalition follow` does: the followers as a process of their own, until SIGTERM or SIGINT.
 
-    Needs the ledger alone: no key ring, no certificate, and of a server named by URL no key database. Any number may
-    run beside each other and beside servers. Raises CoalitionError when it cannot start.
+    Needs the ledger, and the key ring to sign the audit tree: where there is none it keeps the positions alone. No
+    certificate, and of a server named by URL no key database. Any number may run beside each other and beside servers.
+    Raises CoalitionError when it cannot start.
     """
     set_up_log(settings.log_level)
     stop = threading.Event()
@@ -114,17 +113,14 @@ def follow(settings: Settings) -> int:
         opened.open()
     else:
         check_schema(opened.dsn())
-    log.info("follower_started", follower="positions")
-    _follow(opened.dsn(), stop)
-    log.info("follower_stopped", follower="positions")
+    signer = log_signer(settings, existing_key_ring(settings)) if settings.keys_directory.is_dir() else None
+    followers = Followers(opened.dsn(), signer, stop)
+    followers.start()
+    log.info("follower_started", followers=followers.names)
+    stop.wait()
+    followers.join()
+    log.info("follower_stopped", followers=followers.names)
     return 0
-
-
-def _follow(dsn: str, stop: threading.Event) -> None:
-    def open_connection() -> Connection:
-        return connect(dsn, "coalition positions")
-
-    PositionsFollower(open_connection, utc_now, time.sleep).run(stop)
 
 
 def _start_settlement(settings: Settings) -> subprocess.Popen[bytes]:

@@ -2,7 +2,9 @@
 
 import os
 
+from coalition.audit.log_signer import LogSigner
 from coalition.audit.notary import BatchNotary
+from coalition.audit.note import KeyKind, NoteKey
 from coalition.bootstrap.clock import utc_now
 from coalition.bootstrap.errors import StrongroomRefused, strongroom_errors
 from coalition.config import Settings
@@ -30,6 +32,25 @@ def key_ring(settings: Settings) -> KeyRing:
     with strongroom_errors():
         directory.parent.mkdir(parents=True, exist_ok=True)
         return create_ring(directory, random=os.urandom, create_time=utc_now())
+
+
+def log_signer(settings: Settings, ring: KeyRing) -> LogSigner:
+    """Signs checkpoints of the audit log of this deployment, whose name is their origin (C2SP: a URL without scheme).
+
+    The batches' key signs them: the two texts can never be taken for each other, since one begins with this name and
+    the other with `coalition batch v1`.
+    """
+    return LogSigner(NoteKey(origin(settings, ring), KeyKind.NOTE, ring.batch_public_key()), ring.sign_batch)
+
+
+def batch_key(settings: Settings, ring: KeyRing) -> NoteKey:
+    """What others check the signatures of batches with."""
+    return NoteKey(f"{settings.trust_domain}/{ring.deployment_id}/batches", KeyKind.NOTE, ring.batch_public_key())
+
+
+def origin(settings: Settings, ring: KeyRing) -> str:
+    """The name of this deployment's audit log; the last part counts its epochs."""
+    return f"{settings.trust_domain}/{ring.deployment_id}/1"
 
 
 def notary(ring: KeyRing) -> Notary:

@@ -6,7 +6,8 @@ Without these settings nothing of it is loaded and nothing of it costs a call an
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from typing import TYPE_CHECKING, Final, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from coalition.bootstrap.clock import utc_now
 from coalition.clearing.desk import Desk, DeskObserver
@@ -16,11 +17,13 @@ from coalition.server.interceptor import Observe
 from coalition.server.permissions import RULES
 from coalition.server.status import reason_of
 from coalition.server.tracing import Tracer
+from coalition.storage import audit_tree, cursors, positions
 from coalition.storage.connect import Connection
-from coalition.storage.positions import FOLLOWER, available, lag
 
 if TYPE_CHECKING:
     from coalition.telemetry import metrics, traces
+
+LagOf: TypeAlias = Callable[[Connection, Callable[[], datetime]], cursors.Lag]
 
 LOOK_SECONDS: Final = 1.0
 """How long a scrape waits for a connection; a scraper has ten seconds by default."""
@@ -87,18 +90,21 @@ class Telemetry:
             return
         from coalition.telemetry.looks import Lag, Looks, Sources  # noqa: PLC0415  the same
 
-        ledger = pools["ledger"]
+        ledger, folds = pools["ledger"], {positions.FOLLOWER: positions.lag, audit_tree.FOLLOWER: audit_tree.lag}
 
-        def positions() -> Lag:
-            with available(), ledger.connection(LOOK_SECONDS) as connection:
-                behind = lag(connection, utc_now)
-            return Lag(behind.batches, behind.seconds)
+        def look(lag: LagOf) -> Callable[[], Lag]:
+            def behind() -> Lag:
+                with cursors.available(), ledger.connection(LOOK_SECONDS) as connection:
+                    found = lag(connection, utc_now)
+                return Lag(found.batches, found.seconds)
+
+            return behind
 
         sources = Sources(
             queue_depth=lambda: len(desk.queue),
             desk_workers=lambda: desk.worker_count,
             pools={name: pool.get_stats for name, pool in pools.items()},
-            followers={FOLLOWER: positions},
+            followers={name: look(lag) for name, lag in folds.items()},
         )
         self._metrics.registry.register(Looks(sources))
 

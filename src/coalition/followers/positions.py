@@ -14,10 +14,11 @@ from typing import Final
 import structlog
 
 from coalition.domain.errors import CoalitionError, Contention
+from coalition.storage import cursors
 from coalition.storage import positions as store
 from coalition.storage.connect import Connection
+from coalition.storage.cursors import Lag
 from coalition.storage.frontier import frontier
-from coalition.storage.positions import Lag
 
 NUMBERS_MAX: Final = 1_000  # journal numbers folded per transaction: about a million entries at full batches
 # Between looks at the journal. A step costs about 2 ms whatever it folds, so many batches share one; lag stays well
@@ -61,7 +62,7 @@ class PositionsFollower:
         """Follow the journal until `stop` is set; a database that does not answer is tried again for ever."""
         while not stop.is_set():
             try:
-                with store.available(), self._connect() as connection:
+                with cursors.available(), self._connect() as connection:
                     self._follow(connection, stop)
             except CoalitionError as error:
                 log.warning("follower_retrying", follower=store.FOLLOWER, error=str(error))
@@ -73,7 +74,7 @@ class PositionsFollower:
         Also right while another process follows: whoever locks the row first folds the range. `to_number` must have
         been taken already. Raises FrontierStalled if a writer hangs, StoreUnavailable if the database does not answer.
         """
-        with store.available(), self._connect() as connection:
+        with cursors.available(), self._connect() as connection:
             reached = frontier(connection, sleep=self._sleep)
             if to_number > reached:
                 raise ValueError(f"journal number {to_number} was not taken yet, the last is {reached}")
@@ -83,12 +84,12 @@ class PositionsFollower:
             return cursor
 
     def lag(self) -> Lag:
-        with store.available(), self._connect() as connection:
+        with cursors.available(), self._connect() as connection:
             return store.lag(connection, self._clock)
 
     def digest(self) -> str:
         """SHA-256, in hex, of the live fold as it is now."""
-        with store.available(), self._connect() as connection:
+        with cursors.available(), self._connect() as connection:
             return table_digest(connection, store.LIVE)
 
     def rebuild(self) -> Comparison:
@@ -97,7 +98,7 @@ class PositionsFollower:
         The live fold moves on meanwhile; it stands still only for the last, short range and the comparison.
         Raises Contention if somebody forgets the live fold meanwhile.
         """
-        with store.available(), self._connect() as connection:
+        with cursors.available(), self._connect() as connection:
             store.make_scratch(connection)
             rebuilt = 0
             while rebuilt < (live := store.cursor_of(connection)):
@@ -117,7 +118,7 @@ class PositionsFollower:
 
     def forget(self) -> None:
         """Delete what was folded; the next step begins at the journal's first number."""
-        with store.available(), self._connect() as connection:
+        with cursors.available(), self._connect() as connection:
             store.forget(connection, self._clock())
 
     def _follow(self, connection: Connection, stop: Event) -> None:

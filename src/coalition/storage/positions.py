@@ -5,18 +5,15 @@ comparison live in coalition.followers.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import psycopg
-
 from coalition.domain.accounts import AccountKind, TransferCode
-from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import NUMBER_SHIFT
-from coalition.storage.connect import Connection, translated
-from coalition.storage.frontier import last_number
+from coalition.storage import cursors
+from coalition.storage.connect import Connection
+from coalition.storage.cursors import Lag
 
 FOLLOWER: Final = "positions"
 LIVE: Final = "window_claims"
@@ -61,52 +58,19 @@ class Position:
         return self.received_minor - self.sent_minor
 
 
-@dataclass(frozen=True, slots=True)
-class Lag:
-    """How far the fold is behind: journal numbers not yet folded, and the age of the oldest such batch in seconds."""
-
-    batches: int
-    seconds: float
-
-
-@contextmanager
-def available() -> Iterator[None]:
-    """Turn a lost connection or a conflict into the house's errors, so that no room above needs psycopg."""
-    try:
-        yield
-    except psycopg.Error as error:
-        raise translated(error) from error
-
-
 def cursor_of(connection: Connection) -> int:
     """Up to which journal number the fold has read; 0 before its first step."""
-    row = connection.execute("SELECT cursor_number FROM followers WHERE name = %s", (FOLLOWER,)).fetchone()
-    return 0 if row is None else int(row[0])
+    return cursors.cursor_of(connection, FOLLOWER)
 
 
 def lock_cursor(connection: Connection, time: datetime) -> int:
-    """The same, making the row if it is missing and keeping it locked until this transaction ends.
-
-    The lock is what lets any number of processes fold at once: each range is folded by one of them, once.
-    """
-    query = "SELECT cursor_number FROM followers WHERE name = %s FOR UPDATE"
-    row = connection.execute(query, (FOLLOWER,)).fetchone()
-    if row is None:
-        connection.execute(
-            "INSERT INTO followers (name, cursor_number, update_time) VALUES (%s, 0, %s) ON CONFLICT (name) DO NOTHING",
-            (FOLLOWER, time),
-        )
-        row = connection.execute(query, (FOLLOWER,)).fetchone()
-    if row is None:
-        raise LedgerBroken(f"follower {FOLLOWER} has no row right after it was made")
-    return int(row[0])
+    """The same, kept locked until this transaction ends."""
+    return cursors.lock_cursor(connection, FOLLOWER, time)
 
 
 def move_cursor(connection: Connection, number: int, time: datetime) -> None:
     """Say that everything up to `number` is folded; the caller holds the row's lock."""
-    connection.execute(
-        "UPDATE followers SET cursor_number = %s, update_time = %s WHERE name = %s", (number, time, FOLLOWER)
-    )
+    cursors.move_cursor(connection, FOLLOWER, number, time)
 
 
 def step(connection: Connection, up_to: int, time: datetime, *, numbers_max: int) -> int:
@@ -184,12 +148,7 @@ def serialised(connection: Connection, table: str) -> Iterator[bytes]:
 
 def lag(connection: Connection, clock: Callable[[], datetime]) -> Lag:
     """How far the fold is behind the last number taken."""
-    cursor = cursor_of(connection)
-    behind = max(0, last_number(connection) - cursor)
-    row = connection.execute("SELECT time FROM batches WHERE number > %s ORDER BY number LIMIT 1", (cursor,)).fetchone()
-    if row is None:
-        return Lag(behind, 0.0)
-    return Lag(behind, max(0.0, (clock() - row[0]).total_seconds()))
+    return cursors.lag_behind(connection, cursor_of(connection), clock)
 
 
 def parties(connection: Connection) -> list[Party]:
