@@ -24,6 +24,7 @@ from coalition.clearing.expiry import expiring_holds
 from coalition.config import Settings
 from coalition.membership.reception import Reception
 from coalition.programme.office import Office
+from coalition.server.audit_log import AuditLog
 from coalition.server.audit_service import AuditService
 from coalition.server.front_door import FrontDoor
 from coalition.server.identity import Identities
@@ -34,6 +35,7 @@ from coalition.server.programme_watch import ProgrammeWatch
 from coalition.server.request_ids import RequestIds
 from coalition.server.terminal import TerminalServicer
 from coalition.storage.acts import Acts
+from coalition.storage.audit_leaves import AuditTreeReads
 from coalition.storage.audit_reads import AuditReads
 from coalition.storage.connect import connect
 from coalition.storage.holds import HoldReads
@@ -118,7 +120,7 @@ def house(settings: Settings, ring: KeyRing, app_dsn: str, keydb_dsn: str) -> Ho
             TerminalServicer(desk, watch, reads, request_ids, ring.card_token, business_date),
             ProgrammeService(office, ProgrammeReads(lease), watch, request_ids),
             MemberService(reception, watch, request_ids),
-            AuditService(AuditReads(lease, lane_count, time.sleep), watch),
+            AuditService(AuditReads(lease, lane_count, time.sleep), AuditLog(AuditTreeReads(lease, lane_count)), watch),
             PortalService(PortalReads(lease), reads, watch),
         )
 

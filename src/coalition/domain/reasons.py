@@ -86,6 +86,7 @@ class Reason(IntEnum):
     STREAM_STALLED = 125
     MESSAGE_MALFORMED = 126
     CERTIFICATE_REVOKED = 127
+    CHECKPOINT_UNKNOWN = 140
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,9 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.CERTIFICATE_REVOKED: Advice(
         "UNAUTHENTICATED", "This certificate was revoked; ask the operator of the authority for a new one."
+    ),
+    Reason.CHECKPOINT_UNKNOWN: Advice(
+        "NOT_FOUND", "No checkpoint was signed over so many entries; ask without a size for the newest."
     ),
 }
 

@@ -17,10 +17,10 @@ import structlog
 from coalition.audit.log_signer import LogSigner
 from coalition.audit.proofs import tree_hash
 from coalition.audit.tiles import TILE_BITS, Edge, TileAt, TileNodes, edge_tiles, split_hashes
+from coalition.domain.audit_records import CheckpointRecord
 from coalition.domain.errors import CoalitionError, Contention, LedgerBroken
 from coalition.storage import audit_tree as store
 from coalition.storage import cursors
-from coalition.storage.audit_tree import CheckpointRow
 from coalition.storage.connect import Connection
 from coalition.storage.cursors import Lag
 from coalition.storage.frontier import frontier
@@ -87,7 +87,7 @@ class AuditTreeFollower:
                 log.warning("follower_retrying", follower=store.FOLLOWER, error=str(error))
                 stop.wait(RETRY_SECONDS)
 
-    def catch_up(self) -> CheckpointRow | None:
+    def catch_up(self) -> CheckpointRecord | None:
         """Fold everything decided now and sign it; the newest checkpoint, None where the journal is empty.
 
         Raises FrontierStalled if a writer hangs, StoreUnavailable, TreeForked.
@@ -232,7 +232,7 @@ class AuditTreeFollower:
                     self.check_checkpoint(connection)  # somebody else's, or one from before this process began
                 root = self._edge.root()
                 store.insert_checkpoint(
-                    connection, CheckpointRow(size, cursor, root, str(self._signer.signed(size, root)), time)
+                    connection, CheckpointRecord(size, cursor, root, str(self._signer.signed(size, root)), time)
                 )
         self._signed_size = size
 

@@ -1,4 +1,4 @@
-"""AuditService: the journal as it was written, in pages. No personal field is in it, and nothing is decided here."""
+"""AuditService: the journal as it was written, in pages, and the audit log. No personal field is in either."""
 
 import asyncio
 from typing import Any, Protocol
@@ -9,6 +9,7 @@ from coalition.domain.journal_records import BatchRecord, JournalRecord
 from coalition.domain.pages import number_key, page_limit, page_token
 from coalition.domain.reasons import Reason
 from coalition.server import convert_audit as convert
+from coalition.server.audit_log import AuditLog
 from coalition.server.identity import HasProgramme
 from coalition.v1 import audit_pb2, audit_pb2_grpc
 
@@ -27,8 +28,9 @@ class AuditReads(Protocol):
 class AuditService(audit_pb2_grpc.AuditServiceServicer):
     """A page's messages are made in the worker thread too: a thousand entries take longer than an event loop may."""
 
-    def __init__(self, reads: AuditReads, programme: HasProgramme) -> None:
+    def __init__(self, reads: AuditReads, log: AuditLog, programme: HasProgramme) -> None:
         self._reads = reads
+        self._log = log
         self._programme = programme
 
     async def ListBatches(self, request: audit_pb2.ListBatchesRequest, context: Any) -> audit_pb2.ListBatchesResponse:
@@ -36,6 +38,27 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
 
     async def ListJournal(self, request: audit_pb2.ListJournalRequest, context: Any) -> audit_pb2.ListJournalResponse:
         return await asyncio.to_thread(self._journal, request)
+
+    async def GetCheckpoint(
+        self, request: audit_pb2.GetCheckpointRequest, context: Any
+    ) -> audit_pb2.GetCheckpointResponse:
+        return await asyncio.to_thread(self._log.checkpoint, request.size)
+
+    async def GetTile(self, request: audit_pb2.GetTileRequest, context: Any) -> audit_pb2.GetTileResponse:
+        return await asyncio.to_thread(self._log.tile, request)
+
+    async def GetInclusionProof(
+        self, request: audit_pb2.GetInclusionProofRequest, context: Any
+    ) -> audit_pb2.GetInclusionProofResponse:
+        return await asyncio.to_thread(self._log.inclusion, request)
+
+    async def GetConsistencyProof(
+        self, request: audit_pb2.GetConsistencyProofRequest, context: Any
+    ) -> audit_pb2.GetConsistencyProofResponse:
+        return await asyncio.to_thread(self._log.consistency, request)
+
+    async def GetLeaves(self, request: audit_pb2.GetLeavesRequest, context: Any) -> audit_pb2.GetLeavesResponse:
+        return await asyncio.to_thread(self._log.leaves, request)
 
     def _batches(self, request: audit_pb2.ListBatchesRequest) -> audit_pb2.ListBatchesResponse:
         first, last = _bounds(request)

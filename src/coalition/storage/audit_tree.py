@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from coalition.domain.audit_records import CheckpointRecord
 from coalition.domain.ids import NUMBER_SHIFT
 from coalition.storage import cursors
 from coalition.storage.connect import Connection
@@ -38,16 +39,6 @@ class Range(NamedTuple):
 
     up_to: int
     entry_count: int
-
-
-class CheckpointRow(NamedTuple):
-    """A signed checkpoint: the tree of `size` leaves, which are all entries up to journal number `number`."""
-
-    size: int
-    number: int
-    root: bytes
-    note: str
-    time: datetime
 
 
 TileKey = tuple[int, int]
@@ -120,7 +111,7 @@ def write_tiles(
     )
 
 
-def insert_checkpoint(connection: Connection, row: CheckpointRow) -> None:
+def insert_checkpoint(connection: Connection, row: CheckpointRecord) -> None:
     """Keep a checkpoint for ever; the same size again says the same, and is left as it is."""
     connection.execute(
         "INSERT INTO checkpoints (size, number, root, note, time) VALUES (%s, %s, %s, %s, %s) "
@@ -129,23 +120,23 @@ def insert_checkpoint(connection: Connection, row: CheckpointRow) -> None:
     )
 
 
-def newest_checkpoint(connection: Connection) -> CheckpointRow | None:
+def newest_checkpoint(connection: Connection) -> CheckpointRecord | None:
     """The last checkpoint that was signed."""
     return checkpoint(connection, "ORDER BY size DESC LIMIT 1")
 
 
-def checkpoint_of(connection: Connection, size: int) -> CheckpointRow | None:
+def checkpoint_of(connection: Connection, size: int) -> CheckpointRecord | None:
     """The checkpoint over `size` leaves, if one was signed."""
     return checkpoint(connection, "WHERE size = %s", size)
 
 
-def checkpoint(connection: Connection, which: str, *parameters: object) -> CheckpointRow | None:
+def checkpoint(connection: Connection, which: str, *parameters: object) -> CheckpointRecord | None:
     """A checkpoint by a condition of this file's callers."""
     row = connection.execute(f"SELECT size, number, root, note, time FROM checkpoints {which}", parameters).fetchone()
-    return None if row is None else CheckpointRow(*row)
+    return None if row is None else CheckpointRecord(*row)
 
 
-def telling_checkpoints(connection: Connection) -> list[CheckpointRow]:
+def telling_checkpoints(connection: Connection) -> list[CheckpointRecord]:
     """The last checkpoint of each hour, and all that a witness has cosigned; smallest first."""
     rows = connection.execute(
         """
@@ -155,7 +146,22 @@ def telling_checkpoints(connection: Connection) -> list[CheckpointRow]:
         ORDER BY size
         """
     )
-    return [CheckpointRow(*row) for row in rows]
+    return [CheckpointRecord(*row) for row in rows]
+
+
+def cosignatures(connection: Connection, size: int) -> list[str]:
+    """The signature lines of witnesses under the checkpoint of `size`."""
+    rows = connection.execute("SELECT line FROM cosignatures WHERE size = %s ORDER BY witness", (size,))
+    return [line for (line,) in rows]
+
+
+def insert_cosignature(connection: Connection, size: int, witness: str, line: str, time: datetime) -> None:
+    """Keep a witness's signature under the checkpoint of `size`; a second one of the same witness is left out."""
+    connection.execute(
+        "INSERT INTO cosignatures (size, witness, line, time) VALUES (%s, %s, %s, %s) "
+        "ON CONFLICT (size, witness) DO NOTHING",
+        (size, witness, line, time),
+    )
 
 
 def make_scratch(connection: Connection) -> None:

@@ -27,7 +27,7 @@ from coalition.v1 import operations_pb2 as coalition_dot_v1_dot_operations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63oalition/v1/audit.proto\x12\x0c\x63oalition.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1d\x63oalition/v1/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"q\n\x05\x42\x61tch\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\x12\x0c\n\x04root\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"\xbe\x01\n\x08Transfer\x12\x0b\n\x03leg\x18\x01 \x01(\x05\x12\x15\n\rdebit_account\x18\x02 \x01(\t\x12\x16\n\x0e\x63redit_account\x18\x03 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x04 \x01(\x03\x12(\n\x04\x63ode\x18\x05 \x01(\x0e\x32\x1a.coalition.v1.TransferCode\x12 \n\x04unit\x18\x06 \x01(\x0e\x32\x12.coalition.v1.Unit\x12\x14\n\x0cwindow_label\x18\x07 \x01(\t\"\xd1\x04\n\x0cJournalEntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\x03\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\r\n\x05place\x18\x03 \x01(\x05\x12\x0c\n\x04lane\x18\x04 \x01(\x05\x12%\n\x04kind\x18\x05 \x01(\x0e\x32\x17.coalition.v1.EntryKind\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x13\n\x0bparticipant\x18\x07 \x01(\t\x12\r\n\x05store\x18\x08 \x01(\t\x12\x10\n\x08terminal\x18\t \x01(\t\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x11\n\twallet_id\x18\x0b \x01(\x03\x12\x0f\n\x07\x63\x61rd_id\x18\x0c \x01(\x03\x12\x14\n\x0c\x61mount_minor\x18\r \x01(\x03\x12\x15\n\rcurrency_code\x18\x0e \x01(\t\x12\x19\n\x11original_entry_id\x18\x0f \x01(\x03\x12\x11\n\tagreement\x18\x10 \x01(\t\x12\x19\n\x11\x61greement_version\x18\x11 \x01(\x05\x12\x15\n\rbusiness_date\x18\x12 \x01(\t\x12-\n\tpost_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\roccurred_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x15 \x01(\t\x12\x16\n\x0esale_reference\x18\x16 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x17 \x01(\x0c\x12\x0c\n\x04leaf\x18\x18 \x01(\x0c\x12)\n\ttransfers\x18\x19 \x03(\x0b\x32\x16.coalition.v1.Transfer\"\x8e\x01\n\x12ListBatchesRequest\x12\x1d\n\x0c\x66irst_number\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1c\n\x0blast_number\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"T\n\x13ListBatchesResponse\x12$\n\x07\x62\x61tches\x18\x01 \x03(\x0b\x32\x13.coalition.v1.Batch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8e\x01\n\x12ListJournalRequest\x12\x1d\n\x0c\x66irst_number\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1c\n\x0blast_number\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"[\n\x13ListJournalResponse\x12+\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1a.coalition.v1.JournalEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xb6\x01\n\x0c\x41uditService\x12R\n\x0bListBatches\x12 .coalition.v1.ListBatchesRequest\x1a!.coalition.v1.ListBatchesResponse\x12R\n\x0bListJournal\x12 .coalition.v1.ListJournalRequest\x1a!.coalition.v1.ListJournalResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x63oalition/v1/audit.proto\x12\x0c\x63oalition.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1d\x63oalition/v1/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"q\n\x05\x42\x61tch\x12\x0e\n\x06number\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\x12\x0c\n\x04root\x18\x04 \x01(\x0c\x12\x11\n\tsignature\x18\x05 \x01(\x0c\"\xbe\x01\n\x08Transfer\x12\x0b\n\x03leg\x18\x01 \x01(\x05\x12\x15\n\rdebit_account\x18\x02 \x01(\t\x12\x16\n\x0e\x63redit_account\x18\x03 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x04 \x01(\x03\x12(\n\x04\x63ode\x18\x05 \x01(\x0e\x32\x1a.coalition.v1.TransferCode\x12 \n\x04unit\x18\x06 \x01(\x0e\x32\x12.coalition.v1.Unit\x12\x14\n\x0cwindow_label\x18\x07 \x01(\t\"\xd1\x04\n\x0cJournalEntry\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\x03\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\r\n\x05place\x18\x03 \x01(\x05\x12\x0c\n\x04lane\x18\x04 \x01(\x05\x12%\n\x04kind\x18\x05 \x01(\x0e\x32\x17.coalition.v1.EntryKind\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\x13\n\x0bparticipant\x18\x07 \x01(\t\x12\r\n\x05store\x18\x08 \x01(\t\x12\x10\n\x08terminal\x18\t \x01(\t\x12\x12\n\nrequest_id\x18\n \x01(\t\x12\x11\n\twallet_id\x18\x0b \x01(\x03\x12\x0f\n\x07\x63\x61rd_id\x18\x0c \x01(\x03\x12\x14\n\x0c\x61mount_minor\x18\r \x01(\x03\x12\x15\n\rcurrency_code\x18\x0e \x01(\t\x12\x19\n\x11original_entry_id\x18\x0f \x01(\x03\x12\x11\n\tagreement\x18\x10 \x01(\t\x12\x19\n\x11\x61greement_version\x18\x11 \x01(\x05\x12\x15\n\rbusiness_date\x18\x12 \x01(\t\x12-\n\tpost_time\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\roccurred_time\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x15 \x01(\t\x12\x16\n\x0esale_reference\x18\x16 \x01(\t\x12\x0e\n\x06\x61nswer\x18\x17 \x01(\x0c\x12\x0c\n\x04leaf\x18\x18 \x01(\x0c\x12)\n\ttransfers\x18\x19 \x03(\x0b\x32\x16.coalition.v1.Transfer\"\x8e\x01\n\x12ListBatchesRequest\x12\x1d\n\x0c\x66irst_number\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1c\n\x0blast_number\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"T\n\x13ListBatchesResponse\x12$\n\x07\x62\x61tches\x18\x01 \x03(\x0b\x32\x13.coalition.v1.Batch\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8e\x01\n\x12ListJournalRequest\x12\x1d\n\x0c\x66irst_number\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1c\n\x0blast_number\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1d\n\tpage_size\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"[\n\x13ListJournalResponse\x12+\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1a.coalition.v1.JournalEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"-\n\x14GetCheckpointRequest\x12\x15\n\x04size\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"\x80\x01\n\x15GetCheckpointResponse\x12\x0c\n\x04note\x18\x01 \x01(\x0c\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12\x0c\n\x04root\x18\x03 \x01(\x0c\x12\x0e\n\x06number\x18\x04 \x01(\x03\x12-\n\tsign_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Z\n\x0eGetTileRequest\x12\x18\n\x05level\x18\x01 \x01(\x05\x42\t\xbaH\x06\x1a\x04\x18\x07(\x00\x12\x17\n\x06number\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x15\n\x04size\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"!\n\x0fGetTileResponse\x12\x0e\n\x06hashes\x18\x01 \x01(\x0c\"x\n\x18GetInclusionProofRequest\x12\x1b\n\x08\x65ntry_id\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02 \x00H\x00\x12\x18\n\x05index\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00H\x00\x12\x15\n\x04size\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x42\x0e\n\x05\x65ntry\x12\x05\xbaH\x02\x08\x01\"\x80\x01\n\x19GetInclusionProofResponse\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x0c\n\x04leaf\x18\x02 \x01(\x0c\x12\r\n\x05proof\x18\x03 \x03(\x0c\x12\x37\n\ncheckpoint\x18\x04 \x01(\x0b\x32#.coalition.v1.GetCheckpointResponse\"N\n\x1aGetConsistencyProofRequest\x12\x19\n\x08old_size\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x15\n\x04size\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"e\n\x1bGetConsistencyProofResponse\x12\r\n\x05proof\x18\x01 \x03(\x0c\x12\x37\n\ncheckpoint\x18\x02 \x01(\x0b\x32#.coalition.v1.GetCheckpointResponse\"U\n\x04Leaf\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x10\n\x08\x65ntry_id\x18\x02 \x01(\x03\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0f\n\x07payload\x18\x04 \x01(\x0c\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\"b\n\x10GetLeavesRequest\x12\x1c\n\x0b\x66irst_index\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x19\n\x05\x63ount\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x15\n\x04size\x18\x03 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"]\n\x11GetLeavesResponse\x12\"\n\x06leaves\x18\x01 \x03(\x0b\x32\x12.coalition.v1.Leaf\x12$\n\x07\x62\x61tches\x18\x02 \x03(\x0b\x32\x13.coalition.v1.Batch2\xf8\x04\n\x0c\x41uditService\x12R\n\x0bListBatches\x12 .coalition.v1.ListBatchesRequest\x1a!.coalition.v1.ListBatchesResponse\x12R\n\x0bListJournal\x12 .coalition.v1.ListJournalRequest\x1a!.coalition.v1.ListJournalResponse\x12X\n\rGetCheckpoint\x12\".coalition.v1.GetCheckpointRequest\x1a#.coalition.v1.GetCheckpointResponse\x12\x46\n\x07GetTile\x12\x1c.coalition.v1.GetTileRequest\x1a\x1d.coalition.v1.GetTileResponse\x12\x64\n\x11GetInclusionProof\x12&.coalition.v1.GetInclusionProofRequest\x1a\'.coalition.v1.GetInclusionProofResponse\x12j\n\x13GetConsistencyProof\x12(.coalition.v1.GetConsistencyProofRequest\x1a).coalition.v1.GetConsistencyProofResponse\x12L\n\tGetLeaves\x12\x1e.coalition.v1.GetLeavesRequest\x1a\x1f.coalition.v1.GetLeavesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,6 +50,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTJOURNALREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_LISTJOURNALREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTJOURNALREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_GETCHECKPOINTREQUEST'].fields_by_name['size']._loaded_options = None
+  _globals['_GETCHECKPOINTREQUEST'].fields_by_name['size']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_GETTILEREQUEST'].fields_by_name['level']._loaded_options = None
+  _globals['_GETTILEREQUEST'].fields_by_name['level']._serialized_options = b'\272H\006\032\004\030\007(\000'
+  _globals['_GETTILEREQUEST'].fields_by_name['number']._loaded_options = None
+  _globals['_GETTILEREQUEST'].fields_by_name['number']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_GETTILEREQUEST'].fields_by_name['size']._loaded_options = None
+  _globals['_GETTILEREQUEST'].fields_by_name['size']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_GETINCLUSIONPROOFREQUEST'].oneofs_by_name['entry']._loaded_options = None
+  _globals['_GETINCLUSIONPROOFREQUEST'].oneofs_by_name['entry']._serialized_options = b'\272H\002\010\001'
+  _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['entry_id']._loaded_options = None
+  _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['entry_id']._serialized_options = b'\272H\004\"\002 \000'
+  _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['index']._loaded_options = None
+  _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['index']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['size']._loaded_options = None
+  _globals['_GETINCLUSIONPROOFREQUEST'].fields_by_name['size']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['old_size']._loaded_options = None
+  _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['old_size']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['size']._loaded_options = None
+  _globals['_GETCONSISTENCYPROOFREQUEST'].fields_by_name['size']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_GETLEAVESREQUEST'].fields_by_name['first_index']._loaded_options = None
+  _globals['_GETLEAVESREQUEST'].fields_by_name['first_index']._serialized_options = b'\272H\004\"\002(\000'
+  _globals['_GETLEAVESREQUEST'].fields_by_name['count']._loaded_options = None
+  _globals['_GETLEAVESREQUEST'].fields_by_name['count']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
+  _globals['_GETLEAVESREQUEST'].fields_by_name['size']._loaded_options = None
+  _globals['_GETLEAVESREQUEST'].fields_by_name['size']._serialized_options = b'\272H\004\"\002(\000'
   _globals['_BATCH']._serialized_start=135
   _globals['_BATCH']._serialized_end=248
   _globals['_TRANSFER']._serialized_start=251
@@ -64,6 +90,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTJOURNALREQUEST']._serialized_end=1413
   _globals['_LISTJOURNALRESPONSE']._serialized_start=1415
   _globals['_LISTJOURNALRESPONSE']._serialized_end=1506
-  _globals['_AUDITSERVICE']._serialized_start=1509
-  _globals['_AUDITSERVICE']._serialized_end=1691
+  _globals['_GETCHECKPOINTREQUEST']._serialized_start=1508
+  _globals['_GETCHECKPOINTREQUEST']._serialized_end=1553
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_start=1556
+  _globals['_GETCHECKPOINTRESPONSE']._serialized_end=1684
+  _globals['_GETTILEREQUEST']._serialized_start=1686
+  _globals['_GETTILEREQUEST']._serialized_end=1776
+  _globals['_GETTILERESPONSE']._serialized_start=1778
+  _globals['_GETTILERESPONSE']._serialized_end=1811
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_start=1813
+  _globals['_GETINCLUSIONPROOFREQUEST']._serialized_end=1933
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_start=1936
+  _globals['_GETINCLUSIONPROOFRESPONSE']._serialized_end=2064
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_start=2066
+  _globals['_GETCONSISTENCYPROOFREQUEST']._serialized_end=2144
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_start=2146
+  _globals['_GETCONSISTENCYPROOFRESPONSE']._serialized_end=2247
+  _globals['_LEAF']._serialized_start=2249
+  _globals['_LEAF']._serialized_end=2334
+  _globals['_GETLEAVESREQUEST']._serialized_start=2336
+  _globals['_GETLEAVESREQUEST']._serialized_end=2434
+  _globals['_GETLEAVESRESPONSE']._serialized_start=2436
+  _globals['_GETLEAVESRESPONSE']._serialized_end=2529
+  _globals['_AUDITSERVICE']._serialized_start=2532
+  _globals['_AUDITSERVICE']._serialized_end=3164
 # @@protoc_insertion_point(module_scope)

@@ -1,0 +1,133 @@
+"""The audit log for readers: checkpoints, tiles, proofs, opened leaves. Proves from tiles; signs and decides nothing."""
+
+from typing import Final, Protocol
+
+from coalition.audit.errors import EvidenceMalformed
+from coalition.audit.proofs import HASH_BYTES, Nodes, consistency_proof, inclusion_proof
+from coalition.audit.tiles import TILE_BITS, TILE_WIDTH, TileAt, TileNodes
+from coalition.domain.audit_records import CheckpointRecord, LeafRecord
+from coalition.domain.errors import LedgerBroken, Refused
+from coalition.domain.ids import number_of
+from coalition.domain.journal_records import BatchRecord
+from coalition.domain.pages import page_limit
+from coalition.domain.reasons import Reason
+from coalition.server.convert_audit import batch_message
+from coalition.server.convert_log import checkpoint_message, leaf_message
+from coalition.v1 import audit_pb2
+
+SIZE_MAX: Final = 2**52
+"""Far above what a log can have grown to; larger numbers are a mistake of the caller's."""
+
+
+class AuditTreeReads(Protocol):
+    """Blocking reads of what is folded and signed."""
+
+    def newest_checkpoint(self) -> CheckpointRecord | None: ...
+
+    def checkpoint_of(self, size: int) -> CheckpointRecord | None: ...
+
+    def cosignatures(self, size: int) -> list[str]: ...
+
+    def tiles(self, wanted: list[tuple[int, int]]) -> dict[tuple[int, int], bytes]: ...
+
+    def index_of(self, entry_id: int) -> int | None: ...
+
+    def leaves(self, first: int, limit: int, size: int) -> list[LeafRecord]: ...
+
+    def seals(self, first: int, last: int, limit: int) -> list[BatchRecord]: ...
+
+
+class AuditLog:
+    """Answers for AuditService; blocking, so it is called in a thread."""
+
+    def __init__(self, reads: AuditTreeReads) -> None:
+        self._reads = reads
+
+    def checkpoint(self, size: int) -> audit_pb2.GetCheckpointResponse:
+        """The checkpoint over `size` entries; 0: the newest. Raises Refused(CHECKPOINT_UNKNOWN)."""
+        return self._checkpoint_message(self._checkpoint(size))
+
+    def tile(self, request: audit_pb2.GetTileRequest) -> audit_pb2.GetTileResponse:
+        """A tile of the tree as it was at a checkpoint. Raises Refused(CHECKPOINT_UNKNOWN, ENTRY_UNKNOWN)."""
+        size = self._checkpoint(request.size).size
+        at = TileAt(request.level, request.number)
+        width = min(TILE_WIDTH, (size >> TILE_BITS * at.level) - at.number * TILE_WIDTH)
+        if width <= 0:
+            raise Refused(Reason.ENTRY_UNKNOWN, "number")
+        return audit_pb2.GetTileResponse(hashes=self._tiles([at])[at][: width * HASH_BYTES])
+
+    def inclusion(self, request: audit_pb2.GetInclusionProofRequest) -> audit_pb2.GetInclusionProofResponse:
+        """Raises Refused(CHECKPOINT_UNKNOWN, ENTRY_UNKNOWN)."""
+        checkpoint = self._checkpoint(request.size)
+        by_entry = request.WhichOneof("entry") == "entry_id"
+        index = self._reads.index_of(request.entry_id) if by_entry else request.index
+        if index is None or index >= checkpoint.size:
+            raise Refused(Reason.ENTRY_UNKNOWN, "entry_id" if by_entry else "index")
+        asking = TileNodes()
+        inclusion_proof(index, checkpoint.size, asking)
+        asking(0, index)
+        nodes = self._nodes(asking)
+        return audit_pb2.GetInclusionProofResponse(
+            index=index,
+            leaf=nodes(0, index),
+            proof=inclusion_proof(index, checkpoint.size, nodes),
+            checkpoint=self._checkpoint_message(checkpoint),
+        )
+
+    def consistency(self, request: audit_pb2.GetConsistencyProofRequest) -> audit_pb2.GetConsistencyProofResponse:
+        """Raises Refused(CHECKPOINT_UNKNOWN), and FIELD_INVALID for an old size above the other."""
+        checkpoint = self._checkpoint(request.size)
+        if request.old_size > checkpoint.size:
+            raise Refused(Reason.FIELD_INVALID, "old_size", {"expected": f"0 to {checkpoint.size}"})
+        asking = TileNodes()
+        consistency_proof(request.old_size, checkpoint.size, asking)
+        return audit_pb2.GetConsistencyProofResponse(
+            proof=consistency_proof(request.old_size, checkpoint.size, self._nodes(asking)),
+            checkpoint=self._checkpoint_message(checkpoint),
+        )
+
+    def leaves(self, request: audit_pb2.GetLeavesRequest) -> audit_pb2.GetLeavesResponse:
+        """Raises Refused(CHECKPOINT_UNKNOWN)."""
+        size, limit = self._checkpoint(request.size).size, page_limit(request.count)
+        _check_number(request.first_index, "first_index")
+        rows = self._reads.leaves(request.first_index, limit, size)
+        seals: list[BatchRecord] = []
+        if rows:
+            first, last = number_of(rows[0].entry.entry_id), number_of(rows[-1].entry.entry_id)
+            seals = self._reads.seals(first, last, limit)
+        return audit_pb2.GetLeavesResponse(
+            leaves=[leaf_message(index, row) for index, row in enumerate(rows, request.first_index)],
+            batches=[batch_message(seal) for seal in seals],
+        )
+
+    def _checkpoint(self, size: int) -> CheckpointRecord:
+        _check_number(size, "size")
+        found = self._reads.checkpoint_of(size) if size else self._reads.newest_checkpoint()
+        if found is None:
+            raise Refused(Reason.CHECKPOINT_UNKNOWN, "size")
+        return found
+
+    def _checkpoint_message(self, row: CheckpointRecord) -> audit_pb2.GetCheckpointResponse:
+        return checkpoint_message(row, self._reads.cosignatures(row.size))
+
+    def _tiles(self, wanted: list[TileAt]) -> dict[TileAt, bytes]:
+        found = {TileAt(*at): hashes for at, hashes in self._reads.tiles([(*at,) for at in wanted]).items()}
+        if missing := [at for at in wanted if at not in found]:
+            raise LedgerBroken(f"audit tile {missing[0]} is missing; the follower makes the tiles again")
+        return found
+
+    def _nodes(self, asked: TileNodes) -> Nodes:
+        known = TileNodes(self._tiles(sorted(asked.needed)))
+
+        def node(level: int, index: int) -> bytes:
+            try:
+                return known(level, index)
+            except EvidenceMalformed as error:
+                raise LedgerBroken(f"the audit tiles are incomplete: {error}") from error
+
+        return node
+
+
+def _check_number(number: int, field: str) -> None:
+    if number > SIZE_MAX:
+        raise Refused(Reason.FIELD_INVALID, field, {"expected": f"0 to {SIZE_MAX}"})
