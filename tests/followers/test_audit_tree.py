@@ -29,6 +29,8 @@ from keys import verify
 from tests.audit.conftest import signer
 from tests.house import House, new_house
 
+pytestmark = pytest.mark.xdist_group("serial")
+
 LOG = signer("coalition.example/log")
 NOTARY = BatchNotary(LOG.sign)
 LANES = 8

@@ -28,6 +28,9 @@ from tests.audit_day import Day, close_month, sign_log, signer_of, trade
 from tests.house import LANES, House, refusal_of
 
 
+pytestmark = pytest.mark.xdist_group("serial")
+
+
 @dataclass(frozen=True)
 class Log:
     """A day of trade, signed twice on the way, and an auditor's and a till's connection."""

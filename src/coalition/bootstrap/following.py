@@ -1,16 +1,22 @@
-"""The followers of a house as threads: positions, and the audit tree where the key that signs it is at hand."""
+"""The followers of a house as threads: positions, and the audit tree with its witnesses where the key is at hand."""
 
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
+from coalition.audit.errors import EvidenceMalformed
 from coalition.audit.log_signer import LogSigner
+from coalition.audit.policy import NONE, Policy
 from coalition.bootstrap.clock import utc_now
+from coalition.config import SettingInvalid, Settings
 from coalition.followers.audit_tree import AuditTreeFollower
 from coalition.followers.positions import PositionsFollower
+from coalition.followers.witnesses import Witnesses
 from coalition.storage.connect import Connection, connect
 from coalition.storage.programme import load
+from keys import verify
 
 END_SECONDS: Final = 5.0
 
@@ -18,10 +24,12 @@ END_SECONDS: Final = 5.0
 class Followers:
     """Every follower of one process; `start` once, `join` after `stop` was set."""
 
-    def __init__(self, dsn: str, signer: LogSigner | None, stop: threading.Event) -> None:
+    def __init__(self, settings: Settings, dsn: str, signer: LogSigner | None, stop: threading.Event) -> None:
         runs: dict[str, Callable[[threading.Event], None]] = {"positions": positions_follower(dsn).run}
         if signer is not None:
             runs["audit tree"] = audit_tree_follower(dsn, signer).run
+            if (witnesses := witnesses_of(settings, dsn, signer)) is not None:
+                runs["witnesses"] = witnesses.run
         self._threads = [
             threading.Thread(target=run, args=(stop,), name=name, daemon=True) for name, run in runs.items()
         ]
@@ -51,6 +59,29 @@ def audit_tree_follower(dsn: str, signer: LogSigner) -> AuditTreeFollower:
         lane_count = load(connection).scheme.lane_count
     opening = _opening(dsn, "coalition audit tree")
     return AuditTreeFollower(opening, utc_now, time.sleep, lane_count=lane_count, signer=signer)
+
+
+def witnesses_of(settings: Settings, dsn: str, signer: LogSigner) -> Witnesses | None:
+    """The witnesses of the policy, if there is one. Raises SettingInvalid."""
+    if settings.witness_policy is None and not settings.witnessed_file.exists():
+        return None
+    policy = Policy(quorum=NONE) if settings.witness_policy is None else read_policy(settings.witness_policy)
+    opening = _opening(dsn, "coalition witnesses")
+    return Witnesses(opening, policy, signer.key, verify, settings.witnessed_file, utc_now)
+
+
+def read_policy(path: Path) -> Policy:
+    """The policy in a file. Raises SettingInvalid with the line to correct."""
+    try:
+        return Policy.parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, EvidenceMalformed) as error:
+        raise SettingInvalid(f"setting witness_policy (COALITION_WITNESS_POLICY): {path}: {error}") from None
+
+
+def check_witnessed(settings: Settings, dsn: str, signer: LogSigner) -> None:
+    """Raise LogForked where witnesses have seen more of this log, or another one, than the ledger holds."""
+    if (witnesses := witnesses_of(settings, dsn, signer)) is not None:
+        witnesses.check()
 
 
 def _opening(dsn: str, application: str) -> Callable[[], Connection]:

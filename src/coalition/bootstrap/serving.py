@@ -19,7 +19,7 @@ import structlog
 
 from coalition.bootstrap.addresses import SERVER, SETTLEMENT, announced, has_open_port
 from coalition.bootstrap.databases import Databases, databases
-from coalition.bootstrap.following import Followers
+from coalition.bootstrap.following import Followers, check_witnessed
 from coalition.bootstrap.house import house, lay
 from coalition.bootstrap.identities import certificate
 from coalition.bootstrap.interpreter import tune_interpreter
@@ -53,10 +53,12 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
     with databases(settings, attach=attach) as opened:
         ring = key_ring(settings)
         lay(settings, ring, opened.dsn())
+        signer = log_signer(settings, ring)
+        check_witnessed(settings, opened.dsn(), signer)  # before anything can be written
         for identity in FIRST_IDENTITIES if opened.is_embedded else ():
             certificate(settings, identity)
         server = house(settings, ring, opened.dsn(), opened.keydb_dsn())
-        followers = Followers(opened.dsn(), log_signer(settings, ring), stop)
+        followers = Followers(settings, opened.dsn(), signer, stop)
         child: subprocess.Popen[bytes] | None = None
         try:
             tune_interpreter()
@@ -114,7 +116,9 @@ def follow(settings: Settings) -> int:
     else:
         check_schema(opened.dsn())
     signer = log_signer(settings, existing_key_ring(settings)) if settings.keys_directory.is_dir() else None
-    followers = Followers(opened.dsn(), signer, stop)
+    if signer is not None:
+        check_witnessed(settings, opened.dsn(), signer)
+    followers = Followers(settings, opened.dsn(), signer, stop)
     followers.start()
     log.info("follower_started", followers=followers.names)
     stop.wait()

@@ -1,6 +1,7 @@
 """The key ring of this house and what seals with it. Holds no key material itself: `keys` does."""
 
 import os
+from pathlib import Path
 
 from coalition.audit.log_signer import LogSigner
 from coalition.audit.notary import BatchNotary
@@ -26,10 +27,14 @@ def existing_key_ring(settings: Settings) -> KeyRing:
 
 def key_ring(settings: Settings) -> KeyRing:
     """The key ring; made when the directory holds none yet. Raises StrongroomRefused."""
-    directory = settings.keys_directory
-    if directory.is_dir() and any(directory.iterdir()):
-        return existing_key_ring(settings)
+    return ring_in(settings.keys_directory)
+
+
+def ring_in(directory: Path) -> KeyRing:
+    """The key ring in a directory; made when that holds none yet. Raises StrongroomRefused."""
     with strongroom_errors():
+        if directory.is_dir() and any(directory.iterdir()):
+            return KeyRing.load(directory)
         directory.parent.mkdir(parents=True, exist_ok=True)
         return create_ring(directory, random=os.urandom, create_time=utc_now())
 

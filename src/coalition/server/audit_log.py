@@ -1,8 +1,11 @@
-"""The audit log for readers: checkpoints, tiles, proofs, opened leaves. Proves from tiles; signs and decides nothing."""
+"""The audit log for readers: checkpoints, tiles, proofs, opened leaves. Proves from tiles, signs nothing."""
 
+from collections.abc import Collection
 from typing import Final, Protocol
+from uuid import UUID
 
 from coalition.audit.errors import EvidenceMalformed
+from coalition.audit.merkle import root_hash
 from coalition.audit.proofs import HASH_BYTES, Nodes, consistency_proof, inclusion_proof
 from coalition.audit.tiles import TILE_BITS, TILE_WIDTH, TileAt, TileNodes
 from coalition.domain.audit_records import CheckpointRecord, LeafRecord
@@ -35,6 +38,10 @@ class AuditTreeReads(Protocol):
     def leaves(self, first: int, limit: int, size: int) -> list[LeafRecord]: ...
 
     def seals(self, first: int, last: int, limit: int) -> list[BatchRecord]: ...
+
+    def batch(self, number: int) -> tuple[BatchRecord, list[LeafRecord]] | None: ...
+
+    def entry_of(self, request_id: UUID, participant_id: int) -> int | None: ...
 
 
 class AuditLog:
@@ -98,6 +105,35 @@ class AuditLog:
         return audit_pb2.GetLeavesResponse(
             leaves=[leaf_message(index, row) for index, row in enumerate(rows, request.first_index)],
             batches=[batch_message(seal) for seal in seals],
+        )
+
+    def sealed(self, request_id: UUID, participant_id: int) -> audit_pb2.GetSealedReceiptResponse:
+        """What a participant's request became, under its batch's seal. Raises Refused(ENTRY_UNKNOWN)."""
+        entry_id = self._reads.entry_of(request_id, participant_id)
+        if entry_id is None:
+            raise Refused(Reason.ENTRY_UNKNOWN, "request_id")
+        return self.sealed_entry(entry_id, {participant_id}, "request_id")
+
+    def sealed_entry(
+        self, entry_id: int, participant_ids: Collection[int] | None, field: str = "entry_id"
+    ) -> audit_pb2.GetSealedReceiptResponse:
+        """An entry of one of these participants (None: of any). Raises Refused(ENTRY_UNKNOWN)."""
+        batch = self._reads.batch(number_of(entry_id))
+        seal, rows = batch or (None, [])
+        place = next((place for place, row in enumerate(rows) if row.entry.entry_id == entry_id), None)
+        if seal is None or place is None:
+            raise Refused(Reason.ENTRY_UNKNOWN, field)
+        if participant_ids is not None and rows[place].entry.participant_id not in participant_ids:
+            raise Refused(Reason.ENTRY_UNKNOWN, field)
+        leaves = [row.leaf for row in rows]
+
+        def nodes(level: int, index: int) -> bytes:
+            return root_hash(leaves[index << level : index + 1 << level])
+
+        return audit_pb2.GetSealedReceiptResponse(
+            leaf=leaf_message(0, rows[place]),
+            path=inclusion_proof(place, len(leaves), nodes),
+            batch=batch_message(seal),
         )
 
     def _checkpoint(self, size: int) -> CheckpointRecord:

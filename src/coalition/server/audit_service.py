@@ -10,7 +10,9 @@ from coalition.domain.pages import number_key, page_limit, page_token
 from coalition.domain.reasons import Reason
 from coalition.server import convert_audit as convert
 from coalition.server.audit_log import AuditLog
-from coalition.server.identity import HasProgramme
+from coalition.server.identity import Caller, HasProgramme, caller
+from coalition.server.own import acting_for, check_among, own_codes
+from coalition.server.request_ids import parse_request_id
 from coalition.v1 import audit_pb2, audit_pb2_grpc
 
 NUMBER_MAX = 2**40
@@ -59,6 +61,26 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
 
     async def GetLeaves(self, request: audit_pb2.GetLeavesRequest, context: Any) -> audit_pb2.GetLeavesResponse:
         return await asyncio.to_thread(self._log.leaves, request)
+
+    async def GetSealedReceipt(
+        self, request: audit_pb2.GetSealedReceiptRequest, context: Any
+    ) -> audit_pb2.GetSealedReceiptResponse:
+        return await asyncio.to_thread(self._sealed, request, caller(context))
+
+    def _sealed(
+        self, request: audit_pb2.GetSealedReceiptRequest, present: Caller
+    ) -> audit_pb2.GetSealedReceiptResponse:
+        programme = self._programme.current
+        own = own_codes(present, programme)
+        if request.WhichOneof("entry") == "request_id":
+            code = request.participant or acting_for(present, programme, "", "participant")
+            check_among(own, code, "participant")
+            participant = programme.participant_by_code.get(code)
+            if participant is None:
+                raise Refused(Reason.ENTRY_UNKNOWN, "participant")
+            return self._log.sealed(parse_request_id(request.request_id), participant.participant_id)
+        ids = None if own is None else {programme.participant_by_code[code].participant_id for code in own}
+        return self._log.sealed_entry(request.entry_id, ids)
 
     def _batches(self, request: audit_pb2.ListBatchesRequest) -> audit_pb2.ListBatchesResponse:
         first, last = _bounds(request)

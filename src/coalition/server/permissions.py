@@ -77,6 +77,7 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.AuditService/GetInclusionProof": VISITORS,
         "/coalition.v1.AuditService/GetConsistencyProof": VISITORS,
         "/coalition.v1.AuditService/GetLeaves": AUDITORS,
+        "/coalition.v1.AuditService/GetSealedReceipt": COUNTER | AUDITORS,
         "/coalition.v1.PortalService/GetWallet": GATEWAYS,
         "/coalition.v1.PortalService/ListWalletEntries": GATEWAYS,
         "/grpc.health.v1.Health/Check": EVERYONE,

@@ -155,6 +155,12 @@ def cosignatures(connection: Connection, size: int) -> list[str]:
     return [line for (line,) in rows]
 
 
+def last_cosigned_size(connection: Connection, witness: str) -> int:
+    """The largest size that the witness has cosigned, as far as is known here; 0 before its first."""
+    row = connection.execute("SELECT max(size) FROM cosignatures WHERE witness = %s", (witness,)).fetchone()
+    return 0 if row is None or row[0] is None else int(row[0])
+
+
 def insert_cosignature(connection: Connection, size: int, witness: str, line: str, time: datetime) -> None:
     """Keep a witness's signature under the checkpoint of `size`; a second one of the same witness is left out."""
     connection.execute(

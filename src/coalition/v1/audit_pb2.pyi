@@ -691,3 +691,71 @@ class GetLeavesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetLeavesResponse: _TypeAlias = GetLeavesResponse  # noqa: Y015
+
+@_typing.final
+class GetSealedReceiptRequest(_message.Message):
+    """Asks for a sealed receipt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    entry_id: _builtins.int
+    """entry_id on a receipt, > 0."""
+    request_id: _builtins.str
+    """request_id of the operation or act."""
+    participant: _builtins.str
+    """Code of the participant whose request_id it is. Default: the caller's own."""
+    def __init__(
+        self,
+        *,
+        entry_id: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+        participant: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "entry_id", b"entry_id", "request_id", b"request_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "entry_id", b"entry_id", "participant", b"participant", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_entry: _TypeAlias = _typing.Literal["entry_id", "request_id"]  # noqa: Y015
+    _WhichOneofArgType_entry: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_entry) -> _WhichOneofReturnType_entry | None: ...
+
+Global___GetSealedReceiptRequest: _TypeAlias = GetSealedReceiptRequest  # noqa: Y015
+
+@_typing.final
+class GetSealedReceiptResponse(_message.Message):
+    """An entry under the seal of its batch. The leaf leads by the path to the batch's root, which is signed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEAF_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def leaf(self) -> Global___Leaf:
+        """The entry, opened; index is 0, because its place in the log may not be known yet."""
+
+    @_builtins.property
+    def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The hashes from the leaf's sibling up to below the root of the batch, 32 bytes each."""
+
+    @_builtins.property
+    def batch(self) -> Global___Batch:
+        """Its batch, with root and signature as they were stored before the answer was given."""
+
+    def __init__(
+        self,
+        *,
+        leaf: Global___Leaf | None = ...,
+        path: _abc.Iterable[_builtins.bytes] | None = ...,
+        batch: Global___Batch | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "leaf", b"leaf"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "leaf", b"leaf", "path", b"path"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSealedReceiptResponse: _TypeAlias = GetSealedReceiptResponse  # noqa: Y015

@@ -74,6 +74,11 @@ class AuditServiceStub:
                 request_serializer=coalition_dot_v1_dot_audit__pb2.GetLeavesRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_audit__pb2.GetLeavesResponse.FromString,
                 _registered_method=True)
+        self.GetSealedReceipt = channel.unary_unary(
+                '/coalition.v1.AuditService/GetSealedReceipt',
+                request_serializer=coalition_dot_v1_dot_audit__pb2.GetSealedReceiptRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_audit__pb2.GetSealedReceiptResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -138,6 +143,16 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetSealedReceipt(self, request, context):
+        """Reads the sealed receipt of an answer, accepted or declined, that anyone can check offline: the same one for ever.
+        For tills and headquarters their own entries, for auditors and the operator any. Needs no checkpoint: an entry has
+        it as soon as it is answered.
+        Errors: ENTRY_UNKNOWN, also for an entry of others; PERMISSION_DENIED for a participant that is not the caller's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -175,6 +190,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.GetLeaves,
                     request_deserializer=coalition_dot_v1_dot_audit__pb2.GetLeavesRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_audit__pb2.GetLeavesResponse.SerializeToString,
+            ),
+            'GetSealedReceipt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSealedReceipt,
+                    request_deserializer=coalition_dot_v1_dot_audit__pb2.GetSealedReceiptRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_audit__pb2.GetSealedReceiptResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -371,6 +391,33 @@ class AuditService:
             '/coalition.v1.AuditService/GetLeaves',
             coalition_dot_v1_dot_audit__pb2.GetLeavesRequest.SerializeToString,
             coalition_dot_v1_dot_audit__pb2.GetLeavesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSealedReceipt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.AuditService/GetSealedReceipt',
+            coalition_dot_v1_dot_audit__pb2.GetSealedReceiptRequest.SerializeToString,
+            coalition_dot_v1_dot_audit__pb2.GetSealedReceiptResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -62,6 +62,12 @@ class AuditServiceStub:
     """Reads what the leaves of the audit log are the hashes of, in order, with the seals of their batches.
     Errors: CHECKPOINT_UNKNOWN.
     """
+    GetSealedReceipt: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetSealedReceiptRequest, _audit_pb2.GetSealedReceiptResponse]
+    """Reads the sealed receipt of an answer, accepted or declined, that anyone can check offline: the same one for ever.
+    For tills and headquarters their own entries, for auditors and the operator any. Needs no checkpoint: an entry has
+    it as soon as it is answered.
+    Errors: ENTRY_UNKNOWN, also for an entry of others; PERMISSION_DENIED for a participant that is not the caller's.
+    """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -96,6 +102,12 @@ class AuditServiceAsyncStub(AuditServiceStub):
     GetLeaves: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetLeavesRequest, _audit_pb2.GetLeavesResponse]  # type: ignore[assignment]
     """Reads what the leaves of the audit log are the hashes of, in order, with the seals of their batches.
     Errors: CHECKPOINT_UNKNOWN.
+    """
+    GetSealedReceipt: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetSealedReceiptRequest, _audit_pb2.GetSealedReceiptResponse]  # type: ignore[assignment]
+    """Reads the sealed receipt of an answer, accepted or declined, that anyone can check offline: the same one for ever.
+    For tills and headquarters their own entries, for auditors and the operator any. Needs no checkpoint: an entry has
+    it as soon as it is answered.
+    Errors: ENTRY_UNKNOWN, also for an entry of others; PERMISSION_DENIED for a participant that is not the caller's.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -170,6 +182,18 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_audit_pb2.GetLeavesResponse, _abc.Awaitable[_audit_pb2.GetLeavesResponse]]:
         """Reads what the leaves of the audit log are the hashes of, in order, with the seals of their batches.
         Errors: CHECKPOINT_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSealedReceipt(
+        self,
+        request: _audit_pb2.GetSealedReceiptRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.GetSealedReceiptResponse, _abc.Awaitable[_audit_pb2.GetSealedReceiptResponse]]:
+        """Reads the sealed receipt of an answer, accepted or declined, that anyone can check offline: the same one for ever.
+        For tills and headquarters their own entries, for auditors and the operator any. Needs no checkpoint: an entry has
+        it as soon as it is answered.
+        Errors: ENTRY_UNKNOWN, also for an entry of others; PERMISSION_DENIED for a participant that is not the caller's.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
