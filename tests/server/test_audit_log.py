@@ -27,7 +27,6 @@ from keys import verify
 from tests.audit_day import Day, close_month, sign_log, signer_of, trade
 from tests.house import LANES, House, refusal_of
 
-
 pytestmark = pytest.mark.xdist_group("serial")
 
 

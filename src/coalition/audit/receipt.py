@@ -8,7 +8,6 @@ import hashlib
 import json
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from coalition.audit.errors import EvidenceBroken, EvidenceMalformed
@@ -23,7 +22,6 @@ from coalition.domain.ids import number_of, place_of
 FORMAT: Final = "coalition receipt v1"
 RECEIPT_BYTES_MAX: Final = 1024 * 1024
 _BYTES: Final = ("leaf", "payload", "root", "signature")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +73,9 @@ class Receipt:
         return Payload.parse(self.payload).entry_id
 
     @property
-    def time(self) -> datetime:
-        """When the journal took it."""
-        return _EPOCH + timedelta(microseconds=LeafData.parse(self.leaf).time_us)
+    def time_us(self) -> int:
+        """When the journal took it, microseconds since 1970, UTC."""
+        return LeafData.parse(self.leaf).time_us
 
 
 def check_receipt(receipt: Receipt, trust: Trust, verify: Verify) -> None:

@@ -3,14 +3,13 @@
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
-from coalition.audit.errors import EvidenceMalformed
 from coalition.audit.log_signer import LogSigner
 from coalition.audit.policy import NONE, Policy
 from coalition.bootstrap.clock import utc_now
-from coalition.config import SettingInvalid, Settings
+from coalition.bootstrap.policies import read_policy
+from coalition.config import Settings
 from coalition.followers.audit_tree import AuditTreeFollower
 from coalition.followers.positions import PositionsFollower
 from coalition.followers.witnesses import Witnesses
@@ -68,14 +67,6 @@ def witnesses_of(settings: Settings, dsn: str, signer: LogSigner) -> Witnesses |
     policy = Policy(quorum=NONE) if settings.witness_policy is None else read_policy(settings.witness_policy)
     opening = _opening(dsn, "coalition witnesses")
     return Witnesses(opening, policy, signer.key, verify, settings.witnessed_file, utc_now)
-
-
-def read_policy(path: Path) -> Policy:
-    """The policy in a file. Raises SettingInvalid with the line to correct."""
-    try:
-        return Policy.parse(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, EvidenceMalformed) as error:
-        raise SettingInvalid(f"setting witness_policy (COALITION_WITNESS_POLICY): {path}: {error}") from None
 
 
 def check_witnessed(settings: Settings, dsn: str, signer: LogSigner) -> None:

@@ -97,8 +97,8 @@ class Witnesses:
     def check(self) -> None:
         """Raise LogForked unless the tree here contains what was witnessed last, by the file and by the witnesses.
 
-        For the start of a server, before it writes. A witness that is silent is logged and not waited for. What one says
-        without signing it is believed as far as the policy goes: once no quorum is left without those who object.
+        For the start of a server, before it writes. A witness that is silent is logged and not waited for. What one
+        says without signing it is believed as far as the policy goes: once no quorum is left without those who object.
         """
         with cursors.available(), self._connect() as connection:
             if (kept := self._kept()) is not None:

@@ -12,7 +12,7 @@ from coalition.domain.audit_records import CheckpointRecord, LeafRecord
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.ids import number_of
 from coalition.domain.journal_records import BatchRecord
-from coalition.domain.pages import page_limit
+from coalition.domain.pages import number_key, page_limit, page_token
 from coalition.domain.reasons import Reason
 from coalition.server.convert_audit import batch_message
 from coalition.server.convert_log import checkpoint_message, leaf_message
@@ -28,6 +28,10 @@ class AuditTreeReads(Protocol):
     def newest_checkpoint(self) -> CheckpointRecord | None: ...
 
     def checkpoint_of(self, size: int) -> CheckpointRecord | None: ...
+
+    def checkpoints(self, first: int, limit: int) -> list[CheckpointRecord]: ...
+
+    def codes(self) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]: ...
 
     def cosignatures(self, size: int) -> list[str]: ...
 
@@ -53,6 +57,25 @@ class AuditLog:
     def checkpoint(self, size: int) -> audit_pb2.GetCheckpointResponse:
         """The checkpoint over `size` entries; 0: the newest. Raises Refused(CHECKPOINT_UNKNOWN)."""
         return self._checkpoint_message(self._checkpoint(size))
+
+    def checkpoints(self, request: audit_pb2.ListCheckpointsRequest) -> audit_pb2.ListCheckpointsResponse:
+        """The telling checkpoints from a size on, in pages. Raises Refused(FIELD_INVALID, PAGE_TOKEN_INVALID)."""
+        _check_number(request.first_size, "first_size")
+        scope, limit = f"checkpoints/{request.first_size}", page_limit(request.page_size)
+        after = number_key(scope, request.page_token)
+        rows = self._reads.checkpoints(request.first_size if after is None else after + 1, limit + 1)
+        return audit_pb2.ListCheckpointsResponse(
+            checkpoints=[self._checkpoint_message(row) for row in rows[:limit]],
+            next_page_token=page_token(scope, rows[limit - 1].size) if len(rows) > limit else "",
+        )
+
+    def names(self) -> audit_pb2.GetNamesResponse:
+        """Codes of participants and agreements by their numbers."""
+        participants, agreements = self._reads.codes()
+        return audit_pb2.GetNamesResponse(
+            participants=[audit_pb2.NumberName(number=number, code=code) for number, code in participants],
+            agreements=[audit_pb2.NumberName(number=number, code=code) for number, code in agreements],
+        )
 
     def tile(self, request: audit_pb2.GetTileRequest) -> audit_pb2.GetTileResponse:
         """A tile of the tree as it was at a checkpoint. Raises Refused(CHECKPOINT_UNKNOWN, ENTRY_UNKNOWN)."""

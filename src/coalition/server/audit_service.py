@@ -46,6 +46,11 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
     ) -> audit_pb2.GetCheckpointResponse:
         return await asyncio.to_thread(self._log.checkpoint, request.size)
 
+    async def ListCheckpoints(
+        self, request: audit_pb2.ListCheckpointsRequest, context: Any
+    ) -> audit_pb2.ListCheckpointsResponse:
+        return await asyncio.to_thread(self._log.checkpoints, request)
+
     async def GetTile(self, request: audit_pb2.GetTileRequest, context: Any) -> audit_pb2.GetTileResponse:
         return await asyncio.to_thread(self._log.tile, request)
 
@@ -61,6 +66,9 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
 
     async def GetLeaves(self, request: audit_pb2.GetLeavesRequest, context: Any) -> audit_pb2.GetLeavesResponse:
         return await asyncio.to_thread(self._log.leaves, request)
+
+    async def GetNames(self, request: audit_pb2.GetNamesRequest, context: Any) -> audit_pb2.GetNamesResponse:
+        return await asyncio.to_thread(self._log.names)
 
     async def GetSealedReceipt(
         self, request: audit_pb2.GetSealedReceiptRequest, context: Any

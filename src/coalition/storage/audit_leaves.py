@@ -69,6 +69,18 @@ class AuditTreeReads:
         with leased(self._lease) as connection:
             return tree.checkpoint_of(connection, size)
 
+    def checkpoints(self, first: int, limit: int) -> list[CheckpointRecord]:
+        """The last checkpoint of each hour and all that were cosigned, from size `first` on, smallest first."""
+        with leased(self._lease) as connection:
+            return tree.telling_checkpoints(connection, first, limit)
+
+    def codes(self) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+        """Codes of participants and of agreements, by number."""
+        with leased_cursor(self._lease) as cursor:
+            participants = cursor.execute("SELECT participant_id, code FROM participants ORDER BY 1").fetchall()
+            agreements = cursor.execute("SELECT agreement_id, code FROM agreements ORDER BY 1").fetchall()
+        return [(number, code) for number, code in participants], [(number, code) for number, code in agreements]
+
     def cosignatures(self, size: int) -> list[str]:
         """The signature lines of witnesses under the checkpoint of `size`."""
         with leased(self._lease) as connection:

@@ -136,15 +136,17 @@ def checkpoint(connection: Connection, which: str, *parameters: object) -> Check
     return None if row is None else CheckpointRecord(*row)
 
 
-def telling_checkpoints(connection: Connection) -> list[CheckpointRecord]:
+def telling_checkpoints(connection: Connection, first: int = 0, limit: int | None = None) -> list[CheckpointRecord]:
     """The last checkpoint of each hour, and all that a witness has cosigned; smallest first."""
     rows = connection.execute(
         """
         SELECT size, number, root, note, time FROM checkpoints
-        WHERE size IN (SELECT max(size) FROM checkpoints GROUP BY date_trunc('hour', time))
-           OR size IN (SELECT size FROM cosignatures)
-        ORDER BY size
-        """
+        WHERE size >= %s
+          AND (size IN (SELECT max(size) FROM checkpoints GROUP BY date_trunc('hour', time))
+               OR size IN (SELECT size FROM cosignatures))
+        ORDER BY size LIMIT %s
+        """,
+        (first, limit),
     )
     return [CheckpointRecord(*row) for row in rows]
 

@@ -54,6 +54,11 @@ class AuditServiceStub:
                 request_serializer=coalition_dot_v1_dot_audit__pb2.GetCheckpointRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_audit__pb2.GetCheckpointResponse.FromString,
                 _registered_method=True)
+        self.ListCheckpoints = channel.unary_unary(
+                '/coalition.v1.AuditService/ListCheckpoints',
+                request_serializer=coalition_dot_v1_dot_audit__pb2.ListCheckpointsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_audit__pb2.ListCheckpointsResponse.FromString,
+                _registered_method=True)
         self.GetTile = channel.unary_unary(
                 '/coalition.v1.AuditService/GetTile',
                 request_serializer=coalition_dot_v1_dot_audit__pb2.GetTileRequest.SerializeToString,
@@ -73,6 +78,11 @@ class AuditServiceStub:
                 '/coalition.v1.AuditService/GetLeaves',
                 request_serializer=coalition_dot_v1_dot_audit__pb2.GetLeavesRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_audit__pb2.GetLeavesResponse.FromString,
+                _registered_method=True)
+        self.GetNames = channel.unary_unary(
+                '/coalition.v1.AuditService/GetNames',
+                request_serializer=coalition_dot_v1_dot_audit__pb2.GetNamesRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_audit__pb2.GetNamesResponse.FromString,
                 _registered_method=True)
         self.GetSealedReceipt = channel.unary_unary(
                 '/coalition.v1.AuditService/GetSealedReceipt',
@@ -111,6 +121,13 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListCheckpoints(self, request, context):
+        """Lists checkpoints in order of their sizes: the last of each hour and all that witnesses have cosigned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetTile(self, request, context):
         """Reads the hashes of a tile of the audit log, as C2SP tlog-tiles defines it.
         Errors: CHECKPOINT_UNKNOWN, ENTRY_UNKNOWN where the log has not grown so far.
@@ -138,6 +155,13 @@ class AuditServiceServicer:
     def GetLeaves(self, request, context):
         """Reads what the leaves of the audit log are the hashes of, in order, with the seals of their batches.
         Errors: CHECKPOINT_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetNames(self, request, context):
+        """Reads the codes of participants and agreements, which leaves call by numbers. Numbers are never given again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -171,6 +195,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=coalition_dot_v1_dot_audit__pb2.GetCheckpointRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_audit__pb2.GetCheckpointResponse.SerializeToString,
             ),
+            'ListCheckpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCheckpoints,
+                    request_deserializer=coalition_dot_v1_dot_audit__pb2.ListCheckpointsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_audit__pb2.ListCheckpointsResponse.SerializeToString,
+            ),
             'GetTile': grpc.unary_unary_rpc_method_handler(
                     servicer.GetTile,
                     request_deserializer=coalition_dot_v1_dot_audit__pb2.GetTileRequest.FromString,
@@ -190,6 +219,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.GetLeaves,
                     request_deserializer=coalition_dot_v1_dot_audit__pb2.GetLeavesRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_audit__pb2.GetLeavesResponse.SerializeToString,
+            ),
+            'GetNames': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNames,
+                    request_deserializer=coalition_dot_v1_dot_audit__pb2.GetNamesRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_audit__pb2.GetNamesResponse.SerializeToString,
             ),
             'GetSealedReceipt': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSealedReceipt,
@@ -283,6 +317,33 @@ class AuditService:
             '/coalition.v1.AuditService/GetCheckpoint',
             coalition_dot_v1_dot_audit__pb2.GetCheckpointRequest.SerializeToString,
             coalition_dot_v1_dot_audit__pb2.GetCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCheckpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.AuditService/ListCheckpoints',
+            coalition_dot_v1_dot_audit__pb2.ListCheckpointsRequest.SerializeToString,
+            coalition_dot_v1_dot_audit__pb2.ListCheckpointsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -391,6 +452,33 @@ class AuditService:
             '/coalition.v1.AuditService/GetLeaves',
             coalition_dot_v1_dot_audit__pb2.GetLeavesRequest.SerializeToString,
             coalition_dot_v1_dot_audit__pb2.GetLeavesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNames(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.AuditService/GetNames',
+            coalition_dot_v1_dot_audit__pb2.GetNamesRequest.SerializeToString,
+            coalition_dot_v1_dot_audit__pb2.GetNamesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -46,6 +46,8 @@ class AuditServiceStub:
     """Reads a signed checkpoint of the audit log with the cosignatures of its witnesses.
     Errors: CHECKPOINT_UNKNOWN.
     """
+    ListCheckpoints: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListCheckpointsRequest, _audit_pb2.ListCheckpointsResponse]
+    """Lists checkpoints in order of their sizes: the last of each hour and all that witnesses have cosigned."""
     GetTile: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetTileRequest, _audit_pb2.GetTileResponse]
     """Reads the hashes of a tile of the audit log, as C2SP tlog-tiles defines it.
     Errors: CHECKPOINT_UNKNOWN, ENTRY_UNKNOWN where the log has not grown so far.
@@ -62,6 +64,8 @@ class AuditServiceStub:
     """Reads what the leaves of the audit log are the hashes of, in order, with the seals of their batches.
     Errors: CHECKPOINT_UNKNOWN.
     """
+    GetNames: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetNamesRequest, _audit_pb2.GetNamesResponse]
+    """Reads the codes of participants and agreements, which leaves call by numbers. Numbers are never given again."""
     GetSealedReceipt: _grpc.UnaryUnaryMultiCallable[_audit_pb2.GetSealedReceiptRequest, _audit_pb2.GetSealedReceiptResponse]
     """Reads the sealed receipt of an answer, accepted or declined, that anyone can check offline: the same one for ever.
     For tills and headquarters their own entries, for auditors and the operator any. Needs no checkpoint: an entry has
@@ -87,6 +91,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Reads a signed checkpoint of the audit log with the cosignatures of its witnesses.
     Errors: CHECKPOINT_UNKNOWN.
     """
+    ListCheckpoints: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListCheckpointsRequest, _audit_pb2.ListCheckpointsResponse]  # type: ignore[assignment]
+    """Lists checkpoints in order of their sizes: the last of each hour and all that witnesses have cosigned."""
     GetTile: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetTileRequest, _audit_pb2.GetTileResponse]  # type: ignore[assignment]
     """Reads the hashes of a tile of the audit log, as C2SP tlog-tiles defines it.
     Errors: CHECKPOINT_UNKNOWN, ENTRY_UNKNOWN where the log has not grown so far.
@@ -103,6 +109,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """Reads what the leaves of the audit log are the hashes of, in order, with the seals of their batches.
     Errors: CHECKPOINT_UNKNOWN.
     """
+    GetNames: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetNamesRequest, _audit_pb2.GetNamesResponse]  # type: ignore[assignment]
+    """Reads the codes of participants and agreements, which leaves call by numbers. Numbers are never given again."""
     GetSealedReceipt: _aio.UnaryUnaryMultiCallable[_audit_pb2.GetSealedReceiptRequest, _audit_pb2.GetSealedReceiptResponse]  # type: ignore[assignment]
     """Reads the sealed receipt of an answer, accepted or declined, that anyone can check offline: the same one for ever.
     For tills and headquarters their own entries, for auditors and the operator any. Needs no checkpoint: an entry has
@@ -145,6 +153,14 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ListCheckpoints(
+        self,
+        request: _audit_pb2.ListCheckpointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ListCheckpointsResponse, _abc.Awaitable[_audit_pb2.ListCheckpointsResponse]]:
+        """Lists checkpoints in order of their sizes: the last of each hour and all that witnesses have cosigned."""
+
+    @_abc_1.abstractmethod
     def GetTile(
         self,
         request: _audit_pb2.GetTileRequest,
@@ -183,6 +199,14 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads what the leaves of the audit log are the hashes of, in order, with the seals of their batches.
         Errors: CHECKPOINT_UNKNOWN.
         """
+
+    @_abc_1.abstractmethod
+    def GetNames(
+        self,
+        request: _audit_pb2.GetNamesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.GetNamesResponse, _abc.Awaitable[_audit_pb2.GetNamesResponse]]:
+        """Reads the codes of participants and agreements, which leaves call by numbers. Numbers are never given again."""
 
     @_abc_1.abstractmethod
     def GetSealedReceipt(

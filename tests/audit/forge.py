@@ -1,0 +1,179 @@
+"""The forge: an honest day of trade, and the means to change it as a database superuser, with or without the keys.
+
+Without keys everything happens in one transaction on the real tables, is read back by the server's own code, and is
+rolled back. With keys the entries themselves are changed and everything above them is made anew: leaves, seals, tree,
+checkpoint; only what others hold (receipts, earlier checkpoints, witnesses' cosignatures) is out of the forger's reach.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from coalition.audit.bundle_writer import BundleWriter
+from coalition.audit.checks.report import Report
+from coalition.audit.leaf import leaf_data, payload
+from coalition.audit.log_signer import LogSigner
+from coalition.audit.merkle import leaf_hash, root_hash
+from coalition.audit.notary import BatchNotary
+from coalition.audit.note import SignedNote, cosign
+from coalition.audit.tiles import Edge
+from coalition.audit.trust import Trust
+from coalition.audit.verify import verify_bundle
+from coalition.bootstrap.bundling import BatchSeal, sealed_receipt, write_bundle
+from coalition.domain.audit_records import LeafRecord
+from coalition.domain.ids import number_of
+from coalition.domain.journal import Entry, Sign, micros_of
+from coalition.server.audit_log import AuditLog
+from coalition.storage.audit_leaves import AuditTreeReads
+from coalition.storage.connect import Connection, connect
+from coalition.v1 import audit_pb2
+from keys import verify
+from tests.audit.conftest import Signer
+from tests.audit_day import Day
+from tests.house import LANES, House
+
+NOW = int(time.time())
+
+
+class Desk:
+    """The server's AuditLog on one connection, called as a client calls it; in the connection's own transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        log = AuditLog(AuditTreeReads(lambda: nullcontext(connection), LANES))
+        self.audit = self
+        self.GetCheckpoint = lambda request: log.checkpoint(request.size)
+        self.GetTile, self.GetLeaves, self.ListCheckpoints = log.tile, log.leaves, log.checkpoints
+        self.GetNames = lambda request: log.names()
+        self.sealed_entry = log.sealed_entry
+
+    @staticmethod
+    def call(method: Callable[[Any], Any], request: Any) -> Any:
+        return method(request)
+
+
+@dataclass
+class Forge:
+    """The honest log of a day, what others hold of it, and where bundles are made."""
+
+    day: Day
+    signer: LogSigner
+    trust: Trust
+    witness: Signer
+    directory: Path
+    receipts: list[tuple[str, bytes]] = field(default_factory=list)
+    previous: list[bytes] = field(default_factory=list)
+    settlement: Path | None = None
+    _made: int = 0
+
+    @property
+    def house(self) -> House:
+        return self.day.house
+
+    def new_directory(self) -> Path:
+        self._made += 1
+        return self.directory / f"bundle-{self._made}"
+
+    def bundle(self, connection: Connection | None = None, start_size: int = 0) -> Path:
+        """A bundle of the tables as they are, or as a transaction sees them."""
+        directory = self.new_directory()
+        with nullcontext(connection) if connection else connect(self.house.dsn("owner")) as open_connection:
+            write_bundle(
+                Desk(open_connection),  # type: ignore[arg-type]
+                directory,
+                start_size=start_size,
+                end_size=0,
+                receipts=[],
+                settlements=[self.settlement] if self.settlement else [],
+                made=datetime.now(UTC),
+                progress=lambda done, whole: None,
+            )
+        return directory
+
+    @contextmanager
+    def tampered(self, *statements: str) -> Iterator[Connection]:
+        """A transaction in which the statements were done, as superuser; undone at the end."""
+        with connect(self.house.dsn("owner")) as connection, connection.transaction(force_rollback=True):
+            for statement in statements:
+                assert connection.execute(statement).rowcount != 0, f"this changed nothing: {statement}"
+            yield connection
+
+    def judged(self, directory: Path, **options: Any) -> Report:
+        """What the auditor's tool says of a bundle."""
+        settings: dict[str, Any] = {"previous": self.previous, "receipts": self.receipts, **options}
+        return verify_bundle(directory, settings.pop("trust", self.trust), verify, NOW + 60, **settings)
+
+    def receipt(self, entry_id: int) -> bytes:
+        with connect(self.house.dsn("owner")) as connection:
+            answer = Desk(connection).sealed_entry(entry_id, None)
+        return sealed_receipt(answer).to_text().encode()
+
+    def rows(self) -> list[LeafRecord]:
+        """Every entry, opened."""
+        with connect(self.house.dsn("owner")) as connection:
+            return AuditTreeReads(lambda: nullcontext(connection), LANES).leaves(0, 10_000, 10_000)
+
+    def resealed(self, rows: list[LeafRecord], *, sign: Sign | None = None, cosigned_at: int | None = None) -> Path:
+        """A bundle over these entries with everything above them made anew, by whoever holds the keys."""
+        directory = self.new_directory()
+        writer = BundleWriter(directory, self.signer.key.name, 0, len(rows), "now")
+        notary = BatchNotary(sign or self.house.ring.sign_batch)
+        batches: dict[int, list[LeafRecord]] = {}
+        for row in rows:
+            batches.setdefault(number_of(row.entry.entry_id), []).append(row)
+        for number, own in batches.items():
+            seal = notary.seal(number, own[0].time, [row.entry for row in own])
+            writer.add_batches([BatchSeal(number, micros_of(own[0].time), len(own), seal.root, seal.signature())])
+        opened = [(row, payload(row.entry)) for row in rows]
+        data = [(leaf_data(micros_of(row.time), row.entry, own), own, row.entry.actor) for row, own in opened]
+        writer.add_leaves(data)
+        root = root_hash([leaf_hash(leaf) for leaf, _, _ in data])
+        note = self.signer.signed(len(rows), root)
+        if cosigned_at is not None:
+            note = note.with_signatures([cosign(note.text, self.witness.key, self.witness.sign, cosigned_at)])
+        writer.add_checkpoints(None, Edge(), [], str(note).encode())
+        names = self._names()
+        writer.add_names(*names)
+        if self.settlement:
+            writer.add_settlement(self.settlement)
+        writer.close()
+        return directory
+
+    def changed(
+        self, change: Callable[[Entry], Entry | None], rows: list[LeafRecord] | None = None
+    ) -> list[LeafRecord]:
+        """The entries with each replaced by what `change` makes of it; None drops it."""
+        found = []
+        for row in rows or self.rows():
+            entry = change(row.entry)
+            if entry is not None:
+                found.append(row._replace(entry=entry))
+        return found
+
+    def _names(self) -> tuple[dict[int, str], dict[int, str]]:
+        with connect(self.house.dsn("owner")) as connection:
+            names = Desk(connection).GetNames(audit_pb2.GetNamesRequest())
+        return {e.number: e.code for e in names.participants}, {e.number: e.code for e in names.agreements}
+
+
+def breached(report: Report) -> set[str]:
+    """The checks that found a breach."""
+    return {check.name for check in report.checks.values() if check.breaches}
+
+
+def sentences(report: Report) -> str:
+    """All that was found or lacking, for a failed test's message."""
+    return json.dumps(report.to_json(), indent=1, ensure_ascii=False)
+
+
+def replaced(entry: Entry, **change: Any) -> Entry:
+    return replace(entry, **change)
+
+
+def witnessed(note: bytes, witness: Signer, at: int) -> bytes:
+    read = SignedNote.parse(note)
+    return str(read.with_signatures([cosign(read.text, witness.key, witness.sign, at)])).encode()
