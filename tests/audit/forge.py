@@ -9,22 +9,23 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from coalition.audit.bundle_format import BatchSeal
 from coalition.audit.bundle_writer import BundleWriter
 from coalition.audit.checks.report import Report
 from coalition.audit.leaf import leaf_data, payload
 from coalition.audit.log_signer import LogSigner
 from coalition.audit.merkle import leaf_hash, root_hash
 from coalition.audit.notary import BatchNotary
-from coalition.audit.note import SignedNote, cosign
+from coalition.audit.note import cosign
 from coalition.audit.tiles import Edge
 from coalition.audit.trust import Trust
 from coalition.audit.verify import verify_bundle
-from coalition.bootstrap.bundling import BatchSeal, sealed_receipt, write_bundle
+from coalition.bootstrap.bundling import sealed_receipt, write_bundle
 from coalition.domain.audit_records import LeafRecord
 from coalition.domain.ids import number_of
 from coalition.domain.journal import Entry, Sign, micros_of
@@ -168,12 +169,3 @@ def breached(report: Report) -> set[str]:
 def sentences(report: Report) -> str:
     """All that was found or lacking, for a failed test's message."""
     return json.dumps(report.to_json(), indent=1, ensure_ascii=False)
-
-
-def replaced(entry: Entry, **change: Any) -> Entry:
-    return replace(entry, **change)
-
-
-def witnessed(note: bytes, witness: Signer, at: int) -> bytes:
-    read = SignedNote.parse(note)
-    return str(read.with_signatures([cosign(read.text, witness.key, witness.sign, at)])).encode()

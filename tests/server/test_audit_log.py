@@ -1,31 +1,37 @@
 """The audit log over AuditService: what it answers is checked here as an outsider would, from hashes and keys alone."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 import pytest
 
 from coalition.audit.checkpoint import open_checkpoint
+from coalition.audit.errors import EvidenceBroken
 from coalition.audit.leaf import LeafData, Payload
 from coalition.audit.merkle import leaf_hash, root_hash
 from coalition.audit.notary import batch_message
 from coalition.audit.note import SignedNote
 from coalition.audit.proofs import verify_consistency, verify_inclusion
+from coalition.audit.receipt import Receipt, check_receipt
 from coalition.audit.tiles import split_hashes
+from coalition.audit.trust import Trust
+from coalition.bootstrap.bundling import sealed_receipt
+from coalition.bootstrap.trusting import trust_file
 from coalition.client import Connection
 from coalition.domain.audit_records import CheckpointRecord
 from coalition.domain.ids import number_of
 from coalition.domain.kinds import Kind
+from coalition.domain.reasons import Reason
 from coalition.server.convert_log import leaf_message
 from coalition.storage.audit_leaves import AuditTreeReads
 from coalition.storage.connect import connect
 from coalition.v1 import audit_pb2
 from keys import verify
 from tests.audit_day import Day, close_month, sign_log, signer_of, trade
-from tests.house import LANES, House, refusal_of
+from tests.house import LANES, House, new_id, refusal_of
 
 pytestmark = pytest.mark.xdist_group("serial")
 
@@ -232,6 +238,92 @@ def test_opened_leaves_are_for_auditors(log: Log) -> None:
         log.till.audit.GetLeaves(audit_pb2.GetLeavesRequest())
 
     assert "PERMISSION_DENIED" == refusal_of(caught.value).reason
+
+
+def sealed(connection: Connection, **asked: object) -> Receipt:
+    return sealed_receipt(connection.audit.GetSealedReceipt(audit_pb2.GetSealedReceiptRequest(**asked)))  # type: ignore[arg-type]
+
+
+def refused(connection: Connection, **asked: object) -> tuple[str, tuple[str, ...]]:
+    with pytest.raises(grpc.RpcError) as caught:
+        sealed(connection, **asked)
+    refusal = refusal_of(caught.value)
+    return refusal.reason, refusal.fields
+
+
+def trust_of(log: Log) -> Trust:
+    return Trust.parse(trust_file(log.house.settings))
+
+
+def test_every_answer_has_a_receipt_that_is_checked_offline(log: Log) -> None:
+    """Acceptances, declines, tombstones and acts; by the keys of the trust file and nothing else."""
+    entries = log.house.query("SELECT entry_id, leaf FROM entries ORDER BY entry_id")
+    for entry, leaf in entries:
+        receipt = sealed(log.auditor, entry_id=entry)
+        check_receipt(receipt, trust_of(log), verify)
+        assert (entry, leaf) == (receipt.entry_id, receipt.leaf_hash)
+        assert receipt == Receipt.parse(receipt.to_text().encode())
+
+
+def test_a_till_has_the_receipts_of_its_own_answers_by_request_too(log: Log) -> None:
+    purchase = log.day.purchase
+    accepted = sealed(log.till, request_id=purchase.request_id)
+
+    assert sealed(log.till, entry_id=purchase.entry_id) == accepted
+    assert Payload.parse(accepted.payload).amount_minor == purchase.amount_minor
+    declined = Payload.parse(sealed(log.till, request_id=log.day.declined).payload)
+    assert Reason.INSUFFICIENT_FUNDS == declined.reason
+    assert accepted == sealed(log.auditor, request_id=purchase.request_id, participant="cafe")
+
+
+def test_a_till_has_no_receipts_of_others(log: Log) -> None:
+    """Another's entry is answered as one that does not exist, another's participant before anything is looked up."""
+    foreign = log.house.query("SELECT min(entry_id) FROM entries WHERE kind = 1")[0][0]
+
+    assert ("ENTRY_UNKNOWN", ("entry_id",)) == refused(log.till, entry_id=foreign)
+    assert ("ENTRY_UNKNOWN", ("entry_id",)) == refused(log.till, entry_id=foreign + 1)
+    assert ("ENTRY_UNKNOWN", ("request_id",)) == refused(log.till, request_id=new_id())
+    for code in ("store-a", "nobody"):
+        fields = {"request_id": log.day.declined, "participant": code}
+        assert ("PERMISSION_DENIED", ("participant",)) == refused(log.till, **fields)
+    assert ("FIELD_INVALID", ("participant",)) == refused(log.auditor, request_id=new_id())
+    assert ("ENTRY_UNKNOWN", ("participant",)) == refused(log.auditor, request_id=new_id(), participant="nobody")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda receipt: replace(receipt, payload=receipt.payload + b"x"), "not those its leaf names"),
+        (lambda receipt: replace(receipt, actor="/t/x"), "actor is not the one"),
+        (lambda receipt: replace(receipt, leaf=receipt.leaf[:-1] + b"\x00"), "leads to another root"),
+        (lambda receipt: replace(receipt, count=receipt.count + 1), "inclusion proof is shorter"),
+        (lambda receipt: replace(receipt, root=bytes(32)), "leads to another root"),
+        (lambda receipt: replace(receipt, signature=bytes(64)), "by no key of the trust file"),
+        (lambda receipt: replace(receipt, number=receipt.number + 1), "is not of batch"),
+    ],
+)
+def test_a_receipt_that_was_touched_is_not_genuine(log: Log, change: Callable[[Receipt], Receipt], said: str) -> None:
+    receipt = sealed(log.till, entry_id=log.day.purchase.entry_id)
+
+    with pytest.raises(EvidenceBroken, match=said):
+        check_receipt(change(receipt), trust_of(log), verify)
+
+
+def test_checkpoints_are_listed_in_pages_and_names_told_to_auditors(log: Log) -> None:
+    request = audit_pb2.ListCheckpointsRequest(page_size=1)
+    sizes = []
+    while True:
+        page = log.till.audit.ListCheckpoints(request)
+        sizes += [each.size for each in page.checkpoints]
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+
+    told = log.house.query("SELECT DISTINCT max(size) FROM checkpoints GROUP BY date_trunc('hour', time) ORDER BY 1")
+    assert [size for (size,) in told] == sizes
+    names = log.auditor.audit.GetNames(audit_pb2.GetNamesRequest())
+    assert {"cafe", "store-a", "garage"} <= {each.code for each in names.participants}
+    assert "terms-a" in {each.code for each in names.agreements}
 
 
 def test_leaves_behind_the_checkpoint_are_not_told(log: Log) -> None:

@@ -21,10 +21,18 @@ END_SECONDS: Final = 5.0
 
 
 class Followers:
-    """Every follower of one process; `start` once, `join` after `stop` was set."""
+    """The followers of one process; `start` once, `join` after `stop` was set.
 
-    def __init__(self, settings: Settings, dsn: str, signer: LogSigner | None, stop: threading.Event) -> None:
-        runs: dict[str, Callable[[threading.Event], None]] = {"positions": positions_follower(dsn).run}
+    The audit tree is kept wherever its key is, so in every server: each range is folded by one of them. Positions are
+    left to `coalition follow` by servers that are told so.
+    """
+
+    def __init__(
+        self, settings: Settings, dsn: str, signer: LogSigner | None, stop: threading.Event, *, positions: bool = True
+    ) -> None:
+        runs: dict[str, Callable[[threading.Event], None]] = {}
+        if positions:
+            runs["positions"] = positions_follower(dsn).run
         if signer is not None:
             runs["audit tree"] = audit_tree_follower(dsn, signer).run
             if (witnesses := witnesses_of(settings, dsn, signer)) is not None:

@@ -58,15 +58,15 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
         for identity in FIRST_IDENTITIES if opened.is_embedded else ():
             certificate(settings, identity)
         server = house(settings, ring, opened.dsn(), opened.keydb_dsn())
-        followers = Followers(settings, opened.dsn(), signer, stop)
+        followers = Followers(settings, opened.dsn(), signer, stop, positions=not attach)
         child: subprocess.Popen[bytes] | None = None
         try:
             tune_interpreter()
             make_room_for_connections(settings)
             address = server.open()
             with announced(settings, f"server-{os.getpid()}.json" if attach else SERVER, address):
+                followers.start()
                 if not attach:
-                    followers.start()
                     child = _start_settlement(settings) if with_settlement else None
                 if server.metrics_address is not None:
                     say(f"metrics for Prometheus are at http://{server.metrics_address}/metrics")
