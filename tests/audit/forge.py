@@ -6,26 +6,30 @@ checkpoint; only what others hold (receipts, earlier checkpoints, witnesses' cos
 """
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from coalition.audit.bundle_format import BatchSeal
+from coalition.audit.bundle_format import MANIFEST, BatchSeal, write_manifest
 from coalition.audit.bundle_writer import BundleWriter
 from coalition.audit.checks.report import Report
 from coalition.audit.leaf import leaf_data, payload
 from coalition.audit.log_signer import LogSigner
 from coalition.audit.merkle import leaf_hash, root_hash
 from coalition.audit.notary import BatchNotary
-from coalition.audit.note import cosign
+from coalition.audit.note import KeyKind, cosign
+from coalition.audit.policy import Policy
 from coalition.audit.tiles import Edge
-from coalition.audit.trust import Trust
+from coalition.audit.trust import BatchKey, Trust
 from coalition.audit.verify import verify_bundle
 from coalition.bootstrap.bundling import sealed_receipt, write_bundle
+from coalition.bootstrap.strongroom import batch_key
 from coalition.domain.audit_records import LeafRecord
 from coalition.domain.ids import number_of
 from coalition.domain.journal import Entry, Sign, micros_of
@@ -34,11 +38,13 @@ from coalition.storage.audit_leaves import AuditTreeReads
 from coalition.storage.connect import Connection, connect
 from coalition.v1 import audit_pb2
 from keys import verify
-from tests.audit.conftest import Signer
-from tests.audit_day import Day
+from settlement import report as settlement_report
+from tests.audit.conftest import Signer, signer
+from tests.audit_day import Day, close_month, sign_log, signer_of, trade
 from tests.house import LANES, House
 
 NOW = int(time.time())
+WITNESS = signer("witness.example", KeyKind.COSIGNATURE)
 
 
 class Desk:
@@ -169,3 +175,61 @@ def breached(report: Report) -> set[str]:
 def sentences(report: Report) -> str:
     """All that was found or lacking, for a failed test's message."""
     return json.dumps(report.to_json(), indent=1, ensure_ascii=False)
+
+
+def new_forge(house: House, directory: Path) -> Forge:
+    """A day of trade in the house, looked at by an auditor before the month was closed, and receipts of a merchant."""
+    with house.server() as (_, address):
+        day = trade(house, address)
+        first = sign_log(house)
+        label = house.query("SELECT label FROM windows WHERE state = 'OPEN'")[0][0]
+        close_month(house, label)
+        sign_log(house)
+    key = signer_of(house)
+    policy = Policy(quorum="none")
+    policy.logs[key.key.name] = key.key
+    trust = Trust(policy, [BatchKey(batch_key(house.settings, house.ring))])
+    forge = Forge(day, key, trust, WITNESS, directory, previous=[first.note.encode()])
+    declined = house.query("SELECT entry_id FROM entries WHERE request_id = %s", day.declined)[0][0]
+    forge.receipts = [(f"{entry}.json", forge.receipt(entry)) for entry in (day.purchase.entry_id, declined)]
+    forge.settlement = directory / "report"
+    with connect(house.dsn("settlement")) as connection:
+        settlement_report.write(connection, "monthly", label, forge.settlement)
+    return forge
+
+
+def remanifested(directory: Path) -> None:
+    facts = json.loads((directory / MANIFEST).read_text())
+    del facts["files"]
+    write_manifest(directory, facts)
+
+
+def mutated(directory: Path, source: Path, draw: Random) -> str:
+    """A copy with one file changed in one of several ways, and a manifest that agrees."""
+    shutil.copytree(source, directory)
+    name = draw.choice(["leaves", "payloads", "batches", "checkpoint", "actors.json"])
+    path = directory / name
+    data = bytearray(path.read_bytes())
+    way = draw.choice(["flip", "cut", "insert", "double"])
+    at = draw.randrange(len(data))
+    if way == "flip":
+        data[at] ^= 1 << draw.randrange(8)
+    elif way == "cut":
+        del data[at : at + draw.randrange(1, 300)]
+    elif way == "insert":
+        data[at:at] = draw.randbytes(draw.randrange(1, 300))
+    else:
+        data[at:at] = data[at : at + draw.randrange(1, 300)]
+    path.write_bytes(bytes(data))
+    remanifested(directory)
+    return f"{way} at {at} of {name}"
+
+
+def mutate_and_judge(forge: Forge, honest: Path, seeds: range) -> None:
+    """No crash, no false ok: whatever is changed in what the log consists of is a breach, or cannot be decided."""
+    for seed in seeds:
+        directory = forge.new_directory()
+        what = mutated(directory, honest, Random(seed))
+        report = forge.judged(directory)
+        assert report.exit_code in {1, 2}, f"seed {seed}: {what}: {sentences(report)}"
+        shutil.rmtree(directory)

@@ -10,18 +10,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from random import Random
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from coalition.audit.bundle_format import MANIFEST, write_manifest
+from coalition.audit.bundle_format import MANIFEST
 from coalition.audit.checks.report import Verdict
-from coalition.audit.note import KeyKind
 from coalition.audit.policy import Policy
 from coalition.audit.trust import BatchKey, Trust
-from coalition.bootstrap.strongroom import batch_key
 from coalition.domain.accounts import WALLET, TransferCode, clearing_account, float_account
 from coalition.domain.audit_records import LeafRecord
 from coalition.domain.ids import entry_id, number_of
@@ -29,39 +26,19 @@ from coalition.domain.journal import AllocationRow, Entry, Outcome, Transfer
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
 from coalition.storage.connect import connect
-from settlement import report as settlement_report
 from tests.audit.conftest import signer
-from tests.audit.forge import NOW, Forge, breached, sentences
+from tests.audit.forge import NOW, WITNESS, Forge, breached, mutate_and_judge, new_forge, remanifested, sentences
 from tests.audit.tampering import WITHOUT_KEYS
-from tests.audit_day import close_month, sign_log, signer_of, trade
 from tests.house import House
 
 pytestmark = pytest.mark.xdist_group("serial")
 
 OLD = signer("coalition.example/old-batches")
-WITNESS = signer("witness.example", KeyKind.COSIGNATURE)
 
 
 @pytest.fixture(scope="module")
 def forge(house: House, tmp_path_factory: pytest.TempPathFactory) -> Forge:
-    directory = tmp_path_factory.mktemp("bundles")
-    with house.server() as (_, address):
-        day = trade(house, address)
-        first = sign_log(house)
-        label = house.query("SELECT label FROM windows WHERE state = 'OPEN'")[0][0]
-        close_month(house, label)
-        sign_log(house)
-    key = signer_of(house)
-    policy = Policy(quorum="none")
-    policy.logs[key.key.name] = key.key
-    trust = Trust(policy, [BatchKey(batch_key(house.settings, house.ring))])
-    forge = Forge(day, key, trust, WITNESS, directory, previous=[first.note.encode()])
-    declined = house.query("SELECT entry_id FROM entries WHERE request_id = %s", day.declined)[0][0]
-    forge.receipts = [(f"{entry}.json", forge.receipt(entry)) for entry in (day.purchase.entry_id, declined)]
-    forge.settlement = directory / "report"
-    with connect(house.dsn("settlement")) as connection:
-        settlement_report.write(connection, "monthly", label, forge.settlement)
-    return forge
+    return new_forge(house, tmp_path_factory.mktemp("bundles"))
 
 
 @pytest.fixture(scope="module")
@@ -325,12 +302,6 @@ def test_a_settlement_file_that_was_replaced_is_found(
     assert {"V17"} == breached(report), sentences(report)
 
 
-def remanifested(directory: Path) -> None:
-    facts = json.loads((directory / MANIFEST).read_text())
-    del facts["files"]
-    write_manifest(directory, facts)
-
-
 def test_a_bundle_that_starts_later_decides_what_it_can(forge: Forge) -> None:
     """From a signed size on: the log has grown from there; what refers to before it is not guessed at."""
     start = forge.house.query("SELECT min(size) FROM checkpoints")[0][0]
@@ -380,37 +351,6 @@ def test_a_file_that_was_damaged_on_the_way_is_not_called_a_breach(forge: Forge,
     report = forge.judged(directory)
 
     assert (2, "leaves is not what was written: get the bundle again") == (report.exit_code, report.damaged)
-
-
-def mutated(directory: Path, source: Path, draw: Random) -> str:
-    """A copy with one file changed in one of several ways, and a manifest that agrees."""
-    shutil.copytree(source, directory)
-    name = draw.choice(["leaves", "payloads", "batches", "checkpoint", "actors.json"])
-    path = directory / name
-    data = bytearray(path.read_bytes())
-    way = draw.choice(["flip", "cut", "insert", "double"])
-    at = draw.randrange(len(data))
-    if way == "flip":
-        data[at] ^= 1 << draw.randrange(8)
-    elif way == "cut":
-        del data[at : at + draw.randrange(1, 300)]
-    elif way == "insert":
-        data[at:at] = draw.randbytes(draw.randrange(1, 300))
-    else:
-        data[at:at] = data[at : at + draw.randrange(1, 300)]
-    path.write_bytes(bytes(data))
-    remanifested(directory)
-    return f"{way} at {at} of {name}"
-
-
-def mutate_and_judge(forge: Forge, honest: Path, seeds: range) -> None:
-    """No crash, no false ok: whatever is changed in what the log consists of is a breach, or cannot be decided."""
-    for seed in seeds:
-        directory = forge.new_directory()
-        what = mutated(directory, honest, Random(seed))
-        report = forge.judged(directory)
-        assert report.exit_code in {1, 2}, f"seed {seed}: {what}: {sentences(report)}"
-        shutil.rmtree(directory)
 
 
 def test_a_mutated_bundle_is_never_ok(forge: Forge, honest: Path) -> None:

@@ -71,6 +71,7 @@ def town(house: House, tmp_path: Path) -> Iterator[Town]:
 
 
 def test_checkpoints_are_cosigned_as_the_log_grows_and_the_last_is_kept_beside_the_database(town: Town) -> None:
+    newest = None
     for _ in range(3):
         fill(town.house, 70)
         newest = follower(town.house).catch_up()

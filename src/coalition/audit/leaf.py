@@ -22,6 +22,7 @@ TYPE_JOURNAL: Final = 1
 _LEAF: Final = struct.Struct(">BBq16sI32s32s16s32s")
 LEAF_BYTES: Final = _LEAF.size
 _FIXED: Final = 16
+_HEAD: Final = struct.Struct(f">{_FIXED}q")
 _TRANSFER: Final = 6
 _ALLOCATION: Final = 7
 _NUMBER_BYTES: Final = 8
@@ -144,7 +145,7 @@ class Payload(NamedTuple):
         begin = data.find(b"\n") + 1
         if not begin or len(data) < begin + _FIXED * _NUMBER_BYTES:
             raise EvidenceMalformed("a payload is an answer, a line feed and at least 16 numbers")
-        *fixed, transfer_count, allocation_count = struct.unpack_from(f">{_FIXED}q", data, begin)
+        *fixed, transfer_count, allocation_count = _HEAD.unpack_from(data, begin)
         if not (0 <= transfer_count <= LEGS_MAX and 0 <= allocation_count <= LEGS_MAX):
             raise EvidenceMalformed("a payload says an impossible count of legs")
         count = transfer_count * _TRANSFER + allocation_count * _ALLOCATION

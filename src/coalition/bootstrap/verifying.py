@@ -4,7 +4,6 @@ No SQL, no gRPC and no message is loaded from here on: an auditor reads this pat
 """
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from coalition.audit.proofs import verify_inclusion
 from coalition.audit.receipt import RECEIPT_BYTES_MAX, Receipt, check_receipt
 from coalition.audit.trust import Trust
 from coalition.audit.verify import verify_bundle
+from coalition.bootstrap.clock import unix_milliseconds
 from keys.signature import verify
 
 TRUST_BYTES_MAX = 1024 * 1024
@@ -48,7 +48,7 @@ def check_bundle(
         directory,
         pins,
         verify,
-        int(time.time()),
+        unix_milliseconds() // 1000,
         previous=[read_bounded(path, NOTE_BYTES_MAX) for path in previous],
         receipts=_read(receipts),
         progress=progress,

@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -11,6 +10,7 @@ import structlog
 
 from coalition.audit.note import KeyKind, NoteKey, check_name
 from coalition.audit.policy import Policy
+from coalition.bootstrap.clock import unix_milliseconds
 from coalition.bootstrap.strongroom import ring_in
 from coalition.config import SettingInvalid
 from coalition.log import set_up_log
@@ -35,7 +35,7 @@ def witness_of(directory: Path, name: str, policy: Policy) -> Witness:
     ring = ring_in(directory / KEYS)
     logs = {origin: [key] for origin, key in policy.logs.items()}
     memory = Memory(directory / MEMORY)
-    return Witness(witness_key(name, ring), ring.sign_batch, verify, logs, memory, lambda: int(time.time()))
+    return Witness(witness_key(name, ring), ring.sign_batch, verify, logs, memory, lambda: unix_milliseconds() // 1000)
 
 
 def run(directory: Path, name: str, policy: Policy, listen: str, level: str, say: Callable[[str], None]) -> int:

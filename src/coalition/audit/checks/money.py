@@ -5,7 +5,6 @@ What lies before the bundle is not guessed at: a check that meets it says so and
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from coalition.audit.bundle import Bundle
@@ -59,9 +58,12 @@ class MoneyChecks:
         answer = self._answer(opened)
         if answer is None or entry.reason:
             return
-        change = sum(amount for debit, credit, amount, *_ in entry.transfers if credit == WALLET) - sum(
-            amount for debit, credit, amount, *_ in entry.transfers if debit == WALLET
-        )
+        change = 0
+        for debit, credit, amount, _, _, _ in entry.transfers:
+            if credit == WALLET:
+                change += amount
+            elif debit == WALLET:
+                change -= amount
         self._amounts(opened, answer, change)
         self._wallet(opened, answer, change)
         self._lots_of(opened)
@@ -84,7 +86,7 @@ class MoneyChecks:
         """V8: a leg moves something from one account to another; a decline and an act move nothing."""
         check, entry = self._checks["V8"], opened.entry
         check.looked_at += 1
-        for debit, credit, amount, *_ in entry.transfers:
+        for debit, credit, amount, _, _, _ in entry.transfers:
             if amount <= 0 or debit == credit:
                 check.breach("a leg moves nothing, or to where it came from", opened.at, entry.entry_id)
         if (entry.reason or entry.kind >= ACTS) and (entry.transfers or entry.allocations):
@@ -100,7 +102,7 @@ class MoneyChecks:
         if not isinstance(answer, list) or len(answer) < OUTCOME_MIN:
             check.breach("the stored answer cannot be read", opened.at, entry.entry_id)
             return None
-        if any(type(number) is not int for number in answer[: BALANCE + 1]):
+        if {*map(type, answer[: BALANCE + 1])} != {int}:
             check.breach("the stored answer has no numbers where it should", opened.at, entry.entry_id)
             return None
         told = (answer[REASON], answer[ENTRY], answer[TIME], answer[KIND])
@@ -224,8 +226,4 @@ class MoneyChecks:
 
 def face_of(entry: Payload) -> int:
     """What an entry's allocations add up to."""
-    return sum(_faces(entry.allocations))
-
-
-def _faces(allocations: Iterable[tuple[int, ...]]) -> Iterable[int]:
-    return (face for _, _, face, *_ in allocations)
+    return sum([allocation[2] for allocation in entry.allocations])

@@ -15,11 +15,12 @@ from typing import Any, Final
 from coalition.audit.bundle import Bundle
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.report import Report
-from coalition.domain.accounts import AccountKind, TransferCode, Unit, kind_of, parties_of
+from coalition.domain.accounts import AccountKind, TransferCode, Unit, parties_of
 from coalition.domain.ids import number_of
 from coalition.domain.kinds import Kind
 
-CLEARING: Final = AccountKind.CLEARING
+CLEARING: Final = int(AccountKind.CLEARING)
+KIND_BITS: Final = 48  # an account's kind lies above them (domain/accounts.py)
 NETTING_CODE: Final = int(TransferCode.NETTING)
 AGREEMENT_ACTS: Final = frozenset({int(Kind.AGREEMENT_CREATED), int(Kind.AGREEMENT_REVISED)})
 FOUNDERS: Final = 2  # operator and custody are laid with the scheme, before the first act
@@ -70,7 +71,7 @@ class RuleChecks:
             self._netting(opened)
             return
         for debit, credit, amount, code, window, unit in entry.transfers:
-            if kind_of_number(debit) == CLEARING and kind_of_number(credit) == CLEARING:
+            if debit >> KIND_BITS == CLEARING and credit >> KIND_BITS == CLEARING:
                 known = self._windows[window]
                 if known.netted:
                     self._checks["V17"].breach("a claim lies in a window that was netted", opened.at, entry.entry_id)
@@ -78,8 +79,11 @@ class RuleChecks:
                 sums[0] += amount
                 sums[1] += 1
                 known.last_number = number_of(entry.entry_id)
-        for agreement, version in self._agreements(opened):
-            self._use(agreement, version, opened)
+        if entry.agreement_id:
+            self._use((entry.agreement_id, entry.agreement_version), opened)
+        for _, _, _, _, agreement, version, _ in entry.allocations:
+            if agreement:
+                self._use((agreement, version), opened)
 
     def finish(self) -> None:
         """Everything was seen."""
@@ -101,18 +105,14 @@ class RuleChecks:
         except (ValueError, KeyError, TypeError, RecursionError):
             self._checks["V16"].breach("the answer of an act cannot be read", opened.at, entry.entry_id)
 
-    @staticmethod
-    def _agreements(opened: Opened) -> set[tuple[int, int]]:
-        entry = opened.entry
-        found = {(agreement, version) for *_, agreement, version, _ in entry.allocations}
-        return {each for each in {*found, (entry.agreement_id, entry.agreement_version)} if each[0]}
-
-    def _use(self, agreement: int, version: int, opened: Opened) -> None:
+    def _use(self, used: tuple[int, int], opened: Opened) -> None:
+        """V16: a version of an agreement was applied."""
         check = self._checks["V16"]
         check.looked_at += 1
-        if (agreement, version) in self._used:
+        if used in self._used:
             return
-        self._used.add((agreement, version))
+        self._used.add(used)
+        agreement, version = used
         code = self._bundle.agreements.get(agreement)
         if code is None:
             check.lacks(f"the bundle does not name agreement {agreement}")
@@ -150,8 +150,8 @@ class RuleChecks:
             breach(f"{len(positions)} participants are netted where the log knows {self._participants}")
         posted = {party: 0 for party, _ in positions}
         for debit, credit, amount, code, _, _ in entry.transfers:
-            clearing, sign = (debit, 1) if kind_of_number(debit) == CLEARING else (credit, -1)
-            if code != NETTING_CODE or kind_of_number(clearing) != CLEARING:
+            clearing, sign = (debit, 1) if debit >> KIND_BITS == CLEARING else (credit, -1)
+            if code != NETTING_CODE or clearing >> KIND_BITS != CLEARING:
                 breach("a netting posts something else than dues")
             party = parties_of(clearing)[0]
             posted[party] = posted.get(party, 0) + sign * amount
@@ -238,11 +238,3 @@ def name_of(kind: type[IntEnum], number: int) -> str:
         return kind(number).name
     except ValueError:
         return str(number)
-
-
-def kind_of_number(account: int) -> int:
-    """What an account holds, also where no release knows it."""
-    try:
-        return int(kind_of(account))
-    except ValueError:
-        return 0
