@@ -85,6 +85,9 @@ GRANT INSERT, UPDATE, DELETE ON net_positions TO coalition_settlement;
 -- The folds can be deleted and made again by whoever follows.
 GRANT INSERT, UPDATE, DELETE ON followers, window_claims TO coalition_app, coalition_settlement;
 GRANT INSERT, UPDATE, DELETE ON day_totals, day_limits_reached TO coalition_app;
+GRANT INSERT, UPDATE, DELETE ON audit_tiles TO coalition_app;
+-- What the audit log has signed, and witnesses after it, is never taken back.
+GRANT INSERT ON checkpoints, cosignatures TO coalition_app;
 
 -- What a terminal has signed at the end of its day is only ever added to.
 GRANT INSERT ON day_closes TO coalition_app;
@@ -92,7 +95,7 @@ GRANT INSERT ON day_closes TO coalition_app;
 -- Auditors verify records they cannot read: no member, no card, no PIN, no wallet, no lot, no hold.
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
-    day_totals, day_limits_reached, day_closes, member_debts TO coalition_auditor;
+    day_totals, day_limits_reached, day_closes, member_debts, audit_tiles, checkpoints, cosignatures TO coalition_auditor;
 -- end ledger
 \endif
 

@@ -23,7 +23,7 @@ from coalition.domain.journal import Notary
 from coalition.followers.follower import Follower
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection, connect
-from coalition.storage.folds import available
+from coalition.storage.cursors import available
 from coalition.storage.positions import POSITIONS
 from settlement import closing, netting, report
 from settlement.errors import NeedsHuman, NothingToDo

@@ -15,7 +15,7 @@ from coalition.followers.follower import Follower
 from coalition.storage import settlement as store
 from coalition.storage.acts import Acts, Apply
 from coalition.storage.connect import Connection
-from coalition.storage.folds import available
+from coalition.storage.cursors import available
 from coalition.storage.lease import Lease
 from settlement import closing, netting
 from settlement.errors import BooksDiffer, ChangedMeanwhile, SettlementError

@@ -6,7 +6,7 @@ from coalition.followers.follower import Follower
 from coalition.storage import positions as folded
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
-from coalition.storage.folds import Lag
+from coalition.storage.cursors import Lag
 from settlement import multilateral
 
 

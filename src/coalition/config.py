@@ -93,6 +93,9 @@ class Settings(BaseSettings):
     lane_count: int = Field(64, ge=1, le=1024, description="set when the database is made, never changed")
     zone: Annotated[str, AfterValidator(_zone)] = Field("Asia/Shanghai", description="says what day it is")
     currency: str = Field("CNY", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the scheme")
+    witness_policy: Path | None = Field(
+        None, description="tlog-policy file of the witnesses that checkpoints are sent to; default: none"
+    )
     display_name: str = Field("Coalition", min_length=1, max_length=120, description="name of the scheme, for people")
     first_window: str | None = Field(
         None,
@@ -113,6 +116,11 @@ class Settings(BaseSettings):
     @property
     def keys_directory(self) -> Path:
         return self.keys or self.var / "keys"
+
+    @property
+    def witnessed_file(self) -> Path:
+        """Where the last checkpoint that a quorum of witnesses has cosigned is kept."""
+        return self.var / "audit" / "witnessed"
 
     @property
     def is_embedded(self) -> bool:

@@ -6,8 +6,9 @@ import time
 import pytest
 
 from coalition.domain.accounts import TransferCode
-from coalition.storage import folds
+from coalition.storage import cursors
 from coalition.storage import positions as store
+from coalition.storage.cursors import Lag
 from tests.ledger_fixtures import NAMES, Ledger, write_batch
 
 
@@ -78,7 +79,7 @@ def test_several_followers_at_once_count_every_claim_once(ledger: Ledger):
         for amount in range(1, 100):
             number, _ = write_batch(connection, [(3, 4, amount)])
         deadline = time.monotonic() + 30
-        while folds.cursor_of(connection, store.POSITIONS) < number and time.monotonic() < deadline:
+        while cursors.cursor_of(connection, store.POSITIONS.name) < number and time.monotonic() < deadline:
             time.sleep(0.02)
         stop.set()
         for follower in followers:
@@ -151,7 +152,7 @@ def test_lag_counts_batches_and_the_age_of_the_oldest(ledger: Ledger):
 
     assert behind.batches == 2
     assert behind.seconds > 0
-    assert follower.lag() == folds.Lag(0, 0.0)
+    assert follower.lag() == Lag(0, 0.0)
 
 
 def test_a_number_that_nobody_took_cannot_be_caught_up_with(ledger: Ledger):

@@ -31,6 +31,7 @@ from coalition.followers.follower import Follower
 from coalition.membership.device_desk import DeviceDesk
 from coalition.membership.reception import Reception
 from coalition.programme.office import Office
+from coalition.server.audit_log import AuditLog
 from coalition.server.audit_service import AuditService
 from coalition.server.day_end import DayEndCalls
 from coalition.server.front_door import FrontDoor
@@ -43,6 +44,7 @@ from coalition.server.programme_watch import ProgrammeWatch
 from coalition.server.request_ids import RequestIds
 from coalition.server.terminal import TerminalServicer
 from coalition.storage.acts import Acts
+from coalition.storage.audit_leaves import AuditTreeReads
 from coalition.storage.audit_reads import AuditReads
 from coalition.storage.connect import connect
 from coalition.storage.day_closes import DayCloses
@@ -145,7 +147,7 @@ def _furnish(
             ),
             ProgrammeService(office, ProgrammeReads(lease), watch, request_ids),
             MemberService(reception, devices, watch, request_ids),
-            AuditService(AuditReads(lease, lane_count, time.sleep), watch),
+            AuditService(AuditReads(lease, lane_count, time.sleep), AuditLog(AuditTreeReads(lease, lane_count)), watch),
             PortalService(PortalReads(lease), reads, watch),
         )
 

@@ -18,21 +18,18 @@ from typing import Final
 import structlog
 
 from coalition.bootstrap.addresses import SERVER, SETTLEMENT, announced, has_open_port
-from coalition.bootstrap.clock import utc_now
 from coalition.bootstrap.databases import Databases, databases
+from coalition.bootstrap.following import Followers, check_witnessed
 from coalition.bootstrap.house import house, lay
 from coalition.bootstrap.identities import certificate
 from coalition.bootstrap.interpreter import tune_interpreter
 from coalition.bootstrap.limits import make_room_for_connections
 from coalition.bootstrap.signals import stop_on_signals
-from coalition.bootstrap.strongroom import key_ring
+from coalition.bootstrap.strongroom import existing_key_ring, key_ring, log_signer
 from coalition.config import Settings, environment_of
 from coalition.domain.errors import Contention
-from coalition.followers import folds
-from coalition.followers.follower import follow as follow_journal
 from coalition.log import set_up_log
 from coalition.storage import launch
-from coalition.storage.connect import Connection, connect
 from coalition.storage.schema import check_schema
 
 FIRST_IDENTITIES: Final = ("/server", "/op/admin")
@@ -55,18 +52,20 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
     with databases(settings, attach=attach) as opened:
         ring = key_ring(settings)
         lay(settings, ring, opened.dsn())
+        signer = log_signer(settings, ring)
+        check_witnessed(settings, opened.dsn(), signer)  # before anything can be written
         for identity in FIRST_IDENTITIES if opened.is_embedded else ():
             certificate(settings, identity)
         server = house(settings, ring, opened.dsn(), opened.keydb_dsn())
-        follower = threading.Thread(target=_follow, args=(opened.dsn(), stop), name="followers", daemon=True)
+        followers = Followers(settings, opened.dsn(), signer, stop, folded=not attach)
         child: subprocess.Popen[bytes] | None = None
         try:
             tune_interpreter()
             make_room_for_connections(settings)
             address = server.open()
             with announced(settings, f"server-{os.getpid()}.json" if attach else SERVER, address):
+                followers.start()
                 if not attach:
-                    follower.start()
                     child = _start_settlement(settings) if with_settlement else None
                 if server.metrics_address is not None:
                     say(f"metrics for Prometheus are at http://{server.metrics_address}/metrics")
@@ -100,10 +99,11 @@ def _supervise(opened: Databases, stop: threading.Event, child: subprocess.Popen
 
 
 def follow(settings: Settings) -> int:
-    """What `coalition follow` does: the followers as a process of its own, until SIGTERM or SIGINT.
+    """What `coalition follow` does: the followers as a process of their own, until SIGTERM or SIGINT.
 
-    Needs the ledger alone: no key ring, no certificate, and of a server named by URL no key database. Any number may
-    run beside each other and beside servers. Raises CoalitionError when it cannot start.
+    Needs the ledger, and the key ring to sign the audit tree: where there is none it keeps the folds alone. No
+    certificate, and of a server named by URL no key database. Any number may run beside each other and beside servers.
+    Raises CoalitionError when it cannot start.
     """
     set_up_log(settings.log_level)
     stop = stop_on_signals()
@@ -112,18 +112,16 @@ def follow(settings: Settings) -> int:
         opened.open()
     else:
         check_schema(opened.dsn())
-    followers = [fold.name for fold in folds()]
-    log.info("followers_started", followers=followers)
-    _follow(opened.dsn(), stop)
-    log.info("followers_stopped", followers=followers)
+    signer = log_signer(settings, existing_key_ring(settings)) if settings.keys_directory.is_dir() else None
+    if signer is not None:
+        check_witnessed(settings, opened.dsn(), signer)
+    followers = Followers(settings, opened.dsn(), signer, stop)
+    followers.start()
+    log.info("followers_started", followers=followers.names)
+    stop.wait()
+    followers.join()
+    log.info("followers_stopped", followers=followers.names)
     return 0
-
-
-def _follow(dsn: str, stop: threading.Event) -> None:
-    def open_connection() -> Connection:
-        return connect(dsn, "coalition follower")
-
-    follow_journal(folds(), open_connection, utc_now, time.sleep, stop)
 
 
 def _start_settlement(settings: Settings) -> subprocess.Popen[bytes]:

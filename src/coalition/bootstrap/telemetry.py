@@ -6,8 +6,9 @@ Without these settings nothing of it is loaded and nothing of it costs a call an
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from coalition.bootstrap.clock import utc_now
 from coalition.clearing.desk import Desk, DeskObserver
@@ -17,11 +18,15 @@ from coalition.server.interceptor import Observe
 from coalition.server.permissions import RULES
 from coalition.server.status import reason_of
 from coalition.server.tracing import Tracer
+from coalition.storage import audit_tree, cursors
+from coalition.storage import folds as folds_of
 from coalition.storage.connect import Connection
-from coalition.storage.folds import Fold, available, lag
+from coalition.storage.folds import Fold
 
 if TYPE_CHECKING:
     from coalition.telemetry import metrics, traces
+
+LagOf: TypeAlias = Callable[[Connection, Callable[[], datetime]], cursors.Lag]
 
 LOOK_SECONDS: Final = 1.0
 """How long a scrape waits for a connection; a scraper has ten seconds by default."""
@@ -89,17 +94,22 @@ class Telemetry:
         from coalition.telemetry.looks import Lag, Looks, Sources  # noqa: PLC0415  the same
 
         ledger = pools["ledger"]
+        lags: dict[str, LagOf] = {fold.name: partial(folds_of.lag, fold=fold) for fold in folds}
+        lags[audit_tree.FOLLOWER] = audit_tree.lag
 
-        def behind(fold: Fold) -> Lag:
-            with available(), ledger.connection(LOOK_SECONDS) as connection:
-                found = lag(connection, fold, utc_now)
-            return Lag(found.batches, found.seconds)
+        def look(lag: LagOf) -> Callable[[], Lag]:
+            def behind() -> Lag:
+                with cursors.available(), ledger.connection(LOOK_SECONDS) as connection:
+                    found = lag(connection, utc_now)
+                return Lag(found.batches, found.seconds)
+
+            return behind
 
         sources = Sources(
             queue_depth=lambda: len(desk.queue),
             desk_workers=lambda: desk.worker_count,
             pools={name: pool.get_stats for name, pool in pools.items()},
-            followers={fold.name: partial(behind, fold) for fold in folds},
+            followers={name: look(lag) for name, lag in lags.items()},
         )
         self._metrics.registry.register(Looks(sources))
 

@@ -7,6 +7,7 @@ import typer
 
 from coalition.cli import card_rules, credentials, day_limits, house, tills, windows  # noqa: F401  (three add commands)
 from coalition.cli.agreements import agreement_app
+from coalition.cli.audit import audit_app
 from coalition.cli.cards import card_app
 from coalition.cli.conformance import conformance
 from coalition.cli.follow import follow
@@ -19,6 +20,7 @@ from coalition.cli.refusals import show_refusal, show_unreachable
 from coalition.cli.replay import demo, replay_app
 from coalition.cli.till import till_app
 from coalition.cli.wallet import wallet
+from coalition.cli.witness import witness
 from coalition.client import CallRefused, CertificateMissing, NotDone, ServerUnreachable
 from coalition.config import SettingInvalid
 
@@ -32,6 +34,7 @@ HEADQUARTERS: Final = "Headquarters"
 COUNTER: Final = "The counter"
 TILL: Final = "The till"
 MONTH: Final = "The month"
+AUDIT: Final = "The audit"
 
 app = typer.Typer(
     name="coalition",
@@ -109,6 +112,12 @@ app.command("positions", rich_help_panel=MONTH, epilog="Example: coalition posit
     windows.positions
 )
 app.command("claims", rich_help_panel=MONTH, epilog="Example: coalition claims --participant cafe")(windows.claims)
+app.add_typer(audit_app, name="audit", rich_help_panel=AUDIT)
+app.command(
+    "witness",
+    rich_help_panel=AUDIT,
+    epilog="Example: coalition witness --name witness.example/w1 --policy logs.policy --listen 127.0.0.1:7445",
+)(witness)
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

@@ -111,6 +111,7 @@ class Reason(IntEnum):
     PIN_UNREADABLE = 140
     CREDENTIALS_LOCKED = 141
     PIN_KEY_MISSING = 145
+    CHECKPOINT_UNKNOWN = 158
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +327,9 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.CREDENTIALS_LOCKED: Advice(
         "RESOURCE_EXHAUSTED", "Too many wrong codes or phones from this till; take cards until the time given is over."
+    ),
+    Reason.CHECKPOINT_UNKNOWN: Advice(
+        "NOT_FOUND", "No checkpoint was signed over so many entries; ask without a size for the newest."
     ),
 }
 

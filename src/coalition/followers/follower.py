@@ -14,9 +14,11 @@ from typing import Final
 import structlog
 
 from coalition.domain.errors import CoalitionError, Contention
+from coalition.storage import cursors
 from coalition.storage import folds as store
 from coalition.storage.connect import Connection
-from coalition.storage.folds import Fold, Lag
+from coalition.storage.cursors import Lag
+from coalition.storage.folds import Fold
 from coalition.storage.frontier import frontier
 
 NUMBERS_MAX: Final = 1_000  # journal numbers folded per transaction: about a million entries at full batches
@@ -67,7 +69,7 @@ class Follower:
         Also right while another process follows: whoever locks the row first folds the range. `to_number` must have
         been taken already. Raises FrontierStalled if a writer hangs, StoreUnavailable if the database does not answer.
         """
-        with store.available(), self._connect() as connection:
+        with cursors.available(), self._connect() as connection:
             reached = frontier(connection, sleep=self._sleep)
             if to_number > reached:
                 raise ValueError(f"journal number {to_number} was not taken yet, the last is {reached}")
@@ -77,12 +79,12 @@ class Follower:
             return cursor
 
     def lag(self) -> Lag:
-        with store.available(), self._connect() as connection:
+        with cursors.available(), self._connect() as connection:
             return store.lag(connection, self._fold, self._clock)
 
     def digest(self) -> str:
         """SHA-256, in hex, of the live fold as it is now."""
-        with store.available(), self._connect() as connection:
+        with cursors.available(), self._connect() as connection:
             return table_digest(connection, self._fold, self._fold.table)
 
     def rebuild(self) -> Comparison:
@@ -92,15 +94,15 @@ class Follower:
         Raises Contention if somebody forgets the live fold meanwhile.
         """
         fold = self._fold
-        with store.available(), self._connect() as connection:
+        with cursors.available(), self._connect() as connection:
             store.make_scratch(connection, fold)
             rebuilt = 0
-            while rebuilt < (live := store.cursor_of(connection, fold)):
+            while rebuilt < (live := cursors.cursor_of(connection, fold.name)):
                 target = min(live, rebuilt + self._numbers_max)
                 fold.add(connection, fold.scratch, rebuilt, target)
                 rebuilt = target
             with connection.transaction():
-                cursor = store.lock_cursor(connection, fold, self._clock())
+                cursor = cursors.lock_cursor(connection, fold.name, self._clock())
                 if cursor < rebuilt:
                     raise Contention("the live fold was forgotten while it was compared; compare again")
                 fold.add(connection, fold.scratch, rebuilt, cursor)
@@ -114,7 +116,7 @@ class Follower:
 
     def forget(self) -> None:
         """Delete what was folded; the next step begins at the journal's first number."""
-        with store.available(), self._connect() as connection:
+        with cursors.available(), self._connect() as connection:
             store.forget(connection, self._fold, self._clock())
 
     def _step(self, connection: Connection, up_to: int) -> int:
@@ -133,11 +135,11 @@ def follow(
     """Keep all of `folds` until `stop` is set, by one connection and one look at the frontier for all of them."""
     while not stop.is_set():
         try:
-            with store.available(), connect() as connection:
+            with cursors.available(), connect() as connection:
                 while not stop.is_set():
                     reached = frontier(connection, sleep=sleep)
                     for fold in folds:
-                        cursor = store.cursor_of(connection, fold)
+                        cursor = cursors.cursor_of(connection, fold.name)
                         while cursor < reached and not stop.is_set():
                             cursor = store.step(connection, fold, reached, clock(), numbers_max=numbers_max)
                     stop.wait(PAUSE_SECONDS)

@@ -1,4 +1,4 @@
-"""AuditService: the journal as it was written, in pages. No personal field is in it, and nothing is decided here."""
+"""AuditService: the journal as it was written, in pages, and the audit log. No personal field is in either."""
 
 import asyncio
 from typing import Any, Protocol
@@ -9,7 +9,10 @@ from coalition.domain.journal_records import BatchRecord, JournalRecord
 from coalition.domain.pages import number_key, page_limit, page_token
 from coalition.domain.reasons import Reason
 from coalition.server import convert_audit as convert
-from coalition.server.identity import HasProgramme
+from coalition.server.audit_log import AuditLog
+from coalition.server.identity import Caller, HasProgramme, caller
+from coalition.server.own import acting_for, check_among, own_codes
+from coalition.server.request_ids import parse_request_id
 from coalition.v1 import audit_pb2, audit_pb2_grpc
 
 NUMBER_MAX = 2**40
@@ -27,8 +30,9 @@ class AuditReads(Protocol):
 class AuditService(audit_pb2_grpc.AuditServiceServicer):
     """A page's messages are made in the worker thread too: a thousand entries take longer than an event loop may."""
 
-    def __init__(self, reads: AuditReads, programme: HasProgramme) -> None:
+    def __init__(self, reads: AuditReads, log: AuditLog, programme: HasProgramme) -> None:
         self._reads = reads
+        self._log = log
         self._programme = programme
 
     async def ListBatches(self, request: audit_pb2.ListBatchesRequest, context: Any) -> audit_pb2.ListBatchesResponse:
@@ -36,6 +40,55 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
 
     async def ListJournal(self, request: audit_pb2.ListJournalRequest, context: Any) -> audit_pb2.ListJournalResponse:
         return await asyncio.to_thread(self._journal, request)
+
+    async def GetCheckpoint(
+        self, request: audit_pb2.GetCheckpointRequest, context: Any
+    ) -> audit_pb2.GetCheckpointResponse:
+        return await asyncio.to_thread(self._log.checkpoint, request.size)
+
+    async def ListCheckpoints(
+        self, request: audit_pb2.ListCheckpointsRequest, context: Any
+    ) -> audit_pb2.ListCheckpointsResponse:
+        return await asyncio.to_thread(self._log.checkpoints, request)
+
+    async def GetTile(self, request: audit_pb2.GetTileRequest, context: Any) -> audit_pb2.GetTileResponse:
+        return await asyncio.to_thread(self._log.tile, request)
+
+    async def GetInclusionProof(
+        self, request: audit_pb2.GetInclusionProofRequest, context: Any
+    ) -> audit_pb2.GetInclusionProofResponse:
+        return await asyncio.to_thread(self._log.inclusion, request)
+
+    async def GetConsistencyProof(
+        self, request: audit_pb2.GetConsistencyProofRequest, context: Any
+    ) -> audit_pb2.GetConsistencyProofResponse:
+        return await asyncio.to_thread(self._log.consistency, request)
+
+    async def GetLeaves(self, request: audit_pb2.GetLeavesRequest, context: Any) -> audit_pb2.GetLeavesResponse:
+        return await asyncio.to_thread(self._log.leaves, request)
+
+    async def GetNames(self, request: audit_pb2.GetNamesRequest, context: Any) -> audit_pb2.GetNamesResponse:
+        return await asyncio.to_thread(self._log.names)
+
+    async def GetSealedReceipt(
+        self, request: audit_pb2.GetSealedReceiptRequest, context: Any
+    ) -> audit_pb2.GetSealedReceiptResponse:
+        return await asyncio.to_thread(self._sealed, request, caller(context))
+
+    def _sealed(
+        self, request: audit_pb2.GetSealedReceiptRequest, present: Caller
+    ) -> audit_pb2.GetSealedReceiptResponse:
+        programme = self._programme.current
+        own = own_codes(present, programme)
+        if request.WhichOneof("entry") == "request_id":
+            code = request.participant or acting_for(present, programme, "", "participant")
+            check_among(own, code, "participant")
+            participant = programme.participant_by_code.get(code)
+            if participant is None:
+                raise Refused(Reason.ENTRY_UNKNOWN, "participant")
+            return self._log.sealed(parse_request_id(request.request_id), participant.participant_id)
+        ids = None if own is None else {programme.participant_by_code[code].participant_id for code in own}
+        return self._log.sealed_entry(request.entry_id, ids)
 
     def _batches(self, request: audit_pb2.ListBatchesRequest) -> audit_pb2.ListBatchesResponse:
         first, last = _bounds(request)

@@ -27,6 +27,7 @@ PROGRAMME_READERS: Final = STAFF | AUDITORS
 SETTLEMENT_READERS: Final = HEADQUARTERS | AUDITORS
 GATEWAYS: Final = frozenset({Role.MEMBER_GATEWAY})
 EVERYONE: Final = frozenset(Role)
+VISITORS: Final = EVERYONE - {Role.SERVER}
 
 RULES: Final[Mapping[str, Roles]] = MappingProxyType(
     {
@@ -83,6 +84,14 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.SettlementService/ListClaims": SETTLEMENT_READERS,
         "/coalition.v1.AuditService/ListBatches": AUDITORS,
         "/coalition.v1.AuditService/ListJournal": AUDITORS,
+        "/coalition.v1.AuditService/GetCheckpoint": VISITORS,
+        "/coalition.v1.AuditService/ListCheckpoints": VISITORS,
+        "/coalition.v1.AuditService/GetTile": VISITORS,
+        "/coalition.v1.AuditService/GetInclusionProof": VISITORS,
+        "/coalition.v1.AuditService/GetConsistencyProof": VISITORS,
+        "/coalition.v1.AuditService/GetLeaves": AUDITORS,
+        "/coalition.v1.AuditService/GetNames": AUDITORS,
+        "/coalition.v1.AuditService/GetSealedReceipt": COUNTER | AUDITORS,
         "/coalition.v1.PortalService/GetWallet": GATEWAYS,
         "/coalition.v1.PortalService/ListWalletEntries": GATEWAYS,
         "/grpc.health.v1.Health/Check": EVERYONE,

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AuditServiceStub:
-    """For auditors (/aud/<firm>) and the operator (/op/<name>). Reads only.
+    """The journal is for auditors (/aud/<firm>) and the operator (/op/<name>); checkpoints, tiles and proofs are for everybody
+    with a certificate of the coalition. Reads only. docs/audit-log.md says what every byte means and how it is checked.
 
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID, PAGE_TOKEN_INVALID,
     MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE, INTERNAL.
@@ -48,10 +49,51 @@ class AuditServiceStub:
                 request_serializer=coalition_dot_v1_dot_audit__pb2.ListJournalRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_audit__pb2.ListJournalResponse.FromString,
                 _registered_method=True)
+        self.GetCheckpoint = channel.unary_unary(
+                '/coalition.v1.AuditService/GetCheckpoint',
+                request_serializer=coalition_dot_v1_dot_audit__pb2.GetCheckpointRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_audit__pb2.GetCheckpointResponse.FromString,
+                _registered_method=True)
+        self.ListCheckpoints = channel.unary_unary(
+                '/coalition.v1.AuditService/ListCheckpoints',
+                request_serializer=coalition_dot_v1_dot_audit__pb2.ListCheckpointsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_audit__pb2.ListCheckpointsResponse.FromString,
+                _registered_method=True)
+        self.GetTile = channel.unary_unary(
+                '/coalition.v1.AuditService/GetTile',
+                request_serializer=coalition_dot_v1_dot_audit__pb2.GetTileRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_audit__pb2.GetTileResponse.FromString,
+                _registered_method=True)
+        self.GetInclusionProof = channel.unary_unary(
+                '/coalition.v1.AuditService/GetInclusionProof',
+                request_serializer=coalition_dot_v1_dot_audit__pb2.GetInclusionProofRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_audit__pb2.GetInclusionProofResponse.FromString,
+                _registered_method=True)
+        self.GetConsistencyProof = channel.unary_unary(
+                '/coalition.v1.AuditService/GetConsistencyProof',
+                request_serializer=coalition_dot_v1_dot_audit__pb2.GetConsistencyProofRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_audit__pb2.GetConsistencyProofResponse.FromString,
+                _registered_method=True)
+        self.GetLeaves = channel.unary_unary(
+                '/coalition.v1.AuditService/GetLeaves',
+                request_serializer=coalition_dot_v1_dot_audit__pb2.GetLeavesRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_audit__pb2.GetLeavesResponse.FromString,
+                _registered_method=True)
+        self.GetNames = channel.unary_unary(
+                '/coalition.v1.AuditService/GetNames',
+                request_serializer=coalition_dot_v1_dot_audit__pb2.GetNamesRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_audit__pb2.GetNamesResponse.FromString,
+                _registered_method=True)
+        self.GetSealedReceipt = channel.unary_unary(
+                '/coalition.v1.AuditService/GetSealedReceipt',
+                request_serializer=coalition_dot_v1_dot_audit__pb2.GetSealedReceiptRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_audit__pb2.GetSealedReceiptResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
-    """For auditors (/aud/<firm>) and the operator (/op/<name>). Reads only.
+    """The journal is for auditors (/aud/<firm>) and the operator (/op/<name>); checkpoints, tiles and proofs are for everybody
+    with a certificate of the coalition. Reads only. docs/audit-log.md says what every byte means and how it is checked.
 
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID, PAGE_TOKEN_INVALID,
     MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE, INTERNAL.
@@ -71,6 +113,70 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCheckpoint(self, request, context):
+        """Reads a signed checkpoint of the audit log with the cosignatures of its witnesses.
+        Errors: CHECKPOINT_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCheckpoints(self, request, context):
+        """Lists checkpoints in order of their sizes: the last of each hour and all that witnesses have cosigned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTile(self, request, context):
+        """Reads the hashes of a tile of the audit log, as C2SP tlog-tiles defines it.
+        Errors: CHECKPOINT_UNKNOWN, ENTRY_UNKNOWN where the log has not grown so far.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetInclusionProof(self, request, context):
+        """Proves that an entry is in the audit log (RFC 6962, inclusion proof).
+        Errors: CHECKPOINT_UNKNOWN, ENTRY_UNKNOWN where the checkpoint does not cover the entry.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetConsistencyProof(self, request, context):
+        """Proves that the audit log has only grown between two sizes (RFC 6962, consistency proof).
+        Errors: CHECKPOINT_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLeaves(self, request, context):
+        """Reads what the leaves of the audit log are the hashes of, in order, with the seals of their batches.
+        Errors: CHECKPOINT_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetNames(self, request, context):
+        """Reads the codes of participants and agreements, which leaves call by numbers. Numbers are never given again.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSealedReceipt(self, request, context):
+        """Reads the sealed receipt of an answer, accepted or declined, that anyone can check offline: the same one for ever.
+        For tills and headquarters their own entries, for auditors and the operator any. Needs no checkpoint: an entry has
+        it as soon as it is answered.
+        Errors: ENTRY_UNKNOWN, also for an entry of others; PERMISSION_DENIED for a participant that is not the caller's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -84,6 +190,46 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=coalition_dot_v1_dot_audit__pb2.ListJournalRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_audit__pb2.ListJournalResponse.SerializeToString,
             ),
+            'GetCheckpoint': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCheckpoint,
+                    request_deserializer=coalition_dot_v1_dot_audit__pb2.GetCheckpointRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_audit__pb2.GetCheckpointResponse.SerializeToString,
+            ),
+            'ListCheckpoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCheckpoints,
+                    request_deserializer=coalition_dot_v1_dot_audit__pb2.ListCheckpointsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_audit__pb2.ListCheckpointsResponse.SerializeToString,
+            ),
+            'GetTile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTile,
+                    request_deserializer=coalition_dot_v1_dot_audit__pb2.GetTileRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_audit__pb2.GetTileResponse.SerializeToString,
+            ),
+            'GetInclusionProof': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInclusionProof,
+                    request_deserializer=coalition_dot_v1_dot_audit__pb2.GetInclusionProofRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_audit__pb2.GetInclusionProofResponse.SerializeToString,
+            ),
+            'GetConsistencyProof': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetConsistencyProof,
+                    request_deserializer=coalition_dot_v1_dot_audit__pb2.GetConsistencyProofRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_audit__pb2.GetConsistencyProofResponse.SerializeToString,
+            ),
+            'GetLeaves': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLeaves,
+                    request_deserializer=coalition_dot_v1_dot_audit__pb2.GetLeavesRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_audit__pb2.GetLeavesResponse.SerializeToString,
+            ),
+            'GetNames': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetNames,
+                    request_deserializer=coalition_dot_v1_dot_audit__pb2.GetNamesRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_audit__pb2.GetNamesResponse.SerializeToString,
+            ),
+            'GetSealedReceipt': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSealedReceipt,
+                    request_deserializer=coalition_dot_v1_dot_audit__pb2.GetSealedReceiptRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_audit__pb2.GetSealedReceiptResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'coalition.v1.AuditService', rpc_method_handlers)
@@ -93,7 +239,8 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService:
-    """For auditors (/aud/<firm>) and the operator (/op/<name>). Reads only.
+    """The journal is for auditors (/aud/<firm>) and the operator (/op/<name>); checkpoints, tiles and proofs are for everybody
+    with a certificate of the coalition. Reads only. docs/audit-log.md says what every byte means and how it is checked.
 
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID, PAGE_TOKEN_INVALID,
     MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE, INTERNAL.
@@ -143,6 +290,222 @@ class AuditService:
             '/coalition.v1.AuditService/ListJournal',
             coalition_dot_v1_dot_audit__pb2.ListJournalRequest.SerializeToString,
             coalition_dot_v1_dot_audit__pb2.ListJournalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCheckpoint(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.AuditService/GetCheckpoint',
+            coalition_dot_v1_dot_audit__pb2.GetCheckpointRequest.SerializeToString,
+            coalition_dot_v1_dot_audit__pb2.GetCheckpointResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCheckpoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.AuditService/ListCheckpoints',
+            coalition_dot_v1_dot_audit__pb2.ListCheckpointsRequest.SerializeToString,
+            coalition_dot_v1_dot_audit__pb2.ListCheckpointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.AuditService/GetTile',
+            coalition_dot_v1_dot_audit__pb2.GetTileRequest.SerializeToString,
+            coalition_dot_v1_dot_audit__pb2.GetTileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetInclusionProof(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.AuditService/GetInclusionProof',
+            coalition_dot_v1_dot_audit__pb2.GetInclusionProofRequest.SerializeToString,
+            coalition_dot_v1_dot_audit__pb2.GetInclusionProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetConsistencyProof(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.AuditService/GetConsistencyProof',
+            coalition_dot_v1_dot_audit__pb2.GetConsistencyProofRequest.SerializeToString,
+            coalition_dot_v1_dot_audit__pb2.GetConsistencyProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLeaves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.AuditService/GetLeaves',
+            coalition_dot_v1_dot_audit__pb2.GetLeavesRequest.SerializeToString,
+            coalition_dot_v1_dot_audit__pb2.GetLeavesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetNames(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.AuditService/GetNames',
+            coalition_dot_v1_dot_audit__pb2.GetNamesRequest.SerializeToString,
+            coalition_dot_v1_dot_audit__pb2.GetNamesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSealedReceipt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.AuditService/GetSealedReceipt',
+            coalition_dot_v1_dot_audit__pb2.GetSealedReceiptRequest.SerializeToString,
+            coalition_dot_v1_dot_audit__pb2.GetSealedReceiptResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -1,0 +1,229 @@
+"""V8 to V12: the money, replayed from the log alone. Amounts are minor units.
+
+What lies before the bundle is not guessed at: a check that meets it says so and is undecided.
+"""
+
+import json
+from collections import defaultdict
+from typing import Any, Final, NamedTuple
+
+from coalition.audit.bundle import Bundle
+from coalition.audit.checks.opened import Opened
+from coalition.audit.checks.report import Report
+from coalition.audit.checks.unique import UniquePairs
+from coalition.audit.leaf import Payload
+from coalition.domain.accounts import WALLET
+from coalition.domain.kinds import Kind
+
+ACTS: Final = int(Kind.PARTICIPANT_CREATED)
+NETTING: Final = int(Kind.NETTING)
+SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE)})
+GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
+ENDS_HOLD: Final = frozenset({int(Kind.CAPTURE), int(Kind.VOID), int(Kind.HOLD_EXPIRY)})
+# An outcome's stored answer (domain/journal.py): reason, entry, time, kind, amount, principal, bonus, balance, ...
+REASON, ENTRY, TIME, KIND, AMOUNT, PRINCIPAL, BONUS, BALANCE = range(8)
+OUTCOME_MIN: Final = 12
+
+
+class LotLeft(NamedTuple):
+    """What is left of a lot: its face and the principal in it."""
+
+    face: int
+    principal: int
+
+
+class MoneyChecks:
+    """Sees every entry once, in order, then looks up the originals of what was given back."""
+
+    def __init__(self, bundle: Bundle, report: Report) -> None:
+        self._bundle = bundle
+        self._checks = report.checks
+        self._balances: dict[int, int] = {}
+        self._lots: dict[int, LotLeft] = {}
+        self._foreign: dict[str, int] = defaultdict(int)  # references to before the bundle, by check
+        self._holds: dict[int, int] = {}  # open holds, by entry: what they hold
+        self._ended: set[int] = set()
+        self._returned: dict[int, dict[int, LotLeft]] = defaultdict(dict)  # by original and place
+        self._returned_amount: dict[int, int] = defaultdict(int)
+        self._requests = UniquePairs()
+
+    def leaf(self, opened: Opened) -> None:
+        """The next entry."""
+        entry = opened.entry
+        self._checks["V12"].looked_at += 1
+        self._requests.add(opened.leaf.request_id, entry.participant_id, opened.at)
+        self._legs(opened)
+        if entry.kind >= ACTS or entry.kind == NETTING:
+            return
+        answer = self._answer(opened)
+        if answer is None or entry.reason:
+            return
+        change = 0
+        for debit, credit, amount, _, _, _ in entry.transfers:
+            if credit == WALLET:
+                change += amount
+            elif debit == WALLET:
+                change -= amount
+        self._amounts(opened, answer, change)
+        self._wallet(opened, answer, change)
+        self._lots_of(opened)
+        self._hold(opened)
+        if entry.kind in GIVES_BACK and entry.original_entry_id and entry.allocations:
+            self._give_back(entry)
+
+    def finish(self) -> None:
+        """Everything was seen: compare what was given back with the originals, and look for requests used twice."""
+        for original_id, places in self._returned.items():
+            self._compare_returns(original_id, places)
+        for index in self._requests.repeated():
+            self._checks["V12"].breach("a participant's request id was used before", index)
+        if self._bundle.start_size:
+            self._checks["V12"].lacks("whether request ids were used before the bundle's start")
+            for name, count in self._foreign.items():
+                self._checks[name].lacks(f"{count} entries refer to what lies before the bundle's start")
+
+    def _legs(self, opened: Opened) -> None:
+        """V8: a leg moves something from one account to another; a decline and an act move nothing."""
+        check, entry = self._checks["V8"], opened.entry
+        check.looked_at += 1
+        for debit, credit, amount, _, _, _ in entry.transfers:
+            if amount <= 0 or debit == credit:
+                check.breach("a leg moves nothing, or to where it came from", opened.at, entry.entry_id)
+        if (entry.reason or entry.kind >= ACTS) and (entry.transfers or entry.allocations):
+            check.breach("a decline or an act moves value", opened.at, entry.entry_id)
+
+    def _answer(self, opened: Opened) -> list[Any] | None:
+        """The stored outcome, if it tells of this entry. V8."""
+        check, entry = self._checks["V8"], opened.entry
+        try:
+            answer = json.loads(entry.answer)
+        except (ValueError, RecursionError):
+            answer = None
+        if not isinstance(answer, list) or len(answer) < OUTCOME_MIN:
+            check.breach("the stored answer cannot be read", opened.at, entry.entry_id)
+            return None
+        if {*map(type, answer[: BALANCE + 1])} != {int}:
+            check.breach("the stored answer has no numbers where it should", opened.at, entry.entry_id)
+            return None
+        told = (answer[REASON], answer[ENTRY], answer[TIME], answer[KIND])
+        if told != (entry.reason, entry.entry_id, opened.leaf.time_us, entry.kind):
+            check.breach("the stored answer is of another entry, kind, time or reason", opened.at, entry.entry_id)
+            return None
+        return answer
+
+    def _amounts(self, opened: Opened, answer: list[Any], change: int) -> None:
+        """V8: what was answered is what was posted."""
+        check, entry = self._checks["V8"], opened.entry
+        amount, value = answer[AMOUNT], answer[PRINCIPAL] + answer[BONUS]
+        if entry.amount_minor != amount:
+            check.breach("the entry's amount is not the answered one", opened.at, entry.entry_id)
+        # A capture may take more of the wallet: what its hold kept of a lot that was reversed meanwhile.
+        is_spent = change == -amount if entry.kind == Kind.PURCHASE else change <= -amount
+        if entry.kind in SPENDS and not (amount == value == face_of(entry) and is_spent):
+            check.breach("what was spent is not what the wallet or its lots lost", opened.at, entry.entry_id)
+        if entry.kind == Kind.TOP_UP and not (amount == answer[PRINCIPAL] and change == value):
+            check.breach("what was sold is not what the wallet got", opened.at, entry.entry_id)
+        if entry.kind == Kind.REFUND and not amount == value == face_of(entry):
+            check.breach("what was given back is not what the lots got", opened.at, entry.entry_id)
+
+    def _wallet(self, opened: Opened, answer: list[Any], change: int) -> None:
+        """V9: the running balance is the answered one and never below zero."""
+        check, wallet, balance = self._checks["V9"], opened.entry.wallet_id, answer[BALANCE]
+        if not wallet:
+            return
+        check.looked_at += 1
+        before = self._balances.get(wallet)
+        if before is None:
+            before = 0 if self._bundle.start_size == 0 else balance - change
+        now = before + change
+        if now < 0 or balance < 0:
+            check.breach("the wallet falls below zero", opened.at, opened.entry.entry_id)
+        if now != balance:
+            check.breach(
+                f"the answer tells a balance of {balance}, the log one of {now}", opened.at, opened.entry.entry_id
+            )
+        self._balances[wallet] = now
+
+    def _lots_of(self, opened: Opened) -> None:
+        """V9: no lot gives more than it has."""
+        entry, check = opened.entry, self._checks["V9"]
+        if entry.kind == Kind.TOP_UP:
+            face = sum(amount for _, credit, amount, *_ in entry.transfers if credit == WALLET)
+            self._lots[entry.entry_id] = LotLeft(face, entry.amount_minor)
+            return
+        if entry.kind == Kind.HOLD:
+            return
+        for lot, _, face, principal, _, _, original in entry.allocations:
+            left = self._lots.get(lot)
+            if left is None:
+                self._unknown("V9", opened, f"lot {lot} was never sold")
+                continue
+            sign = 1 if original else -1
+            left = LotLeft(left.face + sign * face, left.principal + sign * principal)
+            self._lots[lot] = left
+            if left.face < 0 or not 0 <= left.principal <= left.face:
+                check.breach(
+                    f"lot {lot} is left with {left.face}, {left.principal} of it principal",
+                    opened.at,
+                    entry.entry_id,
+                )
+
+    def _hold(self, opened: Opened) -> None:
+        """V10: made once, ended once."""
+        entry, check = opened.entry, self._checks["V10"]
+        if entry.kind == Kind.HOLD:
+            check.looked_at += 1
+            self._holds[entry.entry_id] = entry.amount_minor
+            return
+        hold = entry.original_entry_id
+        if entry.kind not in ENDS_HOLD and not (entry.kind == Kind.REVERSAL and hold in self._holds):
+            return
+        check.looked_at += 1
+        held = self._holds.pop(hold, None)
+        if held is None:
+            if hold in self._ended:
+                check.breach(f"hold {hold} ends a second time", opened.at, entry.entry_id)
+            else:
+                self._unknown("V10", opened, f"hold {hold} was never made")
+        elif entry.amount_minor > held:
+            check.breach(f"hold {hold} is captured for more than it held", opened.at, entry.entry_id)
+        self._ended.add(hold)
+
+    def _give_back(self, entry: Payload) -> None:
+        places = self._returned[entry.original_entry_id]
+        for _, place, face, principal, _, _, original in entry.allocations:
+            if original == entry.original_entry_id:
+                left = places.get(place, LotLeft(0, 0))
+                places[place] = LotLeft(left.face + face, left.principal + principal)
+                self._returned_amount[original] += face
+
+    def _compare_returns(self, original_id: int, places: dict[int, LotLeft]) -> None:
+        """V11: not more than the original took, from the lots it took it of."""
+        check = self._checks["V11"]
+        check.looked_at += 1
+        original = self._bundle.payload_of(original_id)
+        if original is None:
+            if self._bundle.start_size == 0:
+                check.breach(f"something was given back of entry {original_id}, which is not in the log")
+            else:
+                self._foreign["V11"] += 1
+            return
+        taken = {place: LotLeft(face, principal) for _, place, face, principal, *_ in original.allocations}
+        for place, back in places.items():
+            took = taken.get(place)
+            if took is None or back.face > took.face or back.principal > took.principal:
+                check.breach(f"more was given back of entry {original_id} than it took", entry_id=original_id)
+        if self._returned_amount[original_id] > original.amount_minor:
+            check.breach(f"entry {original_id} was given back for more than its amount", entry_id=original_id)
+
+    def _unknown(self, name: str, opened: Opened, sentence: str) -> None:
+        """Something that the log does not hold: a breach, unless it may lie before the bundle."""
+        if self._bundle.start_size:
+            self._foreign[name] += 1
+        else:
+            self._checks[name].breach(sentence, opened.at, opened.entry.entry_id)
+
+
+def face_of(entry: Payload) -> int:
+    """What an entry's allocations add up to."""
+    return sum([allocation[2] for allocation in entry.allocations])

@@ -1,0 +1,240 @@
+"""V16 and V17: agreements come from acts of the log, and every netted window recomputes to its figures.
+
+The bundle's names (which number is which code) are not in the log; they are only used to find an act or to read a
+report, and a wrong one leads to a breach, never to an ok.
+"""
+
+import csv
+import io
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, Final
+
+from coalition.audit.bundle import Bundle
+from coalition.audit.checks.opened import Opened
+from coalition.audit.checks.report import Report
+from coalition.domain.accounts import AccountKind, TransferCode, Unit, parties_of
+from coalition.domain.ids import number_of
+from coalition.domain.kinds import Kind
+
+CLEARING: Final = int(AccountKind.CLEARING)
+KIND_BITS: Final = 48  # an account's kind lies above them (domain/accounts.py)
+NETTING_CODE: Final = int(TransferCode.NETTING)
+AGREEMENT_ACTS: Final = frozenset({int(Kind.AGREEMENT_CREATED), int(Kind.AGREEMENT_REVISED)})
+FOUNDERS: Final = 2  # operator and custody are laid with the scheme, before the first act
+
+Key = tuple[int, int, int, int]
+"""Debtor, creditor, code, unit."""
+
+
+class Window:
+    """The claims of one window as the log has them."""
+
+    def __init__(self) -> None:
+        self.claims: dict[Key, list[int]] = defaultdict(lambda: [0, 0])  # amount and count
+        self.last_number = 0
+        self.netted = False
+
+    def net(self, unit: int) -> dict[int, int]:
+        """What each participant received less what it sent."""
+        found: dict[int, int] = defaultdict(int)
+        for (debtor, creditor, _, of), (amount, _) in self.claims.items():
+            if of == unit:
+                found[debtor] -= amount
+                found[creditor] += amount
+        return found
+
+
+class RuleChecks:
+    """Sees every entry once, in order, then holds settlement reports against what the log leads to."""
+
+    def __init__(self, bundle: Bundle, report: Report) -> None:
+        self._bundle = bundle
+        self._checks = report.checks
+        self._made: set[tuple[str, int]] = set()
+        self._used: set[tuple[int, int]] = set()
+        self._windows: dict[int, Window] = defaultdict(Window)
+        self._cuts: dict[tuple[str, str], int] = {}
+        self._labels: dict[tuple[str, str], int] = {}  # the window a label was netted as
+        self._netted: dict[tuple[str, str], dict[str, Any]] = {}
+        self._participants = FOUNDERS
+        self._undecided_agreements: set[int] = set()
+
+    def leaf(self, opened: Opened) -> None:
+        """The next entry."""
+        entry = opened.entry
+        if entry.reason == 0 and entry.kind >= Kind.PARTICIPANT_CREATED:
+            self._act(opened)
+        if entry.kind == Kind.NETTING:
+            self._netting(opened)
+            return
+        for debit, credit, amount, code, window, unit in entry.transfers:
+            if debit >> KIND_BITS == CLEARING and credit >> KIND_BITS == CLEARING:
+                known = self._windows[window]
+                if known.netted:
+                    self._checks["V17"].breach("a claim lies in a window that was netted", opened.at, entry.entry_id)
+                sums = known.claims[parties_of(debit)[0], parties_of(credit)[0], code, unit]
+                sums[0] += amount
+                sums[1] += 1
+                known.last_number = number_of(entry.entry_id)
+        if entry.agreement_id:
+            self._use((entry.agreement_id, entry.agreement_version), opened)
+        for _, _, _, _, agreement, version, _ in entry.allocations:
+            if agreement:
+                self._use((agreement, version), opened)
+
+    def finish(self) -> None:
+        """Everything was seen."""
+        for place, files in self._bundle.settlement_reports():
+            self._report(place, files)
+
+    def _act(self, opened: Opened) -> None:
+        entry = opened.entry
+        if entry.kind == Kind.PARTICIPANT_CREATED:
+            self._participants += 1
+        if entry.kind not in AGREEMENT_ACTS and entry.kind != Kind.WINDOW_CLOSED:
+            return
+        try:
+            told = json.loads(entry.answer)["answer"]
+            if entry.kind == Kind.WINDOW_CLOSED:
+                self._cuts[str(told["calendar"]), str(told["label"])] = int(told["cut_number"])
+            else:
+                self._made.add((str(told["agreement"]), int(told["version"])))
+        except (ValueError, KeyError, TypeError, RecursionError):
+            self._checks["V16"].breach("the answer of an act cannot be read", opened.at, entry.entry_id)
+
+    def _use(self, used: tuple[int, int], opened: Opened) -> None:
+        """V16: a version of an agreement was applied."""
+        check = self._checks["V16"]
+        check.looked_at += 1
+        if used in self._used:
+            return
+        self._used.add(used)
+        agreement, version = used
+        code = self._bundle.agreements.get(agreement)
+        if code is None:
+            check.lacks(f"the bundle does not name agreement {agreement}")
+        elif (code, version) not in self._made:
+            if self._bundle.start_size:
+                check.lacks(f"version {version} of {code} was made before the bundle's start")
+            else:
+                check.breach(f"version {version} of {code} was used and never made", opened.at, opened.entry.entry_id)
+
+    def _netting(self, opened: Opened) -> None:
+        """V17: positions of the answer, transfers of the entry, and the claims of the window say the same."""
+        check, entry = self._checks["V17"], opened.entry
+        check.looked_at += 1
+
+        def breach(sentence: str) -> None:
+            check.breach(sentence, opened.at, entry.entry_id)
+
+        try:
+            told = json.loads(entry.answer)["answer"]
+            name = str(told["calendar"]), str(told["label"])
+            positions = {(int(party), int(unit)): int(net) for party, unit, net in told["positions"]}
+        except (ValueError, KeyError, TypeError, RecursionError):
+            breach("the answer of a netting cannot be read")
+            return
+        windows = {transfer[4] for transfer in entry.transfers}
+        if len(windows) > 1:
+            breach("a netting posts into more than one window")
+            return
+        if name in self._netted:
+            breach(f"window {'/'.join(name)} is netted twice")
+        self._netted[name] = told
+        if sum(net for (_, unit), net in positions.items() if unit == Unit.MONEY):
+            breach("the net positions do not add up to zero")
+        if self._bundle.start_size == 0 and len({party for party, _ in positions}) != self._participants:
+            breach(f"{len(positions)} participants are netted where the log knows {self._participants}")
+        posted = {party: 0 for party, _ in positions}
+        for debit, credit, amount, code, _, _ in entry.transfers:
+            clearing, sign = (debit, 1) if debit >> KIND_BITS == CLEARING else (credit, -1)
+            if code != NETTING_CODE or clearing >> KIND_BITS != CLEARING:
+                breach("a netting posts something else than dues")
+            party = parties_of(clearing)[0]
+            posted[party] = posted.get(party, 0) + sign * amount
+        if posted != {party: net for (party, _), net in positions.items()}:
+            breach("what a netting posts is not what it answers")
+        if windows:
+            self._recompute(name, self._windows[windows.pop()], positions, breach)
+
+    def _recompute(
+        self,
+        name: tuple[str, str],
+        window: Window,
+        positions: dict[tuple[int, int], int],
+        breach: Callable[[str], None],
+    ) -> None:
+        window.netted = True
+        self._labels[name] = next(number for number, each in self._windows.items() if each is window)
+        cut = self._cuts.get(name)
+        if cut is None:
+            if self._bundle.start_size == 0:
+                breach(f"window {'/'.join(name)} is netted and was never closed")
+            else:
+                self._checks["V17"].lacks(f"window {'/'.join(name)} was closed before the bundle's start")
+            return
+        if window.last_number > cut:
+            breach(f"a claim of batch {window.last_number} lies in window {'/'.join(name)}, which was cut at {cut}")
+        net = window.net(Unit.MONEY)
+        if any(net.get(party, 0) != told for (party, _), told in positions.items()) or set(net) - {
+            p for p, _ in positions
+        }:
+            if self._bundle.start_size:
+                self._checks["V17"].lacks(f"claims of window {'/'.join(name)} may lie before the bundle's start")
+            else:
+                breach(f"the claims of window {'/'.join(name)} do not lead to its net positions")
+
+    def _report(self, place: str, files: dict[str, bytes]) -> None:
+        """V17: a settlement report tells what the log leads to."""
+        check = self._checks["V17"]
+        check.looked_at += 1
+        try:
+            summary = json.loads(files["summary.json"])
+            positions = list(csv.DictReader(io.StringIO(files["positions.csv"].decode())))
+            bilateral = list(csv.DictReader(io.StringIO(files["bilateral.csv"].decode())))
+            name = str(summary["calendar"]), str(summary["label"])
+            told = {row["participant"]: int(row["net_minor"]) for row in positions if row["unit"] == Unit.MONEY.name}
+            claims = {
+                (row["debtor"], row["creditor"], row["code"], row["unit"]): [
+                    int(row["amount_minor"]),
+                    int(row["count"]),
+                ]
+                for row in bilateral
+            }
+            paid, gross = int(summary["net_minor"]), int(summary["gross_minor"])
+        except (ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
+            return check.breach(f"{place}: the settlement report cannot be read ({type(error).__name__})")
+        netted = self._netted.get(name)
+        if netted is None or name not in self._labels:
+            return check.lacks(f"{place}: window {'/'.join(name)} was not netted within the bundle")
+        codes, window = self._bundle.participants, self._windows[self._labels[name]]
+        own = {
+            codes.get(int(party), str(party)): int(net)
+            for party, unit, net in netted["positions"]
+            if unit == Unit.MONEY
+        }
+        lines = {
+            (codes.get(debtor, ""), codes.get(creditor, ""), name_of(TransferCode, code), name_of(Unit, unit)): sums
+            for (debtor, creditor, code, unit), sums in window.claims.items()
+        }
+        sums = sum(net for net in own.values() if net > 0), sum(amount for amount, _ in lines.values())
+        if told != own:
+            check.breach(f"{place}: the net positions of the settlement report do not follow from the log")
+        if self._bundle.start_size and claims != lines:
+            return check.lacks(f"{place}: claims of the window may lie before the bundle's start")
+        if claims != lines:
+            check.breach(f"{place}: the bilateral claims of the settlement report do not follow from the log")
+        if (paid, gross) != sums:
+            check.breach(f"{place}: the sums of the settlement report do not follow from the log")
+        return None
+
+
+def name_of(kind: type[IntEnum], number: int) -> str:
+    """The name of a number, as reports write it; the number itself where no release knows it."""
+    try:
+        return kind(number).name
+    except ValueError:
+        return str(number)

@@ -1,0 +1,24 @@
+"""The audit log as it is kept: checkpoints that were signed, and leaves with the entries they stand for."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from coalition.domain.journal import Entry
+
+
+class CheckpointRecord(NamedTuple):
+    """A signed checkpoint: the tree of `size` leaves, which are all entries up to journal number `number`."""
+
+    size: int
+    number: int
+    root: bytes
+    note: str
+    time: datetime
+
+
+class LeafRecord(NamedTuple):
+    """An entry as it lies in the tables now, its batch's time, and the leaf that was stored with it."""
+
+    entry: Entry
+    time: datetime
+    leaf: bytes

@@ -1,0 +1,357 @@
+"""The forge kit: an honest bundle passes every check, and each way of tampering is found, by the check that names it.
+
+Superuser without keys: rows are changed in place. Superuser with the keys: everything is signed anew, and only what
+others hold tells. docs/audit-log.md has the same list for people.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from coalition.audit.bundle_format import MANIFEST
+from coalition.audit.checks.report import Verdict
+from coalition.audit.policy import Policy
+from coalition.audit.trust import BatchKey, Trust
+from coalition.domain.accounts import WALLET, TransferCode, clearing_account, float_account
+from coalition.domain.audit_records import LeafRecord
+from coalition.domain.ids import entry_id, number_of
+from coalition.domain.journal import AllocationRow, Entry, Outcome, Transfer
+from coalition.domain.kinds import Kind
+from coalition.domain.reasons import Reason
+from coalition.storage.connect import connect
+from tests.audit.conftest import signer
+from tests.audit.forge import NOW, WITNESS, Forge, breached, mutate_and_judge, new_forge, remanifested, sentences
+from tests.audit.tampering import WITHOUT_KEYS
+from tests.house import House
+
+pytestmark = pytest.mark.xdist_group("serial")
+
+OLD = signer("coalition.example/old-batches")
+
+
+@pytest.fixture(scope="module")
+def forge(house: House, tmp_path_factory: pytest.TempPathFactory) -> Forge:
+    return new_forge(house, tmp_path_factory.mktemp("bundles"))
+
+
+@pytest.fixture(scope="module")
+def honest(forge: Forge) -> Path:
+    return forge.bundle()
+
+
+def test_the_honest_log_passes_every_check_that_has_a_subject(forge: Forge, honest: Path) -> None:
+    report = forge.judged(honest)
+
+    assert Verdict.OK is report.verdict, sentences(report)
+    decided = {name for name, check in report.checks.items() if check.verdict is Verdict.OK}
+    assert {f"V{n}" for n in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 16, 17, 19, 21, 22)} == decided
+    assert 0 == report.exit_code
+
+
+def test_the_log_made_anew_by_its_own_keys_is_the_same_log(forge: Forge) -> None:
+    """The forge itself changes nothing: what the tests below find is their own change."""
+    report = forge.judged(forge.resealed(forge.rows()))
+
+    assert Verdict.OK is report.verdict, sentences(report)
+
+
+@pytest.mark.parametrize("name", WITHOUT_KEYS)
+def test_a_superuser_without_the_keys_is_found(forge: Forge, name: str) -> None:
+    statements, expected = WITHOUT_KEYS[name]
+    with forge.tampered(*statements) as connection:
+        report = forge.judged(forge.bundle(connection))
+
+    assert Verdict.BREACH is report.verdict, sentences(report)
+    assert 1 == report.exit_code
+    assert expected in breached(report), sentences(report)
+
+
+def of_day(rows: list[LeafRecord], kind: Kind, place: int = 0) -> Entry:
+    return [row.entry for row in rows if row.entry.kind == kind and row.entry.reason == 0][place]
+
+
+def edited(target: Entry, **change: Any) -> Callable[[Entry], Entry]:
+    return lambda entry: replace(entry, **change) if entry.entry_id == target.entry_id else entry
+
+
+def told(entry: Entry, **change: Any) -> bytes:
+    return Outcome.from_answer(entry.answer)._replace(**change).to_answer()
+
+
+def appended(rows: list[LeafRecord], like: Entry, **change: Any) -> list[LeafRecord]:
+    """The log with one more batch: an entry like another, under a new id."""
+    number = number_of(rows[-1].entry.entry_id) + 1
+    time = rows[-1].time + timedelta(seconds=1)
+    new = entry_id(number, 0, like.lane)
+    outcome = Outcome.from_answer(like.answer)._replace(entry_id=new, post_time=time, **change.pop("outcome", {}))
+    entry = replace(like, entry_id=new, answer=outcome.to_answer(), **{"request_id": UUID(int=number), **change})
+    return [*rows, LeafRecord(entry, time, b"")]
+
+
+def drop_a_sale(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return [row for row in rows if row.entry.entry_id != forge.day.purchase.entry_id]
+
+
+def change_a_receipt(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = next(row.entry for row in rows if row.entry.entry_id == forge.day.purchase.entry_id)
+    return forge.changed(edited(target, sale_reference="S-9"), rows)
+
+
+def truncate(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return rows[:20]
+
+
+def rewrite_history(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return forge.changed(edited(of_day(rows, Kind.TOP_UP), actor="/t/store-b/main/till-1"), rows)
+
+
+def tell_another_balance(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = of_day(rows, Kind.CAPTURE)
+    return forge.changed(edited(target, answer=told(target, balance_minor=1)), rows)
+
+
+def overdraw_a_lot(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = of_day(rows, Kind.CAPTURE)
+    (draw,) = target.allocations
+    return forge.changed(
+        edited(target, allocations=[draw._replace(lot_id=of_day(rows, Kind.TOP_UP).entry_id + 1)]), rows
+    )
+
+
+def refund_twice(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = of_day(rows, Kind.REFUND, 1)
+    return appended(rows, target)
+
+
+def capture_twice(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return appended(rows, of_day(rows, Kind.CAPTURE))
+
+
+def use_a_request_twice(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    declined = next(row.entry for row in rows if row.entry.reason == Reason.INSUFFICIENT_FUNDS)
+    return appended(rows, declined, request_id=declined.request_id)
+
+
+def claim_in_a_closed_window(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = next(row.entry for row in rows if row.entry.entry_id == forge.day.purchase.entry_id)
+    return appended(rows, target)
+
+
+def net_other_figures(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = of_day(rows, Kind.NETTING)
+    answer = json.loads(target.answer)
+    for position in answer["answer"]["positions"]:
+        position[2] = {3: position[2] - 100, 5: position[2] + 100}.get(position[0], position[2])
+    moved = [
+        leg._replace(amount_minor=leg.amount_minor + 100) if leg.amount_minor > 1000 else leg
+        for leg in target.transfers
+    ]
+    return forge.changed(edited(target, answer=json.dumps(answer).encode(), transfers=moved), rows)
+
+
+def net_what_does_not_add_up(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = of_day(rows, Kind.NETTING)
+    answer = json.loads(target.answer)
+    answer["answer"]["positions"][0][2] += 1
+    return forge.changed(edited(target, answer=json.dumps(answer).encode()), rows)
+
+
+def leave_a_participant_out(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = of_day(rows, Kind.NETTING)
+    answer = json.loads(target.answer)
+    answer["answer"]["positions"] = [each for each in answer["answer"]["positions"] if each[0] != 6]
+    return forge.changed(edited(target, answer=json.dumps(answer).encode()), rows)
+
+
+def keep_money_of_a_sale(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    """The wallet pays more than the till was told."""
+    target = of_day(rows, Kind.PURCHASE)
+    legs = [leg._replace(amount_minor=leg.amount_minor + 7) if leg.debit == WALLET else leg for leg in target.transfers]
+    return forge.changed(edited(target, transfers=legs), rows)
+
+
+def move_value_by_a_decline(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = next(row.entry for row in rows if row.entry.reason == Reason.INSUFFICIENT_FUNDS)
+    leg = Transfer(clearing_account(3), clearing_account(5), 5, TransferCode.PRINCIPAL, 1)
+    return forge.changed(edited(target, transfers=[leg]), rows)
+
+
+def give_back_to_another_lot(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = of_day(rows, Kind.REFUND)
+    back = [AllocationRow(row.lot_id, row.place + 5, *row[2:]) for row in target.allocations]
+    return forge.changed(edited(target, allocations=back), rows)
+
+
+def go_back_in_time(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = forge.day.purchase.entry_id
+    return [
+        row._replace(
+            time=row.time - timedelta(hours=1),
+            entry=replace(row.entry, answer=told(row.entry, post_time=row.time - timedelta(hours=1))),
+        )
+        if row.entry.entry_id == target
+        else row
+        for row in rows
+    ]
+
+
+def post_to_itself(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = of_day(rows, Kind.TOP_UP)
+    account = float_account(3, 3)
+    return forge.changed(
+        edited(target, transfers=[*target.transfers, Transfer(account, account, 5, TransferCode.BONUS)]), rows
+    )
+
+
+# What a superuser with every key of the house does, and a check that must name it.
+WITH_KEYS: dict[Callable[[Forge, list[LeafRecord]], list[LeafRecord]], str] = {
+    drop_a_sale: "V19",
+    change_a_receipt: "V19",
+    truncate: "V4",
+    rewrite_history: "V3",
+    tell_another_balance: "V9",
+    overdraw_a_lot: "V9",
+    refund_twice: "V11",
+    capture_twice: "V10",
+    use_a_request_twice: "V12",
+    claim_in_a_closed_window: "V17",
+    net_other_figures: "V17",
+    net_what_does_not_add_up: "V17",
+    leave_a_participant_out: "V17",
+    keep_money_of_a_sale: "V8",
+    move_value_by_a_decline: "V8",
+    give_back_to_another_lot: "V11",
+    go_back_in_time: "V7",
+    post_to_itself: "V8",
+}
+
+
+@pytest.mark.parametrize("forgery", WITH_KEYS, ids=lambda forgery: forgery.__name__)
+def test_a_superuser_with_all_keys_is_found(forge: Forge, forgery: Callable[..., list[LeafRecord]]) -> None:
+    report = forge.judged(forge.resealed(forgery(forge, forge.rows())))
+
+    assert Verdict.BREACH is report.verdict, sentences(report)
+    assert WITH_KEYS[forgery] in breached(report), sentences(report)
+
+
+def test_a_batch_sealed_with_a_retired_key_is_found(forge: Forge) -> None:
+    """Its key was good until batch 10: the trust file says so, and a later batch sealed with it is a forgery."""
+    ours = forge.trust.batch_keys[0].key
+    trust = Trust(forge.trust.policy, [BatchKey(OLD.key, 1, 10), BatchKey(ours, 11)])
+    with_old = forge.resealed(forge.rows(), sign=OLD.sign)
+    report = forge.judged(with_old, trust=trust)
+
+    assert {"V21"} == breached(report) - {"V19"}, sentences(report)
+    assert report.checks["V21"].breaches == report.checks["V21"].looked_at - 10
+
+
+def test_a_log_of_another_deployment_is_not_ours(forge: Forge, honest: Path) -> None:
+    other = signer("coalition.example/other/1")
+    policy = Policy(quorum="none")
+    policy.logs[other.key.name] = other.key
+    report = forge.judged(honest, trust=Trust(policy, forge.trust.batch_keys), previous=())
+
+    assert "V1" in breached(report)
+
+
+def witnessed_trust(forge: Forge) -> Trust:
+    lines = [f"log {forge.signer.key}", f"witness w {WITNESS.key}", "quorum w"]
+    return Trust(Policy.parse("\n".join(lines)), forge.trust.batch_keys)
+
+
+def test_a_checkpoint_without_its_quorum_is_not_decided(forge: Forge, honest: Path) -> None:
+    report = forge.judged(honest, trust=witnessed_trust(forge))
+
+    assert Verdict.UNDECIDED is report.verdict
+    assert 2 == report.exit_code
+    cosigned = forge.resealed(forge.rows(), cosigned_at=NOW + 1)
+    assert Verdict.OK is forge.judged(cosigned, trust=witnessed_trust(forge)).verdict
+
+
+def test_entries_dated_behind_their_witness_and_cosignatures_of_the_future_are_found(forge: Forge) -> None:
+    trust = witnessed_trust(forge)
+    before = forge.judged(forge.resealed(forge.rows(), cosigned_at=NOW - 86_400), trust=trust)
+    future = forge.judged(forge.resealed(forge.rows(), cosigned_at=NOW + 86_400), trust=trust)
+
+    assert {"V7"} == breached(before), sentences(before)
+    assert {"V2"} == breached(future), sentences(future)
+
+
+@pytest.mark.parametrize(("file", "old", "new"), [
+    ("positions.csv", ",4625,", ",4626,"), ("bilateral.csv", "PRINCIPAL", "BONUS"), ("summary.json", "4653", "4654"),
+])  # fmt: skip
+def test_a_settlement_file_that_was_replaced_is_found(
+    forge: Forge, honest: Path, file: str, old: str, new: str
+) -> None:
+    directory = forge.new_directory()
+    shutil.copytree(honest, directory)
+    path = directory / "settlement" / "001" / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    remanifested(directory)
+    report = forge.judged(directory)
+
+    assert {"V17"} == breached(report), sentences(report)
+
+
+def test_a_bundle_that_starts_later_decides_what_it_can(forge: Forge) -> None:
+    """From a signed size on: the log has grown from there; what refers to before it is not guessed at."""
+    start = forge.house.query("SELECT min(size) FROM checkpoints")[0][0]
+    report = forge.judged(forge.bundle(start_size=start))
+
+    assert set() == breached(report), sentences(report)
+    assert Verdict.UNDECIDED is report.verdict
+    for name in ("V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V21", "V22"):
+        assert Verdict.OK is report.checks[name].verdict, sentences(report)
+
+
+def test_a_bundle_from_behind_the_previous_look_is_not_decided(forge: Forge) -> None:
+    start = forge.house.query("SELECT max(size) FROM checkpoints")[0][0]
+    rows = forge.rows()
+    assert len(rows) == start
+    first = forge.house.query("SELECT note FROM checkpoints WHERE size < %s ORDER BY size LIMIT 1", start)[0][0]
+    middle = forge.resealed(rows)
+    facts = json.loads((middle / MANIFEST).read_text())
+    assert facts["start_size"] == 0
+    with connect(forge.house.dsn("owner")) as connection, connection.transaction(force_rollback=True):
+        connection.execute("DELETE FROM checkpoints WHERE size = %s", (start,))
+        report = forge.judged(forge.bundle(connection), previous=[first.encode()])
+    assert Verdict.OK is report.checks["V4"].verdict
+
+
+@pytest.mark.parametrize(
+    "missing", ["leaves", "payloads", "batches", "checkpoint", "actors.json", "names.json", "edge", MANIFEST]
+)
+def test_what_is_missing_is_never_ok(forge: Forge, honest: Path, missing: str) -> None:
+    directory = forge.new_directory()
+    shutil.copytree(honest, directory)
+    (directory / missing).unlink()
+    if missing != MANIFEST:
+        assert 2 == forge.judged(directory).exit_code
+        remanifested(directory)
+
+    report = forge.judged(directory)
+    assert 2 == report.exit_code, sentences(report)
+    assert report.damaged
+
+
+def test_a_file_that_was_damaged_on_the_way_is_not_called_a_breach(forge: Forge, honest: Path) -> None:
+    directory = forge.new_directory()
+    shutil.copytree(honest, directory)
+    path = directory / "leaves"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+    report = forge.judged(directory)
+
+    assert (2, "leaves is not what was written: get the bundle again") == (report.exit_code, report.damaged)
+
+
+def test_a_mutated_bundle_is_never_ok(forge: Forge, honest: Path) -> None:
+    mutate_and_judge(forge, honest, range(150))
