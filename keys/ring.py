@@ -17,6 +17,7 @@ from keys.custodians import Custodians
 from keys.custody import KeyWrapper
 from keys.envelope import WrappedKey
 from keys.errors import KeyMissing, KeysError, KeyUnavailable, PassphraseMissing, SealBroken
+from keys.index_plan import BITS_DEFAULT
 from keys.labelled import labelled
 from keys.passphrase import Passphrase, unlock
 from keys.randomness import Random
@@ -135,12 +136,22 @@ class KeyRing:
         context = RecordContext(self.deployment_id, table, member_id, wrapped.dek_id, wrapped.kek_version)
         return MemberCipher(dek, context, self._random, self._file.suite)
 
-    @property
-    def blind_index_versions(self) -> tuple[int, ...]:
-        """The versions members may be indexed by, oldest first: two while the index is being made anew."""
-        return tuple(self._keys.hashes[KeyPurpose.BLIND_INDEX])
+    def blind_indexes(self, field: str, normalized: str) -> tuple[int, ...]:
+        """The index values a member may be found under, each as long as its version was planned; the primary's first.
 
-    def blind_index(self, field: str, normalized: str, bits: int = 16, *, version: int | None = None) -> int:
+        New members get the first. There are two while the index is made anew.
+        """
+        file, enabled = self._file, self._keys.hashes[KeyPurpose.BLIND_INDEX]
+        versions = sorted(
+            (version for version in file.of(KeyPurpose.BLIND_INDEX) if version.version in enabled),
+            key=lambda version: not version.primary,
+        )
+        return tuple(
+            self.blind_index(field, normalized, version.index_bits or BITS_DEFAULT, version=version.version)
+            for version in versions
+        )
+
+    def blind_index(self, field: str, normalized: str, bits: int = BITS_DEFAULT, *, version: int | None = None) -> int:
         """The first `bits` (1 to 32) bits of a keyed hash of one field's normalized value, to look members up by.
 
         Short on purpose, so that it fits many people: open the candidates and compare. Two fields never share values.

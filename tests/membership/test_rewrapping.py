@@ -132,6 +132,18 @@ def test_a_member_erased_meanwhile_stays_erased(desk: Desk, directory: Path, row
     assert {} == desk.keydb.get([member_id])
 
 
+def test_of_two_jobs_the_slower_one_takes_nothing_back(desk: Desk, directory: Path, rows: MemberKeyRows[WrappedKey]):
+    """It read before the next rotation, and writes when the faster one has wrapped everything under that."""
+    [member_id] = put_keys(desk, 1)
+    rotate_key(directory, KEK, random=os.urandom)
+    slow = KeyRing.load(directory)
+    [(_, old)] = rows.behind(2, UUID(int=0), PAGE)
+    rotate_key(directory, KEK, random=os.urandom)
+    run(directory, rows)
+    assert 0 == rows.exchange([(member_id, old, slow.rewrap(member_id, old))])
+    assert {3: 1} == rows.counts()
+
+
 def test_a_counter_works_on_while_keys_are_rotated_and_wrapped_anew(
     desk: Desk, directory: Path, rows: MemberKeyRows[WrappedKey]
 ):

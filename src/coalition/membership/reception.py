@@ -36,8 +36,6 @@ from coalition.membership.store import Answer, Key, Keys, MemberBooks, MemberKey
 CANDIDATES_MAX: Final = 64
 """Members that share a blind index; opening one costs about 30 microseconds (RELIABILITY 5.5)."""
 CARDS_SHOWN_MAX: Final = 100
-PHONE_INDEX_BITS: Final = 16
-"""16 bits keep about 15 candidates an index at a million members; a re-index changes it as the coalition doubles."""
 
 log = structlog.get_logger()
 
@@ -63,15 +61,12 @@ class Reception(Generic[Key]):
         member_keys: MemberKeys[Key],
         clock: Callable[[], datetime],
         random: Random,
-        *,
-        phone_index_bits: int = PHONE_INDEX_BITS,
     ) -> None:
         self._store = store
         self._keys = keys
         self._member_keys = member_keys
         self._clock = clock
         self._random = random
-        self._phone_index_bits = phone_index_bits
         self._cards = CardDesk(store, keys, clock, random)
 
     def enrol(self, act: Act, profile: Profile, recruiter: str) -> Enrolment:
@@ -82,7 +77,7 @@ class Reception(Generic[Key]):
         MEMBER_EXISTS when the phone is enrolled, PARTICIPANT_UNKNOWN, SUSPENDED; FIELD_INVALID with the field.
         """
         told = normalized(profile)
-        phone_index = self._phone_index(told.phone)
+        phone_indexes = self._keys.blind_indexes(PHONE_INDEX, told.phone)
         create_time = self._clock()
         member_id, wallet_id = random_uuid(self._random), random_number(self._random)
         key = self._keys.new_member_key(member_id)
@@ -95,11 +90,11 @@ class Reception(Generic[Key]):
                 raise Refused(Reason.PARTICIPANT_UNKNOWN, "recruiter", {"participant": recruiter})
             if not participant.is_active:
                 raise Refused(Reason.SUSPENDED, "recruiter", {"participant": recruiter})
-            books.lock_index(PHONE_INDEX, phone_index)
-            candidates = books.indexed_records(PHONE_INDEX, phone_index, CONTACT, CANDIDATES_MAX + 1)
+            books.lock_index(PHONE_INDEX, phone_indexes)
+            candidates = books.indexed_records(PHONE_INDEX, phone_indexes, CONTACT, CANDIDATES_MAX + 1)
             if self._with_phone(candidates, told.phone) is not None:
                 raise Refused(Reason.MEMBER_EXISTS, "phone")
-            member = NewMember(member_id, wallet_id, participant.participant_id, create_time, records, phone_index)
+            member = NewMember(member_id, wallet_id, participant.participant_id, create_time, records, phone_indexes[0])
             books.add_member(member)
             # The wallet is not told here: the journal never says whose a wallet is, only the members table does.
             return {"member_id": str(member_id)}
@@ -119,9 +114,7 @@ class Reception(Generic[Key]):
         """The member with this phone number, masked. MEMBER_UNKNOWN; FIELD_INVALID. Logged with actor and purpose."""
         why = check_purpose(purpose)
         wanted = normalize_phone(phone)
-        index = self._phone_index(wanted)
-        candidates = self._store.indexed_records(PHONE_INDEX, index, CONTACT, CANDIDATES_MAX + 1)
-        member_id = self._with_phone(candidates, wanted)
+        member_id = self._with_phone(self._candidates(wanted), wanted)
         if member_id is None:
             raise Refused(Reason.MEMBER_UNKNOWN, "phone")
         return self._view(actor, self._member(member_id), why)
@@ -161,8 +154,9 @@ class Reception(Generic[Key]):
         except CoalitionError as trouble:
             log.warning("unused_key_left", member_id=str(member_id), trouble=type(trouble).__name__)
 
-    def _phone_index(self, phone: str) -> int:
-        return self._keys.blind_index(PHONE_INDEX, phone, self._phone_index_bits)
+    def _candidates(self, phone: str) -> list[SealedRecord]:
+        indexes = self._keys.blind_indexes(PHONE_INDEX, phone)
+        return self._store.indexed_records(PHONE_INDEX, indexes, CONTACT, CANDIDATES_MAX + 1)
 
     def _seal(self, member_id: UUID, key: Key, texts: dict[str, bytes]) -> tuple[SealedRecord, ...]:
         cipher = self._keys.sealer(member_id, key)
