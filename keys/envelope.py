@@ -29,6 +29,15 @@ def wrap_new(wrapper: KeyWrapper, kek_version: int, deployment_id: UUID, member_
     return WrappedKey(dek_id, kek_version, wrapper.wrap(dek), check)
 
 
+def rewrap(
+    old: KeyWrapper, new: KeyWrapper, wrapped: WrappedKey, kek_version: int, deployment_id: UUID, member_id: UUID
+) -> WrappedKey:
+    """The same data key, wrapped by another key-encryption key. Raises SealBroken as `unwrap` does."""
+    dek = unwrap(old, wrapped, deployment_id, member_id)
+    check = check_value(dek, wrapped.dek_id, kek_version, deployment_id, member_id)
+    return WrappedKey(wrapped.dek_id, kek_version, new.wrap(dek), check)
+
+
 def unwrap(wrapper: KeyWrapper, wrapped: WrappedKey, deployment_id: UUID, member_id: UUID) -> bytes:
     """The data key. Raises SealBroken when it was wrapped for another member or deployment, or was changed."""
     dek = wrapper.unwrap(wrapped.wrapped)

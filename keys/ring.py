@@ -1,23 +1,29 @@
 """The key ring: everything the house does with its long-lived keys, behind one object that shows none of them.
 
-It reads its directory once, at `load`. It never writes records, wraps or logs: callers store what it answers.
+It reads its directory at `load`, and once more when it meets a member key wrapped by a version it does not know: the
+ring was rotated since, and a server need not stop for that. It never writes records, wraps or logs: callers store what
+it answers.
 """
 
 import hmac
 import os
+from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from uuid import UUID
 
 from keys import envelope, private_files, ring_file
 from keys.custodians import Custodians
+from keys.custody import KeyWrapper
 from keys.envelope import WrappedKey
-from keys.errors import KeyMissing, KeyUnavailable, PassphraseMissing, SealBroken
+from keys.errors import KeyMissing, KeysError, KeyUnavailable, PassphraseMissing, SealBroken
+from keys.index_plan import BITS_DEFAULT
 from keys.labelled import labelled
 from keys.passphrase import Passphrase, unlock
 from keys.randomness import Random
 from keys.record import MemberCipher, RecordContext, check_name
 from keys.ring_file import KeyPurpose, KeyVersion, RingFile
-from keys.ring_keys import RingKeys, open_keys
+from keys.ring_keys import open_keys
 from keys.sealed_box import key_id, sealed_to
 from keys.suites import RecordSuite
 
@@ -34,17 +40,27 @@ class KeyRing:
     Callable from any thread.
     """
 
-    __slots__ = ("_blind_index", "_directory", "_file", "_keys", "_random", "_signer", "_tokens")
+    __slots__ = (
+        "_blind_index",
+        "_directory",
+        "_file",
+        "_keys",
+        "_passphrase",
+        "_random",
+        "_refreshing",
+        "_signer",
+        "_stamp",
+        "_tokens",
+    )
 
-    def __init__(self, directory: Path, file: RingFile, keys: RingKeys, random: Random) -> None:
+    def __init__(self, directory: Path, random: Random, passphrase: Passphrase | None) -> None:
+        """Loads; see `load`."""
         self._directory = directory
-        self._file = file
-        self._keys = keys
         self._random = random
-        # The keys of every purchase and look-up are at hand; the others are found when asked for.
-        self._blind_index = keys.hashes[KeyPurpose.BLIND_INDEX][self.primary(KeyPurpose.BLIND_INDEX)]
-        self._tokens = keys.hashes[KeyPurpose.CARD_TOKEN][self.primary(KeyPurpose.CARD_TOKEN)]
-        self._signer = keys.signers[self.primary(KeyPurpose.BATCH_SIGNING)]
+        self._passphrase = passphrase
+        self._refreshing = Lock()
+        self._stamp = _stamp(directory)
+        self._read()
 
     @classmethod
     def load(cls, directory: Path, *, random: Random = os.urandom, passphrase: Passphrase | None = None) -> "KeyRing":
@@ -54,9 +70,7 @@ class KeyRing:
         one. Raises KeyFileMissing, PermissionsTooOpen (with the chmod to run), KeyFileBroken, RingBroken,
         PassphraseMissing, PassphraseWrong, CustodyUnknown, CustodyRefused.
         """
-        file = read_ring_file(directory)
-        custodians = Custodians(directory, file_key(directory, file, passphrase))
-        return cls(directory, file, open_keys(directory / ring_file.NAME, file, custodians), random)
+        return cls(directory, random, passphrase)
 
     def __repr__(self) -> str:
         return f"KeyRing(deployment_id={self.deployment_id}, kek_version={self.kek_version})"
@@ -94,7 +108,22 @@ class KeyRing:
     def new_member_key(self, member_id: UUID) -> WrappedKey:
         """A fresh data key for a member. Store it in keydb before anything is sealed under it."""
         version = self.kek_version
-        return envelope.wrap_new(self._keys.wrappers[version], version, self.deployment_id, member_id, self._random)
+        return envelope.wrap_new(self._wrapper(version), version, self.deployment_id, member_id, self._random)
+
+    def rewrap(self, member_id: UUID, wrapped: WrappedKey) -> WrappedKey:
+        """The same data key wrapped by the primary version; what it sealed stays as it is.
+
+        Raises what `sealer` does.
+        """
+        version = self.kek_version
+        return envelope.rewrap(
+            self._wrapper(wrapped.kek_version),
+            self._wrapper(version),
+            wrapped,
+            version,
+            self.deployment_id,
+            member_id,
+        )
 
     def sealer(self, member_id: UUID, wrapped: WrappedKey, *, table: str = "members") -> MemberCipher:
         """The cipher for this member's records of `table`.
@@ -103,23 +132,26 @@ class KeyRing:
         key version may not be used, ValueError for a table name not of 1 to 64 bytes.
         """
         check_name("table", table)
-        wrapper = self._keys.wrappers.get(wrapped.kek_version)
-        if wrapper is None:
-            raise KeyUnavailable(
-                KeyPurpose.KEY_ENCRYPTION,
-                wrapped.kek_version,
-                self._state(KeyPurpose.KEY_ENCRYPTION, wrapped.kek_version),
-            )
-        dek = envelope.unwrap(wrapper, wrapped, self.deployment_id, member_id)
+        dek = envelope.unwrap(self._wrapper(wrapped.kek_version), wrapped, self.deployment_id, member_id)
         context = RecordContext(self.deployment_id, table, member_id, wrapped.dek_id, wrapped.kek_version)
         return MemberCipher(dek, context, self._random, self._file.suite)
 
-    @property
-    def blind_index_versions(self) -> tuple[int, ...]:
-        """The versions members may be indexed by, oldest first: two while the index is being made anew."""
-        return tuple(self._keys.hashes[KeyPurpose.BLIND_INDEX])
+    def blind_indexes(self, field: str, normalized: str) -> tuple[int, ...]:
+        """The index values a member may be found under, each as long as its version was planned; the primary's first.
 
-    def blind_index(self, field: str, normalized: str, bits: int = 16, *, version: int | None = None) -> int:
+        New members get the first. There are two while the index is made anew.
+        """
+        file, enabled = self._file, self._keys.hashes[KeyPurpose.BLIND_INDEX]
+        versions = sorted(
+            (version for version in file.of(KeyPurpose.BLIND_INDEX) if version.version in enabled),
+            key=lambda version: not version.primary,
+        )
+        return tuple(
+            self.blind_index(field, normalized, version.index_bits or BITS_DEFAULT, version=version.version)
+            for version in versions
+        )
+
+    def blind_index(self, field: str, normalized: str, bits: int = BITS_DEFAULT, *, version: int | None = None) -> int:
         """The first `bits` (1 to 32) bits of a keyed hash of one field's normalized value, to look members up by.
 
         Short on purpose, so that it fits many people: open the candidates and compare. Two fields never share values.
@@ -195,9 +227,52 @@ class KeyRing:
         """The 32 raw bytes others check batch signatures with."""
         return self._signer.check()
 
+    def _wrapper(self, version: int) -> KeyWrapper:
+        if version not in self._keys.wrappers:
+            self._refresh()
+        wrapper = self._keys.wrappers.get(version)
+        if wrapper is None:
+            raise KeyUnavailable(KeyPurpose.KEY_ENCRYPTION, version, self._state(KeyPurpose.KEY_ENCRYPTION, version))
+        return wrapper
+
+    def _refresh(self) -> None:
+        """Read the ring again if its file is another by now. A ring that does not load leaves this one as it is."""
+        with self._refreshing:
+            stamp = _stamp(self._directory)
+            if stamp == self._stamp:
+                return
+            with suppress(KeysError, OSError):
+                self._read()
+                self._stamp = stamp
+
+    def _read(self) -> None:
+        file = read_ring_file(self._directory)
+        custodians = Custodians(self._directory, file_key(self._directory, file, self._passphrase))
+        keys = open_keys(self._directory / ring_file.NAME, file, custodians)
+        # The keys of every purchase and look-up are at hand; the others are found when asked for.
+        self._blind_index = keys.hashes[KeyPurpose.BLIND_INDEX][_primary(file, KeyPurpose.BLIND_INDEX)]
+        self._tokens = keys.hashes[KeyPurpose.CARD_TOKEN][_primary(file, KeyPurpose.CARD_TOKEN)]
+        self._signer = keys.signers[_primary(file, KeyPurpose.BATCH_SIGNING)]
+        # Keys before the file: a primary version that the file names is there.
+        self._keys = keys
+        self._file = file
+
     def _state(self, purpose: KeyPurpose, version: int) -> str:
         found = (each.state for each in self._file.of(purpose) if each.version == version)
         return next(found, "unknown to this ring")
+
+
+def _primary(file: RingFile, purpose: KeyPurpose) -> int:
+    return next(version.version for version in file.of(purpose) if version.primary)
+
+
+def _stamp(directory: Path) -> tuple[int, int] | None:
+    """Tells a ring file from the one before; None where there is none."""
+    try:
+        status = (directory / ring_file.NAME).stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _pin_message(member: str, salt: bytes, pin: str) -> bytes:

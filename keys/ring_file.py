@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from keys.errors import RingBroken
+from keys.index_plan import BITS_MAX
 from keys.passphrase import Lock
 from keys.suites import RecordSuite
 
@@ -58,6 +59,8 @@ class KeyVersion:
     create_time: datetime | None
     destroy_time: datetime | None = None
     """DESTROY_SCHEDULED: not before; DESTROYED: when it was done."""
+    index_bits: int | None = None
+    """Of a blind-index version: how long its values are. None before releases that plan it: 16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,7 @@ def render(ring: RingFile) -> bytes:
                 "create_time": version.create_time.isoformat() if version.create_time else None,
             }
             | ({"destroy_time": version.destroy_time.isoformat()} if version.destroy_time else {})
+            | ({"index_bits": version.index_bits} if version.index_bits else {})
             for version in ring.versions
         ],
     }
@@ -144,6 +148,7 @@ def _version(path: Path, entry: object) -> KeyVersion:
         check=bytes.fromhex(_field(path, entry, "check", str)),
         create_time=_time(path, entry, "create_time"),
         destroy_time=_time(path, entry, "destroy_time"),
+        index_bits=_field(path, entry, "index_bits", int) if "index_bits" in entry else None,
     )
 
 
@@ -180,6 +185,8 @@ def _check(path: Path, versions: tuple[KeyVersion, ...]) -> None:
         raise RingBroken(path, "field versions lists a key version twice")
     if any(not 1 <= version.version <= VERSION_MAX for version in versions):
         raise RingBroken(path, f"field version must be from 1 to {VERSION_MAX}")
+    if any(version.index_bits is not None and not 1 <= version.index_bits <= BITS_MAX for version in versions):
+        raise RingBroken(path, f"field index_bits must be from 1 to {BITS_MAX}")
     for purpose in KeyPurpose:
         of_purpose = [version for version in versions if version.purpose is purpose]
         if not of_purpose and purpose in ADDED_LATER:

@@ -11,6 +11,7 @@ from keys import file_custody, private_files, ring_file
 from keys.custodians import Custodians
 from keys.custody import KeyName
 from keys.errors import KeyChangeRefused, KeyFileExists, KeyMissing, KeysError
+from keys.index_plan import MEMBERS_DEFAULT, planned_bits
 from keys.passphrase import KEY_BYTES, Passphrase, lock
 from keys.randomness import Random, draw
 from keys.ring import MAKE_RING, KeyRing, file_key, read_ring_file
@@ -31,12 +32,14 @@ def create_ring(
     place: str = file_custody.SCHEME,
     passphrase: Passphrase | None = None,
     suite: RecordSuite = RecordSuite.AES,
+    members: int = MEMBERS_DEFAULT,
 ) -> KeyRing:
     """Make a ring with version 1 of every key in `directory` (made 0700 when missing) and load it.
 
     `place` is where its keys are made: `file:`, or the URI of a hardware module or cloud key (keys/custody.py). With a
-    passphrase its key files are sealed. Existing keys are never overwritten: raises KeyFileExists and changes nothing,
-    PassphraseWeak, CustodyRefused. What an error interrupts is removed.
+    passphrase its key files are sealed. Its blind index is as long as so many `members` need (keys/index_plan.py).
+    Existing keys are never overwritten: raises KeyFileExists and changes nothing, PassphraseWeak, CustodyRefused. What
+    an error interrupts is removed.
     """
     private_files.make_directory(directory)
     ring_path = directory / ring_file.NAME
@@ -52,7 +55,7 @@ def create_ring(
     try:
         for purpose in KeyPurpose:
             name = KeyName(deployment_id, purpose, 1)
-            versions.append(_made(custodians, name, place, random, create_time, primary=True))
+            versions.append(_made(custodians, name, place, random, create_time, primary=True, members=members))
         # The ring file comes last: a directory with one is complete.
         file = RingFile(deployment_id, tuple(versions), locked, suite)
         private_files.write_new(ring_path, ring_file.render(file))
@@ -91,12 +94,13 @@ def rotate_key(
     create_time: datetime | None = None,
     place: str = file_custody.SCHEME,
     passphrase: Passphrase | None = None,
+    members: int = MEMBERS_DEFAULT,
 ) -> KeyVersion:
     """Make the next version of a purpose, the one new things are made with, and answer it. The old ones stay ENABLED.
 
-    Of the blind index the new version is not primary yet: members are found by the old one until all are indexed anew,
-    then `set_primary` follows. Raises KeyChangeRefused for a purpose that cannot be rotated, KeyMissing, and what
-    `create_ring` does.
+    Of the blind index the new version, as long as `members` need, is not primary yet: every server must know it before
+    members are indexed by it, then `set_primary` follows. Raises KeyChangeRefused for a purpose that cannot be rotated,
+    KeyMissing, and what `create_ring` does.
     """
     private_files.check_directory(directory, f"{MAKE_RING} {directory}")
     if purpose in NOT_ROTATED:
@@ -107,7 +111,7 @@ def rotate_key(
         if not versions:
             raise KeyMissing(purpose.value, directory)
         name = KeyName(file.deployment_id, purpose, versions[-1].version + 1)
-        return _add(directory, file, name, place, random, create_time, passphrase)
+        return _add(directory, file, name, place, random, create_time, passphrase, members)
 
 
 def set_record_suite(directory: Path, suite: RecordSuite) -> None:
@@ -126,13 +130,14 @@ def _add(
     random: Random,
     create_time: datetime | None,
     passphrase: Passphrase | None,
+    members: int = MEMBERS_DEFAULT,
 ) -> KeyVersion:
     for path in _files(directory, name.purpose, name.version):
         if path.exists():
             raise KeyFileExists(path)
     custodians = Custodians(directory, file_key(directory, file, passphrase))
     primary = not file.of(name.purpose) or name.purpose is not KeyPurpose.BLIND_INDEX
-    version = _made(custodians, name, place, random, create_time, primary=primary)
+    version = _made(custodians, name, place, random, create_time, primary=primary, members=members)
     try:
         others = tuple(
             replace(other, primary=False) if primary and other.purpose is name.purpose else other
@@ -147,8 +152,16 @@ def _add(
 
 
 def _made(
-    custodians: Custodians, name: KeyName, place: str, random: Random, create_time: datetime | None, *, primary: bool
+    custodians: Custodians,
+    name: KeyName,
+    place: str,
+    random: Random,
+    create_time: datetime | None,
+    *,
+    primary: bool,
+    members: int,
 ) -> KeyVersion:
+    bits = planned_bits(members) if name.purpose is KeyPurpose.BLIND_INDEX else None
     custody = custodians.of(place)
     uri = custody.make(name, place, random)
     try:
@@ -157,7 +170,7 @@ def _made(
         with suppress(OSError, KeysError):
             custody.destroy(name, uri)
         raise
-    return KeyVersion(name.purpose, name.version, KeyState.ENABLED, primary, uri, check, create_time)
+    return KeyVersion(name.purpose, name.version, KeyState.ENABLED, primary, uri, check, create_time, index_bits=bits)
 
 
 def _undo(custodians: Custodians, deployment_id: UUID, versions: list[KeyVersion]) -> None:

@@ -9,8 +9,9 @@ import typer
 from keys import ring_states
 from keys.authority import utc_now
 from keys.cli.application import CEREMONIES, app, refusals, say
-from keys.cli.ring import Custody, PassphraseFile, Purpose, RingDirectory, existing_passphrase
+from keys.cli.ring import Custody, Members, PassphraseFile, Purpose, RingDirectory, existing_passphrase
 from keys.file_custody import SCHEME
+from keys.index_plan import MEMBERS_DEFAULT
 from keys.officers import PEOPLE
 from keys.ring_file import KeyPurpose
 from keys.ring_making import rotate_key
@@ -18,8 +19,7 @@ from keys.ring_making import rotate_key
 RESTART = "Back the directory up again, and start the server again: it reads its ring once."
 AFTER_ROTATION = {
     KeyPurpose.KEY_ENCRYPTION: "Member keys wrapped before still open; wrap them anew with: coalition keys rewrap",
-    KeyPurpose.BLIND_INDEX: "Members are still found by the version before, which stays primary until all have the new "
-    "index.",
+    KeyPurpose.BLIND_INDEX: "Next, when every server has been started again: python -m keys set-primary blind-index",
     KeyPurpose.PIN: "PINs set before still match; each is tagged anew when it is next used.",
     KeyPurpose.PIN_SEALING: "Terminals fetch the new public key; what they seal to the old one still opens.",
     KeyPurpose.BATCH_SIGNING: "Give auditors the new public key: python -m keys export-public DIR --all",
@@ -36,7 +36,11 @@ Authority = Annotated[
 
 @app.command(rich_help_panel=CEREMONIES, epilog="Example: python -m keys rotate key-encryption var/keys")
 def rotate(
-    purpose: Purpose, directory: RingDirectory, custody: Custody = SCHEME, passphrase_file: PassphraseFile = None
+    purpose: Purpose,
+    directory: RingDirectory,
+    custody: Custody = SCHEME,
+    members: Members = MEMBERS_DEFAULT,
+    passphrase_file: PassphraseFile = None,
 ) -> None:
     """Make the next version of a key; new things are made with it, and the old one still opens the old ones."""
     with refusals():
@@ -47,6 +51,7 @@ def rotate(
             create_time=utc_now(),
             place=custody,
             passphrase=existing_passphrase(passphrase_file),
+            members=members,
         )
     say(f"{purpose.value} key version {version.version} made, kept at {version.uri}.")
     say(f"{AFTER_ROTATION[purpose]}\n{RESTART}")
@@ -72,7 +77,10 @@ def disable(purpose: Purpose, version: Version, directory: RingDirectory) -> Non
     "set-primary", rich_help_panel=CEREMONIES, epilog="Example: python -m keys set-primary blind-index 2 var/keys"
 )
 def set_primary(purpose: Purpose, version: Version, directory: RingDirectory) -> None:
-    """Make new things with another version that is ENABLED: forward after a re-index, or back after a rotation."""
+    """Make new things with another version that is ENABLED: a new blind index that every server knows by now, or back.
+
+    After a new blind index, and when every server has been started again: coalition keys reindex
+    """
     with refusals():
         ring_states.set_primary(directory, purpose, version)
     say(f"{purpose.value} key version {version} is primary. {RESTART}")

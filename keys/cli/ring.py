@@ -12,6 +12,7 @@ from rich.table import Table
 from keys.authority import utc_now
 from keys.cli.application import RING, app, refusals, say
 from keys.file_custody import SCHEME
+from keys.index_plan import MEMBERS_DEFAULT, MEMBERS_MAX
 from keys.passphrase import Passphrase, read_passphrase
 from keys.ring import KeyRing, read_ring_file
 from keys.ring_file import KeyPurpose, KeyState
@@ -58,6 +59,12 @@ PassphraseFile = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="File with the ring's passphrase, mode 0600. Without it you are asked."),
 ]
+Members = Annotated[
+    int,
+    typer.Option(
+        min=1, max=MEMBERS_MAX, help="How many members are expected: says how long the index that finds them is."
+    ),
+]
 Records = Annotated[Suite, typer.Option(metavar="SUITE", help="How member records are sealed: aes or sm4.")]
 
 
@@ -75,6 +82,7 @@ def init(
     directory: RingDirectory,
     custody: Custody = SCHEME,
     records: Records = Suite.AES,
+    members: Members = MEMBERS_DEFAULT,
     passphrase_file: PassphraseFile = None,
     *,
     passphrase: Annotated[bool, typer.Option("--passphrase", help="Seal the key files; you are asked.")] = False,
@@ -93,6 +101,7 @@ def init(
             place=custody,
             passphrase=chosen,
             suite=RecordSuite[records.name],
+            members=members,
         )
     say(f"Key ring made in {directory}, deployment {ring.deployment_id}.")
     say(f"Back it up, away from the database. Next: python -m keys list {directory}")
@@ -135,6 +144,8 @@ def list_versions(directory: RingDirectory, passphrase_file: PassphraseFile = No
         table.add_column(heading, overflow="fold")
     for version in ring.versions:
         state = f"[{STATE_STYLE[version.state]}]{version.state.value}[/]" + (", primary" if version.primary else "")
+        if version.index_bits:
+            state += f", {version.index_bits} bits"
         if version.destroy_time:
             state += f", {version.destroy_time:%Y-%m-%d}"
         made = f"{version.create_time:%Y-%m-%d}" if version.create_time else ""

@@ -45,7 +45,7 @@ def authority(tmp_path: Path) -> Path:
 
 
 def person(authority: Path, path: str) -> CertificateFiles:
-    return issue(authority, f"{DOMAIN}/{path}", days=1)
+    return issue(authority, f"{DOMAIN}/{path}", days=2)
 
 
 def sign(directory: Path, authority: Path, files: CertificateFiles, version: int = 1) -> list[str]:
@@ -80,15 +80,19 @@ def test_after_a_rotation_new_things_use_the_new_key_and_old_ones_still_open(
 def test_the_next_blind_index_waits_until_it_is_made_primary(ring: KeyRing, ring_directory: Path):
     """Members are found by the old index until the last of them has the new one."""
     before = ring.blind_index("phone", "+8613800000000", bits=32)
-    rotate_key(ring_directory, KeyPurpose.BLIND_INDEX, random=os.urandom)
+    rotate_key(ring_directory, KeyPurpose.BLIND_INDEX, random=os.urandom, members=4_000_000)
     both = KeyRing.load(ring_directory)
     assert before == both.blind_index("phone", "+8613800000000", bits=32)
     after = both.blind_index("phone", "+8613800000000", bits=32, version=2)
     assert before != after
-    assert [1, 2] == list(both.blind_index_versions)
+    # 16 bits for a million members, 18 for four; new members get the first value.
+    assert (before >> 16, after >> 14) == both.blind_indexes("phone", "+8613800000000")
     set_primary(ring_directory, KeyPurpose.BLIND_INDEX, 2)
+    assert (after >> 14, before >> 16) == KeyRing.load(ring_directory).blind_indexes("phone", "+8613800000000")
     assert after == KeyRing.load(ring_directory).blind_index("phone", "+8613800000000", bits=32)
     assert [(1, "ENABLED", False), (2, "ENABLED", True)] == states(ring_directory, KeyPurpose.BLIND_INDEX)
+    disable(ring_directory, KeyPurpose.BLIND_INDEX, 1)
+    assert (after >> 14,) == KeyRing.load(ring_directory).blind_indexes("phone", "+8613800000000")
 
 
 def test_an_index_under_a_version_that_is_not_enabled_is_refused_by_number(ring: KeyRing):
@@ -258,7 +262,7 @@ def test_an_operator_whose_certificate_is_over_or_revoked_by_then_does_not_count
     schedule_destruction(rotated, KEK, 1, days=0)
     for name in ("alice", "bob"):
         sign(rotated, authority, person(authority, f"op/{name}"))
-    later = datetime.now(UTC) + timedelta(days=2)
+    later = datetime.now(UTC) + timedelta(days=3)
     with pytest.raises(CertificateBroken, match="is over"):
         destroy(rotated, KEK, 1, authority=authority, clock=lambda: later)
     revoke(authority, f"{DOMAIN}/op/bob")

@@ -1,6 +1,8 @@
 """Enrolling and finding members: one member a phone, exactly once, keys first, answers masked."""
 
+import os
 from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 import psycopg
@@ -14,8 +16,9 @@ from coalition.membership import reception as reception_module
 from coalition.membership.profile import Profile
 from coalition.programme.office import Office
 from coalition.storage.programme_store import ProgrammeStore
+from keys import create_ring
 from tests.membership.desk import PHONE, Desk
-from tests.offices import LANES, NOON, at_once, reason_of
+from tests.offices import LANES, NOON, House, at_once, reason_of
 
 
 def key_count(desk: Desk) -> int:
@@ -134,24 +137,29 @@ def test_one_request_sent_by_sixteen_at_once_enrols_one_member(desk: Desk):
     assert 1 == key_count(desk)
 
 
-def test_members_that_share_a_blind_index_are_told_apart(desk: Desk):
+@pytest.fixture
+def narrow(house: House, tmp_path: Path) -> Desk:
+    """A desk whose index was planned for four members, so that it has one bit."""
+    return Desk(house, create_ring(tmp_path / "narrow", random=os.urandom, members=4))
+
+
+def test_members_that_share_a_blind_index_are_told_apart(narrow: Desk):
     """The index is short on purpose; only the opened record decides."""
-    narrow = desk.make(phone_index_bits=1)
     phones = [f"1390000000{n}" for n in range(6)]
-    members = {phone: desk.enrol(phone, reception=narrow).member_id for phone in phones}
+    members = {phone: narrow.enrol(phone).member_id for phone in phones}
+    find = narrow.reception.find_by_phone
 
-    assert len(desk.house.query("SELECT DISTINCT value FROM member_indexes")) <= 2
-    assert members == {phone: narrow.find_by_phone("/hq/a", phone, "DISPUTE").member_id for phone in phones}
-    assert Reason.MEMBER_UNKNOWN == reason_of(lambda: narrow.find_by_phone("/hq/a", "13900000009", "DISPUTE"))
+    assert len(narrow.house.query("SELECT DISTINCT value FROM member_indexes")) <= 2
+    assert members == {phone: find("/hq/a", phone, "DISPUTE").member_id for phone in phones}
+    assert Reason.MEMBER_UNKNOWN == reason_of(lambda: find("/hq/a", "13900000009", "DISPUTE"))
 
 
-def test_an_index_that_has_become_too_short_stops_instead_of_opening_everybody(desk: Desk, monkeypatch):
+def test_an_index_that_has_become_too_short_stops_instead_of_opening_everybody(narrow: Desk, monkeypatch):
     monkeypatch.setattr(reception_module, "CANDIDATES_MAX", 2)
-    narrow = desk.make(phone_index_bits=1)
 
     def enrol_seven() -> None:
         for n in range(7):
-            desk.enrol(f"1390000000{n}", reception=narrow)
+            narrow.enrol(f"1390000000{n}")
 
     with pytest.raises(LedgerBroken, match="re-index"):
         enrol_seven()

@@ -12,6 +12,7 @@ from coalition.cli.cards import card_app
 from coalition.cli.conformance import conformance
 from coalition.cli.follow import follow
 from coalition.cli.gateway import gateway
+from coalition.cli.keys import key_app
 from coalition.cli.manual import manual
 from coalition.cli.members import member_app
 from coalition.cli.output import console
@@ -63,6 +64,7 @@ app.command("check", rich_help_panel=HOUSE, epilog="Example: coalition check")(h
 app.command("certificate", rich_help_panel=HOUSE, epilog="Example: coalition certificate t/cafe/main/till-1")(
     house.certificate
 )
+app.add_typer(key_app, name="keys", rich_help_panel=HOUSE)
 app.command("help", rich_help_panel=HOUSE)(manual)
 app.add_typer(participant_app, name="participant", rich_help_panel=HEADQUARTERS)
 app.add_typer(store_app, name="store", rich_help_panel=HEADQUARTERS)

@@ -48,8 +48,6 @@ from coalition.membership.store import Answer, Key, Keys, MemberBooks, MemberKey
 CANDIDATES_MAX: Final = 64
 """Members that share a blind index; opening one costs about 30 microseconds (RELIABILITY 5.5)."""
 CARDS_SHOWN_MAX: Final = 100
-PHONE_INDEX_BITS: Final = 16
-"""16 bits keep about 15 candidates an index at a million members; a re-index changes it as the coalition doubles."""
 
 log = structlog.get_logger()
 
@@ -76,15 +74,12 @@ class Reception(Generic[Key]):
         clock: Callable[[], datetime],
         random: Random,
         pins: PinRoom,
-        *,
-        phone_index_bits: int = PHONE_INDEX_BITS,
     ) -> None:
         self._store = store
         self._keys = keys
         self._member_keys = member_keys
         self._clock = clock
         self._random = random
-        self._phone_index_bits = phone_index_bits
         self._cards = CardDesk(store, keys, clock, random)
         self._pins = PinDesk(store, keys, pins, random)
         self._credentials = CredentialDesk(store, keys, clock, random)
@@ -99,7 +94,7 @@ class Reception(Generic[Key]):
         MEMBER_EXISTS when the phone is enrolled, PARTICIPANT_UNKNOWN, SUSPENDED; FIELD_INVALID with the field.
         """
         told = normalized(profile)
-        phone_index = self._phone_index(told.phone)
+        phone_indexes = self._keys.blind_indexes(PHONE_INDEX, told.phone)
         create_time = self._clock()
         member_id, wallet_id = random_uuid(self._random), random_number(self._random)
         key = self._keys.new_member_key(member_id)
@@ -112,8 +107,8 @@ class Reception(Generic[Key]):
                 raise Refused(Reason.PARTICIPANT_UNKNOWN, "recruiter", {"participant": recruiter})
             if not participant.is_active:
                 raise Refused(Reason.SUSPENDED, "recruiter", {"participant": recruiter})
-            books.lock_index(PHONE_INDEX, phone_index)
-            candidates = books.indexed_records(PHONE_INDEX, phone_index, CONTACT, CANDIDATES_MAX + 1)
+            books.lock_index(PHONE_INDEX, phone_indexes)
+            candidates = books.indexed_records(PHONE_INDEX, phone_indexes, CONTACT, CANDIDATES_MAX + 1)
             if self._with_phone(candidates, told.phone) is not None:
                 raise Refused(Reason.MEMBER_EXISTS, "phone")
             member = NewMember(
@@ -122,7 +117,7 @@ class Reception(Generic[Key]):
                 participant.participant_id,
                 create_time,
                 records,
-                phone_index,
+                phone_indexes[0],
                 is_named=real_name_verified,
             )
             books.add_member(member)
@@ -234,11 +229,8 @@ class Reception(Generic[Key]):
             log.warning("unused_key_left", member_id=str(member_id), trouble=type(trouble).__name__)
 
     def _candidates(self, phone: str) -> list[SealedRecord]:
-        index = self._phone_index(phone)
-        return self._store.indexed_records(PHONE_INDEX, index, CONTACT, CANDIDATES_MAX + 1)
-
-    def _phone_index(self, phone: str) -> int:
-        return self._keys.blind_index(PHONE_INDEX, phone, self._phone_index_bits)
+        indexes = self._keys.blind_indexes(PHONE_INDEX, phone)
+        return self._store.indexed_records(PHONE_INDEX, indexes, CONTACT, CANDIDATES_MAX + 1)
 
     def _seal(self, member_id: UUID, key: Key, texts: dict[str, bytes]) -> tuple[SealedRecord, ...]:
         cipher = self._keys.sealer(member_id, key)

@@ -43,7 +43,8 @@ class Keys(Protocol[Key]):
 
     def sealer(self, member_id: UUID, wrapped: Key) -> Cipher: ...
 
-    def blind_index(self, field: str, normalized: str, bits: int = 16) -> int: ...
+    def blind_indexes(self, field: str, normalized: str) -> tuple[int, ...]:
+        """The values a member may be found under; new members get the first."""
 
     def card_token(self, number: str) -> bytes: ...
 
@@ -70,11 +71,11 @@ class MemberBooks(Protocol):
 
     def participant(self, code: str) -> Participant | None: ...
 
-    def lock_index(self, field: str, value: int) -> None:
-        """Let no other act look up or add members under this blind index until this one commits."""
+    def lock_index(self, field: str, values: Sequence[int]) -> None:
+        """Let no other act look up or add members under these blind indexes until this one commits."""
 
-    def indexed_records(self, field: str, value: int, field_group: str, limit: int) -> list[SealedRecord]:
-        """The latest record of each member under a blind index, `limit` at most."""
+    def indexed_records(self, field: str, values: Sequence[int], field_group: str, limit: int) -> list[SealedRecord]:
+        """The latest record of each member under any of these blind indexes, `limit` at most."""
 
     def add_member(self, member: NewMember) -> None:
         """The member, its sealed records, its blind index and its empty wallet."""
@@ -133,7 +134,9 @@ class MemberStore(Protocol):
     def records(self, member_id: UUID, field_groups: Iterable[str]) -> list[SealedRecord]:
         """The latest record of each group that the member has."""
 
-    def indexed_records(self, field: str, value: int, field_group: str, limit: int) -> list[SealedRecord]: ...
+    def indexed_records(
+        self, field: str, values: Sequence[int], field_group: str, limit: int
+    ) -> list[SealedRecord]: ...
 
     def card(self, token: bytes) -> CardRow | None: ...
 

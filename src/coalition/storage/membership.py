@@ -4,7 +4,7 @@ Implements the protocols of coalition.membership.store and decides nothing. Rows
 `wallet_id % lane_count`; a card that is not linked yet lies in the lane of its own id and moves when it is.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple
 from typing import Any, Final
 from uuid import UUID
@@ -87,9 +87,9 @@ class MemberStore:
             ).fetchall()
         return [SealedRecord(*row) for row in rows]
 
-    def indexed_records(self, field: str, value: int, field_group: str, limit: int) -> list[SealedRecord]:
+    def indexed_records(self, field: str, values: Sequence[int], field_group: str, limit: int) -> list[SealedRecord]:
         with leased_cursor(self._lease) as cursor:
-            return _indexed_records(cursor, field, value, field_group, limit)
+            return _indexed_records(cursor, field, values, field_group, limit)
 
     def card(self, token: bytes) -> CardRow | None:
         # Both by primary key, in one snapshot: a card that is being linked is seen either before or after.
@@ -130,12 +130,14 @@ class MemberBooks:
         )
         return Participant(*row) if row else None
 
-    def lock_index(self, field: str, value: int) -> None:
-        """Serialise the acts that look at one blind index; held to the end of the transaction."""
-        self._cursor.execute(LOCK_INDEX, (field, value))
+    def lock_index(self, field: str, values: Sequence[int]) -> None:
+        """Serialise the acts that look at any of these blind indexes; held to the end of the transaction."""
+        # In one order, so that two acts never wait for each other.
+        for value in sorted(set(values)):
+            self._cursor.execute(LOCK_INDEX, (field, value))
 
-    def indexed_records(self, field: str, value: int, field_group: str, limit: int) -> list[SealedRecord]:
-        return _indexed_records(self._cursor, field, value, field_group, limit)
+    def indexed_records(self, field: str, values: Sequence[int], field_group: str, limit: int) -> list[SealedRecord]:
+        return _indexed_records(self._cursor, field, values, field_group, limit)
 
     def add_member(self, member: NewMember) -> None:
         """The wallet, the member, its sealed records and its blind index."""
@@ -299,11 +301,13 @@ def _card(row: tuple[Any, ...]) -> CardRow:
     return CardRow(lane, card_id, wallet_id, last_four, state, replaced_by, issuer, CardLimits(*limits), kind)
 
 
-def _indexed_records(cursor: Cursor, field: str, value: int, field_group: str, limit: int) -> list[SealedRecord]:
+def _indexed_records(
+    cursor: Cursor, field: str, values: Sequence[int], field_group: str, limit: int
+) -> list[SealedRecord]:
     rows = cursor.execute(
         f"{LATEST_RECORDS} JOIN member_indexes i USING (member_id)"
-        " WHERE i.field = %s AND i.value = %s AND r.field_group = %s"
+        " WHERE i.field = %s AND i.value = ANY(%s) AND r.field_group = %s"
         " ORDER BY r.member_id, r.field_group, r.revision DESC LIMIT %s",
-        (field, value, field_group, limit),
+        (field, list(values), field_group, limit),
     ).fetchall()
     return [SealedRecord(*row) for row in rows]

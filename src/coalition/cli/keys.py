@@ -1,0 +1,115 @@
+"""`coalition keys`: what the life of a key asks of the databases. The keys themselves: python -m keys."""
+
+from typing import Final
+from uuid import UUID
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from coalition.cli.house import Var, house_errors
+from coalition.cli.output import console, table
+from coalition.config import load_settings
+
+BROKEN_SHOWN: Final = 20
+
+key_app = typer.Typer(
+    no_args_is_help=True,
+    help="Member keys under the key ring's versions. The ceremony of the keys themselves: python -m keys --help",
+)
+
+
+@key_app.command(epilog="Example: coalition keys status")
+def status(var: Var = None) -> None:
+    """Show how many member keys each version of the key-encryption key wraps."""
+    settings = load_settings(var=var)
+    with house_errors():
+        from coalition.bootstrap.rewrapping import member_keys
+
+        with member_keys(settings) as at_hand:
+            counts, primary = at_hand.rows.counts(), at_hand.ring.kek_version
+            known = {v.version: v.state.value for v in at_hand.ring.versions if v.purpose == "key-encryption"}
+    rows = [
+        (
+            str(version),
+            known.get(version, "unknown to this ring") + (", primary" if version == primary else ""),
+            str(counts.get(version, 0)),
+        )
+        for version in sorted({*known, *counts})
+    ]
+    console().print(table("key-encryption key", ("version", "state", ">member keys"), rows))
+
+
+@key_app.command(epilog="Example: python -m keys rotate key-encryption var/keys; coalition keys rewrap")
+def rewrap(var: Var = None) -> None:
+    """Wrap every member key anew under the primary key-encryption key. Runs beside working servers.
+
+    First rotate (`python -m keys rotate key-encryption DIR`), carry the directory to every server, and start the
+    servers again one after the other, so that new members get the new version. Asked again after an interruption it
+    goes on with what is left. When it says that no key needs an earlier version, that may be scheduled for destruction.
+    Exit code 1: some keys do not open under this ring, and are named.
+    """
+    settings = load_settings(var=var)
+    with house_errors():
+        from coalition.bootstrap.rewrapping import member_keys
+        from coalition.bootstrap.rewrapping import rewrap as run
+
+        with member_keys(settings) as at_hand, _bar() as bar:
+            behind = sum(n for version, n in at_hand.rows.counts().items() if version != at_hand.ring.kek_version)
+            task = bar.add_task("member keys", total=behind)
+            done = run(at_hand.ring, at_hand.rows, lambda looked_at: bar.advance(task, looked_at))
+    say = console().print
+    say(f"{done.exchanged} member keys wrapped anew by version {done.kek_version}.")
+    if done.broken:
+        _refuse_broken("member keys", done.broken)
+    if set(done.counts) <= {done.kek_version}:
+        say("No member key needs an earlier version. Next: python -m keys schedule-destroy key-encryption VERSION DIR")
+
+
+@key_app.command(epilog="Example: python -m keys set-primary blind-index 2 var/keys; coalition keys reindex")
+def reindex(var: Var = None) -> None:
+    """Index every member anew under the primary version of the blind index. Runs beside working servers.
+
+    In this order: `python -m keys rotate blind-index DIR --members N`, carry the directory to every server and start
+    them again one after the other (they look under both versions from then on); `python -m keys set-primary blind-index
+    VERSION DIR`, carry and start them again; this command, until it finds nothing more to do; `python -m keys disable
+    blind-index OLD DIR`. Exit code 1: some records do not open under this ring, and their members are named.
+    """
+    settings = load_settings(var=var)
+    with house_errors():
+        from coalition.bootstrap.reindexing import member_indexes
+        from coalition.bootstrap.reindexing import reindex as run
+
+        with member_indexes(settings) as at_hand, _bar() as bar:
+            count = at_hand.rows.count("phone")
+            # Without an end: a member whose value is exchanged may be met once more, further on.
+            task = bar.add_task("members looked at", total=None)
+            done = run(at_hand.ring, at_hand.rows, at_hand.member_keys, lambda seen: bar.advance(task, seen))
+    say = console().print
+    say(f"{done.exchanged} of {count} members indexed anew by version {done.version}.")
+    if done.keyless:
+        say(f"{done.keyless} members without a key, erased, keep the value they had.")
+    if done.broken:
+        _refuse_broken("members", done.broken)
+    if not done.exchanged:
+        say("No member needs an earlier version. Next: python -m keys disable blind-index VERSION DIR")
+
+
+def _refuse_broken(what: str, broken: list[UUID]) -> None:
+    shown = ", ".join(str(member_id) for member_id in broken[:BROKEN_SHOWN])
+    console(stderr=True).print(
+        f"{len(broken)} {what} do not open under this ring and were left as they are: {shown}\n"
+        "Enable the version that is missing (coalition keys status), or restore the right key ring.",
+        style="bold red",
+        soft_wrap=True,
+    )
+    raise typer.Exit(1)
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console(stderr=True),
+    )

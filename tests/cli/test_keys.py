@@ -1,0 +1,63 @@
+"""`coalition keys`: which versions wrap members' keys, and wrapping them anew."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from coalition.storage.embedded import SUPERUSER
+from keys import KeyPurpose, create_ring
+from keys.ring_making import rotate_key
+from keys.ring_states import set_primary
+from tests.cli.conftest import Run
+from tests.house import House
+
+
+@pytest.fixture
+def coalition(run: Run, house: House, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command of the owner on the house's databases, with the house's key ring."""
+    monkeypatch.setenv("COALITION_VAR", str(house.settings.var))
+    monkeypatch.setenv("COALITION_DATABASE_URL", house.dsn())
+    monkeypatch.setenv("COALITION_KEYDB_URL", house.keydb_dsn())
+    monkeypatch.setenv("COALITION_KEYDB_OWNER_URL", house.postgres.dsn(SUPERUSER, house.keydb))
+    return run
+
+
+def test_member_keys_are_counted_by_version_and_wrapped_anew(coalition: Run, house: House):
+    for _ in range(3):
+        house.new_card()
+    before = coalition("keys", "status")
+    assert (0, True) == (before.code, "ENABLED, primary" in before.out), before
+    rotate_key(house.settings.keys_directory, KeyPurpose.KEY_ENCRYPTION, random=os.urandom)
+    done = coalition("keys", "rewrap")
+    assert 0 == done.code, done
+    assert "3 member keys wrapped anew by version 2" in done.out
+    assert "python -m keys schedule-destroy key-encryption" in done.out
+    again = coalition("keys", "rewrap")
+    assert "0 member keys wrapped anew" in again.out
+
+
+def test_members_are_indexed_anew(coalition: Run, house: House):
+    house.new_card()
+    directory = house.settings.keys_directory
+    count = house.query("SELECT count(*) FROM member_indexes")[0][0]
+    rotate_key(directory, KeyPurpose.BLIND_INDEX, random=os.urandom)
+    set_primary(directory, KeyPurpose.BLIND_INDEX, 2)
+    done = coalition("keys", "reindex")
+    assert 0 == done.code, done
+    assert f"{count} of {count} members indexed anew by version 2." in done.out
+    assert "python -m keys disable blind-index" in coalition("keys", "reindex").out
+
+
+def test_a_key_that_does_not_open_under_the_ring_is_named(
+    coalition: Run, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The wrong ring was put in place: nothing is changed, and the command says so."""
+    house.new_card()
+    create_ring(tmp_path / "other", random=os.urandom)
+    rotate_key(tmp_path / "other", KeyPurpose.KEY_ENCRYPTION, random=os.urandom)
+    rotate_key(tmp_path / "other", KeyPurpose.KEY_ENCRYPTION, random=os.urandom)
+    monkeypatch.setenv("COALITION_KEYS", str(tmp_path / "other"))
+    refused = coalition("keys", "rewrap")
+    assert (1, True) == (refused.code, "do not open under this ring" in refused.err), refused
+    assert "0 member keys wrapped anew" in refused.out
