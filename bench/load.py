@@ -6,9 +6,10 @@ The echo answers the very request the purchase sends, on a server built the same
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import grpc
 
@@ -16,6 +17,9 @@ from bench.figures import Figure, figure
 from bench.house import card_number
 from coalition.client import new_request_id
 from coalition.v1 import operations_pb2, terminal_pb2, terminal_pb2_grpc
+
+BATCHES_AHEAD_PER_S: Final = 8
+"""Batches made beforehand for a client; the clients of a machine that takes more make the rest as they go."""
 
 
 def credentials(certificate: Path) -> grpc.ChannelCredentials:
@@ -92,35 +96,43 @@ class Clients:
     ) -> Figure:
         """Every client sends batches of `size` operations, as a chain's till server does.
 
-        With `half_replays` every other operation was in the client's batch before, as after a lost answer.
+        With `half_replays` every other operation was in the client's batch before, as after a lost answer. Batches are
+        made beforehand, as the bare desk's commands are: a till server makes them on a machine of its own.
         """
         latencies: list[float] = []
         answered = 0
-        started = time.perf_counter()
-        end = started + seconds
 
-        async def client(channel: grpc.aio.Channel, number: int) -> None:
-            nonlocal answered
+        def made(number: int) -> Iterator[terminal_pb2.SubmitBatchRequest]:
             draw = random.Random(number)
-            call = terminal_pb2_grpc.TerminalServiceStub(channel).SubmitBatch
             sent: list[operations_pb2.Operation] = []
 
             def bought() -> operations_pb2.Operation:
                 request = purchase(draw, self._members, terminal(draw.randrange(1000)))
                 return operations_pb2.Operation(purchase=request)
 
-            while time.perf_counter() < end:
+            while True:
                 fresh = [bought() for _ in range(size - len(sent))]
                 operations = [each for pair in zip(fresh, sent, strict=True) for each in pair] if sent else fresh
                 if half_replays:
                     sent = fresh[: size // 2]
-                request = terminal_pb2.SubmitBatchRequest(operations=operations)
+                yield terminal_pb2.SubmitBatchRequest(operations=operations)
+
+        async def client(channel: grpc.aio.Channel, requests: Iterator[terminal_pb2.SubmitBatchRequest]) -> None:
+            nonlocal answered
+            call = terminal_pb2_grpc.TerminalServiceStub(channel).SubmitBatch
+            while time.perf_counter() < end:
+                request = next(requests)
                 before = time.perf_counter()
                 response = await call(request)
                 latencies.append(time.perf_counter() - before)
                 answered += _accepted(response.results)
 
-        await asyncio.gather(*(client(channel, n) for n, channel in enumerate(self._channels)))
+        count = int(seconds * BATCHES_AHEAD_PER_S)
+        endless = [made(number) for number in range(len(self._channels))]
+        ready = [chain(list(islice(requests, count)), requests) for requests in endless]
+        started = time.perf_counter()
+        end = started + seconds
+        await asyncio.gather(*(client(*each) for each in zip(self._channels, ready, strict=True)))
         return figure(name, answered, time.perf_counter() - started, latencies)
 
     async def streams(self, name: str, seconds: float, window: int, terminal: Callable[[int], Any]) -> Figure:
