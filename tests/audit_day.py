@@ -7,6 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from coalition.audit.log_signer import LogSigner
 from coalition.bootstrap.clock import utc_now
 from coalition.bootstrap.following import audit_tree_follower
@@ -20,6 +22,8 @@ from coalition.storage.positions import POSITIONS
 from coalition.v1 import operations_pb2, terminal_pb2
 from settlement import closing, netting
 from tests.house import House, new_id
+
+NOON = Timestamp(seconds=1_790_000_000)
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,13 @@ class Till:
     def void(self, entry: int) -> operations_pb2.Receipt:
         return self.send(self.stub.Void, operations_pb2.VoidRequest, hold_entry_id=entry)
 
+    def upload(self, card: str, amount: int) -> operations_pb2.Receipt:
+        fields = {"card_number": card, "amount_minor": amount, "currency_code": "CNY", "sequence_number": 1}
+        return self.send(self.stub.Upload, operations_pb2.UploadRequest, occurred_time=NOON, **fields)
+
+    def return_top_up(self, entry: int) -> operations_pb2.Receipt:
+        return self.send(self.stub.ReturnTopUp, operations_pb2.ReturnTopUpRequest, original_entry_id=entry)
+
     def reverse(self, request_id: str) -> operations_pb2.Receipt:
         return self.send(self.stub.Reverse, operations_pb2.ReverseRequest, original_request_id=request_id)
 
@@ -90,7 +101,7 @@ class Till:
 
 
 def trade(house: House, address: str) -> Day:
-    """Two lots, spends over both, refunds in parts, holds that end in each way, reversals early and late, declines."""
+    """Two lots, spends over both, refunds, holds that end in each way, reversals, declines, a sale told late."""
     card, other = house.new_card(), house.new_card()
     shop, cafe = Till(house, address, "store-a"), Till(house, address, "cafe")
     shop.top_up(card, 10_000)
@@ -115,6 +126,9 @@ def trade(house: House, address: str) -> Day:
     cafe.resolve(new_id())
     purchase = cafe.pay(other, 1_200, sale_reference="S-2")
     cafe.hold(other, 300)
+    offline = cafe.upload(other, 30_000)  # more than the wallet holds: a shortfall, which a refund gives back first
+    cafe.refund(offline.entry_id, 15_000)
+    shop.return_top_up(shop.top_up(card, 7_000).entry_id)
     shop.close()
     cafe.close()
     return Day(house, card, purchase, declined)

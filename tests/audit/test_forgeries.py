@@ -24,6 +24,7 @@ from coalition.domain.audit_records import LeafRecord
 from coalition.domain.ids import entry_id, number_of
 from coalition.domain.journal import AllocationRow, Entry, Outcome, Transfer
 from coalition.domain.kinds import Kind
+from coalition.domain.lots import SHORTFALL_LOT
 from coalition.domain.reasons import Reason
 from coalition.storage.connect import connect
 from tests.audit.conftest import signer
@@ -125,6 +126,14 @@ def overdraw_a_lot(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
     )
 
 
+def owe_for_a_purchase(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    """A purchase whose wallet gave less than its amount, as only a sale told late may."""
+    target = of_day(rows, Kind.PURCHASE)
+    draw, *more = target.allocations
+    owed = [draw._replace(lot_id=SHORTFALL_LOT, principal=0), *more]
+    return forge.changed(edited(target, allocations=owed), rows)
+
+
 def refund_twice(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
     target = of_day(rows, Kind.REFUND, 1)
     return appended(rows, target)
@@ -218,6 +227,7 @@ WITH_KEYS: dict[Callable[[Forge, list[LeafRecord]], list[LeafRecord]], str] = {
     rewrite_history: "V3",
     tell_another_balance: "V9",
     overdraw_a_lot: "V9",
+    owe_for_a_purchase: "V8",
     refund_twice: "V11",
     capture_twice: "V10",
     use_a_request_twice: "V12",
@@ -285,7 +295,8 @@ def test_entries_dated_behind_their_witness_and_cosignatures_of_the_future_are_f
 
 
 @pytest.mark.parametrize(("file", "old", "new"), [
-    ("positions.csv", ",4625,", ",4626,"), ("bilateral.csv", "PRINCIPAL", "BONUS"), ("summary.json", "4653", "4654"),
+    ("positions.csv", ",19385,", ",19386,"), ("bilateral.csv", "PRINCIPAL", "BONUS"),
+    ("summary.json", "19503", "19504"),
 ])  # fmt: skip
 def test_a_settlement_file_that_was_replaced_is_found(
     forge: Forge, honest: Path, file: str, old: str, new: str

@@ -14,11 +14,13 @@ from coalition.audit.checks.unique import UniquePairs
 from coalition.audit.leaf import Payload
 from coalition.domain.accounts import WALLET
 from coalition.domain.kinds import Kind
+from coalition.domain.lots import SHORTFALL_LOT
 
 ACTS: Final = int(Kind.PARTICIPANT_CREATED)
 NETTING: Final = int(Kind.NETTING)
-SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE)})
+SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD)})
 GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
+MAY_FALL_SHORT: Final = GIVES_BACK | {int(Kind.UPLOAD)}
 ENDS_HOLD: Final = frozenset({int(Kind.CAPTURE), int(Kind.VOID), int(Kind.HOLD_EXPIRY)})
 # An outcome's stored answer (domain/journal.py): reason, entry, time, kind, amount, principal, bonus, balance, ...
 REASON, ENTRY, TIME, KIND, AMOUNT, PRINCIPAL, BONUS, BALANCE = range(8)
@@ -115,15 +117,18 @@ class MoneyChecks:
         """V8: what was answered is what was posted."""
         check, entry = self._checks["V8"], opened.entry
         amount, value = answer[AMOUNT], answer[PRINCIPAL] + answer[BONUS]
+        missing = shortfall_of(entry)
         if entry.amount_minor != amount:
             check.breach("the entry's amount is not the answered one", opened.at, entry.entry_id)
         # A capture may take more of the wallet: what its hold kept of a lot that was reversed meanwhile.
-        is_spent = change == -amount if entry.kind == Kind.PURCHASE else change <= -amount
-        if entry.kind in SPENDS and not (amount == value == face_of(entry) and is_spent):
+        is_spent = change <= -value if entry.kind == Kind.CAPTURE else change == -value
+        if entry.kind in SPENDS and not (amount == value + missing == face_of(entry) and is_spent):
             check.breach("what was spent is not what the wallet or its lots lost", opened.at, entry.entry_id)
         if entry.kind == Kind.TOP_UP and not (amount == answer[PRINCIPAL] and change == value):
             check.breach("what was sold is not what the wallet got", opened.at, entry.entry_id)
-        if entry.kind == Kind.REFUND and not amount == value == face_of(entry):
+        if missing and entry.kind not in MAY_FALL_SHORT:
+            check.breach("only what was sold offline can cost more than the wallet gave", opened.at, entry.entry_id)
+        if entry.kind == Kind.REFUND and not amount == value + missing == face_of(entry):
             check.breach("what was given back is not what the lots got", opened.at, entry.entry_id)
 
     def _wallet(self, opened: Opened, answer: list[Any], change: int) -> None:
@@ -154,6 +159,8 @@ class MoneyChecks:
         if entry.kind == Kind.HOLD:
             return
         for lot, _, face, principal, _, _, original in entry.allocations:
+            if lot == SHORTFALL_LOT:
+                continue
             left = self._lots.get(lot)
             if left is None:
                 self._unknown("V9", opened, f"lot {lot} was never sold")
@@ -227,3 +234,8 @@ class MoneyChecks:
 def face_of(entry: Payload) -> int:
     """What an entry's allocations add up to."""
     return sum([allocation[2] for allocation in entry.allocations])
+
+
+def shortfall_of(entry: Payload) -> int:
+    """What of an entry the wallet did not give: its allocation of no lot (SUMS section 3)."""
+    return sum([allocation[2] for allocation in entry.allocations if allocation[0] == SHORTFALL_LOT])
