@@ -113,7 +113,7 @@ class AuditTreeFollower:
         if root_at(connection, newest.size) != newest.root:
             raise TreeForked(
                 f"the audit tree's first {newest.size} leaves do not have the root that was signed for them at "
-                f"{newest.time.isoformat()}: compare with `coalition check`, and restore what was changed"
+                f"{newest.time.isoformat()}: look with `coalition audit compare`, and restore what was changed"
             )
 
     def rebuild(self) -> Comparison:
