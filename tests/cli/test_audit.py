@@ -70,6 +70,24 @@ def test_headquarters_hands_out_the_trust_file(coalition: Run, trust: Path, tmp_
     assert ["log", "batches", "quorum"] == [line.split()[0] for line in out.read_text().splitlines()]
 
 
+def test_headquarters_compares_its_tree_with_the_journal(
+    coalition: Run, house: House, day: Day, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from coalition.storage.connect import connect
+
+    monkeypatch.setenv("COALITION_DATABASE_URL", house.dsn())
+    monkeypatch.setenv("COALITION_KEYDB_URL", house.keydb_dsn())
+    same = coalition("audit", "compare")
+    assert (0, True) == (same.code, "is the journal's, byte for byte" in same.out)
+    change = "UPDATE entries SET leaf = decode(%s, 'hex') WHERE entry_id = %s"
+    entry, leaf = house.query("SELECT entry_id, encode(leaf, 'hex') FROM entries ORDER BY entry_id LIMIT 1")[0]
+    with connect(house.dsn("owner")) as connection:
+        connection.execute(change, ("00" * 32, entry))
+        other = coalition("audit", "compare")
+        connection.execute(change, (leaf, entry))
+    assert (2, True) == (other.code, "do not have the root that was signed" in other.err)
+
+
 def test_an_auditor_makes_a_bundle_and_verifies_it_without_a_house(
     coalition: Run, trust: Path, day: Day, tmp_path: Path
 ) -> None:

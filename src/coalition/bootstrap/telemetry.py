@@ -94,7 +94,7 @@ class Telemetry:
         from coalition.telemetry.looks import Lag, Looks, Sources  # noqa: PLC0415  the same
 
         ledger = pools["ledger"]
-        lags: dict[str, LagOf] = {fold.name: partial(folds_of.lag, fold=fold) for fold in folds}
+        lags: dict[str, LagOf] = {fold.name: partial(folds_of.lag, fold) for fold in folds}
         lags[audit_tree.FOLLOWER] = audit_tree.lag
 
         def look(lag: LagOf) -> Callable[[], Lag]:

@@ -1,10 +1,13 @@
-"""The trust file of a house: what its key ring and its witness policy say an auditor should pin."""
+"""What headquarters says of its own audit log: the trust file, and whether its tree is the journal's."""
 
 from coalition.audit.policy import NONE, Policy
 from coalition.audit.trust import BatchKey, Trust
+from coalition.bootstrap.databases import databases
+from coalition.bootstrap.following import audit_tree_follower
 from coalition.bootstrap.policies import read_policy
 from coalition.bootstrap.strongroom import batch_key, existing_key_ring, log_signer
 from coalition.config import Settings
+from coalition.followers.audit_tree import Comparison
 
 
 def trust_file(settings: Settings) -> str:
@@ -15,3 +18,10 @@ def trust_file(settings: Settings) -> str:
     key = log_signer(settings, ring).key
     policy.logs[key.name] = key
     return str(Trust(policy, [BatchKey(batch_key(settings, ring))]))
+
+
+def compare_tree(settings: Settings) -> Comparison:
+    """The audit tree that is kept beside one made again from the journal. Raises CoalitionError, such as TreeForked."""
+    signer = log_signer(settings, existing_key_ring(settings))
+    with databases(settings, attach=True) as opened:
+        return audit_tree_follower(opened.dsn(), signer).rebuild()

@@ -176,6 +176,21 @@ def trust(
         _write(trust_file(settings), out)
 
 
+def compare(var: Var = None) -> None:
+    """Make the audit tree again from the journal, and compare it with the one that is kept and with what was signed."""
+    settings = load_settings(var=var)
+    with house_errors():
+        from coalition.bootstrap.trusting import compare_tree
+
+        comparison = compare_tree(settings)
+    if not comparison.equal:
+        raise HouseRefused(
+            f"the tree that is kept is not the journal's: up to batch {comparison.cursor} their bytes differ. What was "
+            "signed is the journal's: make the tiles again (RUNBOOK, The audit log)"
+        )
+    console().print(f"the tree of {comparison.size:,} entries is the journal's, byte for byte: {comparison.live}")
+
+
 def _write(text: str, out: Path | None) -> None:
     if out is None:
         typer.echo(text, nl=False)
@@ -192,6 +207,7 @@ for name, command, example in (
     ("proof", proof, "coalition audit proof 4194305"),
     ("receipt", receipt, "coalition audit receipt 4194305 --as t/cafe/main/till-1 --out receipt.json"),
     ("trust", trust, "coalition audit trust --out trust.txt"),
+    ("compare", compare, "coalition audit compare"),
     ("bundle", bundle, "coalition audit bundle bundle-2017-01"),
     ("verify", verifying.verify, "coalition audit verify bundle-2017-01 --trust trust.txt"),
     ("check-receipt", verifying.check_receipt, "coalition audit check-receipt receipt.json --trust trust.txt"),

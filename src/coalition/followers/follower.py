@@ -80,7 +80,7 @@ class Follower:
 
     def lag(self) -> Lag:
         with cursors.available(), self._connect() as connection:
-            return store.lag(connection, self._fold, self._clock)
+            return store.lag(self._fold, connection, self._clock)
 
     def digest(self) -> str:
         """SHA-256, in hex, of the live fold as it is now."""

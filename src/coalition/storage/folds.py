@@ -85,6 +85,6 @@ def serialised(connection: Connection, fold: Fold, table: str) -> Iterator[bytes
             yield ",".join(map(str, row)).encode() + b"\n"
 
 
-def lag(connection: Connection, fold: Fold, clock: Callable[[], datetime]) -> Lag:
+def lag(fold: Fold, connection: Connection, clock: Callable[[], datetime]) -> Lag:
     """How far the fold is behind the last number taken."""
     return cursors.lag_behind(connection, cursors.cursor_of(connection, fold.name), clock)
