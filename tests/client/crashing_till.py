@@ -103,7 +103,7 @@ async def sell(address: str, certificates: Path, outbox: Path, card: str, amount
     async with AioTerminal(address, certificate, outbox=outbox, rules=rules, at=PLACE) as till:
         for amount in amounts:
             try:
-                receipt = await till.purchase(card, amount, sale_reference=f"S-{amount}")
+                receipt = await till.purchase(card, amount, sale_reference=f"S-{os.getpid()}-{amount}")
                 print(json.dumps({"paid": receipt.request_id, "amount": amount}), flush=True)
             except OutcomeUnknown as lost:
                 print(json.dumps({"lost": lost.request_id, "amount": amount}), flush=True)
