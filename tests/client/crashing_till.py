@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+from coalition.bootstrap.statements import day_signer
 from coalition.client import AioTerminal, ClientCertificate, OutcomeUnknown, ServerUnreachable, State, TryRules
+from coalition.client.day_closes import DayCloses
 from coalition.client.line import Line
 from coalition.client.outbox import Outbox
 
+PLACE: Final = "cafe/main/till-1"
 STEPS: Final = (
     "before anything is stored",
     "stored, not sent",
@@ -26,6 +29,7 @@ STEPS: Final = (
     "reversal sent, not answered",
     "reversal answered, not stored",
 )
+DAY_STEPS: Final = ("close stored, not sent", "close sent, not answered", "close answered, not stored")
 
 
 def die() -> None:
@@ -54,8 +58,24 @@ def cut(step: str) -> None:
             dying.append(asyncio.ensure_future(_die_after(future)))
         return future
 
+    add, recorded = DayCloses.add, DayCloses.recorded
+
+    async def watched_add(closes: DayCloses, close: Any) -> None:
+        await add(closes, close)
+        if step == "close stored, not sent":
+            die()
+
+    async def watched_recorded(closes: DayCloses, request: Any) -> None:
+        if step == "close answered, not stored":
+            die()
+        await recorded(closes, request)
+
     async def watched_send(line: Line, method: str, request: object, deadline_s: float) -> Any:
-        if (step, method) in {("sent, not answered", "Purchase"), ("reversal sent, not answered", "Reverse")}:
+        if (step, method) in {
+            ("sent, not answered", "Purchase"),
+            ("reversal sent, not answered", "Reverse"),
+            ("close sent, not answered", "CloseDay"),
+        }:
             await send(line, method, request, deadline_s)
             die()  # The service has answered; this process never looked.
         if step == "in the service":
@@ -67,6 +87,8 @@ def cut(step: str) -> None:
 
     Outbox.write = watched_write  # type: ignore[method-assign,assignment]
     Line.send = watched_send  # type: ignore[method-assign,assignment]
+    DayCloses.add = watched_add  # type: ignore[method-assign]
+    DayCloses.recorded = watched_recorded  # type: ignore[method-assign]
 
 
 async def _die_after(future: "asyncio.Future[None]") -> None:
@@ -78,7 +100,7 @@ async def sell(address: str, certificates: Path, outbox: Path, card: str, amount
     """Sell, one sale after the other, and print each outcome."""
     rules = TryRules(deadline_s=0.5, total_s=1.0, pauses_s=(0.05,))
     certificate = ClientCertificate.load_folder(certificates)
-    async with AioTerminal(address, certificate, outbox=outbox, rules=rules) as till:
+    async with AioTerminal(address, certificate, outbox=outbox, rules=rules, at=PLACE) as till:
         for amount in amounts:
             try:
                 receipt = await till.purchase(card, amount, sale_reference=f"S-{os.getpid()}-{amount}")
@@ -87,6 +109,8 @@ async def sell(address: str, certificates: Path, outbox: Path, card: str, amount
                 print(json.dumps({"lost": lost.request_id, "amount": amount}), flush=True)
         if "undo" in sys.argv[1] or "reversal" in sys.argv[1]:
             await till.settled(10)
+        if sys.argv[1] in DAY_STEPS:
+            await till.close_day(day_signer(certificates / "private.key"))
 
 
 if __name__ == "__main__":

@@ -13,12 +13,23 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
+from coalition.client.day_statement import totals_of
 from coalition.v1 import terminal_pb2
 from coalition.v1.operations_pb2 import EntryKind, OperationResult, Receipt
 
 POSTING = {
     *("TopUp", "Purchase", "Refund", "Authorize", "Capture", "Void", "ReturnTopUp", "Upload"),
     *("Reverse", "Resolve"),
+}
+KINDS = {
+    "TopUp": EntryKind.ENTRY_KIND_TOP_UP,
+    "Purchase": EntryKind.ENTRY_KIND_PURCHASE,
+    "Refund": EntryKind.ENTRY_KIND_REFUND,
+    "Authorize": EntryKind.ENTRY_KIND_HOLD,
+    "Capture": EntryKind.ENTRY_KIND_CAPTURE,
+    "Void": EntryKind.ENTRY_KIND_VOID,
+    "ReturnTopUp": EntryKind.ENTRY_KIND_TOP_UP_RETURN,
+    "Upload": EntryKind.ENTRY_KIND_UPLOAD,
 }
 
 
@@ -34,7 +45,11 @@ class LedgerStub:
         self.uploads: list[Any] = []
         self.answers: dict[str, OperationResult] = {}
         self.fault: Callable[[str, str, Any], Status | grpc.StatusCode | None] = lambda *_: None
+        self.closes: list[Any] = []
         self._changes: dict[str, int] = {}
+        self._entries: list[terminal_pb2.DayOperation] = []
+        self._closed: dict[str, Any] = {}
+        self._counted = 0
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
@@ -53,6 +68,30 @@ class LedgerStub:
                 card_last_four=request.card_number[-4:],
             )
         )
+
+    def GetDayTotals(self, request: Any, context: Any) -> Any:
+        self._serve_fault("before", "GetDayTotals", request, context)
+        return terminal_pb2.GetDayTotalsResponse(
+            business_date="2026-11-26",
+            since_close=totals_of(self._entries[self._counted :]),
+            next_number=len(self._closed) + 1,
+            previous_hash=b"\x07" * 32 if self._closed else b"",
+            currency_code="CNY",
+        )
+
+    def CloseDay(self, request: Any, context: Any) -> Any:
+        """Compares totals only; signatures and the chain are the real service's (tests/server/test_day_end.py)."""
+        self.closes.append(request)
+        self._serve_fault("before", "CloseDay", request, context)
+        if request.request_id not in self._closed:
+            recorded = totals_of(self._entries[self._counted :])
+            agrees = list(request.totals) == recorded
+            self._closed[request.request_id] = terminal_pb2.CloseDayResponse(
+                agrees=agrees, difference_count=0 if agrees else 1, statement_hash=b"\x07" * 32
+            )
+            self._counted = len(self._entries)
+        self._serve_fault("after", "CloseDay", request, context)
+        return self._closed[request.request_id]
 
     def methods(self) -> list[str]:
         """The methods that were called, in order."""
@@ -94,12 +133,15 @@ class LedgerStub:
         amount = getattr(request, "amount_minor", 0)
         change = amount if name in {"TopUp", "Refund"} else 0 if name in {"Void", "ReturnTopUp"} else -amount
         if self.balance_minor + change < 0:
-            return self._declined(request.request_id, "INSUFFICIENT_FUNDS")
+            return self._declined(request.request_id, "INSUFFICIENT_FUNDS", KINDS[name])
         self._changes[request.request_id] = change
-        return self._accepted(request.request_id, EntryKind.ENTRY_KIND_PURCHASE, amount, change)
+        return self._accepted(request.request_id, KINDS[name], amount, change)
 
     def _accepted(self, request_id: str, kind: Any, amount: int, change: int) -> OperationResult:
         self.balance_minor += change
+        self._entries.append(
+            terminal_pb2.DayOperation(request_id=request_id, kind=kind, accepted=True, amount_minor=amount)
+        )
         receipt = Receipt(
             request_id=request_id,
             entry_id=len(self.answers) + 1,
@@ -110,7 +152,8 @@ class LedgerStub:
         self.answers[request_id] = OperationResult(request_id=request_id, receipt=receipt)
         return self.answers[request_id]
 
-    def _declined(self, request_id: str, reason: str) -> OperationResult:
+    def _declined(self, request_id: str, reason: str, kind: Any = EntryKind.ENTRY_KIND_TOMBSTONE) -> OperationResult:
+        self._entries.append(terminal_pb2.DayOperation(request_id=request_id, kind=kind))
         error = refusal(grpc.StatusCode.FAILED_PRECONDITION, reason, entry_id=str(len(self.answers) + 1))
         self.answers[request_id] = OperationResult(request_id=request_id, error=error)
         return self.answers[request_id]

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from coalition.bootstrap.statements import day_signer
 from coalition.client import (
     Declined,
     NotDone,
@@ -49,7 +50,13 @@ class Shop:
 
     def till(self, address: str = "", outbox: Path | None = None) -> Terminal:
         certificate = self.site.certificate(CAFE)
-        return Terminal(address or self.site.owner.address, certificate, outbox=outbox or self.outbox, rules=PATIENT)
+        return Terminal(
+            address or self.site.owner.address,
+            certificate,
+            outbox=outbox or self.outbox,
+            rules=PATIENT,
+            at=crashing_till.PLACE,
+        )
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +108,21 @@ def test_a_till_killed_at_any_step_leaves_nothing_unsettled(shop: Shop, step: st
     assert not OPEN_STATES & {row.state for row in rows}
     assert [each["paid"] for each in told if "paid" in each] in ([], [row.request_id for row in accepted])
     assert bool(accepted) is (step in {"answer stored, not told", "told"})
+
+
+@pytest.mark.parametrize("step", crashing_till.DAY_STEPS)
+def test_a_till_killed_while_it_closes_its_day_closes_it_once(shop: Shop, step: str):
+    """Stored before it is sent, sent again by the next start: one close in the journal, and its answer is told."""
+    with shop.till(outbox=shop.outbox.with_suffix(".before")) as till:
+        sign = day_signer(shop.folder() / "private.key")
+        first = till.close_day(sign)  # whatever this terminal did before; the day of the till that dies begins here
+    run_till(shop, step, shop.card(), 700, 50)
+    with shop.till() as till:
+        closed = till.close_day(sign)
+        after = till.day_totals()
+
+    assert (True, first.number + 1, []) == (closed.agrees, closed.number, list(closed.answer.differences))
+    assert ((), (), first.number + 2) == (after.ours, after.theirs, after.number)
 
 
 def test_a_sale_that_is_posted_after_its_till_died_is_undone(shop: Shop):

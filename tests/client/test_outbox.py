@@ -14,7 +14,12 @@ import grpc
 import pytest
 
 from coalition.client import Kind, OutboxFailed, OutboxFull, OutcomeUnknown, State, TryRules
-from coalition.client.outbox import PRUNE_EVERY, Outbox
+from coalition.client.day_closes import DayCloses, NewClose
+from coalition.client.outbox import DAY_MAX_MS, PRUNE_EVERY, Outbox
+from coalition.client.outbox_rows import OutboxRow
+from coalition.client.outbox_schema import OPERATIONS
+from coalition.v1.operations_pb2 import Receipt
+from coalition.v1.terminal_pb2 import CloseDayRequest
 
 CARD = "9123456789012345"
 NOW_MS = 1_700_000_000_000
@@ -168,23 +173,86 @@ def test_a_full_outbox_refuses_new_sales(counter):
 
 def test_closed_operations_are_forgotten_in_time_and_open_ones_never(tmp_path: Path):
     """A till that runs for years keeps a small file; what waits for a person stays."""
+    now_ms = [NOW_MS]
 
-    async def fill() -> list[State]:
-        outbox = Outbox(tmp_path / "o", lambda: NOW_MS, kept_max=10)
+    async def fill() -> list[OutboxRow]:
+        outbox = Outbox(tmp_path / "o", lambda: now_ms[0], kept_max=10)
         stuck = outbox.begin(Kind.PURCHASE, 1, "")
         await outbox.write(outbox.changed(outbox.to_undo(stuck), State.NEEDS_HELP, "WALLET_CLOSED"))
-        rows = [outbox.changed(outbox.begin(Kind.PURCHASE, 1, ""), State.ACCEPTED) for _ in range(PRUNE_EVERY + 10)]
-        await asyncio.gather(*(outbox.write(row) for row in rows))
-        for _ in range(20):
-            await outbox.write(outbox.changed(outbox.begin(Kind.PURCHASE, 1, ""), State.ACCEPTED))
+        await sell(outbox, PRUNE_EVERY + 10)
+        now_ms[0] += DAY_MAX_MS + 1
+        await sell(outbox, PRUNE_EVERY + 20)
         left = await outbox.recent(10_000)
         await outbox.close()
-        return [row.state for row in left]
+        return left
 
-    states = asyncio.run(fill())
+    *kept, stuck = asyncio.run(fill())
 
-    assert 10 < len(states) < 100
-    assert State.NEEDS_HELP is states[-1]
+    assert State.NEEDS_HELP is stuck.state
+    # What is younger than a day may be is kept whatever its number, so that it can be counted.
+    assert {now_ms[0]} == {row.begin_ms for row in kept}
+    assert PRUNE_EVERY + 20 == len(kept)
+
+
+def test_the_day_is_kept_until_it_is_closed_and_what_it_carries_over_until_the_next_close(tmp_path: Path):
+    """A till must be able to count its day, however many sales it had."""
+
+    async def fill() -> tuple[int, list[int]]:
+        outbox = Outbox(tmp_path / "o", lambda: NOW_MS, kept_max=10)
+        carried = outbox.begin(Kind.PURCHASE, 1, "")
+        await outbox.write(outbox.to_undo(carried))
+        await sell(outbox, PRUNE_EVERY + 10)
+        before = len(await outbox.uncounted())
+        closes = DayCloses(outbox)
+        close = NewClose(CloseDayRequest(request_id="c", number=1), b"h", before, [carried.place])
+        await closes.add(close)
+        await sell(outbox, PRUNE_EVERY)
+        unanswered = len(await outbox.recent(10_000))
+        await closes.recorded(close.request)
+        await outbox.write(outbox.changed(carried, State.UNDONE))
+        await sell(outbox, PRUNE_EVERY)
+        left = [row.place for row in await outbox.recent(10_000)]
+        await outbox.close()
+        return unanswered, left
+
+    unanswered, left = asyncio.run(fill())
+
+    assert 2 * PRUNE_EVERY + 11 == unanswered
+    assert [1] == [place for place in left if place <= PRUNE_EVERY + 11]
+    assert 2 * PRUNE_EVERY + 1 == len(left)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_an_outbox_of_an_earlier_release_is_migrated_with_all_it_holds(tmp_path: Path, version: int):
+    """An update must not lose a reversal; what it did not know of an entry is not guessed."""
+    path = tmp_path / "old"
+    with sqlite3.connect(path) as database:
+        database.execute(OPERATIONS.replace(", entry_id INTEGER", ""))
+        row = (1, "id-1", "VOID", 0, "S-1", "TO_UNDO", NOW_MS, NOW_MS, "", 7, "undo-1")
+        database.execute(f"INSERT INTO operations VALUES ({', '.join('?' * len(row))})", row)
+        database.execute(f"PRAGMA user_version = {version}")
+    database.close()
+
+    async def look() -> tuple[list[OutboxRow], list[OutboxRow]]:
+        outbox = Outbox(path, lambda: NOW_MS)
+        found = outbox.found
+        await outbox.write(outbox.receipted(found[0], State.STANDS, Receipt(entry_id=9, amount_minor=300)))
+        await outbox.close()
+        again = Outbox(path, lambda: NOW_MS)
+        rows = await again.uncounted()
+        await again.close()
+        return found, rows
+
+    found, rows = asyncio.run(look())
+
+    assert [OutboxRow(*row[:2], Kind.VOID, 0, "S-1", State.TO_UNDO, NOW_MS, NOW_MS, "", 7, "undo-1")] == found
+    assert [(300, State.STANDS, 9)] == [(each.amount_minor, each.state, each.entry_id) for each in rows]
+
+
+async def sell(outbox: Outbox, count: int) -> None:
+    """So many sales, begun and accepted in one write."""
+    rows = [outbox.changed(outbox.begin(Kind.PURCHASE, 1, ""), State.ACCEPTED) for _ in range(count)]
+    await asyncio.gather(*(outbox.write(row) for row in rows))
 
 
 def test_sixty_four_sales_at_once_need_few_syncs(tmp_path: Path):

@@ -10,7 +10,7 @@ import grpc
 import pytest
 
 from coalition.bootstrap.clock import utc_now
-from coalition.bootstrap.identities import DAY_CLOSE
+from coalition.bootstrap.statements import day_signer
 from coalition.domain.day_close import DayClose, DayOperation, Total
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
@@ -19,7 +19,6 @@ from coalition.storage.connect import connect
 from coalition.storage.day_totals import DAY_TOTALS
 from coalition.v1 import operations_pb2, terminal_pb2
 from coalition.v1.terminal_pb2 import CloseDayRequest, CloseDayResponse, GetDayTotalsRequest, GetDayTotalsResponse
-from keys import load_statement_key, sign_statement
 from tests.house import House, Refusal, new_id, refusal_of
 from tests.server.conftest import Tills
 from tests.server.messages import purchase, refund, top_up
@@ -99,7 +98,7 @@ class Counting:
                 )
                 for each in listed or []
             ],
-            signature=sign_statement(load_statement_key(key), DAY_CLOSE, close.statement()),
+            signature=day_signer(key)(close.statement()),
         )
         request.MergeFrom(CloseDayRequest(**changes))
         return request

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
-from coalition.bootstrap.identities import path_parser, server_credentials, signed_by
+from coalition.bootstrap.identities import path_parser, server_credentials
 from coalition.bootstrap.limits import limits_of
 from coalition.bootstrap.pins import RingPins
 from coalition.bootstrap.revocations import watched_revocations
 from coalition.bootstrap.seeds import seal_seed
+from coalition.bootstrap.statements import signed_by
 from coalition.bootstrap.strongroom import notary
 from coalition.bootstrap.telemetry import Telemetry
 from coalition.bootstrap.workers import Workers

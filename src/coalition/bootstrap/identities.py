@@ -14,17 +14,13 @@ from coalition.server.identity import ParsePath
 from keys import (
     CertificateFiles,
     SpiffeError,
-    StatementForged,
     certificate_files,
-    check_statement,
     create_authority,
     issue,
     parse_spiffe,
 )
 
 CERTIFICATE_DAYS: Final = 90
-DAY_CLOSE: Final = "day-close"
-"""The kind of statement that a terminal signs at the end of its day."""
 
 
 def certificate(settings: Settings, path: str, *, days: int = CERTIFICATE_DAYS) -> CertificateFiles:
@@ -48,15 +44,6 @@ def certificate(settings: Settings, path: str, *, days: int = CERTIFICATE_DAYS) 
         ):
             files = issue(directory, f"spiffe://{settings.trust_domain}{path}", days=days)
     return files
-
-
-def signed_by(certificate_pem: bytes, statement: bytes, signature: bytes) -> bool:
-    """Whether the key of that certificate signed this as the close of a day."""
-    try:
-        check_statement(certificate_pem, DAY_CLOSE, statement, signature)
-    except StatementForged:
-        return False
-    return True
 
 
 def server_credentials(settings: Settings) -> Credentials:

@@ -5,11 +5,12 @@ from typing import Final
 
 import typer
 
-from coalition.cli import card_rules, credentials, day_limits, house, tills, windows  # noqa: F401  (three add commands)
+from coalition.cli import card_rules, credentials, day_limits, house, till_day, tills, windows  # noqa: F401  (some add commands)
 from coalition.cli.agreements import agreement_app
 from coalition.cli.audit import audit_app
 from coalition.cli.cards import card_app
 from coalition.cli.conformance import conformance
+from coalition.cli.days import day_app
 from coalition.cli.follow import follow
 from coalition.cli.gateway import gateway
 from coalition.cli.keys import key_app
@@ -103,6 +104,7 @@ app.command(
     "entries", rich_help_panel=TILL, epilog="Example: coalition entries --at cafe/main/till-1 --card @card.txt"
 )(tills.entries)
 app.add_typer(till_app, name="till", rich_help_panel=TILL)
+app.add_typer(day_app, name="day", rich_help_panel=TILL)
 app.command(
     "conformance",
     rich_help_panel=TILL,

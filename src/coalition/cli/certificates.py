@@ -1,12 +1,14 @@
 """Where a command's certificate comes from: its file, or in a development house the authority that made the house."""
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 import typer
 
 from coalition.client import CertificateMissing, ClientCertificate, certificate_folder
-from coalition.client.certificate import CERTIFICATE
+from coalition.client.certificate import CERTIFICATE, KEY
 from coalition.config import Settings
 
 AUTHORITY_KEY: Final = "authority.key"
@@ -54,6 +56,24 @@ def own_certificate(settings: Settings, identity: str) -> ClientCertificate:
             "get the three files of this identity from the operator of the authority",
         )
     return ClientCertificate.load_folder(folder)
+
+
+def day_signer_of(settings: Settings, identity: str) -> Callable[[bytes], bytes]:
+    """Signs closes of a day as `identity`, by the key of its own certificate. Raises CertificateMissing."""
+    own_certificate(settings, identity)
+    return day_signer_in(certificate_folder(settings.certificates_directory, identity))
+
+
+def day_signer_in(folder: Path) -> Callable[[bytes], bytes]:
+    """The same by the key in a folder of certificate files. Raises CertificateMissing, naming the cure."""
+    # Opens the strongroom: only where it is needed.
+    from coalition.bootstrap.errors import HouseError
+    from coalition.bootstrap.statements import day_signer
+
+    try:
+        return day_signer(folder / KEY)
+    except HouseError as error:
+        raise CertificateMissing(folder, str(error)) from None
 
 
 def issue(settings: Settings, identity: str) -> None:

@@ -50,6 +50,8 @@ NEXT_STEPS: Final = {
     "AGREEMENT_VERSION_CONFLICT": "coalition agreement show CODE, then add with --revises VERSION",
     "WINDOW_UNKNOWN": "coalition windows",
     "WINDOW_STATE_CONFLICT": "coalition windows",
+    "DAY_CLOSE_OUT_OF_ORDER": "coalition day totals --at PARTICIPANT/STORE/TERMINAL shows the next number",
+    "DAY_CLOSE_CHAIN_BROKEN": "coalition day totals --at PARTICIPANT/STORE/TERMINAL --json shows the previous_hash",
     "PERMISSION_DENIED": "choose another identity with --as; coalition help says which may do what",
     "REQUEST_ID_REUSED": "leave --request-id out: a new operation needs a new id",
     "REQUEST_ID_TOO_OLD": "check the clock of this machine; leave --request-id out for a new operation",

@@ -198,7 +198,7 @@ def line(
     wait: Annotated[float, typer.Option(min=0, help="Seconds to wait until nothing is left to undo.")] = 10.0,
     outbox: OutboxOption = None,
 ) -> None:
-    """Deliver what waits to be undone or uploaded, and show how the line stands; exit code 3 while something waits."""
+    """Deliver what waits to be undone, uploaded or recorded, and show the line; exit code 3 while something waits."""
     with terminal(session, read_till(session, at), outbox) as opened:
         opened.settled(wait)
         state = opened.state
@@ -206,11 +206,12 @@ def line(
         "is_online": state.is_online,
         "waiting": state.waiting,
         "to_upload": state.to_upload,
+        "closing": state.closing,
         "needs_help": [row.request_id for row in state.needs_help],
         "last_failure": state.last_failure,
     }
     tell(session, facts, line_text(state))
-    if state.waiting or state.to_upload:
+    if state.waiting or state.to_upload or state.closing:
         raise typer.Exit(NOT_DONE)
 
 

@@ -99,7 +99,8 @@ def line_text(state: LineState) -> str:
     waiting = f"{state.waiting} reversals waiting" if state.waiting else "nothing waits"
     help_ = f", {len(state.needs_help)} need a person: coalition till recent" if state.needs_help else ""
     told = f", {state.to_upload} offline sales to upload" if state.to_upload else ""
-    return f"{line}, {waiting}{told}{help_}"
+    closing = f", close {state.closing} of the day waits for its answer" if state.closing else ""
+    return f"{line}, {waiting}{told}{closing}{help_}"
 
 
 def message_facts(name: str, message: Message) -> dict[str, Any]:

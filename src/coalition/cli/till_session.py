@@ -19,6 +19,7 @@ from coalition.cli.session import Session, found
 from coalition.cli.till_panels import Failure, failure_facts, failure_panel
 from coalition.client import (
     ClientError,
+    CloseFirst,
     Declined,
     NotDone,
     Offline,
@@ -52,7 +53,7 @@ OfflineOption = Annotated[
         show_default=False,
     ),
 ]
-CUT: Final = (Offline, UndoneFirst, OutcomeUnknown)
+CUT: Final = (Offline, UndoneFirst, CloseFirst, OutcomeUnknown)
 """How a sale ends that a till may approve by itself then."""
 
 

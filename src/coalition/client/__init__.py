@@ -11,10 +11,15 @@ from coalition.client.aio_terminal import AioTerminal
 from coalition.client.certificate import ClientCertificate, certificate_folder
 from coalition.client.connection import Connection
 from coalition.client.credentials import Credential, PaymentCode, Phone
+from coalition.client.day_end import ClosedDay, DayTotals
+from coalition.client.day_statement import DaySigner, signed_bytes
 from coalition.client.errors import (
     CallRefused,
     CertificateMissing,
     ClientError,
+    CloseFirst,
+    CloseWaits,
+    DayNotSettled,
     Declined,
     FieldRefused,
     FieldViolation,
@@ -47,8 +52,14 @@ __all__ = [
     "CertificateMissing",
     "ClientCertificate",
     "ClientError",
+    "CloseFirst",
+    "CloseWaits",
+    "ClosedDay",
     "Connection",
     "Credential",
+    "DayNotSettled",
+    "DaySigner",
+    "DayTotals",
     "Declined",
     "FieldRefused",
     "FieldViolation",
@@ -77,4 +88,5 @@ __all__ = [
     "UndoneFirst",
     "certificate_folder",
     "new_request_id",
+    "signed_bytes",
 ]

@@ -13,6 +13,8 @@ from typing import Any, Final, Self
 from coalition.client.arguments import check_offline_sale, name_original, reference_of, terminal_ref
 from coalition.client.certificate import ClientCertificate
 from coalition.client.credentials import Credential, presented
+from coalition.client.day_end import ClosedDay, DayEnd, DayTotals
+from coalition.client.day_statement import DaySigner
 from coalition.client.errors import (
     CallRefused,
     ClientError,
@@ -166,10 +168,7 @@ class AioTerminal:
             tenders=tenders,
         )
         check_offline_sale(request)
-        row = self._outbox.begin(Kind.UPLOAD, amount_minor, reference_of(request))
-        self._complete(request, row)
-        await self._uploading.approve(row, request)
-        return row.request_id
+        return (await self._uploading.approve(request, reference_of(request), self._complete)).request_id
 
     async def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
         """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
@@ -240,6 +239,7 @@ class AioTerminal:
             tuple(undoing.needs_help.values()),
             undoing.last_failure,
             self._uploading.count,
+            self._day.closing,
         )
 
     async def recent(self, limit: int = 20) -> list[OutboxRow]:
@@ -254,8 +254,30 @@ class AioTerminal:
             raise TerminalClosed
         return self._undoing.dismiss(request_id)
 
+    async def day_totals(self) -> DayTotals:
+        """What this terminal counts since its last close beside what the journal counts. Changes nothing.
+
+        Raises Declined, NotDone, or how the last try failed.
+        """
+        if self._line is None:
+            raise TerminalClosed
+        return await self._day.totals()
+
+    async def close_day(self, sign: DaySigner, *, business_date: str = "", leave_waiting: bool = False) -> ClosedDay:
+        """Close the day: tell the journal this terminal's own signed count, and hear every difference.
+
+        `sign` signs the statement by the private key of this connection's certificate (`signed_bytes` says what). Waits
+        for operations under way; new ones wait for the close. What waits to be undone or uploaded is refused
+        (DayNotSettled) or, with `leave_waiting`, left to the next close. `business_date` is a name for people,
+        "YYYY-MM-DD"; today's where left out. An answer that was lost, also by an earlier run, is told by the next call.
+        Raises DayNotSettled, Declined, NotDone: nothing was closed; CloseWaits: stored, and sent until it is answered.
+        """
+        if self._line is None:
+            raise TerminalClosed
+        return await self._day.close_day(sign, business_date, leave_waiting=leave_waiting)
+
     async def settled(self, timeout_s: float) -> bool:
-        """Wait until nothing waits to be undone or uploaded; False when something still does after `timeout_s`."""
+        """Wait until nothing waits to be undone, uploaded or recorded; False where something does after `timeout_s`."""
         if self._line is None:
             raise TerminalClosed
         try:
@@ -268,17 +290,30 @@ class AioTerminal:
         await asyncio.sleep(0)  # a call that was cancelled just now gets its turn to be queued
         await self._undoing.idle.wait()
         await self._uploading.idle.wait()
+        await self._day.settled()
 
     async def open(self) -> Self:
         """Open the outbox and begin to undo what an earlier run left. Raises OutboxInUse, OutboxFailed."""
         self._outbox = Outbox(self._path, self._around.wall_ms)
         self._line = Line(self._server, self._certificate)
-        self._undoing = Undoing(self._line, self._outbox, self._ref, self._around)
+        posting = asyncio.Lock()
+        self._undoing = Undoing(self._line, self._outbox, self._ref, self._around, posting)
         queue = OfflineQueue(self._path.with_name(f"{self._path.name}.offline"))
-        self._uploading = Uploading(self._line, self._outbox, self._undoing, queue, self._limits, self._around)
+        self._uploading = Uploading(self._line, self._outbox, self._undoing, queue, self._limits, self._around, posting)
         self._queue = queue
+        self._day = DayEnd(
+            self._line,
+            self._outbox,
+            self._ref,
+            self._around,
+            posting,
+            ask=self._ask,
+            waiting=lambda: len(self._undoing.waiting) + self._uploading.count,
+            patience_s=self._rules.total_s,
+        )
         try:
             await self._uploading.open()
+            await self._day.open()
         except OutboxFailed:
             await asyncio.gather(self._line.close(), self._outbox.close())
             self._line = None
@@ -291,6 +326,7 @@ class AioTerminal:
         if self._line is None:
             return
         line, self._line = self._line, None
+        await self._day.close()
         for sender in self._senders:
             sender.cancel()
         await asyncio.gather(*self._senders, return_exceptions=True)
@@ -312,6 +348,7 @@ class AioTerminal:
         await self._undone_first()
         if pin is not None:
             await self._pin_ready(pin)
+        await self._day.operations_may_begin()
         outbox = self._outbox
         outbox.under_way += 1
         try:
@@ -336,7 +373,7 @@ class AioTerminal:
             except (Declined, NotDone) as refused:
                 refusal = refused
             # Stored before it is told: a sale that the caller has seen accepted is never undone at the next start.
-            await self._outbox.write(self._closed(row, refusal))
+            await self._outbox.write(self._closed(row, receipt, refusal))
         except (_AnswerLost, OutboxFailed) as lost:
             # Where the answer could not be stored, the disk still says BEGUN and the next start would undo it: what
             # the caller is told has to agree.
@@ -390,14 +427,12 @@ class AioTerminal:
         except TimeoutError:
             raise UndoneFirst(len(self._undoing.waiting)) from None
 
-    def _closed(self, row: OutboxRow, refusal: Declined | NotDone | None) -> OutboxRow:
-        match refusal:
-            case None:
-                return self._outbox.changed(row, State.ACCEPTED)
-            case Declined():
-                return self._outbox.changed(row, State.DECLINED, refusal.reason)
-            case NotDone():
-                return self._outbox.changed(row, State.NOT_DONE, refusal.what)
+    def _closed(self, row: OutboxRow, receipt: Receipt | None, refusal: Declined | NotDone | None) -> OutboxRow:
+        if receipt is not None:
+            return self._outbox.receipted(row, State.ACCEPTED, receipt)
+        if isinstance(refusal, Declined):
+            return self._outbox.changed(row, State.DECLINED, refusal.reason, refusal.entry_id)
+        return self._outbox.changed(row, State.NOT_DONE, refusal.what if refusal else "", 0)
 
     async def _ask(self, method: str, request: Any) -> Any:
         """Send a request that may be sent as often as we like. Raises Declined, NotDone, or how the last try failed."""

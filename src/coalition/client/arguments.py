@@ -20,6 +20,11 @@ def terminal_ref(text: str) -> TerminalRef:
     return TerminalRef(participant=participant, store=store, terminal=terminal)
 
 
+def place_of(ref: TerminalRef) -> str:
+    """The reverse of `terminal_ref`."""
+    return f"{ref.participant}/{ref.store}/{ref.terminal}"
+
+
 def name_original(request: Any, which: str, operation: Receipt | str | int) -> None:
     """Name an earlier operation in a request, by its entry or by its request_id."""
     if isinstance(operation, int):

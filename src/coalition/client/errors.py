@@ -9,6 +9,8 @@
         Offline               no connection in time, so nothing was sent
         ServiceBusy           the service had no place for it until time was up
         UndoneFirst           what an earlier run of the terminal left open is not undone yet
+        CloseFirst            the close of the day that was begun is not recorded yet
+        DayNotSettled         the day cannot be closed while operations wait to be undone or uploaded
         FieldRefused          an argument that must be neither sent nor kept
         OfflineRefused        a sale the terminal may not approve while there is no line
         TerminalClosed        the terminal was closed, or never opened
@@ -16,6 +18,7 @@
         OutboxFailed          the outbox cannot be written: what is not stored is not sent
           OutboxInUse           another process keeps the outbox open
       OutcomeUnknown        the answer was lost: treat it as not done, it is being undone
+      CloseWaits            the close of the day is stored and has no answer yet: it is sent until it has
 
 Never holds the request: a message may carry a card number or a name.
 """
@@ -90,6 +93,11 @@ class CallRefused(ClientError):
         self.fields = fields
         self.retry_after = retry_after
 
+    @property
+    def entry_id(self) -> int:
+        """Journal entry of this refusal; 0: nothing was stored."""
+        return int(self.metadata.get(ENTRY_KEY, 0))
+
     @classmethod
     def from_status(cls, status: Status) -> Self:
         """Read a google.rpc.Status: of a call, or of one result of a batch or stream."""
@@ -121,6 +129,7 @@ class Declined(ClientError):
         self.cure = refusal.message
         self.metadata = refusal.metadata
         self.fields = refusal.fields
+        self.entry_id = refusal.entry_id
 
     @property
     def is_stored(self) -> bool:
@@ -158,6 +167,25 @@ class UndoneFirst(NotDone):
     def __init__(self, waiting: int) -> None:
         super().__init__(
             f"{waiting} operations of an earlier run wait to be undone", "nothing was sent; wait for the line"
+        )
+        self.waiting = waiting
+
+
+class CloseFirst(NotDone):
+    """The close of the terminal's day is not recorded yet; what is sold now belongs behind it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"close {number} of the day waits to be recorded", "nothing was sent; wait for the line")
+        self.number = number
+
+
+class DayNotSettled(NotDone):
+    """`waiting` operations wait to be undone or uploaded: the journal does not hold yet what the till would count."""
+
+    def __init__(self, waiting: int) -> None:
+        super().__init__(
+            f"{waiting} operations of the day wait to be undone or uploaded",
+            "nothing was closed; wait for the line, or leave them to the next close",
         )
         self.waiting = waiting
 
@@ -220,6 +248,18 @@ class OutcomeUnknown(ClientError):
         self.request_id = request_id
         self.kind = kind
         self.will_be = will_be
+
+
+class CloseWaits(ClientError):
+    """The close of a day is stored and has no answer yet. It is sent again, the same, until it has one.
+
+    Operations wait for it meanwhile. Closing the day again does not begin another: it waits for this one's answer.
+    """
+
+    def __init__(self, number: int, request_id: str) -> None:
+        super().__init__(f"close {number} of the day has no answer yet: it is stored and sent until it has; ask again")
+        self.number = number
+        self.request_id = request_id
 
 
 def failure_of(error: grpc.RpcError, server: str) -> CallRefused | ServerUnreachable:

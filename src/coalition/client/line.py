@@ -33,6 +33,8 @@ class LineState:
     """Why the oldest that waits is not undone yet."""
     to_upload: int = 0
     """Sales approved offline that wait to be told."""
+    closing: int = 0
+    """Number of the close of the day that waits for its answer; operations wait for it. 0: none."""
 
 
 class Line:

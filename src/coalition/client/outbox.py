@@ -11,21 +11,36 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
-from typing import Final
+from typing import Any, Final
 
 from coalition.client.errors import OutboxFailed, OutboxFull, OutboxInUse
 from coalition.client.outbox_rows import OPEN_STATES, Kind, OutboxRow, State
+from coalition.client.outbox_schema import (
+    CHANGE,
+    MIGRATE,
+    NEVER_PRUNED,
+    OPEN,
+    PRUNE,
+    RECENT,
+    UNCOUNTED,
+    VALUES,
+    VERSION,
+    WRITE,
+)
 from coalition.client.request_ids import new_request_id
+from coalition.v1.operations_pb2 import Receipt
 
 WAITING_MAX: Final = 10_000
 """Operations that may wait to be undone. A busy till loses one every second or so while the line breaks: hours."""
 KEPT_MAX: Final = 10_000
-"""Closed operations that are kept to be looked at."""
+"""Closed operations that are kept to be looked at; those of a day that is not closed yet are kept besides."""
+DAY_MAX_MS: Final = 35 * 86_400_000
+"""A day that nobody closes is kept so long: the service is asked about no request_id that is older."""
 PRUNE_EVERY: Final = 1_000
 GROUP_MAX: Final = 128
 # A disk that syncs in 0.2 ms gathers nobody by itself: with 64 sales at once nearly every row had a sync, a turn of the
@@ -34,31 +49,6 @@ BUSY_FROM: Final = 8
 LINGER_S: Final = 0.00006
 """For each operation under way."""
 LINGER_MAX_S: Final = 0.005
-VERSION: Final = 2
-"""2 has the state APPROVED, and is otherwise what 1 was."""
-READABLE: Final = frozenset({0, 1, VERSION})
-
-SCHEMA: Final = """
-CREATE TABLE IF NOT EXISTS operations (
-  place INTEGER PRIMARY KEY, request_id TEXT NOT NULL, kind TEXT NOT NULL, amount_minor INTEGER NOT NULL,
-  sale_reference TEXT NOT NULL, state TEXT NOT NULL, begin_ms INTEGER NOT NULL, change_ms INTEGER NOT NULL,
-  reason TEXT NOT NULL, undo_place INTEGER NOT NULL, undo_id TEXT NOT NULL) STRICT
-"""
-# One statement a group, whatever its size, so that the thread asks for the interpreter once: rows and sync go without.
-# Values bound one by one: 6 us a row; a JSON array would be parsed anew for every column.
-WRITE: Final = "INSERT INTO operations VALUES "
-VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-CHANGE: Final = """
-ON CONFLICT (place) DO UPDATE SET state = excluded.state, change_ms = excluded.change_ms, reason = excluded.reason,
-  undo_place = excluded.undo_place, undo_id = excluded.undo_id
-"""
-COLUMNS: Final = (
-    "place, request_id, kind, amount_minor, sale_reference, state, begin_ms, change_ms, reason, undo_place, undo_id"
-)
-OPEN: Final = f"SELECT {COLUMNS} FROM operations WHERE state IN (SELECT value FROM json_each(?)) ORDER BY place"  # noqa: S608  a constant
-RECENT: Final = f"SELECT {COLUMNS} FROM operations ORDER BY place DESC LIMIT ?"  # noqa: S608  a constant
-PRUNE: Final = "DELETE FROM operations WHERE place <= ? AND state NOT IN (SELECT value FROM json_each(?))"
-
 Write = tuple[OutboxRow, "asyncio.Future[None]"]
 
 
@@ -107,9 +97,19 @@ class Outbox:
         request_id = new_request_id(now_ms=now_ms)
         return OutboxRow(self._last_place, request_id, kind, amount_minor, sale_reference, State.BEGUN, now_ms, now_ms)
 
-    def changed(self, row: OutboxRow, state: State, reason: str = "") -> OutboxRow:
-        """The row in another state, for `write`."""
-        return replace(row, state=state, reason=reason, change_ms=self._wall_ms())
+    def changed(self, row: OutboxRow, state: State, reason: str = "", entry_id: int | None = None) -> OutboxRow:
+        """The row in another state, for `write`. `entry_id`: as the row has it."""
+        return replace(row, state=state, reason=reason, entry_id=entry_id, change_ms=self._wall_ms())
+
+    def receipted(self, row: OutboxRow, state: State, receipt: Receipt) -> OutboxRow:
+        """The row with what its receipt says, for `write`."""
+        return replace(
+            row,
+            state=state,
+            amount_minor=receipt.amount_minor,
+            entry_id=receipt.entry_id,
+            change_ms=self._wall_ms(),
+        )
 
     def to_undo(self, row: OutboxRow) -> OutboxRow:
         """The row with a place in the order of undoing and a request_id for its reversal, for `write`."""
@@ -140,10 +140,18 @@ class Outbox:
 
     async def recent(self, limit: int) -> list[OutboxRow]:
         """The last operations begun, newest first. Raises OutboxFailed."""
-        try:
-            return await asyncio.to_thread(self._read, RECENT, limit)
-        except sqlite3.Error as error:
-            raise OutboxFailed(self.path, str(error)) from error
+        return await self._look(RECENT, limit)
+
+    async def uncounted(self) -> list[OutboxRow]:
+        """The operations that no recorded close has counted, in the order of their beginning. Raises OutboxFailed."""
+        return await self._look(UNCOUNTED)
+
+    async def transact(self, *statements: tuple[str, Sequence[object]]) -> list[list[Any]]:
+        """Do statements all or none, durably, and answer the rows of each. Not for sales: it shares no sync.
+
+        Raises OutboxFailed.
+        """
+        return await asyncio.to_thread(self._transact, statements)
 
     async def close(self) -> None:
         """Store what was asked for and unlock the file."""
@@ -168,8 +176,9 @@ class Outbox:
                 database.execute(f"PRAGMA {pragma}")
             database.execute("BEGIN IMMEDIATE")
             version: int = database.execute("PRAGMA user_version").fetchone()[0]
-            if version in READABLE:
-                database.execute(SCHEMA)
+            for statement in MIGRATE.get(version, ()):
+                database.execute(statement)
+            if version in MIGRATE:
                 database.execute(f"PRAGMA user_version = {VERSION}")
             database.execute("COMMIT")
         except sqlite3.Error as error:
@@ -177,7 +186,7 @@ class Outbox:
             if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
                 raise OutboxInUse(self.path) from error
             raise OutboxFailed(self.path, str(error)) from error
-        if version not in READABLE:
+        if version not in MIGRATE:
             database.close()
             raise OutboxFailed(self.path, f"written by another version ({version})", "use the newer coalition")
         _sync_directory(self.path.parent)
@@ -190,6 +199,27 @@ class Outbox:
             OutboxRow(place, request_id, Kind(kind), amount_minor, reference, State(state), *rest)
             for place, request_id, kind, amount_minor, reference, state, *rest in rows
         ]
+
+    async def _look(self, query: str, *parameters: object) -> list[OutboxRow]:
+        try:
+            return await asyncio.to_thread(self._read, query, *parameters)
+        except sqlite3.Error as error:
+            raise OutboxFailed(self.path, str(error)) from error
+
+    def _transact(self, statements: Sequence[tuple[str, Sequence[object]]]) -> list[list[Any]]:
+        with self._using:
+            try:
+                self._database.execute("BEGIN IMMEDIATE")
+                try:
+                    rows = [self._database.execute(text, tuple(values)).fetchall() for text, values in statements]
+                    self._database.execute("COMMIT")
+                except BaseException:
+                    with suppress(sqlite3.Error):  # A full disk has rolled back already.
+                        self._database.execute("ROLLBACK")
+                    raise
+            except sqlite3.Error as error:
+                raise OutboxFailed(self.path, str(error)) from error
+        return rows
 
     def _work(self) -> None:
         """The writer's thread: take what waits, store it in one transaction, tell all who asked."""
@@ -222,7 +252,7 @@ class Outbox:
         """Forget closed operations that are long past, now and then; at once would cost every sale a delete."""
         if place - self._kept_max - self._pruned >= PRUNE_EVERY:
             self._pruned = place - self._kept_max
-            self._database.execute(PRUNE, (self._pruned, json.dumps(sorted(OPEN_STATES))))
+            self._database.execute(PRUNE, (self._pruned, NEVER_PRUNED, self._wall_ms() - DAY_MAX_MS))
 
 
 def _tell(futures: "list[asyncio.Future[None]]", failure: OutboxFailed | None) -> None:

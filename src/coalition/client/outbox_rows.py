@@ -51,7 +51,7 @@ OPEN_STATES: Final = frozenset({State.BEGUN, State.TO_UNDO, State.NEEDS_HELP})
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One operation. Times are milliseconds since 1970, UTC; `amount_minor` is 0 for a void or a return."""
+    """One operation. Times are milliseconds since 1970, UTC; a void or a return has its amount from its receipt."""
 
     place: int
     """Order of beginning, 1, 2, ..."""
@@ -67,13 +67,15 @@ class OutboxRow:
     """Order of undoing, 1, 2, ...; 0: nothing to undo."""
     undo_id: str = ""
     """request_id of the reversal."""
+    entry_id: int | None = None
+    """Journal entry of the answer: a receipt's or a stored decline's; 0: nothing was stored; None: not known here."""
 
     @property
     def is_reversible(self) -> bool:
         """Whether it is undone by a reversal; else it is resolved."""
         return self.kind in REVERSIBLE
 
-    def values(self) -> tuple[int | str, ...]:
+    def values(self) -> tuple[int | str | None, ...]:
         """The columns, in the order of the fields."""
         return (
             self.place,
@@ -87,4 +89,5 @@ class OutboxRow:
             self.reason,
             self.undo_place,
             self.undo_id,
+            self.entry_id,
         )

@@ -13,6 +13,8 @@ from typing import Any, Self, TypeVar
 from coalition.client.aio_terminal import AioTerminal
 from coalition.client.certificate import ClientCertificate
 from coalition.client.credentials import Credential
+from coalition.client.day_end import ClosedDay, DayTotals
+from coalition.client.day_statement import DaySigner
 from coalition.client.errors import TerminalClosed
 from coalition.client.line import LineState
 from coalition.client.offline_queue import OfflineLimits
@@ -181,8 +183,21 @@ class Terminal:
         """A person has seen to an operation in `state.needs_help`. Answers whether there was one such."""
         return self._run(self._dismiss(request_id))
 
+    def day_totals(self) -> DayTotals:
+        """What this terminal counts since its last close beside what the journal counts."""
+        return self._run(self._aio.day_totals())
+
+    def close_day(self, sign: DaySigner, *, business_date: str = "", leave_waiting: bool = False) -> ClosedDay:
+        """Close the day: tell the journal this terminal's own signed count, and hear every difference.
+
+        `sign` signs the statement by the private key of the certificate. Operations wait meanwhile. Raises
+        DayNotSettled while some wait to be undone or uploaded, unless `leave_waiting` leaves them to the next close;
+        Declined, NotDone: nothing was closed; CloseWaits: stored, and sent until it is answered: ask again.
+        """
+        return self._run(self._aio.close_day(sign, business_date=business_date, leave_waiting=leave_waiting))
+
     def settled(self, timeout_s: float) -> bool:
-        """Wait until nothing waits to be undone or uploaded; False when something still does after `timeout_s`."""
+        """Wait until nothing waits to be undone, uploaded or recorded; False where something does after `timeout_s`."""
         return self._run(self._aio.settled(timeout_s))
 
     def open(self) -> Self:

@@ -7,12 +7,14 @@ would be told a wrong balance. What the service refuses for good is set aside fo
 import asyncio
 from collections import deque
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any, Final
 
 from coalition.client.errors import CallRefused, ClientError, Offline, OutboxFailed
 from coalition.client.line import Line
 from coalition.client.outbox import Outbox
 from coalition.client.outbox_rows import OutboxRow, State
+from coalition.client.outbox_schema import DECLINED_REVERSAL
 from coalition.client.surroundings import Surroundings
 from coalition.client.tries import Meaning, meaning_of
 from coalition.v1.operations_pb2 import ReverseRequest, TerminalRef
@@ -26,13 +28,24 @@ FOR_A_PERSON: Final = frozenset({"ORIGINAL_NOT_REVERSIBLE", "ORIGINAL_UNKNOWN", 
 
 
 class Undoing:
-    """The queue of one terminal, oldest first. `run` is a task of whoever owns it."""
+    """The queue of one terminal, oldest first. `run` is a task of whoever owns it.
 
-    def __init__(self, line: Line, outbox: Outbox, terminal: TerminalRef | None, surroundings: Surroundings) -> None:
+    `posting` is held while one is sent and its answer stored: whoever closes the day holds it meanwhile.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        outbox: Outbox,
+        terminal: TerminalRef | None,
+        surroundings: Surroundings,
+        posting: asyncio.Lock,
+    ) -> None:
         self._line = line
         self._outbox = outbox
         self._terminal = terminal
         self._surroundings = surroundings
+        self._posting = posting
         self._queue: deque[OutboxRow] = deque()
         self._came = asyncio.Event()
         self.needs_help: dict[str, OutboxRow] = {}
@@ -74,7 +87,7 @@ class Undoing:
         """A person has seen to it. Answers whether there was one such."""
         row = self.needs_help.pop(request_id, None)
         if row is not None:
-            self._outbox.keep(self._outbox.changed(row, State.UNDONE, row.reason))
+            self._outbox.keep(self._outbox.changed(row, State.UNDONE, row.reason, row.entry_id))
         return row is not None
 
     def _take_over(self, found: list[OutboxRow]) -> int:
@@ -103,41 +116,61 @@ class Undoing:
         pause_s = PAUSE_FIRST_S
         while True:
             try:
-                state, reason = await (self._reverse(row) if row.is_reversible else self._resolve(row))
+                async with self._posting:
+                    return await self._close(await self._undone(row))
             except Offline as failure:
                 # It was waited for, and is noticed as soon as it is back: no reason to grow slower.
                 self.last_failure, pause_s = str(failure), PAUSE_FIRST_S / 2
+            except CallRefused as failure:
+                self.last_failure = str(failure)
+                row = await self._refused(row, failure)
+                if row.state is State.NEEDS_HELP:
+                    return await self._close(row)
             except ClientError as failure:
                 self.last_failure = str(failure)
-                if isinstance(failure, CallRefused) and failure.reason in FOR_A_PERSON:
-                    return await self._close(row, State.NEEDS_HELP, failure.reason)
-                if meaning_of(failure) in {Meaning.FINAL, Meaning.REFUSED}:
-                    # A stored decline is the answer to its request_id for ever, and an old one is taken no more; what
-                    # made it so (a suspension, a clock) may pass.
-                    row = self._outbox.with_new_undo_id(row)
             except Exception as failure:  # noqa: BLE001  a sender that dies delivers nothing, for ever
                 self.last_failure = type(failure).__name__
-            else:
-                return await self._close(row, state, reason)
             await self._surroundings.sleep(pause_s * (1 - self._surroundings.draw() / 2))
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
-    async def _close(self, row: OutboxRow, state: State, reason: str) -> None:
-        closed = self._outbox.changed(row, state, reason)
-        if state is State.NEEDS_HELP:
-            self.needs_help[row.request_id] = closed
+    async def _refused(self, row: OutboxRow, refusal: CallRefused) -> OutboxRow:
+        """The row for a person where the service will never undo it, or for another try."""
+        is_for_a_person = refusal.reason in FOR_A_PERSON
+        if not is_for_a_person and meaning_of(refusal) not in {Meaning.FINAL, Meaning.REFUSED}:
+            return row
+        # A stored decline is the answer to its request_id for ever, and an old one is taken no more; what made it so (a
+        # suspension, a clock) may pass. On disk before it is sent: the close of the day asks what became of it.
+        if is_for_a_person:
+            tried = replace(self._outbox.changed(row, State.NEEDS_HELP, refusal.reason), undo_id="")
+        else:
+            tried = self._outbox.with_new_undo_id(row)
+        with suppress(OutboxFailed):
+            if refusal.entry_id and row.is_reversible:
+                await self._outbox.transact((DECLINED_REVERSAL, (row.undo_id,)))
+            await self._outbox.write(tried)
+        return tried
+
+    async def _close(self, closed: OutboxRow) -> None:
+        if closed.state is State.NEEDS_HELP:
+            self.needs_help[closed.request_id] = closed
         # Lost in a crash, or on a full disk, it is done again at the next start, which changes nothing.
         with suppress(OutboxFailed):
             await self._outbox.write(closed)
 
-    async def _reverse(self, row: OutboxRow) -> tuple[State, str]:
-        request = ReverseRequest(request_id=row.undo_id, terminal=self._terminal, original_request_id=row.request_id)
-        await self._line.send("Reverse", request, DEADLINE_S)
-        return State.UNDONE, ""
-
-    async def _resolve(self, row: OutboxRow) -> tuple[State, str]:
-        request = ResolveRequest(request_id=row.request_id, terminal=self._terminal)
-        result: Any = (await self._line.send("Resolve", request, DEADLINE_S)).result
+    async def _undone(self, row: OutboxRow) -> OutboxRow:
+        """Undo it, and answer its row as it is then. Raises ClientError."""
+        if row.is_reversible:
+            request = ReverseRequest(
+                request_id=row.undo_id, terminal=self._terminal, original_request_id=row.request_id
+            )
+            await self._line.send("Reverse", request, DEADLINE_S)
+            return self._outbox.changed(row, State.UNDONE)
+        result: Any = (
+            await self._line.send(
+                "Resolve", ResolveRequest(request_id=row.request_id, terminal=self._terminal), DEADLINE_S
+            )
+        ).result
         if result.HasField("receipt"):
-            return State.STANDS, ""
-        return State.UNDONE, CallRefused.from_status(result.error).reason
+            return self._outbox.receipted(row, State.STANDS, result.receipt)
+        refusal = CallRefused.from_status(result.error)
+        return self._outbox.changed(row, State.UNDONE, refusal.reason, refusal.entry_id)

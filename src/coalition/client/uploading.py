@@ -6,6 +6,7 @@ waits to be undone: the same sale may have been tried online before, under the s
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
@@ -27,7 +28,10 @@ FOR_A_PERSON: Final = frozenset({"INVALID_ARGUMENT", "ALREADY_EXISTS"})
 
 
 class Uploading:
-    """The offline sales of one terminal. `run` is a task of whoever owns it; `limits` None: none is approved."""
+    """The offline sales of one terminal. `run` is a task of whoever owns it; `limits` None: none is approved.
+
+    `posting` is held while one is sent and its answer stored: whoever closes the day holds it meanwhile.
+    """
 
     def __init__(
         self,
@@ -37,6 +41,7 @@ class Uploading:
         queue: OfflineQueue,
         limits: OfflineLimits | None,
         surroundings: Surroundings,
+        posting: asyncio.Lock,
     ) -> None:
         self._line = line
         self._outbox = outbox
@@ -44,6 +49,7 @@ class Uploading:
         self._queue = queue
         self._limits = limits
         self._around = surroundings
+        self._posting = posting
         self._waiting: deque[OfflineSale] = deque()
         self._one_at_a_time = asyncio.Lock()  # numbered, stored and told in one order
         self._came = asyncio.Event()
@@ -65,10 +71,18 @@ class Uploading:
             else:
                 self._append(sale)
 
-    async def approve(self, row: OutboxRow, request: UploadRequest) -> None:
-        """Store a complete request with its row, BEGUN. Raises OfflineRefused, OutboxFailed: not approved."""
+    async def approve(
+        self, request: UploadRequest, reference: str, complete: Callable[[UploadRequest, OutboxRow], None]
+    ) -> OutboxRow:
+        """Store a request, which `complete` makes complete, with its row.
+
+        Raises OfflineRefused, OutboxFull, OutboxFailed: not approved.
+        """
         async with self._one_at_a_time:
             self._check(request)
+            # Begun and written in one go: rows are stored in the order of their places.
+            row = self._outbox.begin(Kind.UPLOAD, request.amount_minor, reference)
+            complete(request, row)
             sale = OfflineSale(row.place, request)
             try:
                 await self._outbox.write(row)
@@ -81,6 +95,7 @@ class Uploading:
                     await asyncio.shield(asyncio.to_thread(self._queue.remove, row.place))
                 raise
             self._append(sale)
+            return row
 
     async def run(self) -> None:
         """Tell them until cancelled."""
@@ -113,20 +128,20 @@ class Uploading:
         pause_s = PAUSE_FIRST_S
         while True:
             try:
-                await self._line.send("Upload", sale.request, DEADLINE_S)
+                async with self._posting:
+                    receipt = (await self._line.send("Upload", sale.request, DEADLINE_S)).receipt
+                    return await self._close(sale, State.ACCEPTED, "", receipt.entry_id)
             except Offline:
                 pause_s = PAUSE_FIRST_S / 2
             except ClientError as failure:
                 if isinstance(failure, CallRefused) and (ended := _ended(failure)) is not None:
-                    return await self._close(sale, ended, failure.reason)
+                    return await self._close(sale, ended, failure.reason, failure.entry_id)
             except Exception:  # noqa: BLE001, S110  a sender that dies tells nothing, for ever
                 pass
-            else:
-                return await self._close(sale, State.ACCEPTED, "")
             await self._around.sleep(pause_s * (1 - self._around.draw() / 2))
             pause_s = min(2 * pause_s, PAUSE_MAX_S)
 
-    async def _close(self, sale: OfflineSale, state: State, reason: str) -> None:
+    async def _close(self, sale: OfflineSale, state: State, reason: str, entry_id: int) -> None:
         """Lost in a crash, or on a full disk, it is told again at the next start, which changes nothing."""
         request = sale.request
         row = OutboxRow(
@@ -139,6 +154,7 @@ class Uploading:
             request.occurred_time.ToMilliseconds(),
             self._around.wall_ms(),
             reason,
+            entry_id=entry_id,
         )
         with suppress(OutboxFailed):
             await self._outbox.write(row)
