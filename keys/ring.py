@@ -241,9 +241,10 @@ class KeyRing:
             stamp = _stamp(self._directory)
             if stamp == self._stamp:
                 return
+            # Tried once for each change of the directory: opening a ring may take half a second.
+            self._stamp = stamp
             with suppress(KeysError, OSError):
                 self._read()
-                self._stamp = stamp
 
     def _read(self) -> None:
         file = read_ring_file(self._directory)
@@ -266,13 +267,13 @@ def _primary(file: RingFile, purpose: KeyPurpose) -> int:
     return next(version.version for version in file.of(purpose) if version.primary)
 
 
-def _stamp(directory: Path) -> tuple[int, int] | None:
-    """Tells a ring file from the one before; None where there is none."""
+def _stamp(directory: Path) -> tuple[int, int, int] | None:
+    """Tells a directory from what it was before; None where there is no ring."""
     try:
         status = (directory / ring_file.NAME).stat()
+        return status.st_ino, status.st_mtime_ns, directory.stat().st_mtime_ns
     except OSError:
         return None
-    return status.st_ino, status.st_mtime_ns
 
 
 def _pin_message(member: str, salt: bytes, pin: str) -> bytes:

@@ -23,7 +23,9 @@ from keys import (
     revoke,
     verify,
 )
+from keys import ring as ring_module
 from keys.errors import KeyChangeRefused, KeyFileBroken
+from keys.ring_file import RingFile
 from keys.ring_making import rotate_key
 from keys.ring_states import confirm_destruction, destroy, disable, enable, schedule_destruction, set_primary
 
@@ -98,6 +100,36 @@ def test_the_next_blind_index_waits_until_it_is_made_primary(ring: KeyRing, ring
 def test_an_index_under_a_version_that_is_not_enabled_is_refused_by_number(ring: KeyRing):
     with pytest.raises(KeyUnavailable, match="blind-index key version 2 is unknown"):
         ring.blind_index("phone", "7", version=2)
+
+
+def test_a_ring_in_use_learns_of_a_rotation_by_itself(ring: KeyRing, rotated: Path, member_id: UUID):
+    """A server need not stop for it: it meets a key of a version it does not know, and reads its directory again."""
+    wrapped = KeyRing.load(rotated).new_member_key(member_id)
+    assert 1 == ring.kek_version
+    ring.sealer(member_id, wrapped)
+    assert 2 == ring.kek_version
+
+
+def test_a_ring_in_use_that_cannot_be_read_again_is_tried_once_for_each_change_of_its_directory(
+    ring: KeyRing, rotated: Path, member_id: UUID, monkeypatch: pytest.MonkeyPatch
+):
+    wrapped, old = KeyRing.load(rotated).new_member_key(member_id), ring.new_member_key(member_id)
+    missing = (rotated / "key-encryption-2.key").rename(rotated.parent / "elsewhere")
+    tries: list[Path] = []
+    real = ring_module.read_ring_file
+
+    def counted(directory: Path) -> RingFile:
+        tries.append(directory)
+        return real(directory)
+
+    monkeypatch.setattr(ring_module, "read_ring_file", counted)
+    for _ in range(3):
+        with pytest.raises(KeyUnavailable, match="version 2 is unknown"):
+            ring.sealer(member_id, wrapped)
+    assert 1 == len(tries)
+    ring.sealer(member_id, old)
+    missing.rename(rotated / "key-encryption-2.key")
+    ring.sealer(member_id, wrapped)
 
 
 def test_card_tokens_are_not_rotated(ring: KeyRing, ring_directory: Path):
