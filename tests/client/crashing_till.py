@@ -87,8 +87,8 @@ def cut(step: str) -> None:
 
     Outbox.write = watched_write  # type: ignore[method-assign,assignment]
     Line.send = watched_send  # type: ignore[method-assign,assignment]
-    DayCloses.add = watched_add  # type: ignore[method-assign]
-    DayCloses.recorded = watched_recorded  # type: ignore[method-assign]
+    DayCloses.add = watched_add  # type: ignore[method-assign,assignment]
+    DayCloses.recorded = watched_recorded  # type: ignore[method-assign,assignment]
 
 
 async def _die_after(future: "asyncio.Future[None]") -> None:
