@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from coalition.cli.certificates import day_signer_in
 from coalition.cli.output import console, print_json, table
 from coalition.cli.till import Card, read_own_card
 from coalition.cli.till_screen import ask_card
@@ -40,6 +41,7 @@ def conformance(
 ) -> None:
     """Play the failures of a till against a server: lost answers, duplicates, reversals before their originals.
 
+    It closes the terminal's day as well, and signs by the key in the folder: play it with a terminal of its own.
     The card needs 20.00 that this terminal accepts, and nobody else may use it meanwhile; it ends with what it had.
     Exit code 0: every promise is kept; 1: one is not.
     """
@@ -48,7 +50,9 @@ def conformance(
     with Connection(address, ClientCertificate.load_folder(certificate), retry=once) as connection:
         connection.wait_until_ready(once.deadline_s)
         try:
-            verdicts = list(play(connection, number, at=terminal_ref(at) if at else None, currency_code=currency))
+            ref = terminal_ref(at) if at else None
+            sign = day_signer_in(certificate)
+            verdicts = list(play(connection, number, at=ref, currency_code=currency, sign=sign))
         except TooLittleMoney as error:
             raise typer.BadParameter(str(error)) from None
     if as_json:

@@ -10,7 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from coalition.client.conformance_days import DAY_CASES
 from coalition.client.connection import Connection
+from coalition.client.day_statement import DaySigner
 from coalition.client.errors import CallRefused, ClientError, ServerUnreachable
 from coalition.client.player import MINOR, Player, Surprise
 from coalition.client.request_ids import new_request_id
@@ -45,14 +47,22 @@ class TooLittleMoney(ClientError):
 
 
 def play(
-    connection: Connection, card_number: str, *, at: TerminalRef | None = None, currency_code: str = "CNY"
+    connection: Connection,
+    card_number: str,
+    *,
+    at: TerminalRef | None = None,
+    currency_code: str = "CNY",
+    sign: DaySigner | None = None,
 ) -> Iterator[Verdict]:
-    """Play every case and yield its verdict. Raises TooLittleMoney, and CallRefused when the card cannot be read."""
-    player = Player(connection, card_number, at, currency_code)
+    """Play every case and yield its verdict; those that close the terminal's day where there is a key to `sign` with.
+
+    Raises TooLittleMoney, and CallRefused when the card cannot be read.
+    """
+    player = Player(connection, card_number, at, currency_code, sign)
     held = player.balance_here()
     if held < FUNDS_MINOR:
         raise TooLittleMoney(held)
-    for case in CASES:
+    for case in (*CASES, *(DAY_CASES if sign else ())):
         yield _judged(case, player)
 
 

@@ -10,7 +10,9 @@ from typing import Any, Final, TypeVar
 import grpc
 from google.protobuf.message import Message
 
+from coalition.client.arguments import place_of
 from coalition.client.connection import Connection
+from coalition.client.day_statement import DaySigner, sign_request
 from coalition.client.errors import CallRefused
 from coalition.client.request_ids import new_request_id
 from coalition.v1.operations_pb2 import (
@@ -24,7 +26,18 @@ from coalition.v1.operations_pb2 import (
     TerminalRef,
     VoidRequest,
 )
-from coalition.v1.terminal_pb2 import GetBalanceRequest, ResolveRequest, SubmitBatchRequest
+from coalition.v1.terminal_pb2 import (
+    CloseDayRequest,
+    CloseDayResponse,
+    DayOperation,
+    GetBalanceRequest,
+    GetDayTotalsRequest,
+    GetDayTotalsResponse,
+    GetPinKeyRequest,
+    KindTotal,
+    ResolveRequest,
+    SubmitBatchRequest,
+)
 
 MINOR: Final = 100
 """The unit of the cases' amounts: one yuan."""
@@ -40,12 +53,20 @@ class Surprise(Exception):
 class Player:
     """One card at one terminal. `expect_spent` compares with the balance when the case began."""
 
-    def __init__(self, connection: Connection, card_number: str, at: TerminalRef | None, currency_code: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        card_number: str,
+        at: TerminalRef | None,
+        currency_code: str,
+        sign: DaySigner | None = None,
+    ) -> None:
         self._connection = connection
         self._terminal = connection.terminal
         self._card = card_number
         self._at = at
         self._currency = currency_code
+        self._sign = sign
         self._begun: list[str] = []
         self._start = 0
 
@@ -95,6 +116,35 @@ class Player:
     def reversal(self, original: str) -> ReverseRequest:
         """A reversal of the operation with this request_id."""
         return ReverseRequest(request_id=new_request_id(), terminal=self._at, original_request_id=original)
+
+    def day_totals(self) -> GetDayTotalsResponse:
+        """What the journal counts for the terminal. Raises CallRefused, ServerUnreachable."""
+        return self._connection.call(self._terminal.GetDayTotals, GetDayTotalsRequest(terminal=self._at))
+
+    def day_close(
+        self, counted: GetDayTotalsResponse, totals: Sequence[KindTotal], operations: Sequence[DayOperation] = ()
+    ) -> CloseDayRequest:
+        """The close that is next after `counted`, signed, stating these totals. Raises Surprise without a signer."""
+        if self._sign is None:
+            raise Surprise("there is nothing to sign a close with")
+        request = CloseDayRequest(
+            request_id=new_request_id(),
+            terminal=self._at,
+            business_date=counted.business_date,
+            number=counted.next_number,
+            previous_hash=counted.previous_hash,
+            totals=totals,
+            operations=operations,
+        )
+        sign_request(self._place(), request, self._sign)
+        return request
+
+    def close_day(self, request: CloseDayRequest) -> CloseDayResponse:
+        """Send a close once and answer how it was recorded. Raises Surprise for a refusal."""
+        try:
+            return self._connection.call(self._terminal.CloseDay, request)
+        except CallRefused as refusal:
+            raise Surprise(f"refused: {refusal.reason}") from refusal
 
     def copy(self, request: AnyMessage) -> AnyMessage:
         """The same request once more, to be changed."""
@@ -156,6 +206,12 @@ class Player:
         begun, self._begun = self._begun, []
         for request_id in begun:
             self.receipt(self.send("Reverse", self.reversal(request_id)))
+
+    def _place(self) -> str:
+        """Which terminal it is: a terminal that does not say so is told by the service."""
+        if self._at is not None:
+            return place_of(self._at)
+        return self._connection.call(self._terminal.GetPinKey, GetPinKeyRequest()).place
 
     def _begin(self) -> str:
         self._begun.append(new_request_id())
