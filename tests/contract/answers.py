@@ -1,5 +1,7 @@
 """What a client hears: a receipt, a stored decline, a refusal that stored nothing, or nothing at all."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import grpc
@@ -22,6 +24,7 @@ SEND_AGAIN = frozenset(
 )
 """Reasons that leave an operation open: it may have been posted or not."""
 NEVER_STORED = frozenset({"REQUEST_ID_REUSED", "FIELD_INVALID"})
+NO_FACTS: Mapping[str, str] = MappingProxyType({})
 UNHEARD = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED, grpc.StatusCode.DEADLINE_EXCEEDED})
 
 
@@ -30,13 +33,14 @@ class Unexpected(AssertionError):
 
 
 class Answer(NamedTuple):
-    """An answer as it is for ever, and whether this telling of it was marked as a repetition."""
+    """An answer as it is for ever, and whether this telling of it was marked as a repetition. `facts` of a decline."""
 
     reason: str
     entry_id: int
     told: bytes
     receipt: Receipt | None
     replayed: bool
+    facts: Mapping[str, str] = NO_FACTS
 
     @property
     def is_stored(self) -> bool:
@@ -44,11 +48,12 @@ class Answer(NamedTuple):
 
     def __str__(self) -> str:
         if self.receipt is None:
-            return f"{self.reason} (entry {self.entry_id})"
+            return f"{self.reason} {dict(self.facts)} (entry {self.entry_id})"
         told = self.receipt
         return (
             f"{EntryKind.Name(told.kind)} of {told.amount_minor} = {told.principal_minor} + {told.bonus_minor}, "
-            f"balance {told.balance_minor}, here {told.balance_here_minor} (entry {self.entry_id})"
+            f"short {told.shortfall_minor}, balance {told.balance_minor}, here {told.balance_here_minor} "
+            f"(entry {self.entry_id})"
         )
 
 
@@ -76,7 +81,7 @@ def of_status(status: Status) -> Answer | None:
     if not entry_id and info.reason not in NEVER_STORED:
         raise Unexpected(f"refused with {info.reason or status.code}, which nothing here asked for: {status.message}")
     told = f"{status.code} {info.reason} {sorted(facts.items())}".encode()
-    return Answer(info.reason, entry_id, told, None, replayed=replayed)
+    return Answer(info.reason, entry_id, told, None, replayed=replayed, facts=facts)
 
 
 def of_result(result: OperationResult) -> Answer | None:

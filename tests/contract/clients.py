@@ -26,6 +26,8 @@ METHODS = {
     "capture": "Capture",
     "void": "Void",
     "reverse": "Reverse",
+    "upload": "Upload",
+    "return_top_up": "ReturnTopUp",
 }
 Underway = tuple[Any, Intent, Sending]
 
@@ -85,7 +87,7 @@ class Clients:
 
     def send_batch(self, history: History, intents: Sequence[Intent], *, timeout: float = ANSWER_SECONDS) -> None:
         """All in one call of the till server; nothing is heard when the call fails."""
-        request = SubmitBatchRequest(operations=[each.operation for each in intents if each.operation is not None])
+        request = SubmitBatchRequest(operations=[self._market.operation(each) for each in intents])
         row = history.begin(intents)
         try:
             response = self._till_server(intents).SubmitBatch(request, timeout=timeout, wait_for_ready=True)
@@ -106,7 +108,7 @@ class Clients:
         """All down one stream, which is cut after `hear` answers."""
         sent: queue.Queue[StreamRequest | None] = queue.Queue()
         for each in intents:
-            sent.put(StreamRequest(operation=each.operation))
+            sent.put(StreamRequest(operation=self._market.operation(each)))
         sent.put(None)
         row = history.begin(intents)
         call = self._till_server(intents).Stream(iter(sent.get, None), timeout=timeout, wait_for_ready=True)
@@ -137,7 +139,7 @@ class Clients:
         if intent.operation is None:
             request = ResolveRequest(request_id=intent.request_id, terminal=seat(intent.participant))
             return stub.Resolve, request
-        return getattr(stub, METHODS[intent.which]), intent.request
+        return getattr(stub, METHODS[intent.which]), getattr(self._market.operation(intent), intent.which)
 
     def _till_server(self, intents: Sequence[Intent]) -> Any:
         paths = {till_server(each.participant) for each in intents}

@@ -1,4 +1,4 @@
-"""The counter of the contract tests: cards are issued, linked, frozen and replaced between the operations of the tills.
+"""The counter of the contract tests: cards change between the operations of the tills.
 
 Each act is noted in the history by its entry, so that the model learns of it when its turn comes.
 """
@@ -11,6 +11,7 @@ from typing import Any, Self
 from coalition.client import new_request_id
 from coalition.v1 import member_pb2
 from coalition.v1.member_pb2_grpc import MemberServiceStub
+from tests.contract.credentials import Limits
 from tests.contract.history import Act, History
 from tests.contract.market import ANSWER_SECONDS, Market
 from tests.contract.model import Model
@@ -69,15 +70,25 @@ class Counter:
     def unfreeze(self, history: History, number: str) -> None:
         self._turn(history, number, "UnfreezeCard", "ACTIVE")
 
+    def set_limits(self, history: History, number: str, limits: Limits) -> None:
+        """What the card may spend from now on."""
+        said = member_pb2.CardLimits(operation_minor=limits.operation, day_minor=limits.day, month_minor=limits.month)
+        told = self._do("SetCardLimits", card_number=number, limits=said)
+
+        def apply(model: Model) -> None:
+            model.cards[number].limits = limits
+
+        self._note(history, told, "limits", apply)
+
     def replace(self, history: History, number: str) -> str:
-        """The member's new card; its number. The wallet stays."""
+        """The member's new card; its number. The wallet stays, and so do the card's limits."""
         told = self._do("ReplaceCard", card_number=number)
         new = str(told.card_number)
 
         def apply(model: Model) -> None:
             old = model.cards[number]
             old.state = "REPLACED"
-            model.cards[new] = Card(old.wallet)
+            model.cards[new] = Card(old.wallet, limits=old.limits)
 
         self._note(history, told, "replace", apply)
         return new

@@ -6,19 +6,19 @@ It knows no clock but the one that is handed in.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
-from coalition.v1.operations_pb2 import EntryKind, Operation
+from coalition.v1.operations_pb2 import Operation
 from tests.contract.answers import Answer
-from tests.contract.model import Key, Model, Verdict
+from tests.contract.books import Key
+from tests.contract.compare import Broken, compare
+from tests.contract.credentials import NOTHING_SHOWN, Shown
+from tests.contract.model import Model
 
 Clock = Callable[[], float]
-
-
-class Broken(AssertionError):
-    """The service broke its contract; the message tells which rule and what was seen."""
 
 
 @dataclass(eq=False, slots=True)
@@ -32,11 +32,15 @@ class Sending:
 
 @dataclass(eq=False)
 class Intent:
-    """One operation a client wants done, however often it sends it; or, without an operation, a question by its id."""
+    """One operation a client wants done, however often it sends it; or, without an operation, a question by its id.
+
+    `shown` is what comes with a sending and is no part of the operation: a PIN, the password of a code.
+    """
 
     participant: str
     request_id: str
     operation: Operation | None
+    shown: Shown = NOTHING_SHOWN
     sendings: list[Sending] = field(default_factory=list)
 
     @property
@@ -62,12 +66,22 @@ class Intent:
         return next((each for each in self.answers if each.is_stored), None)
 
     @property
+    def outcome(self) -> str:
+        """What it was, and what became of it; of an upload, whether somebody else had to pay of it."""
+        answer = self.answer
+        if answer is None:
+            return f"{self.which} unanswered"
+        short = " short" if answer.receipt is not None and answer.receipt.shortfall_minor else ""
+        return f"{self.which} {answer.reason}{short}"
+
+    @property
     def is_accepted(self) -> bool:
         return self.answer is not None and self.answer.reason == "ACCEPTED"
 
     def __str__(self) -> str:
         body = "" if self.operation is None else str(self.request).replace("\n", " ")
-        return f"{self.which} at {self.participant}: {body or self.request_id}"
+        shown = f", shown {self.shown}" if self.shown != NOTHING_SHOWN else ""
+        return f"{self.which} at {self.participant}: {body or self.request_id}{shown}"
 
 
 @dataclass(frozen=True)
@@ -89,9 +103,11 @@ class History:
         self.acts: list[Act] = []
         self.rows: list[Sequence[tuple[Intent, Sending]]] = []
 
-    def intend(self, participant: str, request_id: str, operation: Operation | None = None) -> Intent:
+    def intend(
+        self, participant: str, request_id: str, operation: Operation | None = None, shown: Shown = NOTHING_SHOWN
+    ) -> Intent:
         """Note an operation before it is sent."""
-        intent = Intent(participant, request_id, operation)
+        intent = Intent(participant, request_id, operation, shown)
         with self._lock:
             self.intents.append(intent)
         return intent
@@ -115,8 +131,11 @@ class History:
     def unheard(self) -> list[Intent]:
         return [each for each in self.intents if not each.answers]
 
-    def judge(self, model: Model, expiries: Sequence[tuple[int, int]] = ()) -> int:
-        """Compare everything with the model; how many operations were. `expiries`: (entry, hold) the house made."""
+    def judge(self, model: Model, times: Mapping[int, datetime], expiries: Sequence[tuple[int, int]] = ()) -> int:
+        """Compare everything with the model; how many operations were.
+
+        `times` says when the journal took each entry, `expiries` are (entry, hold) the house made.
+        """
         stored = _one_answer_each(self.intents)
         steps: list[tuple[int, str, Any]] = [(each.entry_id, "act", each) for each in self.acts]
         steps += [(entry, "expiry", hold) for entry, hold in expiries]
@@ -138,7 +157,9 @@ class History:
                 if self._came_too_soon(intent, answer):
                     model.note_declined(intent.key, entry_id)
                     continue
-                compare(intent, answer, model.apply(intent.participant, intent.which, intent.request, entry_id))
+                who, now = intent.participant, times[entry_id]
+                verdict = model.apply(who, intent.which, intent.request, entry_id, now, intent.shown)
+                compare(intent.request, answer, verdict, now, str(intent))
         self._killed_are_killed(model)
         self._real_time_is_respected()
         self._rows_are_in_order()
@@ -151,7 +172,8 @@ class History:
         """
         if answer.reason not in {"ORIGINAL_UNKNOWN", "HOLD_UNKNOWN"}:
             return False
-        named = intent.request.original_request_id if intent.which == "refund" else intent.request.hold_request_id
+        by_original = intent.which in {"refund", "return_top_up"}
+        named = intent.request.original_request_id if by_original else intent.request.hold_request_id
         heard = [
             sending.heard
             for each in self.intents
@@ -241,34 +263,3 @@ def _one_answer_each(intents: Iterable[Intent]) -> dict[Key, tuple[Answer, Inten
         if refused and stored[intent.key][1].operation == intent.operation:
             raise Broken(f"the same operation is told to be another: {intent}")
     return stored
-
-
-def compare(intent: Intent, answer: Answer, verdict: Verdict) -> None:
-    """The answer is what the contract says. Raises Broken."""
-    said = f"{intent}\n  was answered {answer}\n  the contract says {verdict}"
-    if answer.reason not in verdict.reasons:
-        raise Broken(f"another outcome: {said}")
-    receipt = answer.receipt
-    if receipt is None:
-        return
-    if receipt.request_id != intent.request_id or receipt.currency_code != "CNY":
-        raise Broken(f"a receipt of something else: {said}")
-    told = {
-        "amount": receipt.amount_minor,
-        "principal": receipt.principal_minor,
-        "bonus": receipt.bonus_minor,
-        "balance": receipt.balance_minor,
-        "here": receipt.balance_here_minor,
-    }
-    for name, value in told.items():
-        expected = getattr(verdict, name)
-        if expected is not None and expected != value:
-            raise Broken(f"another {name}: {said}")
-    if verdict.kind and EntryKind.Name(receipt.kind) != f"ENTRY_KIND_{verdict.kind}":
-        raise Broken(f"another kind: {said}")
-    if (receipt.hold_expire_time.seconds > 0) != (verdict.kind == "HOLD"):
-        raise Broken(f"when does it expire: {said}")
-    if verdict.kind == "HOLD":
-        seconds = intent.request.hold_seconds or 604_800
-        if receipt.hold_expire_time.seconds - receipt.post_time.seconds != seconds:
-            raise Broken(f"another time to expire: {said}")

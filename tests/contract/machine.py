@@ -5,36 +5,40 @@ the way, sent again, sent with another body, reversed before it came, asked afte
 answered is sent again, and the history is judged against the model.
 """
 
-import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from tests.contract.clients import Clients, Underway, until_heard
-from tests.contract.counter import Counter
-from tests.contract.history import History, Intent
+from tests.contract.counter import Counter as CardCounter
+from tests.contract.credentials import Limits, Shown
+from tests.contract.history import Intent
 from tests.contract.journal import check_all
 from tests.contract.market import Market
 from tests.contract.messages import Orders
-from tests.contract.model import Model
+from tests.contract.phones import PIN, WRONG_PIN, phone_of
+from tests.contract.rounds import new_history
 from tests.contract.scheme import PARTICIPANTS, till_server
-from tests.contract.wallets import Card, Wallet
 
-STEPS_OF_A_DAY = 100
 CARDS = 3
 UNDERWAY_MAX = 6
+GUESSES_MAX = 19
+"""Wrong codes from a till within an hour lock it, and every other call of it is refused."""
 BASKET_MAX = 8
 
 ways = st.sampled_from(["wait"] * 4 + ["overlap"] * 3 + ["batch"] * 6 + ["stream"] * 3 + ["lose"] * 2)
 places = st.sampled_from(PARTICIPANTS)
 cards = st.integers(0, CARDS - 1)
-amounts = st.one_of(st.integers(1, 30), st.integers(1, 3_000), st.integers(1, 60_000), st.just(400_000))
+amounts = st.one_of(
+    st.integers(1, 30), st.integers(1, 3_000), st.integers(1, 3_000), st.integers(1, 60_000), st.just(400_000)
+)
 picks = st.integers(0, 1_000)
 milliseconds = st.integers(0, 12)
+sales = st.sampled_from(("", "", "", "", "1", "2", "3"))
+card_limits = st.sampled_from((Limits(), Limits(operation=2_000), Limits(day=9_000), Limits(20_000, 30_000, 30_000)))
 
 
 class Tills(RuleBasedStateMachine):
@@ -42,25 +46,24 @@ class Tills(RuleBasedStateMachine):
 
     market: Market
     clients: Clients
-    counter: Counter
+    counter: CardCounter
     count: Callable[[int, int, int], None]
+    outcomes: Counter[str]
     steps = 0
 
-    @initialize(first=amounts)
+    @initialize(first=st.integers(10_000, 90_000))
     def open(self, first: int) -> None:
-        self.cards = self.market.fresh_cards(CARDS)
-        self.history = History(time.monotonic)
-        self.orders = Orders(self.history)
-        self.model = Model()
-        for number in self.cards:
-            self.model.cards[number] = Card(Wallet(number[-4:]))
+        self.history, self.model, self.cards = new_history(self.market, CARDS, phones=1)
+        self.orders = Orders(self.history, self.market.phones)
+        self.day, self.phone_name = self.cards[0], phone_of(self.cards[0])
+        self.phone = self.market.phones[self.phone_name]
         self.sent: list[Intent] = []
         self.underway: list[Underway] = []
         self.baskets: dict[tuple[str, str], list[Intent]] = defaultdict(list)
         self.hear = 1_000
         self.frozen: set[int] = set()
         for at, card in (("store-a", 0), ("store-b", 0), ("store-a", 1), ("store-b", 2)):
-            self._send(self.orders.top_up(at, self.cards[card], first + 1_000), "batch", 0)
+            self._send(self.orders.top_up(at, self.cards[card], first), "batch", 0)
 
     @rule(
         at=st.sampled_from(("store-a", "store-a", "store-b", "cafe")),
@@ -69,14 +72,76 @@ class Tills(RuleBasedStateMachine):
         way=ways,
         ms=milliseconds,
         of_a=st.booleans(),
+        sale=sales,
     )
-    def top_up(self, at: str, card: int, amount: int, way: str, ms: int, of_a: bool) -> None:
+    def top_up(self, at: str, card: int, amount: int, way: str, ms: int, of_a: bool, sale: str) -> None:
         issuer = "store-a" if of_a or at == "cafe" else ""
-        self._send(self.orders.top_up(at, self.cards[card], amount, issuer), way, ms)
+        self._send(self.orders.top_up(at, self.cards[card], amount, issuer, sale=self._sale(sale)), way, ms)
 
-    @rule(at=places, card=cards, amount=amounts, way=ways, ms=milliseconds)
-    def purchase(self, at: str, card: int, amount: int, way: str, ms: int) -> None:
-        self._send(self.orders.purchase(at, self.cards[card], amount), way, ms)
+    @rule(at=places, card=cards, amount=amounts, way=ways, ms=milliseconds, sale=sales)
+    def purchase(self, at: str, card: int, amount: int, way: str, ms: int, sale: str) -> None:
+        self._send(self.orders.purchase(at, self.cards[card], amount, sale=self._sale(sale)), way, ms)
+
+    @rule(at=places, card=cards, amount=amounts, way=ways, ms=milliseconds, sale=sales)
+    def upload(self, at: str, card: int, amount: int, way: str, ms: int, sale: str) -> None:
+        self._send(self.orders.upload(at, self.cards[card], amount, sale=self._sale(sale)), way, ms)
+
+    @rule(
+        at=places,
+        amount=amounts,
+        back=st.integers(-1, 5),
+        what=st.sampled_from(("purchase", "purchase", "authorize", "top_up")),
+        way=ways,
+        ms=milliseconds,
+    )
+    def pay_by_code(self, at: str, amount: int, back: int, what: str, way: str, ms: int) -> None:
+        """The code the phone shows next; one it showed before, used or not; or it skips one."""
+        counter = max(0, self.phone.counter - max(0, back - 3)) if back >= 0 else self.phone.counter + 1
+        self.phone.counter = max(self.phone.counter, counter + 1)
+        self._send(
+            getattr(self.orders, what)(at, "", amount, shown=Shown(phone=self.phone_name, counter=counter)), way, ms
+        )
+
+    @rule(at=places, amount=amounts, guesses=st.integers(1, 3), earlier=st.booleans(), chance=st.integers(0, 3))
+    def guess_a_code(self, at: str, amount: int, guesses: int, earlier: bool, chance: int) -> None:
+        """Somebody has seen a code and tries other passwords: few, because a till that guesses is locked."""
+        if chance or self.market.guesses[at] + guesses > GUESSES_MAX:
+            return
+        self.market.guesses[at] += guesses
+        counter = max(0, self.phone.counter - earlier)
+        self.phone.counter = max(self.phone.counter, counter + 1)
+        for _ in range(guesses):
+            shown = Shown(phone=self.phone_name, counter=counter, is_right=False)
+            self._send(self.orders.purchase(at, "", amount, shown=shown), "batch", 0)
+
+    @rule(at=places, card=cards, amount=amounts, kind=st.sampled_from(("right", "wrong", "code", "held", "held code")))
+    def pay_with_a_pin(self, at: str, card: int, amount: int, kind: str) -> None:
+        """One at a time: tries that overlap are counted in an order that nobody is told."""
+        pin = WRONG_PIN if kind == "wrong" else PIN
+        amount = min(amount, 60000)
+        make = self.orders.authorize if kind.startswith("held") else self.orders.purchase
+        if kind.endswith("code"):
+            shown = Shown(pin, self.phone_name, self.phone.counter)
+            self.phone.counter += 1
+            self._send(make(at, "", amount, shown=shown), "wait", 0)
+        else:
+            self._send(make(at, self.cards[card], amount, shown=Shown(pin)), "wait", 0)
+
+    @rule(at=places, card=cards, tries=st.integers(3, 6), chance=st.integers(0, 7))
+    def guess_a_pin(self, at: str, card: int, tries: int, chance: int) -> None:
+        for _ in range(0 if chance else tries):
+            self._send(self.orders.purchase(at, self.cards[card], 1, shown=Shown(WRONG_PIN)), "wait", 0)
+
+    @rule(pick=picks, by_entry=st.booleans(), at=places, abroad=st.integers(0, 5), way=ways, ms=milliseconds)
+    def return_top_up(self, pick: int, by_entry: bool, at: str, abroad: int, way: str, ms: int) -> None:
+        """Mostly a top-up that nobody has returned or reversed yet, touched or not."""
+        gone = {each.request.original_request_id for each in self.sent if each.which in {"return_top_up", "reverse"}}
+        left = [each for each in self.sent if each.which == "top_up" and each.request_id not in gone]
+        original = left[pick % len(left)] if left and pick % 4 else self._pick(pick, "top_up", "purchase")
+        if original is not None:
+            place = original.participant if abroad else at
+            entry_id = self._entry(original) if by_entry else 0
+            self._send(self.orders.return_top_up(place, entry_id=entry_id, original=original.request_id), way, ms)
 
     @rule(
         pick=picks,
@@ -89,7 +154,7 @@ class Tills(RuleBasedStateMachine):
     )
     def refund(self, pick: int, share: int, by_entry: bool, at: str, abroad: int, way: str, ms: int) -> None:
         """A part of an earlier operation: mostly of a purchase, now and then at another participant or too much."""
-        original = self._pick(pick, "purchase", "capture")
+        original = self._pick(pick, "purchase", "capture", "upload")
         if original is None:
             return
         amount = max(1, self._amount(original) * share // 10)
@@ -97,9 +162,9 @@ class Tills(RuleBasedStateMachine):
         entry_id = self._entry(original) if by_entry else 0
         self._send(self.orders.refund(place, amount, entry_id=entry_id, original=original.request_id), way, ms)
 
-    @rule(at=places, card=cards, amount=amounts, way=ways, ms=milliseconds)
-    def authorize(self, at: str, card: int, amount: int, way: str, ms: int) -> None:
-        self._send(self.orders.authorize(at, self.cards[card], amount), way, ms)
+    @rule(at=places, card=cards, amount=amounts, way=ways, ms=milliseconds, sale=sales)
+    def authorize(self, at: str, card: int, amount: int, way: str, ms: int, sale: str) -> None:
+        self._send(self.orders.authorize(at, self.cards[card], amount, sale=self._sale(sale)), way, ms)
 
     @rule(pick=picks, share=st.integers(1, 11), by_entry=st.booleans(), way=ways, ms=milliseconds)
     def capture(self, pick: int, share: int, by_entry: bool, way: str, ms: int) -> None:
@@ -154,9 +219,14 @@ class Tills(RuleBasedStateMachine):
         if intent is not None and intent.operation is not None and intent.answer is not None:
             self._send(self.orders.other_body(intent), way, ms)
 
-    @rule(card=cards, act=st.sampled_from(("freeze", "freeze", "unfreeze", "replace")), soon=st.integers(0, 3))
-    def go_to_the_counter(self, card: int, act: str, soon: int) -> None:
-        """A card is frozen, sometimes not for long; unfrozen, or replaced by another."""
+    @rule(
+        card=cards,
+        act=st.sampled_from(("freeze", "freeze", "unfreeze", "replace", "limit")),
+        soon=st.integers(0, 3),
+        limits=card_limits,
+    )
+    def go_to_the_counter(self, card: int, act: str, soon: int, limits: Limits) -> None:
+        """A card is frozen, sometimes not for long; unfrozen, limited, or replaced by another."""
         frozen = card in self.frozen
         if act == "freeze" and not frozen:
             self.counter.freeze(self.history, self.cards[card])
@@ -164,6 +234,8 @@ class Tills(RuleBasedStateMachine):
         elif act == "unfreeze" and frozen:
             self.counter.unfreeze(self.history, self.cards[card])
             self.frozen.discard(card)
+        elif act == "limit":
+            self.counter.set_limits(self.history, self.cards[card], limits)
         elif act == "replace" and not soon:
             self.cards[card] = self.counter.replace(self.history, self.cards[card])
             self.frozen.discard(card)
@@ -191,6 +263,7 @@ class Tills(RuleBasedStateMachine):
         self._send_baskets()
         self.wait()
         until_heard(self.clients, self.history)
+        self.outcomes.update(each.outcome for each in self.history.intents if each.answer is not None)
         sendings = sum(len(each.sendings) for each in self.history.intents)
         self.count(self.steps, check_all(self.market, self.history, self.model, self.cards), sendings)
         for card in self.cards:
@@ -220,6 +293,10 @@ class Tills(RuleBasedStateMachine):
                 if len(basket) >= BASKET_MAX:
                     self._send_baskets()
 
+    def _sale(self, number: str) -> str:
+        """A reference of this day's sales; empty is none."""
+        return f"{self.day}-{number}" if number else ""
+
     def _send_baskets(self) -> None:
         for (way, _), intents in self.baskets.items():
             if not intents:
@@ -244,55 +321,3 @@ class Tills(RuleBasedStateMachine):
     def _amount(intent: Intent) -> int:
         request: Any = intent.request
         return int(request.amount_minor)
-
-
-class CrashingTills(Tills):
-    """The same, and the server is killed now and then."""
-
-    @rule(chance=st.integers(0, 9))
-    def crash(self, chance: int) -> None:
-        if chance:
-            return
-        self.market.site.owner.kill()
-        self.clients.move(self.market.address)
-        self.counter.move(self.market.address)
-
-
-class Days(NamedTuple):
-    """What the days of a machine came to."""
-
-    days: int
-    steps: int
-    operations: int
-    sendings: int
-    seconds: float
-
-    def __str__(self) -> str:
-        sent = f"{self.operations:,} operations sent {self.sendings:,} times"
-        return f"{self.steps:,} steps of {self.days} days, {sent} in {self.seconds:.0f} s"
-
-
-def live(market: Market, days: int, tills: type[Tills] = Tills, *, shrink: bool = False) -> Days:
-    """So many days of so many steps on fresh cards, each judged at its end. Raises what the judge finds broken.
-
-    `shrink` sends everything again, hundreds of times: for who looks for the shortest example.
-    """
-    counted: list[tuple[int, ...]] = []
-    phases = (Phase.generate, Phase.shrink) if shrink else (Phase.generate,)
-    started = time.monotonic()
-    with Clients(market, market.address) as clients, Counter(market, market.address) as counter:
-        machine = type("Machine", (tills,), {"market": market, "clients": clients, "counter": counter})
-        machine.count = staticmethod(lambda *numbers: counted.append(numbers))  # type: ignore[attr-defined]
-        run_state_machine_as_test(
-            machine,
-            settings=settings(
-                max_examples=days,
-                stateful_step_count=STEPS_OF_A_DAY,
-                deadline=None,
-                database=None,
-                phases=phases,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
-    steps, operations, sendings = (sum(column) for column in zip(*counted, strict=True))
-    return Days(len(counted), steps, operations, sendings, time.monotonic() - started)

@@ -4,69 +4,56 @@ Written from the protos, SUMS.md and the README alone; imports nothing of the ho
 rule is said once. Where the contract leaves the choice between two reasons open, a verdict names both.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import replace
+from datetime import datetime
 from math import floor
 from typing import Any
 
-from tests.contract.scheme import TERMS
-from tests.contract.wallets import Card, Lot, Part, Wallet
-
-Key = tuple[str, str]
-"""Of a request: the participant and its request_id."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What the contract says of one operation; a number that is None is left open."""
-
-    reasons: frozenset[str]
-    kind: str = ""
-    amount: int | None = None
-    principal: int | None = None
-    bonus: int | None = None
-    balance: int | None = None
-    here: int | None = None
+from tests.contract.books import Done, Key, ModelBooks, Verdict, declined, is_same_day
+from tests.contract.credentials import NOTHING_SHOWN, Shown
+from tests.contract.scheme import TERMS, bearer_of
+from tests.contract.wallets import Lot, Part, Wallet
 
 
-@dataclass(eq=False)
-class Done:
-    """What an accepted operation did, as later ones need it. `parts` is what a spend took, `kept` what a hold keeps."""
+class Model(ModelBooks):
+    """Decides one operation after the other. Entry ids come from the service: they say the order."""
 
-    which: str
-    participant: str
-    wallet: Wallet
-    amount: int = 0
-    parts: list[Part] = field(default_factory=list)
-    returned: int = 0
-    lot: Lot | None = None
-    kept: list[tuple[Lot, int]] = field(default_factory=list)
-    state: str = ""  # of a hold: OPEN, CAPTURED, VOIDED, EXPIRED, UNDONE
-
-
-def declined(*reasons: str) -> Verdict:
-    """Declined for one of these reasons."""
-    return Verdict(frozenset(reasons))
-
-
-class Model:
-    """Every wallet, and every operation that was decided. Entry ids come from the service: they say the order."""
-
-    def __init__(self) -> None:
-        self.cards: dict[str, Card] = {}
-        self.done: dict[Key, Done | None] = {}  # None: declined
-        self.entries: dict[int, Done | None] = {}
-        self.killed: set[Key] = set()
-
-    def apply(self, participant: str, which: str, request: Any, entry_id: int) -> Verdict:
-        """Decide the operation after all that were applied before, and do it."""
+    def apply(
+        self,
+        participant: str,
+        which: str,
+        request: Any,
+        entry_id: int,
+        now: datetime,
+        shown: Shown = NOTHING_SHOWN,
+    ) -> Verdict:
+        """Decide the operation after all that were applied before, and do it. `now` is when the journal took it."""
         key = (participant, request.request_id)
         if key in self.killed:
             return declined("KILLED")
         if key in self.done:
             raise AssertionError(f"{which} {request.request_id} was decided twice")
-        verdict, done = getattr(self, f"_{which}")(participant, request, entry_id)
+        self._shown, self._now = shown, now
+        self._pin_problem = self._try_pin(request) if shown.pin else declined()
+        verdict, done = self._decide(participant, which, request, entry_id)
+        if done is not None:
+            done.entry_id = entry_id
         self.done[key] = self.entries[entry_id] = done
-        return verdict  # type: ignore[no-any-return]
+        return verdict
+
+    def _decide(self, participant: str, which: str, request: Any, entry_id: int) -> tuple[Verdict, Done | None]:
+        sale = (participant, request.sale_reference) if getattr(request, "sale_reference", "") else None
+        takes = sale is not None and which in {"top_up", "purchase", "authorize", "upload"}
+        if takes and sale in self.sales:
+            return declined("SALE_REFERENCE_USED"), None
+        verdict, done = getattr(self, f"_{which}")(participant, request, entry_id)
+        if done is not None:
+            if takes and sale is not None:
+                self.sales[sale] = entry_id
+                done.sale = sale
+            if self._shown.phone and (device := self._card(request)[0].device) is not None:
+                device.use(self._shown.counter)
+        return verdict, done
 
     def note_declined(self, key: Key, entry_id: int) -> None:
         """Of an operation that was declined for what nobody could know."""
@@ -83,12 +70,15 @@ class Model:
         if hold is None or hold.state != "OPEN":
             raise AssertionError(f"entry {hold_entry_id} is no open hold, so it cannot expire")
         self._release(hold, "EXPIRED")
+        self._free(hold)
 
     def _top_up(self, participant: str, request: Any, entry_id: int) -> tuple[Verdict, Done | None]:
-        problems = []
-        card, problem = self._card(request.card_number)
+        problems: list[str] = []
+        card, problem = self._usable(request)
         if problem:
-            problems.append(problem)
+            if problem.left is not None:  # a code that was wrong is that, whatever else is
+                return problem, None
+            problems += problem.reasons
         terms = TERMS.get(request.issuer or participant)
         if terms is None:
             problems += ["TERMS_UNKNOWN", "TERMS_NOT_SOLD_HERE"]
@@ -100,7 +90,6 @@ class Model:
         if problems:
             return declined(*problems), None
         assert terms is not None
-        assert card is not None
         wallet = card.wallet
         assert wallet is not None
         rates = [rate for start, rate in terms.tiers if start <= paid]
@@ -112,21 +101,36 @@ class Model:
         done = Done("top_up", participant, wallet, paid, lot=lot)
         return self._accepted(done, "TOP_UP", paid, paid, bonus), done
 
-    def _purchase(self, participant: str, request: Any, _: int) -> tuple[Verdict, Done | None]:
+    def _purchase(self, participant: str, request: Any, entry_id: int) -> tuple[Verdict, Done | None]:
         wallet, problem = self._payer(participant, request)
         if wallet is None:
             return problem, None
-        parts, left = [], request.amount_minor
-        for lot in wallet.in_order(participant):
-            take = min(left, lot.free)
-            if take:
-                parts.append(Part(lot, take, lot.spend(take)))
-                left -= take
-        done = Done("purchase", participant, wallet, request.amount_minor, parts)
-        principal = sum(part.principal for part in parts)
+        done = Done("purchase", participant, wallet, request.amount_minor)
+        self._count(wallet, request, entry_id)
+        self._draw(done)
+        principal = sum(part.principal for part in done.parts)
         return self._accepted(done, "PURCHASE", done.amount, principal, done.amount - principal), done
 
-    def _refund(self, participant: str, request: Any, _: int) -> tuple[Verdict, Done | None]:
+    def _upload(self, participant: str, request: Any, entry_id: int) -> tuple[Verdict, Done | None]:
+        """The wallet gives what is there and taken here, if its card may pay; the rest somebody bears."""
+        card, problem = self._card(request)
+        if card.wallet is None:
+            return declined(problem), None
+        amount = request.amount_minor
+        done = Done("upload", participant, card.wallet, amount)
+        free = sum(lot.free for lot in card.wallet.lots)
+        reason = problem or ("NOT_ACCEPTED_HERE" if free >= amount else "INSUFFICIENT_FUNDS")
+        missing = amount if problem else self._draw(done)
+        principal = sum(part.principal for part in done.parts)
+        verdict = self._accepted(done, "UPLOAD", amount, principal, amount - missing - principal)
+        if missing:
+            done.parts.append(Part(None, missing, 0))
+            done.bearer = bearer_of(participant, amount)
+            self._owe(entry_id, done.bearer, participant, missing)
+            verdict = replace(verdict, shortfall=missing, bearer=done.bearer, shortfall_reason=reason)
+        return verdict, done
+
+    def _refund(self, participant: str, request: Any, entry_id: int) -> tuple[Verdict, Done | None]:
         by_entry = request.WhichOneof("original") == "original_entry_id"
         original, known = self._named(
             participant, request.original_entry_id if by_entry else None, request.original_request_id
@@ -137,19 +141,43 @@ class Model:
             return declined("ORIGINAL_NOT_REFUNDABLE", "ORIGINAL_UNKNOWN"), None
         if original.participant != participant:
             return declined("ORIGINAL_OF_OTHER_PARTICIPANT"), None
-        if original.which not in {"purchase", "capture"}:
+        if original.which not in {"purchase", "capture", "upload"}:
             return declined("ORIGINAL_NOT_REFUNDABLE"), None
         if request.amount_minor > original.amount - original.returned:
             return declined("REFUND_EXCEEDS_ORIGINAL"), None
         done = Done("refund", participant, original.wallet, request.amount_minor)
-        principal, bonus = self._give_back(original, request.amount_minor)
-        return self._accepted(done, "REFUND", done.amount, principal, bonus), done
+        return self._given_back(done, "REFUND", original, request.amount_minor, entry_id), done
 
-    def _authorize(self, participant: str, request: Any, _: int) -> tuple[Verdict, Done | None]:
+    def _return_top_up(self, participant: str, request: Any, _: int) -> tuple[Verdict, Done | None]:
+        """The whole lot, if nothing of it is spent or held; within days, which no test lives to see the end of."""
+        by_entry = request.WhichOneof("original") == "original_entry_id"
+        original, known = self._named(
+            participant, request.original_entry_id if by_entry else None, request.original_request_id
+        )
+        if not known:
+            return declined("ORIGINAL_UNKNOWN"), None
+        if original is None:
+            return declined("ORIGINAL_NOT_REFUNDABLE", "ORIGINAL_UNKNOWN"), None
+        lot = original.lot
+        if lot is None:
+            return declined("ORIGINAL_NOT_REFUNDABLE", "ORIGINAL_OF_OTHER_PARTICIPANT"), None
+        if original.participant != participant:
+            return declined("ORIGINAL_OF_OTHER_PARTICIPANT"), None
+        if lot.is_reversed:
+            return declined("LOT_NOT_OPEN"), None
+        if lot.kept or lot.face != lot.face0:
+            return declined("LOT_TOUCHED"), None
+        lot.is_reversed = True
+        face, principal = self._take_reversed(lot)
+        done = Done("return_top_up", participant, original.wallet, principal)
+        return self._accepted(done, "TOP_UP_RETURN", principal, principal, face - principal), done
+
+    def _authorize(self, participant: str, request: Any, entry_id: int) -> tuple[Verdict, Done | None]:
         wallet, problem = self._payer(participant, request)
         if wallet is None:
             return problem, None
         done = Done("authorize", participant, wallet, request.amount_minor, state="OPEN")
+        self._count(wallet, request, entry_id)
         left = request.amount_minor
         for lot in wallet.in_order(participant):
             keep = min(left, lot.free)
@@ -175,6 +203,7 @@ class Model:
         hold.kept = self._rest(hold, request.amount_minor)
         self._release(hold, "CAPTURED")
         done = Done("capture", participant, hold.wallet, request.amount_minor, parts)
+        done.sale, done.taker = hold.sale, hold.entry_id
         principal = sum(part.principal for part in parts)
         return self._accepted(done, "CAPTURE", done.amount, principal, done.amount - principal), done
 
@@ -183,10 +212,11 @@ class Model:
         if hold is None:
             return problem, None
         self._release(hold, "VOIDED")
+        self._free(hold)
         done = Done("void", participant, hold.wallet, hold.amount)
         return self._accepted(done, "VOID", hold.amount, 0, 0), done
 
-    def _reverse(self, participant: str, request: Any, _: int) -> tuple[Verdict, Done | None]:
+    def _reverse(self, participant: str, request: Any, entry_id: int) -> tuple[Verdict, Done | None]:
         """Undone whole, or found nothing to undo; what cannot be undone is corrected by a new operation."""
         key = (participant, request.original_request_id)
         if key not in self.done:
@@ -196,103 +226,31 @@ class Model:
         nothing = self._accepted(done, "REVERSAL", 0, 0, 0), done
         if original is None:
             return nothing
+        undone: tuple[Verdict, Done | None]
         match original.which:
-            case "purchase" | "capture":
+            case "purchase" | "capture" | "upload":
                 left = original.amount - original.returned
-                if not left:
-                    return nothing
-                principal, bonus = self._give_back(original, left)
-                return self._accepted(done, "REVERSAL", left, principal, bonus), done
+                undone = nothing
+                if left:
+                    undone = self._given_back(done, "REVERSAL", original, left, entry_id), done
             case "authorize" if original.state == "OPEN":
                 self._release(original, "UNDONE")
-                return self._accepted(done, "REVERSAL", original.amount, 0, 0), done
+                undone = self._accepted(done, "REVERSAL", original.amount, 0, 0), done
             case "authorize" if original.state == "CAPTURED":
                 return declined("ORIGINAL_NOT_REVERSIBLE"), None
             case "authorize":
-                return nothing
+                undone = nothing
             case "top_up":
                 assert original.lot is not None
-                if original.lot.is_reversed:
-                    return nothing
-                original.lot.is_reversed = True
-                face, principal = self._take_reversed(original.lot)
-                return self._accepted(done, "REVERSAL", None, principal, face - principal), done
-        return declined("ORIGINAL_NOT_REVERSIBLE"), None
-
-    def _card(self, number: str) -> tuple[Card | None, str]:
-        card = self.cards.get(number)
-        return card, "CARD_UNKNOWN" if card is None else card.problem
-
-    def _payer(self, participant: str, request: Any) -> tuple[Wallet | None, Verdict]:
-        """The wallet that can pay the amount here; None and why not."""
-        card, problem = self._card(request.card_number)
-        if problem:
-            return None, declined(problem)
-        assert card is not None
-        wallet = card.wallet
-        assert wallet is not None
-        if request.amount_minor > sum(lot.free for lot in wallet.lots):
-            return None, declined("INSUFFICIENT_FUNDS")
-        if request.amount_minor > wallet.here(participant):
-            return None, declined("NOT_ACCEPTED_HERE")
-        return wallet, declined()
-
-    def _named(self, participant: str, entry_id: int | None, request_id: str) -> tuple[Done | None, bool]:
-        """The operation that another names, and whether it is known at all; a declined one did nothing."""
-        if entry_id is not None:
-            return self.entries.get(entry_id), entry_id in self.entries
-        key = (participant, request_id)
-        return self.done.get(key), key in self.done or key in self.killed
-
-    def _hold(self, participant: str, request: Any) -> tuple[Done | None, Verdict]:
-        by_entry = request.WhichOneof("hold") == "hold_entry_id"
-        hold, _ = self._named(participant, request.hold_entry_id if by_entry else None, request.hold_request_id)
-        if hold is None or hold.which != "authorize" or hold.participant != participant:
-            return None, declined("HOLD_UNKNOWN")
-        if hold.state != "OPEN":
-            return None, declined("HOLD_RESOLVED")
-        return hold, declined()
-
-    def _give_back(self, original: Done, amount: int) -> tuple[int, int]:
-        """To the lots it was paid from, the last first; what enters a reversed lot "is restored and taken again"."""
-        original.returned += amount
-        principal, left = 0, amount
-        for part in reversed(original.parts):
-            y = min(left, part.face - part.face_back)
-            if y:
-                p = part.give_back(y)
-                principal += p
-                left -= y
-                if part.lot.is_reversed:
-                    part.lot.face -= y
-                    part.lot.principal -= p
-        return principal, amount - principal
-
-    def _rest(self, hold: Done, captured: int) -> list[tuple[Lot, int]]:
-        """What a hold still keeps after so much of it, in its order, was spent."""
-        rest = []
-        for lot, keep in hold.kept:
-            take = min(captured, keep)
-            captured -= take
-            if keep > take:
-                rest.append((lot, keep - take))
-        return rest
-
-    def _release(self, hold: Done, state: str) -> None:
-        """Nothing is kept any more; what a reversed top-up left behind for the hold is taken now."""
-        hold.state = state
-        for lot, keep in hold.kept:
-            lot.kept -= keep
-            if lot.is_reversed:
-                self._take_reversed(lot)
-        hold.kept = []
-
-    def _take_reversed(self, lot: Lot) -> tuple[int, int]:
-        """Take what a reversed lot has left, but what a hold keeps; face and principal."""
-        face = lot.free
-        return face, lot.spend(face) if face else 0
-
-    def _accepted(self, done: Done, kind: str, amount: int | None, principal: int, bonus: int) -> Verdict:
-        wallet = done.wallet
-        reasons = frozenset({"ACCEPTED"})
-        return Verdict(reasons, kind, amount, principal, bonus, wallet.balance, wallet.here(done.participant))
+                undone = nothing
+                if not original.lot.is_reversed:
+                    original.lot.is_reversed = True
+                    face, principal = self._take_reversed(original.lot)
+                    undone = self._accepted(done, "REVERSAL", principal, principal, face - principal), done
+            case _:
+                return declined("ORIGINAL_NOT_REVERSIBLE"), None
+        self._free(original)
+        spend = original.wallet.spends.get(original.entry_id)
+        if spend is not None and is_same_day(spend.time, self._now):
+            del original.wallet.spends[original.entry_id]
+        return undone

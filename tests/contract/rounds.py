@@ -13,10 +13,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.contract.clients import Clients, until_heard
+from tests.contract.credentials import Device, Pin
 from tests.contract.history import History
 from tests.contract.journal import check_all
 from tests.contract.market import Market
 from tests.contract.model import Model
+from tests.contract.phones import PIN, phone_of
 from tests.contract.proxy import FaultProxy
 from tests.contract.traffic import Traffic
 from tests.contract.wallets import Card, Wallet
@@ -38,12 +40,15 @@ class Round:
         return f"{self.operations} operations sent {self.sendings} times, {self.cuts} of {self.connections} lines cut"
 
 
-def new_history(market: Market, wallets: int = WALLETS) -> tuple[History, Model, list[str]]:
-    """Of fresh wallets."""
+def new_history(market: Market, wallets: int = WALLETS, phones: int = 0) -> tuple[History, Model, list[str]]:
+    """Of fresh wallets; the first `phones` of them are of members with a phone."""
     model = Model()
-    cards = market.fresh_cards(wallets)
+    cards = [market.fresh_phone() for _ in range(phones)] + market.fresh_cards(wallets - phones)
     for place, card in enumerate(cards):
-        model.cards[card] = Card(Wallet(f"wallet {place}"))
+        wallet = Wallet(f"wallet {place}", pin=Pin(PIN))
+        model.cards[card] = Card(wallet)
+        if place < phones:
+            model.cards[phone_of(card)] = Card(wallet, device=Device())
     return History(time.monotonic), model, cards
 
 
@@ -89,7 +94,7 @@ def run_round(
     It goes to the market's own server through a network that fails, or straight to `addresses`.
     """
     draw = random.Random(seed)
-    history, model, cards = new_history(market)
+    history, model, cards = new_history(market, phones=1)
     with FaultProxy(market.address, seed) as proxy:
         with Traffic(market, addresses or [proxy.address], history, cards, tills=tills, seed=seed) as traffic:
             traffic.hear_more(draw.randint(answers // 2, answers))

@@ -11,7 +11,8 @@ CURRENCY = "CNY"
 PARTICIPANTS = ("store-a", "store-b", "cafe", "garage")
 CHAIN = "alpha"
 CHAIN_OF = {"store-a": CHAIN, "store-b": CHAIN}
-TILL = "till-1"
+TILL, TILL_OF_NOISE = "till-1", "till-9"
+"""The second is where nonsense comes from: too many wrong codes lock a terminal."""
 STORE = "main"
 
 
@@ -34,6 +35,33 @@ TERMS = {
 # Besides its own value, which an issuer always takes.
 TAKES = {"store-a": ("store-b",), "store-b": (), "cafe": ("store-a",), "garage": ("store-b",)}
 
+# A has issued every card. The cafe may sell with them while it has no line, and up to this A bears what is missing.
+OFFLINE_LIMITS = {("store-a", "cafe"): 9_000}
+CARD_ISSUER = "store-a"
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the scheme allows every card and wallet, as in CardRules. High enough that most spends pass."""
+
+    no_pin_limit_minor: int
+    number_day_limit_minor: int
+    code_day_limit_minor: int
+    code_pin_day_limit_minor: int
+    wallet_day_limit_minor: int
+    wallet_day_count: int
+    card_hour_count: int
+    return_days: int
+
+
+RULES = Rules(50_000, 150_000, 4_000, 80_000, 180_000, 60, 40, 7)
+
+
+def bearer_of(acquirer: str, amount: int) -> str:
+    """Who bears what a wallet cannot give to a sale of this amount that was approved offline."""
+    limit = OFFLINE_LIMITS.get((CARD_ISSUER, acquirer))
+    return CARD_ISSUER if limit is not None and amount <= limit else acquirer
+
 
 def is_taken(issuer: str, acquirer: str) -> bool:
     """Whether the acquirer takes the issuer's value."""
@@ -45,6 +73,6 @@ def till_server(participant: str) -> str:
     return f"ts/{CHAIN_OF.get(participant, participant)}/pos"
 
 
-def till(participant: str) -> str:
-    """The identity of the participant's till."""
-    return f"t/{participant}/{STORE}/{TILL}"
+def till(participant: str, terminal: str = TILL) -> str:
+    """The identity of a till of the participant."""
+    return f"t/{participant}/{STORE}/{terminal}"

@@ -1,5 +1,6 @@
 """The model is right about the worked examples of SUMS section 6, so that it may judge the service."""
 
+from datetime import UTC, datetime
 from itertools import count
 
 from coalition.v1.operations_pb2 import (
@@ -10,7 +11,8 @@ from coalition.v1.operations_pb2 import (
     ReverseRequest,
     TopUpRequest,
 )
-from tests.contract.model import Model, Verdict
+from tests.contract.books import Verdict
+from tests.contract.model import Model
 from tests.contract.wallets import Card, Lot, Wallet
 
 _entries = count(1)
@@ -30,7 +32,7 @@ def wallet_of(model: Model) -> Wallet:
 
 def do(model: Model, at: str, request) -> Verdict:
     which = type(request).__name__.removesuffix("Request").lower().replace("topup", "top_up")
-    return model.apply(at, which, request, next(_entries) + 100)
+    return model.apply(at, which, request, next(_entries) + 100, datetime(2026, 11, 26, 12, tzinfo=UTC))
 
 
 def lot(entry_id: int, issuer: str, face: int, principal: int, *, ends: bool = False) -> Lot:

@@ -4,6 +4,7 @@ A till that hears nothing sends again, asks, or takes the operation back, as a r
 sent again at the end. Who runs it ends it.
 """
 
+import itertools
 import random
 import threading
 import time
@@ -11,14 +12,18 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from tests.contract.clients import Clients
+from tests.contract.credentials import Shown
 from tests.contract.history import History, Intent
 from tests.contract.market import Market
 from tests.contract.messages import Orders
+from tests.contract.phones import PIN, phone_of
 from tests.contract.scheme import CHAIN_OF, PARTICIPANTS
 
 TIMEOUT_SECONDS = 2.0
 TRIES = 4
 BATCH = 6
+SALES = 6
+CODE_AMOUNT_MAX = 60
 
 
 class Traffic:
@@ -42,6 +47,7 @@ class Traffic:
         self._stop = threading.Event()
         self._failures: list[BaseException] = []
         self._sent: list[Intent] = []
+        self._openings, self._latest = itertools.count(), 0
         self._threads = [
             threading.Thread(
                 target=self._work,
@@ -78,7 +84,7 @@ class Traffic:
     def _work(self, address: str, draw: random.Random) -> None:
         try:
             with Clients(self._market, address) as clients:
-                orders = Orders(self.history)
+                orders = Orders(self.history, self._market.phones)
                 while not self._stop.is_set():
                     self._next(clients, orders, draw)
         except BaseException as error:  # noqa: BLE001  raised again where the traffic ends
@@ -124,19 +130,32 @@ class Traffic:
         self._sent.append(intent)
         return intent
 
+    def _code(self, draw: random.Random) -> Shown:
+        """What the first card's phone shows: its next code, or one it has shown a while ago, maybe paid by now."""
+        counter = next(self._openings) if draw.random() < 0.6 else max(0, self._latest - draw.randint(0, 2))
+        self._latest = max(self._latest, counter)
+        return Shown(phone=phone_of(self._cards[0]), counter=counter)
+
     def _drawn(self, orders: Orders, draw: random.Random, at: str) -> Intent:
-        """Sell and spend; give back, capture, release and take back what any till did."""
+        """Sell and spend, by card or code; give back, capture, release and take back what any till did."""
         dice, card, amount = draw.random(), draw.choice(self._cards), draw.randint(1, self._amount_max)
+        sale = f"{self._cards[0]}-{draw.randint(1, SALES)}" if draw.random() < 0.1 else ""
         if at in {"store-a", "store-b"} and dice < 0.35:
             return orders.top_up(at, card, amount + 1_000, draw.choice(("", "store-a")))
-        if dice < 0.55:
-            return orders.purchase(at, card, amount)
-        if dice < 0.65:
-            return orders.authorize(at, card, amount)
+        if dice < 0.5:
+            return orders.purchase(at, card, amount, sale=sale, shown=Shown(PIN if draw.random() < 0.1 else ""))
+        if dice < 0.56:
+            return orders.purchase(at, "", draw.randint(1, CODE_AMOUNT_MAX), shown=self._code(draw))
+        if dice < 0.61:
+            return orders.upload(at, card, amount, sale=sale)
+        if dice < 0.68:
+            return orders.authorize(at, card, amount, sale=sale)
         earlier = [each for each in self._sent[-200:] if each.participant == at]
         original = draw.choice(earlier) if earlier else None
-        if original is None or original.which in {"resolve", "void", "reverse"} or dice > 0.95:
+        if original is None or original.which in {"resolve", "void", "reverse", "return_top_up"} or dice > 0.95:
             return orders.purchase(at, card, amount)
+        if original.which == "top_up" and dice < 0.75:
+            return orders.return_top_up(at, original=original.request_id)
         request: Any = original.request
         part = draw.randint(1, request.amount_minor)
         if original.which == "authorize" and dice < 0.85:

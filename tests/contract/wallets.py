@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
 
+from tests.contract.credentials import NO_LIMITS, Device, Limits, Pin, Spend
 from tests.contract.scheme import is_taken
 
 
@@ -37,9 +38,9 @@ class Lot:
 
 @dataclass
 class Part:
-    """What a spend took of one lot, and what of it went back."""
+    """What a spend took of one lot, and what of it went back. Without a lot: what an upload's bearer paid of it."""
 
-    lot: Lot
+    lot: Lot | None
     face: int
     principal: int
     face_back: int = 0
@@ -50,17 +51,20 @@ class Part:
         p = floor(Fraction((self.face_back + y) * self.principal, self.face)) - self.principal_back
         self.face_back += y
         self.principal_back += p
-        self.lot.face += y
-        self.lot.principal += p
+        if self.lot is not None:
+            self.lot.face += y
+            self.lot.principal += p
         return p
 
 
 @dataclass
 class Wallet:
-    """One member's value."""
+    """One member's value, the PIN that guards it, and every spend of it that counts."""
 
     name: str
     lots: list[Lot] = field(default_factory=list)
+    pin: Pin | None = None
+    spends: dict[int, Spend] = field(default_factory=dict)
 
     @property
     def balance(self) -> int:
@@ -82,10 +86,12 @@ class Wallet:
 
 @dataclass
 class Card:
-    """A card's state: ISSUED (of no member yet), ACTIVE, FROZEN or REPLACED."""
+    """A card's state: ISSUED (of no member yet), ACTIVE, FROZEN or REPLACED. With a `device` it is a member's phone."""
 
     wallet: Wallet | None
     state: str = "ACTIVE"
+    limits: Limits = NO_LIMITS
+    device: Device | None = None
 
     @property
     def problem(self) -> str:

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from coalition.domain.commands import Hold, Purchase
+from coalition.domain.decide import decide
 from coalition.domain.errors import PinChanged, Refused
 from coalition.domain.pin_rule import check_pin
 from coalition.domain.pins import (
@@ -57,6 +58,20 @@ def spend(house: House, amount: int, pin: SealedPin | PinEvidence | None, kind: 
 
 def found(finding: PinFinding, wallet_id: int = WALLET, revision: int = 2) -> PinEvidence:
     return PinEvidence(SEALED, finding, wallet_id, revision, 1, 4)
+
+
+def test_a_code_with_a_pin_counts_as_such_for_a_purchase_and_for_a_hold(house: House) -> None:
+    """It has a day limit of its own, and spends are purchases and holds (CardRules)."""
+    house.terms("a")
+    house.acquire("a")
+    house.top_up("a", 1_000)
+    token, evidence = house.code(1)
+    said: dict[str, Any] = {"amount_minor": 1, "token": token.encode(), "evidence": evidence}
+    commands = [
+        kind(**PLACE, **said, request_id=UUID(int=1), pin=found(PinFinding.MATCHED)) for kind in (Purchase, Hold)
+    ]
+
+    assert [{"tier": "CODE_PIN"}] * 2 == [decide(command, house.books, 1).facts for command in commands]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.contract.attack import attack
-from tests.contract.machine import CrashingTills, Tills, live
+from tests.contract.days import CrashingTills, live
+from tests.contract.machine import Tills
 from tests.contract.market import Market
 from tests.contract.rounds import close_window, kill_postgres, kill_server, kill_worker, run_round
 

@@ -27,7 +27,7 @@ def decide_hold(command: Hold, books: Books) -> Decision:
     card, wallet = books.card_and_wallet(command)
     check_pin(command, card, wallet, books)
     acquiring_in_force(books, command.participant_id)
-    tier = tier_of(card, with_pin=False)
+    tier = tier_of(card, with_pin=command.pin is not None)
     check_spend(books, wallet, card, command.amount_minor, tier)
     draws, _ = draw_here(books, wallet, command.participant_id, command.amount_minor)
     return Decision(
