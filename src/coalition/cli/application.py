@@ -5,7 +5,15 @@ from typing import Final
 
 import typer
 
-from coalition.cli import card_rules, credentials, day_limits, house, tills, windows  # noqa: F401  (three add commands)
+from coalition.cli import (  # four of them add commands only
+    card_rules,  # noqa: F401
+    credentials,
+    day_limits,  # noqa: F401
+    house,
+    member_data,  # noqa: F401
+    tills,
+    windows,
+)
 from coalition.cli.agreements import agreement_app
 from coalition.cli.cards import card_app
 from coalition.cli.conformance import conformance

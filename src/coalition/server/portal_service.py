@@ -62,9 +62,7 @@ class PortalService(portal_pb2_grpc.PortalServiceServicer):
             next_page_token=page_token(scope, lines[limit - 1].entry_id) if len(lines) > limit else "",
         )
 
-    async def GetOwnData(
-        self, request: portal_pb2.GetOwnDataRequest, context: Any
-    ) -> portal_pb2.GetOwnDataResponse:
+    async def GetOwnData(self, request: portal_pb2.GetOwnDataRequest, context: Any) -> portal_pb2.GetOwnDataResponse:
         member_id, reader = UUID(request.member_id), reader_of(caller(context))
         row, opened, cards = await asyncio.to_thread(self._reading.own, reader, member_id)
         wallet = await self._wallet(request.member_id)

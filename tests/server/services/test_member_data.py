@@ -52,7 +52,11 @@ def test_every_change_is_done_once_and_told_again_and_another_body_is_refused(do
     revise_it = ReviseMemberRequest(request_id=new_id(), member_id=member_id, identity=Identity(name="Eve"))
     told_again(counter.ReviseMember, revise_it, phone="+8613500000009")
     consent = SetConsentRequest(
-        request_id=new_id(), member_id=member_id, purpose=1, given=True, notice_version="2026-1"
+        request_id=new_id(),
+        member_id=member_id,
+        purpose=member_pb2.CONSENT_PURPOSE_MARKETING,
+        given=True,
+        notice_version="2026-1",
     )
     told_again(counter.SetConsent, consent, given=False)
     lock = SetMemberStateRequest(request_id=new_id(), member_id=member_id, state=member_pb2.MEMBER_STATE_LOCKED)
@@ -92,7 +96,13 @@ def test_who_wants_to_tell_of_offers_needs_the_members_consent(doors: Doors) -> 
     member_id = enrolled(doors, "+8613500000004")
     look = GetMemberRequest(member_id=member_id, purpose=MARKETING)
     assert refused(doors.visitor(HQ).member.GetMember, look).reason == "CONSENT_MISSING"
-    consent = SetConsentRequest(request_id=new_id(), member_id=member_id, purpose=1, given=True, notice_version="1")
+    consent = SetConsentRequest(
+        request_id=new_id(),
+        member_id=member_id,
+        purpose=member_pb2.CONSENT_PURPOSE_MARKETING,
+        given=True,
+        notice_version="1",
+    )
     doors.visitor(GATEWAY).member.SetConsent(consent)
     look.field_groups.append(member_pb2.FIELD_GROUP_CONSENTS)
     (said,) = doors.visitor(HQ).member.GetMember(look).member.profile.consents
