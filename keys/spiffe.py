@@ -9,6 +9,7 @@ SCHEME = "spiffe://"
 ID_BYTES_MAX = 255
 ROLES = {
     "op": ("op", "<name>"),
+    "ap": ("ap", "<name>"),
     "hq": ("hq", "<participant>"),
     "ts": ("ts", "<participant or chain>", "<name>"),
     "t": ("t", "<participant>", "<store>", "<terminal>"),
@@ -16,7 +17,8 @@ ROLES = {
     "mg": ("mg", "<id>"),
     "server": ("server",),
 }
-"""Role (first path element) -> whole path: operator, participant HQ, till server, terminal, auditor, member gateway."""
+"""Role (first path element) -> whole path: operator, approver (of what another asked for), participant HQ, till server,
+terminal, auditor, member gateway, server."""
 
 # The SPIFFE-ID standard, sections 2.1 and 2.2: no port, user, query, fragment or percent encoding.
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+", re.ASCII)

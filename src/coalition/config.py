@@ -90,6 +90,9 @@ class Settings(BaseSettings):
     connections_max: int = Field(8_192, ge=1, le=1_000_000, description="connections at once, of all callers")
     stream_idle_seconds: float = Field(600, ge=0.1, le=3_600, description="a stream without a request ends")
     stream_stall_seconds: float = Field(30, ge=0.1, le=3_600, description="a stream whose answers nobody reads ends")
+    retention_days: int = Field(
+        5 * 366, ge=0, le=36_600, description="after a wallet's last operation its member cannot be erased for so long"
+    )
     lane_count: int = Field(64, ge=1, le=1024, description="set when the database is made, never changed")
     zone: Annotated[str, AfterValidator(_zone)] = Field("Asia/Shanghai", description="says what day it is")
     currency: str = Field("CNY", pattern=r"^[A-Z]{3}$", description="ISO 4217 code of the scheme")

@@ -11,6 +11,7 @@ import pytest
 from coalition.domain.cards import check_digit, parse_card_number
 from coalition.domain.errors import Refused
 from coalition.domain.kinds import Kind
+from coalition.domain.members import Reader
 from coalition.domain.reasons import Reason
 from coalition.membership import card_desk
 from coalition.membership.card_views import CardOfMember
@@ -90,7 +91,9 @@ def test_a_linked_card_lies_in_its_wallets_lane_and_its_credential_follows(desk:
         "SELECT lane, wallet_id, card_id FROM credentials WHERE token = %s", desk.ring.card_token(number)
     )
     assert ("ACTIVE", enrolment.wallet_id, enrolment.member_id) == (view.state, view.wallet_id, view.member_id)
-    shown = desk.reception.get_member("/hq/a", enrolment.member_id, "COUNTER_SERVICE").cards
+    shown = desk.reception.reading.member(
+        Reader(desk.house.operator_id, "/hq/a"), enrolment.member_id, "COUNTER_SERVICE"
+    ).cards
     assert [(view.card_id, "ACTIVE")] == [(card.card_id, card.state) for card in shown]
 
 

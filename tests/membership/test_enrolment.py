@@ -11,8 +11,9 @@ from structlog.testing import capture_logs
 
 from coalition.domain.errors import LedgerBroken, Refused, StoreUnavailable
 from coalition.domain.kinds import Kind
+from coalition.domain.members import Reader
 from coalition.domain.reasons import Reason
-from coalition.membership import reception as reception_module
+from coalition.membership import phone_book as phone_book_module
 from coalition.membership.profile import Profile
 from coalition.programme.office import Office
 from coalition.storage.programme_store import ProgrammeStore
@@ -26,7 +27,7 @@ def key_count(desk: Desk) -> int:
 
 
 def find(desk: Desk, phone: str = PHONE):
-    return desk.reception.find_by_phone("/hq/a", phone, "COUNTER_SERVICE")
+    return desk.reception.reading.by_phone(Reader(desk.house.operator_id, "/hq/a"), phone, "COUNTER_SERVICE")
 
 
 def test_a_member_gets_an_empty_wallet_in_its_lane(desk: Desk):
@@ -51,7 +52,9 @@ def test_a_member_is_found_however_the_phone_is_typed_and_shown_masked(desk: Des
         view.state,
         view.recruiter,
     )
-    assert view == desk.reception.get_member("/hq/a", enrolment.member_id, "DISPUTE")
+    assert view == desk.reception.reading.member(
+        Reader(desk.house.operator_id, "/hq/a"), enrolment.member_id, "DISPUTE"
+    )
 
 
 def test_every_look_is_logged_with_who_and_why_and_without_what(desk: Desk):
@@ -64,7 +67,7 @@ def test_every_look_is_logged_with_who_and_why_and_without_what(desk: Desk):
             "event": "member_disclosed",
             "log_level": "info",
             "actor": "/hq/a",
-            "member_id": str(enrolment.member_id),
+            "member_ids": [str(enrolment.member_id)],
             "purpose": "COUNTER_SERVICE",
         }
     ] == logs
@@ -74,15 +77,21 @@ def test_every_look_is_logged_with_who_and_why_and_without_what(desk: Desk):
 def test_nobody_looks_without_a_purpose(desk: Desk, purpose):
     enrolment = desk.enrol()
 
-    assert Reason.FIELD_INVALID == reason_of(lambda: desk.reception.find_by_phone("/hq/a", PHONE, purpose))
-    assert Reason.FIELD_INVALID == reason_of(lambda: desk.reception.get_member("/hq/a", enrolment.member_id, purpose))
+    assert Reason.FIELD_INVALID == reason_of(
+        lambda: desk.reception.reading.by_phone(Reader(desk.house.operator_id, "/hq/a"), PHONE, purpose)
+    )
+    assert Reason.FIELD_INVALID == reason_of(
+        lambda: desk.reception.reading.member(Reader(desk.house.operator_id, "/hq/a"), enrolment.member_id, purpose)
+    )
 
 
 def test_who_is_not_enrolled_is_unknown(desk: Desk):
     desk.enrol()
 
     assert Reason.MEMBER_UNKNOWN == reason_of(lambda: find(desk, "13900000000"))
-    assert Reason.MEMBER_UNKNOWN == reason_of(lambda: desk.reception.get_member("/hq/a", uuid4(), "DISPUTE"))
+    assert Reason.MEMBER_UNKNOWN == reason_of(
+        lambda: desk.reception.reading.member(Reader(desk.house.operator_id, "/hq/a"), uuid4(), "DISPUTE")
+    )
 
 
 def test_an_enrolment_sent_again_gives_the_same_member(desk: Desk):
@@ -147,15 +156,14 @@ def test_members_that_share_a_blind_index_are_told_apart(narrow: Desk):
     """The index is short on purpose; only the opened record decides."""
     phones = [f"1390000000{n}" for n in range(6)]
     members = {phone: narrow.enrol(phone).member_id for phone in phones}
-    find = narrow.reception.find_by_phone
 
     assert len(narrow.house.query("SELECT DISTINCT value FROM member_indexes")) <= 2
-    assert members == {phone: find("/hq/a", phone, "DISPUTE").member_id for phone in phones}
-    assert Reason.MEMBER_UNKNOWN == reason_of(lambda: find("/hq/a", "13900000009", "DISPUTE"))
+    assert members == {phone: find(narrow, phone).member_id for phone in phones}
+    assert Reason.MEMBER_UNKNOWN == reason_of(lambda: find(narrow, "13900000009"))
 
 
 def test_an_index_that_has_become_too_short_stops_instead_of_opening_everybody(narrow: Desk, monkeypatch):
-    monkeypatch.setattr(reception_module, "CANDIDATES_MAX", 2)
+    monkeypatch.setattr(phone_book_module, "CANDIDATES_MAX", 2)
 
     def enrol_seven() -> None:
         for n in range(7):
@@ -229,7 +237,7 @@ def test_a_member_whose_key_is_destroyed_can_be_read_by_nobody(desk: Desk):
     enrolment = desk.enrol()
     desk.keydb.delete(enrolment.member_id)
 
-    view = desk.reception.get_member("/hq/a", enrolment.member_id, "MEMBER_REQUEST")
+    view = desk.reception.reading.member(Reader(desk.house.operator_id, "/hq/a"), enrolment.member_id, "MEMBER_REQUEST")
     assert ("", "") == (view.masked_name, view.masked_phone)
     assert Reason.MEMBER_UNKNOWN == reason_of(lambda: find(desk))
     assert Reason.ACCEPTED == reason_of(desk.enrol)

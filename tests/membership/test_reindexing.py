@@ -10,6 +10,7 @@ import pytest
 
 from coalition.bootstrap import reindexing
 from coalition.bootstrap.reindexing import Reindexed, reindex
+from coalition.domain.members import Reader
 from coalition.domain.reasons import Reason
 from coalition.storage.connect import connect
 from coalition.storage.reindexing import START, MemberIndexRows
@@ -46,7 +47,7 @@ def run(desk: Desk, rows: MemberIndexRows, directory: Path, progress: Any = lamb
 
 
 def found(desk: Desk, phone: str) -> Any:
-    return desk.reception.find_by_phone("/hq/a", phone, "DISPUTE").member_id
+    return desk.reception.reading.by_phone(Reader(desk.house.operator_id, "/hq/a"), phone, "DISPUTE").member_id
 
 
 def test_every_member_is_found_before_while_and_after_the_index_is_made_anew(

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from coalition.domain.acts import body_hash
 from coalition.domain.errors import CoalitionError
 from coalition.domain.kinds import Kind
+from coalition.domain.members import Reader
 from coalition.membership.profile import Profile
 from tests.membership.desk import Desk
 from tests.offices import dump, log_text
@@ -41,7 +42,7 @@ def everything(desk: Desk) -> tuple[list[str], list[CoalitionError]]:
         partial(desk.enrol, PHONES[1] + "9", NAME),
         partial(desk.enrol, PHONES[1], NAME * 50),
         partial(desk.enrol, PHONES[1], NAME, 13),
-        partial(desk.reception.find_by_phone, "/hq/a", PHONES[1], "DISPUTE"),
+        partial(desk.reception.reading.by_phone, Reader(desk.house.operator_id, "/hq/a"), PHONES[1], "DISPUTE"),
         partial(desk.issue, GIVEN),
         partial(desk.issue, GIVEN + "7"),
         partial(desk.link, GIVEN[:-1] + "2", enrolment.member_id),
@@ -56,7 +57,7 @@ def everything(desk: Desk) -> tuple[list[str], list[CoalitionError]]:
         except CoalitionError as error:
             errors.append(error)
     assert len(wrong) == len(errors)
-    desk.reception.find_by_phone("/hq/a", PHONES[0], "DISPUTE")
+    desk.reception.reading.by_phone(Reader(desk.house.operator_id, "/hq/a"), PHONES[0], "DISPUTE")
     return [*numbers, GIVEN], errors
 
 
@@ -104,7 +105,7 @@ def test_no_error_log_line_or_repr_holds_something_personal(desk: Desk, capsys):
         repr(logs),
         repr(Profile(NAME, PHONES[0], 11)),
         repr(desk.reception.get_card(GIVEN)),
-        repr(desk.reception.find_by_phone("/hq/a", PHONES[0], "DISPUTE")),
+        repr(desk.reception.reading.by_phone(Reader(desk.house.operator_id, "/hq/a"), PHONES[0], "DISPUTE")),
         repr(desk.issue()),
         log_text(desk.house.postgres),
         "".join(capsys.readouterr()),

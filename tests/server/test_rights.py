@@ -16,6 +16,7 @@ from tests.house import House, refusal_of
 
 PATHS = {
     Role.OPERATOR: "op/admin",
+    Role.APPROVER: "ap/ben",
     Role.PARTICIPANT_HQ: "hq/nobody",
     Role.TILL_SERVER: "ts/nobody/pos",
     Role.TERMINAL: "t/nobody/main/till-1",

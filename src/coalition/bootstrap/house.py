@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 
 from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
@@ -119,7 +120,9 @@ def _furnish(
     )
     pins = RingPins(ring)
     members, member_keys = MemberStore(lease, acts, lane_count), KeyDatabase(keydb_pool.connection, WrappedKey)
-    reception = Reception(members, ring, member_keys, utc_now, os.urandom, pins)
+    retention = timedelta(days=settings.retention_days)
+    reception = Reception(members, ring, member_keys, utc_now, os.urandom, pins, retention=retention)
+    reception.erasures.finish()  # what a crash interrupted
     devices = DeviceDesk(members, DeviceStore(lease, lane_count), ring, member_keys, seal_seed, utc_now, os.urandom)
     tools = Tools(ring, devices, reception.phone_handle, reads, time.monotonic)
     telemetry = Telemetry(settings, random.random)
@@ -149,7 +152,7 @@ def _furnish(
             ProgrammeService(office, ProgrammeReads(lease), watch, request_ids),
             MemberService(reception, devices, watch, request_ids),
             AuditService(AuditReads(lease, lane_count, time.sleep), AuditLog(AuditTreeReads(lease, lane_count)), watch),
-            PortalService(PortalReads(lease), reads, watch),
+            PortalService(PortalReads(lease), reads, reception.reading, watch),
         )
 
     revocations = closing.enter_context(watched_revocations(settings))

@@ -15,7 +15,7 @@ from coalition.bootstrap.databases import databases
 from coalition.bootstrap.strongroom import existing_key_ring
 from coalition.config import Settings
 from coalition.domain.members import CONTACT, PHONE_INDEX
-from coalition.membership.profile import phone_of
+from coalition.membership.field_groups import unpacked
 from coalition.storage.connect import connect
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.reindexing import START, Indexed, MemberIndexRows
@@ -70,7 +70,7 @@ def _new_values(
         except KeysError:
             done.broken.append(record.member_id)
             continue
-        value = ring.blind_indexes(PHONE_INDEX, phone_of(opened))[0]
+        value = ring.blind_indexes(PHONE_INDEX, unpacked(opened)["phone"])[0]
         if value == each.value:
             done.right_already += 1
         else:

@@ -5,7 +5,16 @@ from typing import Final
 
 import typer
 
-from coalition.cli import card_rules, credentials, day_limits, house, till_day, tills, windows  # noqa: F401  (some add commands)
+from coalition.cli import (  # five of them add commands only
+    card_rules,  # noqa: F401
+    credentials,
+    day_limits,  # noqa: F401
+    house,
+    member_data,  # noqa: F401
+    till_day,  # noqa: F401
+    tills,
+    windows,
+)
 from coalition.cli.agreements import agreement_app
 from coalition.cli.audit import audit_app
 from coalition.cli.cards import card_app

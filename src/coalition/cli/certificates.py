@@ -17,6 +17,7 @@ RENEW_SECONDS: Final = 30 * 86_400
 
 IDENTITIES: Final = {
     "op": "op/NAME",
+    "ap": "ap/NAME",
     "hq": "hq/PARTICIPANT",
     "t": "t/PARTICIPANT/STORE/TERMINAL",
     "ts": "ts/PARTICIPANT-OR-CHAIN/NAME",

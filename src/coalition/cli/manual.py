@@ -17,6 +17,8 @@ Identities
   files are in var/certificates/PATH:
     op/NAME                        the operator: participants, agreements,
                                    members, cards, windows
+    ap/NAME                        an approver: lets what another asked for
+                                   happen, such as seeing members unmasked
     hq/PARTICIPANT                 headquarters of a participant: reads what
                                    concerns it, enrols, handles cards
     t/PARTICIPANT/STORE/TERMINAL   a terminal: top-up, pay, refund, balance,
@@ -24,7 +26,8 @@ Identities
     ts/PARTICIPANT-OR-CHAIN/NAME   a till server, which speaks for all
                                    terminals below it
     aud/FIRM                       an auditor: reads the journal
-    mg/NAME                        a member gateway: reads members' own wallets
+    mg/NAME                        a member gateway: reads members' own
+                                   wallets and data, for them
   Commands of headquarters speak as op/admin, commands of a till as the terminal
   named by --at. --as chooses another:
     coalition participant list --as hq/cafe

@@ -33,10 +33,11 @@ PURPOSES: Final = {
     "member-request": Purpose.PURPOSE_MEMBER_REQUEST,
     "dispute": Purpose.PURPOSE_DISPUTE,
     "fraud-check": Purpose.PURPOSE_FRAUD_CHECK,
+    "marketing": Purpose.PURPOSE_MARKETING,
 }
 MEMBER_FIELDS: Final = ("name", "phone", "birth_month")
 
-member_app = typer.Typer(no_args_is_help=True, help="Members: enrol and find them. Personal fields come back masked.")
+member_app = typer.Typer(no_args_is_help=True, help="Members, shown masked: enrol and find them; who looked at them.")
 
 FromFile = Annotated[
     Path | None,
@@ -44,7 +45,7 @@ FromFile = Annotated[
         "--from-file", help="JSON with the fields instead of questions; - is standard input.", show_default=False
     ),
 ]
-PurposeName = Annotated[str, typer.Option(help=f"Why it is looked up, logged: {', '.join(PURPOSES)}.")]
+PurposeName = Annotated[str, typer.Option(help=f"Why it is looked up, kept in the journal: {', '.join(PURPOSES)}.")]
 
 
 @member_app.command("enrol", epilog="Example: coalition member enrol --recruiter grocer")
@@ -109,7 +110,7 @@ def member_verify(
 def member_find(session: Session, purpose: PurposeName = "counter-service", from_file: FromFile = None) -> None:
     """Find the member of a phone number. Asks for it.
 
-    --from-file - reads {"phone": "+86..."} from standard input instead. The look-up and its purpose are logged.
+    --from-file - reads {"phone": "+86..."} from standard input instead. The journal keeps the look and its purpose.
     """
     fields = read_fields(from_file, ("phone",)) if from_file else {"phone": ask("Phone, such as +8613800138000")}
     with session.coalition() as connection:
@@ -127,7 +128,7 @@ def member_show(
     member_id: Annotated[str, typer.Argument(metavar="MEMBER_ID", help="UUID of the member.")],
     purpose: PurposeName = "counter-service",
 ) -> None:
-    """Show a member and the member's cards, personal fields masked. The look-up and its purpose are logged."""
+    """Show a member and the member's cards, personal fields masked. The journal keeps the look and its purpose."""
     with session.coalition() as connection:
         answer = connection.call(
             connection.members.GetMember, GetMemberRequest(member_id=member_id, purpose=read_purpose(purpose))

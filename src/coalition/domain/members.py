@@ -1,16 +1,23 @@
 """Members and cards as the ledger keeps them: numbers, states and sealed bytes; nothing personal in clear."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from coalition.domain.acts import JSON
 from coalition.domain.credentials import NUMBER
 
 PHONE_INDEX: Final = "phone"
 CONTACT: Final = "contact"
 IDENTITY: Final = "identity"
 DEVICE: Final = "device"
+CONSENTS: Final = "consents"
+REFUND_ACCOUNT: Final = "refund_account"
+ATTRIBUTES: Final = "attributes"
+PROFILE_GROUPS: Final = (IDENTITY, CONTACT, CONSENTS, REFUND_ACCOUNT, ATTRIBUTES)
+"""Field groups that are read as a member's profile; the seeds of DEVICE are told to nobody but their device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +66,51 @@ class MemberRow:
     recruiter: str
     create_time: datetime
     is_named: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who reads a member: the identity's whole path, and the participant in whose name."""
+
+    participant_id: int
+    actor: str
+
+
+@dataclass(frozen=True, slots=True)
+class WalletRest:
+    """What keeps a wallet's member from being erased. `last_time` is of its last operation; None: there was none."""
+
+    is_open: bool
+    balance_minor: int
+    open_holds: int
+    last_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Disclosure:
+    """A request to see members unmasked; `approver` and `approve_time` are None until another person approved it."""
+
+    disclosure_id: UUID
+    member_ids: tuple[UUID, ...]
+    field_groups: tuple[str, ...]
+    purpose: str
+    requester: str
+    create_time: datetime
+    approver: str | None = None
+    approve_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An act about a member as the journal has it: who did what, when, and what the act's answer tells of it."""
+
+    entry_id: int
+    time: datetime
+    kind: int
+    reason: int
+    actor: str
+    participant: str
+    told: Mapping[str, JSON]
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,6 +76,11 @@ class Reason(IntEnum):
     PIN_WEAK = 63
     RETURN_TOO_LATE = 56
     LOT_TOUCHED = 57
+    MEMBER_LOCKED = 90
+    MEMBER_ERASED = 91
+    MEMBER_HAS_VALUE = 92
+    CONSENT_MISSING = 93
+    APPROVAL_MISSING = 94
 
     FIELD_INVALID = 100
     REQUEST_ID_MALFORMED = 101
@@ -112,6 +117,9 @@ class Reason(IntEnum):
     CREDENTIALS_LOCKED = 141
     PIN_KEY_MISSING = 145
     CHECKPOINT_UNKNOWN = 158
+    RETENTION_NOT_OVER = 180
+    DISCLOSURE_UNKNOWN = 181
+    APPROVER_NOT_ANOTHER = 182
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +259,19 @@ ADVICE: Final[dict[Reason, Advice]] = {
         "FAILED_PRECONDITION",
         "Some of this top-up is spent or held; refund the purchases or void the holds first, then return it.",
     ),
+    Reason.MEMBER_LOCKED: Advice(
+        "FAILED_PRECONDITION", "The member's data is locked: it is kept and not used; the operator can unlock it."
+    ),
+    Reason.MEMBER_ERASED: Advice("FAILED_PRECONDITION", "The member was erased; enrol the person again."),
+    Reason.MEMBER_HAS_VALUE: Advice(
+        "FAILED_PRECONDITION", "The wallet still has value or open holds; spend or pay it out first, then erase."
+    ),
+    Reason.CONSENT_MISSING: Advice(
+        "FAILED_PRECONDITION", "The member has not consented to this purpose; ask the member first."
+    ),
+    Reason.APPROVAL_MISSING: Advice(
+        "FAILED_PRECONDITION", "No approval is in force: an approver approves it first, and it ends after 15 minutes."
+    ),
     Reason.WINDOW_UNKNOWN: Advice("NOT_FOUND", "No such window."),
     Reason.WINDOW_STATE_CONFLICT: Advice(
         "FAILED_PRECONDITION", "The window is in another state; see `settlement status`."
@@ -324,6 +345,13 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.PIN_KEY_MISSING: Advice(
         "FAILED_PRECONDITION", "This coalition has no keys for PINs yet; its operator adds them to the key ring."
+    ),
+    Reason.RETENTION_NOT_OVER: Advice(
+        "FAILED_PRECONDITION", "The law still wants this member's records kept; lock the member now and erase later."
+    ),
+    Reason.DISCLOSURE_UNKNOWN: Advice("NOT_FOUND", "No disclosure was requested under this id by whom you are."),
+    Reason.APPROVER_NOT_ANOTHER: Advice(
+        "PERMISSION_DENIED", "Who requested a disclosure may not approve it; another person in another role does."
     ),
     Reason.CREDENTIALS_LOCKED: Advice(
         "RESOURCE_EXHAUSTED", "Too many wrong codes or phones from this till; take cards until the time given is over."

@@ -1,53 +1,40 @@
-"""Reception: enrols members, finds them again, and hands every card matter to the card desk beside it.
+"""Reception: enrols members and leads to the desks beside it: cards, reading, files, disclosures, erasures.
 
-It sees personal data, seals it before it is stored and shows it masked. It never moves value, and nothing personal
-leaves it in clear: not in an answer, an error, a log line or a hash that could be tried out (see keyed_act.py).
+It sees personal data and seals it before it is stored; what is shown goes through the reading room, masked, or in clear
+to the member alone and to two people together. It never moves value, and nothing personal is in an error, a log line or
+a hash that could be tried out (see keyed_act.py).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Generic
 from uuid import UUID
 
 import structlog
 
 from coalition.domain.acts import Act, ActAnswer
-from coalition.domain.errors import CoalitionError, LedgerBroken, Refused
-from coalition.domain.members import (
-    CONTACT,
-    IDENTITY,
-    NO_LIMITS,
-    PHONE_INDEX,
-    CardLimits,
-    MemberRow,
-    NewMember,
-    SealedRecord,
-)
+from coalition.domain.errors import CoalitionError, Refused
+from coalition.domain.members import IDENTITY, NO_LIMITS, CardLimits, MemberRow, NewMember
 from coalition.domain.phones import normalize_phone
 from coalition.domain.reasons import Reason
 from coalition.membership.card_desk import CardDesk
-from coalition.membership.card_views import CardAnswer, CardOfMember, CardView, card_view
+from coalition.membership.card_views import CardAnswer, CardOfMember, CardView
 from coalition.membership.credential_desk import CredentialDesk
+from coalition.membership.disclosure_desk import DisclosureDesk
+from coalition.membership.erasure_desk import ErasureDesk
+from coalition.membership.file_desk import REVISION_FACTS, FileDesk, told_of
 from coalition.membership.keyed_act import keyed
+from coalition.membership.phone_book import PhoneBook
 from coalition.membership.pin_desk import PinDesk, PinRoom
-from coalition.membership.profile import (
-    MemberView,
-    Profile,
-    Purpose,
-    birth_month_of,
-    check_purpose,
-    masked,
-    normalized,
-    phone_of,
-    plaintexts,
-)
+from coalition.membership.profile import Profile
 from coalition.membership.random_ids import Random, random_number, random_uuid
+from coalition.membership.reading_room import ReadingRoom
+from coalition.membership.records import Records
 from coalition.membership.store import Answer, Key, Keys, MemberBooks, MemberKeys, MemberStore
 
-CANDIDATES_MAX: Final = 64
-"""Members that share a blind index; opening one costs about 30 microseconds (RELIABILITY 5.5)."""
-CARDS_SHOWN_MAX: Final = 100
+RETENTION: Final = timedelta(days=5 * 366)
+"""How long records of stored value are kept after a wallet's last operation: five years in China's rules for cards."""
 
 log = structlog.get_logger()
 
@@ -74,12 +61,20 @@ class Reception(Generic[Key]):
         clock: Callable[[], datetime],
         random: Random,
         pins: PinRoom,
+        *,
+        retention: timedelta = RETENTION,
     ) -> None:
         self._store = store
         self._keys = keys
         self._member_keys = member_keys
         self._clock = clock
         self._random = random
+        self._records = Records(store, keys, member_keys, random)
+        self._phone_book = PhoneBook(store, keys, member_keys, self._records)
+        self.reading = ReadingRoom(store, self._records, self._phone_book, clock, random)
+        self.files = FileDesk(store, keys, self._records, self._phone_book, clock)
+        self.disclosures = DisclosureDesk(store, keys, self.reading, clock, random)
+        self.erasures = ErasureDesk(store, keys, member_keys, clock, retention)
         self._cards = CardDesk(store, keys, clock, random)
         self._pins = PinDesk(store, keys, pins, random)
         self._credentials = CredentialDesk(store, keys, clock, random)
@@ -93,12 +88,12 @@ class Reception(Generic[Key]):
         without a member is harmless and removed again when we know that the member was not made.
         MEMBER_EXISTS when the phone is enrolled, PARTICIPANT_UNKNOWN, SUSPENDED; FIELD_INVALID with the field.
         """
-        told = normalized(profile)
-        phone_indexes = self._keys.blind_indexes(PHONE_INDEX, told.phone)
+        identity, contact = profile.normalized()
+        phone_index = self._phone_book.index(contact.phone)
         create_time = self._clock()
         member_id, wallet_id = random_uuid(self._random), random_number(self._random)
         key = self._keys.new_member_key(member_id)
-        records = self._seal(member_id, key, plaintexts(told))
+        records = self._records.sealed(member_id, key, {each.group: each.packed() for each in (contact, identity)})
         self._member_keys.put(member_id, key, create_time)
 
         def apply(books: MemberBooks) -> Answer:
@@ -107,9 +102,7 @@ class Reception(Generic[Key]):
                 raise Refused(Reason.PARTICIPANT_UNKNOWN, "recruiter", {"participant": recruiter})
             if not participant.is_active:
                 raise Refused(Reason.SUSPENDED, "recruiter", {"participant": recruiter})
-            books.lock_index(PHONE_INDEX, phone_indexes)
-            candidates = books.indexed_records(PHONE_INDEX, phone_indexes, CONTACT, CANDIDATES_MAX + 1)
-            if self._with_phone(candidates, told.phone) is not None:
+            if self._phone_book.claim(books, contact.phone) is not None:
                 raise Refused(Reason.MEMBER_EXISTS, "phone")
             member = NewMember(
                 member_id,
@@ -117,12 +110,13 @@ class Reception(Generic[Key]):
                 participant.participant_id,
                 create_time,
                 records,
-                phone_indexes[0],
+                phone_index,
                 is_named=real_name_verified,
             )
             books.add_member(member)
             # The wallet is not told here: the journal never says whose a wallet is, only the members table does.
-            return {"member_id": str(member_id)} | ({"real_name_verified": True} if real_name_verified else {})
+            told: Answer = {"member_id": str(member_id), REVISION_FACTS: told_of(records)}
+            return told | ({"real_name_verified": True} if real_name_verified else {})
 
         try:
             answer = self._store.perform(keyed(act, self._keys), apply)
@@ -152,19 +146,6 @@ class Reception(Generic[Key]):
             return {"wallet_id": wallet_id}
 
         return self._store.perform(keyed(act, self._keys), apply)
-
-    def find_by_phone(self, actor: str, phone: str, purpose: str) -> MemberView:
-        """The member with this phone number, masked. MEMBER_UNKNOWN; FIELD_INVALID. Logged with actor and purpose."""
-        why = check_purpose(purpose)
-        wanted = normalize_phone(phone)
-        member_id = self._with_phone(self._candidates(wanted), wanted)
-        if member_id is None:
-            raise Refused(Reason.MEMBER_UNKNOWN, "phone")
-        return self._view(actor, self._member(member_id), why)
-
-    def get_member(self, actor: str, member_id: UUID, purpose: str) -> MemberView:
-        """A member by id, masked. MEMBER_UNKNOWN; FIELD_INVALID. Logged with actor and purpose."""
-        return self._view(actor, self._member(member_id), check_purpose(purpose))
 
     def issue_card(
         self, act: Act, issuer: str, number: str | None = None, limits: CardLimits = NO_LIMITS
@@ -198,9 +179,8 @@ class Reception(Generic[Key]):
 
     def set_pin(self, act: Act, member_id: UUID, sealed: bytes) -> ActAnswer:
         """See PinDesk.set."""
-        opened = self._open(self._store.records(member_id, (IDENTITY,)), member_id)
-        birth_month = birth_month_of(opened[IDENTITY]) if IDENTITY in opened else None
-        return self._pins.set(act, member_id, sealed, birth_month)
+        identity = self._records.read(member_id, (IDENTITY,)).get(IDENTITY, {})
+        return self._pins.set(act, member_id, sealed, identity.get("birth_month"))
 
     def add_virtual_id(self, act: Act, issuer: str, member_id: UUID, namespace: str, subject: str) -> CardAnswer:
         """See CredentialDesk.add_virtual_id."""
@@ -216,10 +196,10 @@ class Reception(Generic[Key]):
 
     def phone_handle(self, phone: str) -> bytes | None:
         """The token of the PHONE credential of whoever has this phone; None where no member lets it name him."""
-        wanted = normalize_phone(phone)
-        member_id = self._with_phone(self._candidates(wanted), wanted)
+        member_id = self._phone_book.whose(normalize_phone(phone))
         row = self._store.member(member_id) if member_id is not None else None
-        return self._credentials.phone_handle(row.wallet_id) if row is not None else None
+        # What is locked is not used, so that a phone whose member is names nobody.
+        return self._credentials.phone_handle(row.wallet_id) if row is not None and row.state == "ACTIVE" else None
 
     def _forget_key(self, member_id: UUID) -> None:
         """Remove a key that belongs to nobody; where that fails it stays, which harms nothing."""
@@ -228,65 +208,8 @@ class Reception(Generic[Key]):
         except CoalitionError as trouble:
             log.warning("unused_key_left", member_id=str(member_id), trouble=type(trouble).__name__)
 
-    def _candidates(self, phone: str) -> list[SealedRecord]:
-        indexes = self._keys.blind_indexes(PHONE_INDEX, phone)
-        return self._store.indexed_records(PHONE_INDEX, indexes, CONTACT, CANDIDATES_MAX + 1)
-
-    def _seal(self, member_id: UUID, key: Key, texts: dict[str, bytes]) -> tuple[SealedRecord, ...]:
-        cipher = self._keys.sealer(member_id, key)
-        records = []
-        for field_group, plaintext in texts.items():
-            record_id = random_uuid(self._random)
-            sealed = cipher.seal(field_group, record_id, 1, plaintext)
-            records.append(SealedRecord(member_id, field_group, 1, record_id, sealed))
-        return tuple(records)
-
-    def _open(self, records: Iterable[SealedRecord], member_id: UUID) -> dict[str, bytes]:
-        """A member's records by field group; nothing where its key was destroyed."""
-        key = self._member_keys.get([member_id]).get(member_id)
-        if key is None:
-            return {}
-        cipher = self._keys.sealer(member_id, key)
-        return {
-            record.field_group: cipher.open(record.field_group, record.record_id, record.revision, record.sealed)
-            for record in records
-        }
-
-    def _with_phone(self, candidates: list[SealedRecord], phone: str) -> UUID | None:
-        """Whose contact record holds this phone. Raises LedgerBroken where the index has become too short."""
-        if len(candidates) > CANDIDATES_MAX:
-            raise LedgerBroken(f"over {CANDIDATES_MAX} members share one blind index; re-index with more bits")
-        found = self._member_keys.get([record.member_id for record in candidates]) if candidates else {}
-        for record in candidates:
-            key = found.get(record.member_id)
-            if key is not None:
-                cipher = self._keys.sealer(record.member_id, key)
-                opened = cipher.open(record.field_group, record.record_id, record.revision, record.sealed)
-                if phone_of(opened) == phone:
-                    return record.member_id
-        return None
-
     def _member(self, member_id: UUID) -> MemberRow:
         row = self._store.member(member_id)
         if row is None:
             raise Refused(Reason.MEMBER_UNKNOWN, "member_id", {"member_id": str(member_id)})
         return row
-
-    def _view(self, actor: str, row: MemberRow, purpose: Purpose) -> MemberView:
-        records = self._store.records(row.member_id, (CONTACT, IDENTITY))
-        name, phone = masked(self._open(records, row.member_id))
-        cards = tuple(
-            card_view(card, row.member_id) for card in self._store.cards_of_wallet(row.wallet_id, CARDS_SHOWN_MAX)
-        )
-        log.info("member_disclosed", actor=actor, member_id=str(row.member_id), purpose=purpose.value)
-        return MemberView(
-            row.member_id,
-            row.wallet_id,
-            name,
-            phone,
-            row.state,
-            row.recruiter,
-            row.create_time,
-            cards,
-            real_name_verified=row.is_named,
-        )

@@ -10,9 +10,11 @@ from uuid import UUID
 
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.members import (
+    Access,
     CardLimits,
     CardPointer,
     CardRow,
+    Disclosure,
     KnownTicket,
     MemberRow,
     NewCard,
@@ -20,6 +22,7 @@ from coalition.domain.members import (
     NewMember,
     SealedRecord,
     SealedSeed,
+    WalletRest,
 )
 from coalition.domain.pins import PinTag
 from coalition.domain.programme import Participant
@@ -120,6 +123,36 @@ class MemberBooks(Protocol):
     def name_wallet(self, wallet_id: int) -> None:
         """Its member's real name was verified."""
 
+    def member_states(self, member_ids: Sequence[UUID]) -> Mapping[UUID, str]:
+        """ACTIVE, LOCKED or ERASED, of those that there are. Locks nothing."""
+
+    def lock_member(self, member_id: UUID) -> str | None:
+        """Its state; None where there is no such member. Whoever locks the wallet too does so before."""
+
+    def note(self, act: Act, member_ids: Sequence[UUID]) -> None:
+        """Let the act be found by the members it is about."""
+
+    def latest_record(self, member_id: UUID, field_group: str) -> SealedRecord | None: ...
+
+    def add_record(self, record: SealedRecord, create_time: datetime) -> None: ...
+
+    def move_index(self, field: str, value: int, member_id: UUID) -> None:
+        """Let the member be found by this blind index, and by no other of the field."""
+
+    def set_member_state(self, member_id: UUID, state: str) -> None: ...
+
+    def wallet_rest(self, wallet_id: int) -> WalletRest:
+        """What the wallet still holds, once it is locked."""
+
+    def erase_member(self, member_id: UUID, wallet_id: int, time: datetime) -> None:
+        """The member's state, its blind indexes, its PIN and seeds, its cards and wallet: ended, in the ledger."""
+
+    def add_disclosure(self, disclosure: Disclosure) -> None: ...
+
+    def lock_disclosure(self, disclosure_id: UUID) -> Disclosure | None: ...
+
+    def approve_disclosure(self, disclosure_id: UUID, approver: str, time: datetime) -> None: ...
+
 
 class MemberStore(Protocol):
     """Performs acts exactly once, and reads."""
@@ -145,6 +178,17 @@ class MemberStore(Protocol):
 
     def cards_of_wallet(self, wallet_id: int, limit: int) -> list[CardRow]:
         """Those that were replaced last."""
+
+    def accesses(self, member_id: UUID, before: int | None, limit: int) -> list[Access]:
+        """Acts about a member with an entry below `before`, newest first."""
+
+    def disclosure(self, disclosure_id: UUID) -> Disclosure | None: ...
+
+    def unfinished_erasures(self) -> list[UUID]:
+        """Members whose erasure is an act already, but whose key or sealed records may be there still."""
+
+    def finish_erasure(self, member_id: UUID) -> None:
+        """Delete the sealed records of an erased member, whose key is gone."""
 
 
 class DeviceStore(Protocol):

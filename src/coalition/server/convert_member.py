@@ -1,7 +1,8 @@
-"""Members and cards between the messages of the door and the words of reception. Personal fields come in, none go out:
-what is answered is masked.
+"""Members and cards between the messages of the door and the words of reception. Personal fields come in; what
+goes out is masked, but for the disclosures that two people asked for and approved.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TypeAlias
 from uuid import UUID
@@ -9,7 +10,18 @@ from uuid import UUID
 from coalition.domain.acts import Act
 from coalition.domain.members import NO_LIMITS, CardLimits
 from coalition.membership.card_views import CardAnswer, CardOfMember, CardView
+from coalition.membership.field_groups import (
+    Attributes,
+    Consent,
+    Contact,
+    Identity,
+    Opened,
+    Part,
+    RefundAccount,
+    consents_in,
+)
 from coalition.membership.profile import MemberView, Profile
+from coalition.membership.reading_room import AT_A_GLANCE
 from coalition.server.acting import receipt
 from coalition.server.convert import timestamp_of
 from coalition.v1 import member_pb2, operations_pb2
@@ -45,6 +57,57 @@ def limits_of(message: member_pb2.CardLimits) -> CardLimits:
     return CardLimits(**{field.name: value for field, value in message.ListFields()})
 
 
+def groups_of(groups: Iterable[member_pb2.FieldGroup.ValueType]) -> tuple[str, ...]:
+    """Field groups as reception writes them: identity, ...; none said is what a glance needs."""
+    names = tuple(member_pb2.FieldGroup.Name(group).removeprefix("FIELD_GROUP_").lower() for group in groups)
+    return names or AT_A_GLANCE
+
+
+def part_of(request: member_pb2.ReviseMemberRequest) -> Part:
+    """The field group as it is from now on."""
+    name = request.WhichOneof("part")
+    if name == "identity":
+        return Identity(request.identity.name, request.identity.birth_month or None)
+    if name == "phone":
+        return Contact(request.phone)
+    if name == "refund_account":
+        account = request.refund_account
+        return RefundAccount(account.bank, account.number, account.holder)
+    return Attributes(dict(request.attributes.values))
+
+
+def consent_word(purpose: member_pb2.ConsentPurpose.ValueType) -> str:
+    """What a consent is for, as reception writes it: MARKETING, ..."""
+    return member_pb2.ConsentPurpose.Name(purpose).removeprefix("CONSENT_PURPOSE_")
+
+
+def consent_message(consent: Consent) -> member_pb2.Consent:
+    """What a member said about one purpose."""
+    return member_pb2.Consent(
+        purpose=member_pb2.ConsentPurpose.Value(f"CONSENT_PURPOSE_{consent.purpose}"),
+        given=consent.is_given,
+        notice_version=consent.notice_version,
+        set_time=timestamp_of(consent.set_time),
+    )
+
+
+def disclosed_message(member_id: UUID, opened: Opened) -> member_pb2.DisclosedMember:
+    """A member unmasked, as far as its groups were opened."""
+    message = member_pb2.DisclosedMember(
+        member_id=str(member_id), consents=[consent_message(each) for each in consents_in(opened)]
+    )
+    if "identity" in opened:
+        message.identity.name = opened["identity"]["name"]
+        message.identity.birth_month = opened["identity"]["birth_month"] or 0
+    if "contact" in opened:
+        message.phone = opened["contact"]["phone"]
+    if "refund_account" in opened:
+        message.refund_account.MergeFrom(member_pb2.RefundAccount(**opened["refund_account"]))
+    if "attributes" in opened:
+        message.attributes.values.update(opened["attributes"])
+    return message
+
+
 def member_message(view: MemberView) -> member_pb2.Member:
     """A member as staff may see it; without a profile once it is erased."""
     message = member_pb2.Member(
@@ -56,9 +119,15 @@ def member_message(view: MemberView) -> member_pb2.Member:
         cards=[card_message(card) for card in view.cards],
         real_name_verified=view.real_name_verified,
     )
-    if view.masked_name or view.masked_phone:
-        message.profile.name_masked = view.masked_name
-        message.profile.phone_masked = view.masked_phone
+    profile = member_pb2.MaskedProfile(
+        name_masked=view.masked_name,
+        phone_masked=view.masked_phone,
+        refund_account_masked=view.masked_account,
+        consents=[consent_message(each) for each in view.consents],
+        attributes=view.attributes,
+    )
+    if profile.ByteSize():
+        message.profile.CopyFrom(profile)
     return message
 
 

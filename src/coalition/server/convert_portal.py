@@ -1,8 +1,17 @@
 """A member's wallet as a message; its lines are converted where terminals' are."""
 
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+
+from coalition.domain.members import Access, MemberRow
 from coalition.domain.wallet_records import LotRecord, WalletRecord
+from coalition.membership.card_views import CardView
+from coalition.membership.field_groups import Opened
 from coalition.server.convert import timestamp_of
-from coalition.v1 import portal_pb2
+from coalition.v1 import operations_pb2, portal_pb2
 
 
 def wallet_message(wallet: WalletRecord, currency_code: str) -> portal_pb2.Wallet:
@@ -18,6 +27,45 @@ def wallet_message(wallet: WalletRecord, currency_code: str) -> portal_pb2.Walle
         lots=[_lot(lot, currency_code) for lot in wallet.lots],
         read_time=timestamp_of(wallet.read_time),
     )
+
+
+def access_message(access: Access) -> portal_pb2.Access:
+    """Something done with a member's data, as far as the journal tells."""
+    groups = access.told.get("field_groups") or [record[0] for record in _rows(access.told.get("records"))]
+    return portal_pb2.Access(
+        entry_id=access.entry_id,
+        time=timestamp_of(access.time),
+        kind=operations_pb2.EntryKind.ValueType(access.kind),
+        actor=access.actor,
+        participant=access.participant,
+        purpose=str(access.told.get("purpose", "")),
+        field_groups=[str(group) for group in _rows(groups)],
+    )
+
+
+def export_json(row: MemberRow, opened: Opened, cards: Sequence[CardView], wallet: portal_pb2.Wallet) -> bytes:
+    """Everything that is known of a member, for the member: one JSON object with sorted keys."""
+    member = {
+        "create_time": row.create_time.isoformat(),
+        "member_id": str(row.member_id),
+        "real_name_verified": row.is_named,
+        "recruiter": row.recruiter,
+        "state": row.state,
+    }
+    told = {
+        **{group: dict(content) for group, content in opened.items()},
+        "cards": [
+            {"issuer": card.issuer, "kind": card.kind, "last_four": card.last_four, "state": card.state}
+            for card in cards
+        ],
+        "member": member,
+        "wallet": MessageToDict(wallet, preserving_proto_field_name=True),
+    }
+    return json.dumps(told, ensure_ascii=False, indent=2, sort_keys=True).encode()
+
+
+def _rows(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _lot(lot: LotRecord, currency_code: str) -> portal_pb2.Lot:

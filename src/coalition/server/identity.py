@@ -21,6 +21,7 @@ class Role(Enum):
     """The first element of an identity's path."""
 
     OPERATOR = "op"
+    APPROVER = "ap"
     PARTICIPANT_HQ = "hq"
     TILL_SERVER = "ts"
     TERMINAL = "t"
@@ -42,8 +43,9 @@ class Identity:
 class Caller:
     """An identity that the programme knows and lets operate.
 
-    `participant_id` is the participant it belongs to; for operator, auditor and member gateway it is the operator's. A
-    till server of a chain has the operator's too: there the terminal named by each operation says the participant.
+    `participant_id` is the participant it belongs to; for operator, approver, auditor and member gateway it is the
+    operator's. A till server of a chain has the operator's too: there the terminal named by each operation says the
+    participant.
     """
 
     role: Role

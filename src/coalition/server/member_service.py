@@ -16,21 +16,21 @@ from coalition.membership.reception import Reception
 from coalition.server import convert_member as convert
 from coalition.server.acting import act_of, receipt
 from coalition.server.identity import HasProgramme, Role, caller
+from coalition.server.member_data import MemberDataCalls
 from coalition.server.own import acting_for
 from coalition.server.request_ids import RequestIds
-from coalition.v1 import member_pb2, member_pb2_grpc
+from coalition.v1 import member_pb2
 
 
-class MemberService(member_pb2_grpc.MemberServiceServicer):
+class MemberService(MemberDataCalls):
     """Acts block, so each runs in a worker thread."""
 
     def __init__(
         self, reception: Reception[Any], devices: DeviceDesk[Any], programme: HasProgramme, request_ids: RequestIds
     ) -> None:
-        self._reception = reception
+        super().__init__(reception, request_ids)
         self._devices = devices
         self._programme = programme
-        self._request_ids = request_ids
 
     async def EnrolMember(self, request: member_pb2.EnrolMemberRequest, context: Any) -> member_pb2.EnrolMemberResponse:
         recruiter = acting_for(caller(context), self._programme.current, request.recruiter, "recruiter")
@@ -47,16 +47,6 @@ class MemberService(member_pb2_grpc.MemberServiceServicer):
             wallet_id=enrolled.wallet_id,
             receipt=receipt(act, enrolled.entry_id, enrolled.time, replayed=enrolled.replayed),
         )
-
-    async def FindMember(self, request: member_pb2.FindMemberRequest, context: Any) -> member_pb2.FindMemberResponse:
-        actor, purpose = caller(context).actor, convert.purpose_word(request.purpose)
-        found = await asyncio.to_thread(self._reception.find_by_phone, actor, request.phone, purpose)
-        return member_pb2.FindMemberResponse(member=convert.member_message(found))
-
-    async def GetMember(self, request: member_pb2.GetMemberRequest, context: Any) -> member_pb2.GetMemberResponse:
-        actor, purpose = caller(context).actor, convert.purpose_word(request.purpose)
-        found = await asyncio.to_thread(self._reception.get_member, actor, UUID(request.member_id), purpose)
-        return member_pb2.GetMemberResponse(member=convert.member_message(found))
 
     async def IssueCard(self, request: member_pb2.IssueCardRequest, context: Any) -> member_pb2.IssueCardResponse:
         issuer = acting_for(caller(context), self._programme.current, request.issuer, "issuer")

@@ -26,6 +26,7 @@ STAFF: Final = HEADQUARTERS | {Role.TILL_SERVER}
 PROGRAMME_READERS: Final = STAFF | AUDITORS
 SETTLEMENT_READERS: Final = HEADQUARTERS | AUDITORS
 GATEWAYS: Final = frozenset({Role.MEMBER_GATEWAY})
+APPROVERS: Final = frozenset({Role.APPROVER})
 EVERYONE: Final = frozenset(Role)
 VISITORS: Final = EVERYONE - {Role.SERVER}
 
@@ -76,6 +77,13 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.MemberService/AddVirtualId": STAFF,
         "/coalition.v1.MemberService/AddPhone": STAFF,
         "/coalition.v1.MemberService/RemoveCredential": STAFF,
+        "/coalition.v1.MemberService/ReviseMember": STAFF | GATEWAYS,
+        "/coalition.v1.MemberService/SetConsent": STAFF | GATEWAYS,
+        "/coalition.v1.MemberService/SetMemberState": OPERATOR,
+        "/coalition.v1.MemberService/EraseMember": OPERATOR,
+        "/coalition.v1.MemberService/RequestDisclosure": HEADQUARTERS,
+        "/coalition.v1.MemberService/ApproveDisclosure": APPROVERS,
+        "/coalition.v1.MemberService/GetDisclosure": HEADQUARTERS,
         "/coalition.v1.SettlementService/ListWindows": SETTLEMENT_READERS,
         "/coalition.v1.SettlementService/ListPositions": SETTLEMENT_READERS,
         "/coalition.v1.SettlementService/CloseWindow": OPERATOR,
@@ -94,6 +102,8 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.AuditService/GetSealedReceipt": COUNTER | AUDITORS,
         "/coalition.v1.PortalService/GetWallet": GATEWAYS,
         "/coalition.v1.PortalService/ListWalletEntries": GATEWAYS,
+        "/coalition.v1.PortalService/GetOwnData": GATEWAYS,
+        "/coalition.v1.PortalService/ListAccesses": GATEWAYS,
         "/grpc.health.v1.Health/Check": EVERYONE,
         "/grpc.health.v1.Health/List": EVERYONE,
         "/grpc.health.v1.Health/Watch": EVERYONE,
@@ -101,6 +111,9 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
     }
 )
 OURS: Final = "/coalition.v1."
+
+READS_AT_HEADQUARTERS: Final = frozenset({"attributes", "refund_account"})
+"""Field groups of a member that a counter does not need: FindMember and GetMember show them to headquarters only."""
 
 ALL_SERVICES: Final[Mapping[str, ServiceDescriptor]] = MappingProxyType(
     {
@@ -126,6 +139,12 @@ def check_permission(method: str, role: Role, rules: Mapping[str, Roles] = RULES
     """Raise Refused(PERMISSION_DENIED) unless the table lets the role call the method."""
     if role not in rules.get(method, ()):
         raise Refused(Reason.PERMISSION_DENIED)
+
+
+def check_field_groups(groups: Iterable[str], role: Role) -> None:
+    """Raise Refused(PERMISSION_DENIED) unless the role may see all these field groups of a member, masked."""
+    if role not in HEADQUARTERS and not READS_AT_HEADQUARTERS.isdisjoint(groups):
+        raise Refused(Reason.PERMISSION_DENIED, "field_groups")
 
 
 def method_names(service: ServiceDescriptor) -> list[str]:

@@ -1,4 +1,4 @@
-"""PortalService: a member's own wallet, for the gateway that has authenticated the member. Reads, shows no profile."""
+"""PortalService: a member's own wallet and data, for the gateway that has authenticated the member. Reads only."""
 
 import asyncio
 from typing import Any, Protocol
@@ -9,9 +9,11 @@ from coalition.domain.pages import number_key, page_limit, page_token
 from coalition.domain.reasons import Reason
 from coalition.domain.wallet_lines import WalletLine
 from coalition.domain.wallet_records import WalletRecord
+from coalition.membership.reading_room import ReadingRoom
 from coalition.server.convert import wallet_entry_of
-from coalition.server.convert_portal import wallet_message
-from coalition.server.identity import HasProgramme
+from coalition.server.convert_portal import access_message, export_json, wallet_message
+from coalition.server.identity import HasProgramme, caller
+from coalition.server.member_data import reader_of
 from coalition.v1 import portal_pb2, portal_pb2_grpc
 
 
@@ -32,7 +34,10 @@ class LineReads(Protocol):
 class PortalService(portal_pb2_grpc.PortalServiceServicer):
     """The gateway answers for which member asks; here any member may be named."""
 
-    def __init__(self, reads: PortalReads, lines: LineReads, programme: HasProgramme) -> None:
+    def __init__(
+        self, reads: PortalReads, lines: LineReads, reading: ReadingRoom[Any], programme: HasProgramme
+    ) -> None:
+        self._reading = reading
         self._reads = reads
         self._lines = lines
         self._programme = programme
@@ -55,6 +60,25 @@ class PortalService(portal_pb2_grpc.PortalServiceServicer):
         return portal_pb2.ListWalletEntriesResponse(
             entries=[wallet_entry_of(line, programme) for line in lines[:limit]],
             next_page_token=page_token(scope, lines[limit - 1].entry_id) if len(lines) > limit else "",
+        )
+
+    async def GetOwnData(self, request: portal_pb2.GetOwnDataRequest, context: Any) -> portal_pb2.GetOwnDataResponse:
+        member_id, reader = UUID(request.member_id), reader_of(caller(context))
+        row, opened, cards = await asyncio.to_thread(self._reading.own, reader, member_id)
+        wallet = await self._wallet(request.member_id)
+        told = export_json(row, opened, cards, wallet_message(wallet, self._programme.current.scheme.currency_code))
+        return portal_pb2.GetOwnDataResponse(export_json=told)
+
+    async def ListAccesses(
+        self, request: portal_pb2.ListAccessesRequest, context: Any
+    ) -> portal_pb2.ListAccessesResponse:
+        member_id = UUID(request.member_id)
+        scope, limit = f"accesses/{member_id}", page_limit(request.page_size)
+        before = number_key(scope, request.page_token)
+        found = await asyncio.to_thread(self._reading.accesses, member_id, before, limit + 1)
+        return portal_pb2.ListAccessesResponse(
+            accesses=[access_message(access) for access in found[:limit]],
+            next_page_token=page_token(scope, found[limit - 1].entry_id) if len(found) > limit else "",
         )
 
     async def _wallet(self, member_id: str) -> WalletRecord:

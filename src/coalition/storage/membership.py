@@ -15,9 +15,11 @@ from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import lane_of_wallet
 from coalition.domain.members import (
+    Access,
     CardLimits,
     CardPointer,
     CardRow,
+    Disclosure,
     MemberRow,
     NewCard,
     NewDevice,
@@ -30,6 +32,7 @@ from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.devices import add_tickets
 from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
+from coalition.storage.member_files import DISCLOSURE, LATEST_RECORDS, FileBooks, disclosure_of, read_accesses
 from coalition.storage.pins import SET_PIN
 
 MEMBER: Final = """
@@ -43,10 +46,6 @@ FROM cards c JOIN participants p ON p.participant_id = c.issuer_id
 """
 CARD_OF_KIND: Final = f"""
 {CARD} WHERE c.lane = %s AND c.wallet_id = %s AND c.kind = %s AND c.state <> 'REPLACED' ORDER BY c.card_id LIMIT 1
-"""
-LATEST_RECORDS: Final = """
-SELECT DISTINCT ON (r.member_id, r.field_group) r.member_id, r.field_group, r.revision, r.record_id, r.sealed
-FROM member_records r
 """
 # Two integers, so that it shares no key with the advisory locks of the journal (one bigint each).
 LOCK_INDEX: Final = "SELECT pg_advisory_xact_lock(hashtext('member_indexes.' || %s), %s)"
@@ -91,6 +90,24 @@ class MemberStore:
         with leased_cursor(self._lease) as cursor:
             return _indexed_records(cursor, field, values, field_group, limit)
 
+    def accesses(self, member_id: UUID, before: int | None, limit: int) -> list[Access]:
+        with leased_cursor(self._lease) as cursor:
+            return read_accesses(cursor, member_id, before, limit)
+
+    def disclosure(self, disclosure_id: UUID) -> Disclosure | None:
+        row = self._one(DISCLOSURE, (disclosure_id,))
+        return disclosure_of(row) if row else None
+
+    def unfinished_erasures(self) -> list[UUID]:
+        with leased_cursor(self._lease) as cursor:
+            rows = cursor.execute("SELECT member_id FROM erasures WHERE NOT is_finished ORDER BY member_id").fetchall()
+        return [row[0] for row in rows]
+
+    def finish_erasure(self, member_id: UUID) -> None:
+        with leased(self._lease) as connection, connection.transaction():
+            connection.execute("DELETE FROM member_records WHERE member_id = %s", (member_id,))
+            connection.execute("UPDATE erasures SET is_finished = true WHERE member_id = %s", (member_id,))
+
     def card(self, token: bytes) -> CardRow | None:
         # Both by primary key, in one snapshot: a card that is being linked is seen either before or after.
         row = self._one(
@@ -115,12 +132,8 @@ class MemberStore:
             return cursor.execute(statement, parameters).fetchone()
 
 
-class MemberBooks:
+class MemberBooks(FileBooks):
     """Members and cards inside one act's transaction. READ COMMITTED: each statement sees what a lock waited for."""
-
-    def __init__(self, cursor: Cursor, lane_count: int) -> None:
-        self._cursor = cursor
-        self._lane_count = lane_count
 
     def participant(self, code: str) -> Participant | None:
         row = self._one(
@@ -290,9 +303,6 @@ class MemberBooks:
             "UPDATE wallets SET is_named = true WHERE lane = %s AND wallet_id = %s",
             (lane_of_wallet(wallet_id, self._lane_count), wallet_id),
         )
-
-    def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
-        return self._cursor.execute(statement, parameters).fetchone()
 
 
 def _card(row: tuple[Any, ...]) -> CardRow:

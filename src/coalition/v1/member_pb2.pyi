@@ -21,6 +21,70 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _FieldGroup:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FieldGroupEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FieldGroup.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FIELD_GROUP_UNSPECIFIED: _FieldGroup.ValueType  # 0
+    """Not said; refused."""
+    FIELD_GROUP_IDENTITY: _FieldGroup.ValueType  # 1
+    """Name and month of birth."""
+    FIELD_GROUP_CONTACT: _FieldGroup.ValueType  # 2
+    """Phone number."""
+    FIELD_GROUP_CONSENTS: _FieldGroup.ValueType  # 3
+    """What the member said about each purpose."""
+    FIELD_GROUP_REFUND_ACCOUNT: _FieldGroup.ValueType  # 4
+    """Where money is paid back to."""
+    FIELD_GROUP_ATTRIBUTES: _FieldGroup.ValueType  # 5
+    """What rules ask of a member besides."""
+
+class FieldGroup(_FieldGroup, metaclass=_FieldGroupEnumTypeWrapper):
+    """Parts of a member's data that are sealed, read and permitted each by itself."""
+
+FIELD_GROUP_UNSPECIFIED: FieldGroup.ValueType  # 0
+"""Not said; refused."""
+FIELD_GROUP_IDENTITY: FieldGroup.ValueType  # 1
+"""Name and month of birth."""
+FIELD_GROUP_CONTACT: FieldGroup.ValueType  # 2
+"""Phone number."""
+FIELD_GROUP_CONSENTS: FieldGroup.ValueType  # 3
+"""What the member said about each purpose."""
+FIELD_GROUP_REFUND_ACCOUNT: FieldGroup.ValueType  # 4
+"""Where money is paid back to."""
+FIELD_GROUP_ATTRIBUTES: FieldGroup.ValueType  # 5
+"""What rules ask of a member besides."""
+Global___FieldGroup: _TypeAlias = FieldGroup  # noqa: Y015
+
+class _ConsentPurpose:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConsentPurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConsentPurpose.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONSENT_PURPOSE_UNSPECIFIED: _ConsentPurpose.ValueType  # 0
+    """Not said; refused."""
+    CONSENT_PURPOSE_MARKETING: _ConsentPurpose.ValueType  # 1
+    """To be told about offers."""
+    CONSENT_PURPOSE_PROFILING: _ConsentPurpose.ValueType  # 2
+    """To have purchases evaluated."""
+    CONSENT_PURPOSE_SHARING: _ConsentPurpose.ValueType  # 3
+    """To have data shared with alliance merchants."""
+
+class ConsentPurpose(_ConsentPurpose, metaclass=_ConsentPurposeEnumTypeWrapper):
+    """What a member can agree to, each by itself."""
+
+CONSENT_PURPOSE_UNSPECIFIED: ConsentPurpose.ValueType  # 0
+"""Not said; refused."""
+CONSENT_PURPOSE_MARKETING: ConsentPurpose.ValueType  # 1
+"""To be told about offers."""
+CONSENT_PURPOSE_PROFILING: ConsentPurpose.ValueType  # 2
+"""To have purchases evaluated."""
+CONSENT_PURPOSE_SHARING: ConsentPurpose.ValueType  # 3
+"""To have data shared with alliance merchants."""
+Global___ConsentPurpose: _TypeAlias = ConsentPurpose  # noqa: Y015
+
 class _CardKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -64,7 +128,7 @@ class _MemberStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemberSta
     MEMBER_STATE_ACTIVE: _MemberState.ValueType  # 1
     """In good standing."""
     MEMBER_STATE_LOCKED: _MemberState.ValueType  # 2
-    """Locked by the operator."""
+    """Locked by the operator: its data is kept and not used."""
     MEMBER_STATE_ERASED: _MemberState.ValueType  # 3
     """Erased: no personal field can be read any more."""
 
@@ -76,7 +140,7 @@ MEMBER_STATE_UNSPECIFIED: MemberState.ValueType  # 0
 MEMBER_STATE_ACTIVE: MemberState.ValueType  # 1
 """In good standing."""
 MEMBER_STATE_LOCKED: MemberState.ValueType  # 2
-"""Locked by the operator."""
+"""Locked by the operator: its data is kept and not used."""
 MEMBER_STATE_ERASED: MemberState.ValueType  # 3
 """Erased: no personal field can be read any more."""
 Global___MemberState: _TypeAlias = MemberState  # noqa: Y015
@@ -97,9 +161,11 @@ class _PurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Purpose.Value
     """A merchant's or a member's complaint is looked into."""
     PURPOSE_FRAUD_CHECK: _Purpose.ValueType  # 4
     """A suspicion of fraud is looked into."""
+    PURPOSE_MARKETING: _Purpose.ValueType  # 5
+    """The member is to be told about offers; needs the consent CONSENT_PURPOSE_MARKETING."""
 
 class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper):
-    """Why personal data is looked up. It is logged with who asked."""
+    """Why personal data is looked up. The journal keeps it with who asked."""
 
 PURPOSE_UNSPECIFIED: Purpose.ValueType  # 0
 """Not said; refused."""
@@ -111,6 +177,8 @@ PURPOSE_DISPUTE: Purpose.ValueType  # 3
 """A merchant's or a member's complaint is looked into."""
 PURPOSE_FRAUD_CHECK: Purpose.ValueType  # 4
 """A suspicion of fraud is looked into."""
+PURPOSE_MARKETING: Purpose.ValueType  # 5
+"""The member is to be told about offers; needs the consent CONSENT_PURPOSE_MARKETING."""
 Global___Purpose: _TypeAlias = Purpose  # noqa: Y015
 
 @_typing.final
@@ -149,25 +217,247 @@ class MaskedProfile(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     NAME_MASKED_FIELD_NUMBER: _builtins.int
     PHONE_MASKED_FIELD_NUMBER: _builtins.int
+    REFUND_ACCOUNT_MASKED_FIELD_NUMBER: _builtins.int
+    CONSENTS_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
     name_masked: _builtins.str
     """First character of the name, then one star, however long the name is."""
     phone_masked: _builtins.str
     """Stars for all but the last four digits of the phone number."""
+    refund_account_masked: _builtins.str
+    """Stars and the last four characters of the account that money is paid back to; empty: none, or not asked for."""
+    @_builtins.property
+    def consents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Consent]:
+        """What the member said about each purpose; empty: nothing, or not asked for."""
+
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What rules ask of a member besides, by name; empty: none, or not asked for."""
+
     def __init__(
         self,
         *,
         name_masked: _builtins.str = ...,
         phone_masked: _builtins.str = ...,
+        refund_account_masked: _builtins.str = ...,
+        consents: _abc.Iterable[Global___Consent] | None = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name_masked", b"name_masked", "phone_masked", b"phone_masked"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "consents", b"consents", "name_masked", b"name_masked", "phone_masked", b"phone_masked", "refund_account_masked", b"refund_account_masked"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MaskedProfile: _TypeAlias = MaskedProfile  # noqa: Y015
+
+@_typing.final
+class RefundAccount(_message.Message):
+    """An account that money is paid back to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BANK_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    HOLDER_FIELD_NUMBER: _builtins.int
+    bank: _builtins.str
+    """The bank's name, 1..120 characters."""
+    number: _builtins.str
+    """The account's number, 6..34 digits or letters; blanks and hyphens are understood."""
+    holder: _builtins.str
+    """Whose account it is, 1..120 characters."""
+    def __init__(
+        self,
+        *,
+        bank: _builtins.str = ...,
+        number: _builtins.str = ...,
+        holder: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bank", b"bank", "holder", b"holder", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundAccount: _TypeAlias = RefundAccount  # noqa: Y015
+
+@_typing.final
+class Identity(_message.Message):
+    """Who a member is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BIRTH_MONTH_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The person's name, 1..120 characters."""
+    birth_month: _builtins.int
+    """Month of birth, 1..12. Default (0): not told."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        birth_month: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["birth_month", b"birth_month", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Identity: _TypeAlias = Identity  # noqa: Y015
+
+@_typing.final
+class Attributes(_message.Message):
+    """What rules ask of a member besides."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """By name, at most 16; names of a-z, 0-9 and _, 32 characters at most; values 1..64 characters."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Attributes: _TypeAlias = Attributes  # noqa: Y015
+
+@_typing.final
+class Consent(_message.Message):
+    """What a member said about one purpose."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    GIVEN_FIELD_NUMBER: _builtins.int
+    NOTICE_VERSION_FIELD_NUMBER: _builtins.int
+    SET_TIME_FIELD_NUMBER: _builtins.int
+    purpose: Global___ConsentPurpose.ValueType
+    """For what."""
+    given: _builtins.bool
+    """Whether the member agreed."""
+    notice_version: _builtins.str
+    """Version of the notice that the member was shown."""
+    @_builtins.property
+    def set_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was said."""
+
+    def __init__(
+        self,
+        *,
+        purpose: Global___ConsentPurpose.ValueType = ...,
+        given: _builtins.bool = ...,
+        notice_version: _builtins.str = ...,
+        set_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["set_time", b"set_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["given", b"given", "notice_version", b"notice_version", "purpose", b"purpose", "set_time", b"set_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Consent: _TypeAlias = Consent  # noqa: Y015
+
+@_typing.final
+class DisclosedMember(_message.Message):
+    """A member unmasked: what an approved disclosure tells. What was not asked for, or is not there, is absent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    REFUND_ACCOUNT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    CONSENTS_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.str
+    """UUID of the member."""
+    phone: _builtins.str
+    """Phone number by E.164; empty: not asked for."""
+    @_builtins.property
+    def identity(self) -> Global___Identity:
+        """Who it is."""
+
+    @_builtins.property
+    def refund_account(self) -> Global___RefundAccount:
+        """Where money is paid back to."""
+
+    @_builtins.property
+    def attributes(self) -> Global___Attributes:
+        """What rules ask of it besides."""
+
+    @_builtins.property
+    def consents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Consent]:
+        """What it said about each purpose."""
+
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.str = ...,
+        identity: Global___Identity | None = ...,
+        phone: _builtins.str = ...,
+        refund_account: Global___RefundAccount | None = ...,
+        attributes: Global___Attributes | None = ...,
+        consents: _abc.Iterable[Global___Consent] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "identity", b"identity", "refund_account", b"refund_account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "consents", b"consents", "identity", b"identity", "member_id", b"member_id", "phone", b"phone", "refund_account", b"refund_account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DisclosedMember: _TypeAlias = DisclosedMember  # noqa: Y015
 
 @_typing.final
 class Member(_message.Message):
@@ -430,19 +720,27 @@ class FindMemberRequest(_message.Message):
 
     PHONE_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
+    FIELD_GROUPS_FIELD_NUMBER: _builtins.int
     phone: _builtins.str
     """Phone number by E.164, as at enrolment."""
     purpose: Global___Purpose.ValueType
     """Why it is looked up, required."""
+    @_builtins.property
+    def field_groups(self) -> _containers.RepeatedScalarFieldContainer[Global___FieldGroup.ValueType]:
+        """Which field groups to show. Default (empty): identity and contact. Refund account and attributes are for the operator
+        and headquarters.
+        """
+
     def __init__(
         self,
         *,
         phone: _builtins.str = ...,
         purpose: Global___Purpose.ValueType = ...,
+        field_groups: _abc.Iterable[Global___FieldGroup.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["phone", b"phone", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_groups", b"field_groups", "phone", b"phone", "purpose", b"purpose"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -480,19 +778,27 @@ class GetMemberRequest(_message.Message):
 
     MEMBER_ID_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
+    FIELD_GROUPS_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     """UUID of the member."""
     purpose: Global___Purpose.ValueType
     """Why it is looked up, required."""
+    @_builtins.property
+    def field_groups(self) -> _containers.RepeatedScalarFieldContainer[Global___FieldGroup.ValueType]:
+        """Which field groups to show. Default (empty): identity and contact. Refund account and attributes are for the operator
+        and headquarters.
+        """
+
     def __init__(
         self,
         *,
         member_id: _builtins.str = ...,
         purpose: Global___Purpose.ValueType = ...,
+        field_groups: _abc.Iterable[Global___FieldGroup.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_id", b"member_id", "purpose", b"purpose"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_groups", b"field_groups", "member_id", b"member_id", "purpose", b"purpose"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1359,3 +1665,423 @@ class GetCardResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetCardResponse: _TypeAlias = GetCardResponse  # noqa: Y015
+
+@_typing.final
+class ReviseMemberRequest(_message.Message):
+    """Replaces a field group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    REFUND_ACCOUNT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member."""
+    phone: _builtins.str
+    """Phone number by E.164: "+", then 7..15 digits that do not begin with 0."""
+    @_builtins.property
+    def identity(self) -> Global___Identity:
+        """Who it is."""
+
+    @_builtins.property
+    def refund_account(self) -> Global___RefundAccount:
+        """Where money is paid back to."""
+
+    @_builtins.property
+    def attributes(self) -> Global___Attributes:
+        """What rules ask of it besides."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+        identity: Global___Identity | None = ...,
+        phone: _builtins.str = ...,
+        refund_account: Global___RefundAccount | None = ...,
+        attributes: Global___Attributes | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "identity", b"identity", "part", b"part", "phone", b"phone", "refund_account", b"refund_account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "identity", b"identity", "member_id", b"member_id", "part", b"part", "phone", b"phone", "refund_account", b"refund_account", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["identity", "phone", "refund_account", "attributes"]  # noqa: Y015
+    _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
+
+Global___ReviseMemberRequest: _TypeAlias = ReviseMemberRequest  # noqa: Y015
+
+@_typing.final
+class ReviseMemberResponse(_message.Message):
+    """The answer to ReviseMember."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviseMemberResponse: _TypeAlias = ReviseMemberResponse  # noqa: Y015
+
+@_typing.final
+class SetConsentRequest(_message.Message):
+    """Records a consent, or that it was taken back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    GIVEN_FIELD_NUMBER: _builtins.int
+    NOTICE_VERSION_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member."""
+    purpose: Global___ConsentPurpose.ValueType
+    """For what, required."""
+    given: _builtins.bool
+    """Whether the member agrees. Default: false, the member does not, or not any more."""
+    notice_version: _builtins.str
+    """Version of the notice that the member was shown, 1..32 letters, digits, '.', '_' or '-'."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+        purpose: Global___ConsentPurpose.ValueType = ...,
+        given: _builtins.bool = ...,
+        notice_version: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["given", b"given", "member_id", b"member_id", "notice_version", b"notice_version", "purpose", b"purpose", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetConsentRequest: _TypeAlias = SetConsentRequest  # noqa: Y015
+
+@_typing.final
+class SetConsentResponse(_message.Message):
+    """The answer to SetConsent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetConsentResponse: _TypeAlias = SetConsentResponse  # noqa: Y015
+
+@_typing.final
+class SetMemberStateRequest(_message.Message):
+    """Locks or unlocks a member's data."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member."""
+    state: Global___MemberState.ValueType
+    """MEMBER_STATE_LOCKED or MEMBER_STATE_ACTIVE, required."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+        state: Global___MemberState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_id", b"member_id", "request_id", b"request_id", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetMemberStateRequest: _TypeAlias = SetMemberStateRequest  # noqa: Y015
+
+@_typing.final
+class SetMemberStateResponse(_message.Message):
+    """The answer to SetMemberState."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetMemberStateResponse: _TypeAlias = SetMemberStateResponse  # noqa: Y015
+
+@_typing.final
+class EraseMemberRequest(_message.Message):
+    """Erases a member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_id", b"member_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseMemberRequest: _TypeAlias = EraseMemberRequest  # noqa: Y015
+
+@_typing.final
+class EraseMemberResponse(_message.Message):
+    """The answer to EraseMember."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EraseMemberResponse: _TypeAlias = EraseMemberResponse  # noqa: Y015
+
+@_typing.final
+class RequestDisclosureRequest(_message.Message):
+    """Asks to see members unmasked."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_IDS_FIELD_NUMBER: _builtins.int
+    FIELD_GROUPS_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    purpose: Global___Purpose.ValueType
+    """Why, required."""
+    @_builtins.property
+    def member_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """UUIDs of the members, 1..20."""
+
+    @_builtins.property
+    def field_groups(self) -> _containers.RepeatedScalarFieldContainer[Global___FieldGroup.ValueType]:
+        """Which field groups, 1..5."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_ids: _abc.Iterable[_builtins.str] | None = ...,
+        field_groups: _abc.Iterable[Global___FieldGroup.ValueType] | None = ...,
+        purpose: Global___Purpose.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_groups", b"field_groups", "member_ids", b"member_ids", "purpose", b"purpose", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestDisclosureRequest: _TypeAlias = RequestDisclosureRequest  # noqa: Y015
+
+@_typing.final
+class RequestDisclosureResponse(_message.Message):
+    """The answer to RequestDisclosure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISCLOSURE_ID_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    disclosure_id: _builtins.str
+    """UUID that the approver is told."""
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        disclosure_id: _builtins.str = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disclosure_id", b"disclosure_id", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestDisclosureResponse: _TypeAlias = RequestDisclosureResponse  # noqa: Y015
+
+@_typing.final
+class ApproveDisclosureRequest(_message.Message):
+    """Approves a disclosure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DISCLOSURE_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    disclosure_id: _builtins.str
+    """UUID of the disclosure."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        disclosure_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disclosure_id", b"disclosure_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveDisclosureRequest: _TypeAlias = ApproveDisclosureRequest  # noqa: Y015
+
+@_typing.final
+class ApproveDisclosureResponse(_message.Message):
+    """The answer to ApproveDisclosure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when it can be read."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveDisclosureResponse: _TypeAlias = ApproveDisclosureResponse  # noqa: Y015
+
+@_typing.final
+class GetDisclosureRequest(_message.Message):
+    """Reads an approved disclosure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISCLOSURE_ID_FIELD_NUMBER: _builtins.int
+    disclosure_id: _builtins.str
+    """UUID of the disclosure."""
+    def __init__(
+        self,
+        *,
+        disclosure_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disclosure_id", b"disclosure_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDisclosureRequest: _TypeAlias = GetDisclosureRequest  # noqa: Y015
+
+@_typing.final
+class GetDisclosureResponse(_message.Message):
+    """The answer to GetDisclosure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisclosedMember]:
+        """The members, in the order they were asked for."""
+
+    def __init__(
+        self,
+        *,
+        members: _abc.Iterable[Global___DisclosedMember] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetDisclosureResponse: _TypeAlias = GetDisclosureResponse  # noqa: Y015

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class MemberServiceStub:
-    """For a participant's headquarters (/hq/<participant>), its till servers and terminals, and the operator (/op/<name>).
+    """For a participant's headquarters (/hq/<participant>), its till servers and terminals, and the operator (/op/<name>);
+    member gateways (/mg/<name>) for what a member does to the own data; approvers (/ap/<name>).
 
     Personal fields are sealed under a key of the member's own before they are stored, and answered masked. Full card
     numbers are never stored. Every write is an act in the journal, exactly once by its request_id.
@@ -121,10 +122,46 @@ class MemberServiceStub:
                 request_serializer=coalition_dot_v1_dot_member__pb2.GetCardRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_member__pb2.GetCardResponse.FromString,
                 _registered_method=True)
+        self.ReviseMember = channel.unary_unary(
+                '/coalition.v1.MemberService/ReviseMember',
+                request_serializer=coalition_dot_v1_dot_member__pb2.ReviseMemberRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.ReviseMemberResponse.FromString,
+                _registered_method=True)
+        self.SetConsent = channel.unary_unary(
+                '/coalition.v1.MemberService/SetConsent',
+                request_serializer=coalition_dot_v1_dot_member__pb2.SetConsentRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.SetConsentResponse.FromString,
+                _registered_method=True)
+        self.SetMemberState = channel.unary_unary(
+                '/coalition.v1.MemberService/SetMemberState',
+                request_serializer=coalition_dot_v1_dot_member__pb2.SetMemberStateRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.SetMemberStateResponse.FromString,
+                _registered_method=True)
+        self.EraseMember = channel.unary_unary(
+                '/coalition.v1.MemberService/EraseMember',
+                request_serializer=coalition_dot_v1_dot_member__pb2.EraseMemberRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.EraseMemberResponse.FromString,
+                _registered_method=True)
+        self.RequestDisclosure = channel.unary_unary(
+                '/coalition.v1.MemberService/RequestDisclosure',
+                request_serializer=coalition_dot_v1_dot_member__pb2.RequestDisclosureRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.RequestDisclosureResponse.FromString,
+                _registered_method=True)
+        self.ApproveDisclosure = channel.unary_unary(
+                '/coalition.v1.MemberService/ApproveDisclosure',
+                request_serializer=coalition_dot_v1_dot_member__pb2.ApproveDisclosureRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.ApproveDisclosureResponse.FromString,
+                _registered_method=True)
+        self.GetDisclosure = channel.unary_unary(
+                '/coalition.v1.MemberService/GetDisclosure',
+                request_serializer=coalition_dot_v1_dot_member__pb2.GetDisclosureRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.GetDisclosureResponse.FromString,
+                _registered_method=True)
 
 
 class MemberServiceServicer:
-    """For a participant's headquarters (/hq/<participant>), its till servers and terminals, and the operator (/op/<name>).
+    """For a participant's headquarters (/hq/<participant>), its till servers and terminals, and the operator (/op/<name>);
+    member gateways (/mg/<name>) for what a member does to the own data; approvers (/ap/<name>).
 
     Personal fields are sealed under a key of the member's own before they are stored, and answered masked. Full card
     numbers are never stored. Every write is an act in the journal, exactly once by its request_id.
@@ -142,14 +179,16 @@ class MemberServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def FindMember(self, request, context):
-        """Finds the member of a phone number; the look-up and its purpose are logged. Errors: MEMBER_UNKNOWN.
+        """Finds the member of a phone number. The look, its purpose and who looked are an entry of the journal before anything
+        is told, also where nobody is found. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED, CONSENT_MISSING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetMember(self, request, context):
-        """Reads a member, personal fields masked; the look-up and its purpose are logged. Errors: MEMBER_UNKNOWN.
+        """Reads a member, personal fields masked. The look is an entry of the journal, as with FindMember. Errors:
+        MEMBER_UNKNOWN, MEMBER_LOCKED, CONSENT_MISSING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -262,6 +301,61 @@ class MemberServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReviseMember(self, request, context):
+        """Replaces one field group of a member's data by a new revision. Idempotent by request_id. Errors: MEMBER_UNKNOWN,
+        MEMBER_LOCKED, MEMBER_ERASED, MEMBER_EXISTS (the phone is another member's).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetConsent(self, request, context):
+        """Records what a member said about one purpose. Idempotent by request_id. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED,
+        MEMBER_ERASED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetMemberState(self, request, context):
+        """Locks a member's data (it is kept and not used; cards and wallet go on), or unlocks it. Idempotent by request_id.
+        Errors: MEMBER_UNKNOWN, MEMBER_ERASED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EraseMember(self, request, context):
+        """Erases a member for ever: its key is destroyed, its cards end, its empty wallet is closed. Idempotent by request_id.
+        Errors: MEMBER_UNKNOWN, MEMBER_HAS_VALUE, WALLET_HAS_HOLDS. Not stored: RETENTION_NOT_OVER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestDisclosure(self, request, context):
+        """Asks to see members unmasked; tells nothing yet. Idempotent by request_id. Errors: MEMBER_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveDisclosure(self, request, context):
+        """Lets a disclosure be read for 15 minutes, once, by a person of another role than who asked. Idempotent by request_id.
+        Not stored: DISCLOSURE_UNKNOWN, APPROVER_NOT_ANOTHER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDisclosure(self, request, context):
+        """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
+        Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MemberServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -345,6 +439,41 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     request_deserializer=coalition_dot_v1_dot_member__pb2.GetCardRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_member__pb2.GetCardResponse.SerializeToString,
             ),
+            'ReviseMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReviseMember,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.ReviseMemberRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.ReviseMemberResponse.SerializeToString,
+            ),
+            'SetConsent': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetConsent,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.SetConsentRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.SetConsentResponse.SerializeToString,
+            ),
+            'SetMemberState': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetMemberState,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.SetMemberStateRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.SetMemberStateResponse.SerializeToString,
+            ),
+            'EraseMember': grpc.unary_unary_rpc_method_handler(
+                    servicer.EraseMember,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.EraseMemberRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.EraseMemberResponse.SerializeToString,
+            ),
+            'RequestDisclosure': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestDisclosure,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.RequestDisclosureRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.RequestDisclosureResponse.SerializeToString,
+            ),
+            'ApproveDisclosure': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveDisclosure,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.ApproveDisclosureRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.ApproveDisclosureResponse.SerializeToString,
+            ),
+            'GetDisclosure': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDisclosure,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.GetDisclosureRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.GetDisclosureResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'coalition.v1.MemberService', rpc_method_handlers)
@@ -354,7 +483,8 @@ def add_MemberServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class MemberService:
-    """For a participant's headquarters (/hq/<participant>), its till servers and terminals, and the operator (/op/<name>).
+    """For a participant's headquarters (/hq/<participant>), its till servers and terminals, and the operator (/op/<name>);
+    member gateways (/mg/<name>) for what a member does to the own data; approvers (/ap/<name>).
 
     Personal fields are sealed under a key of the member's own before they are stored, and answered masked. Full card
     numbers are never stored. Every write is an act in the journal, exactly once by its request_id.
@@ -785,6 +915,195 @@ class MemberService:
             '/coalition.v1.MemberService/GetCard',
             coalition_dot_v1_dot_member__pb2.GetCardRequest.SerializeToString,
             coalition_dot_v1_dot_member__pb2.GetCardResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReviseMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/ReviseMember',
+            coalition_dot_v1_dot_member__pb2.ReviseMemberRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.ReviseMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetConsent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/SetConsent',
+            coalition_dot_v1_dot_member__pb2.SetConsentRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.SetConsentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetMemberState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/SetMemberState',
+            coalition_dot_v1_dot_member__pb2.SetMemberStateRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.SetMemberStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EraseMember(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/EraseMember',
+            coalition_dot_v1_dot_member__pb2.EraseMemberRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.EraseMemberResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestDisclosure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/RequestDisclosure',
+            coalition_dot_v1_dot_member__pb2.RequestDisclosureRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.RequestDisclosureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveDisclosure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/ApproveDisclosure',
+            coalition_dot_v1_dot_member__pb2.ApproveDisclosureRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.ApproveDisclosureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDisclosure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/GetDisclosure',
+            coalition_dot_v1_dot_member__pb2.GetDisclosureRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.GetDisclosureResponse.FromString,
             options,
             channel_credentials,
             insecure,

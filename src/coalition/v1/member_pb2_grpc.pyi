@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class MemberServiceStub:
-    """For a participant's headquarters (/hq/<participant>), its till servers and terminals, and the operator (/op/<name>).
+    """For a participant's headquarters (/hq/<participant>), its till servers and terminals, and the operator (/op/<name>);
+    member gateways (/mg/<name>) for what a member does to the own data; approvers (/ap/<name>).
 
     Personal fields are sealed under a key of the member's own before they are stored, and answered masked. Full card
     numbers are never stored. Every write is an act in the journal, exactly once by its request_id.
@@ -45,9 +46,13 @@ class MemberServiceStub:
     SUSPENDED.
     """
     FindMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.FindMemberRequest, _member_pb2.FindMemberResponse]
-    """Finds the member of a phone number; the look-up and its purpose are logged. Errors: MEMBER_UNKNOWN."""
+    """Finds the member of a phone number. The look, its purpose and who looked are an entry of the journal before anything
+    is told, also where nobody is found. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED, CONSENT_MISSING.
+    """
     GetMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetMemberRequest, _member_pb2.GetMemberResponse]
-    """Reads a member, personal fields masked; the look-up and its purpose are logged. Errors: MEMBER_UNKNOWN."""
+    """Reads a member, personal fields masked. The look is an entry of the journal, as with FindMember. Errors:
+    MEMBER_UNKNOWN, MEMBER_LOCKED, CONSENT_MISSING.
+    """
     IssueCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.IssueCardRequest, _member_pb2.IssueCardResponse]
     """Issues a card that is linked to nobody yet. Idempotent by request_id: a number made by the coalition is stored
     nowhere and told again to a repetition. Errors: PARTICIPANT_UNKNOWN, SUSPENDED, CARD_NUMBER_TAKEN.
@@ -102,10 +107,37 @@ class MemberServiceStub:
     """
     GetCard: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetCardRequest, _member_pb2.GetCardResponse]
     """Reads where a card stands. Errors: CARD_UNKNOWN."""
+    ReviseMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.ReviseMemberRequest, _member_pb2.ReviseMemberResponse]
+    """Replaces one field group of a member's data by a new revision. Idempotent by request_id. Errors: MEMBER_UNKNOWN,
+    MEMBER_LOCKED, MEMBER_ERASED, MEMBER_EXISTS (the phone is another member's).
+    """
+    SetConsent: _grpc.UnaryUnaryMultiCallable[_member_pb2.SetConsentRequest, _member_pb2.SetConsentResponse]
+    """Records what a member said about one purpose. Idempotent by request_id. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED,
+    MEMBER_ERASED.
+    """
+    SetMemberState: _grpc.UnaryUnaryMultiCallable[_member_pb2.SetMemberStateRequest, _member_pb2.SetMemberStateResponse]
+    """Locks a member's data (it is kept and not used; cards and wallet go on), or unlocks it. Idempotent by request_id.
+    Errors: MEMBER_UNKNOWN, MEMBER_ERASED.
+    """
+    EraseMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.EraseMemberRequest, _member_pb2.EraseMemberResponse]
+    """Erases a member for ever: its key is destroyed, its cards end, its empty wallet is closed. Idempotent by request_id.
+    Errors: MEMBER_UNKNOWN, MEMBER_HAS_VALUE, WALLET_HAS_HOLDS. Not stored: RETENTION_NOT_OVER.
+    """
+    RequestDisclosure: _grpc.UnaryUnaryMultiCallable[_member_pb2.RequestDisclosureRequest, _member_pb2.RequestDisclosureResponse]
+    """Asks to see members unmasked; tells nothing yet. Idempotent by request_id. Errors: MEMBER_UNKNOWN."""
+    ApproveDisclosure: _grpc.UnaryUnaryMultiCallable[_member_pb2.ApproveDisclosureRequest, _member_pb2.ApproveDisclosureResponse]
+    """Lets a disclosure be read for 15 minutes, once, by a person of another role than who asked. Idempotent by request_id.
+    Not stored: DISCLOSURE_UNKNOWN, APPROVER_NOT_ANOTHER.
+    """
+    GetDisclosure: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetDisclosureRequest, _member_pb2.GetDisclosureResponse]
+    """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
+    Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
+    """
 
 @_typing.type_check_only
 class MemberServiceAsyncStub(MemberServiceStub):
-    """For a participant's headquarters (/hq/<participant>), its till servers and terminals, and the operator (/op/<name>).
+    """For a participant's headquarters (/hq/<participant>), its till servers and terminals, and the operator (/op/<name>);
+    member gateways (/mg/<name>) for what a member does to the own data; approvers (/ap/<name>).
 
     Personal fields are sealed under a key of the member's own before they are stored, and answered masked. Full card
     numbers are never stored. Every write is an act in the journal, exactly once by its request_id.
@@ -120,9 +152,13 @@ class MemberServiceAsyncStub(MemberServiceStub):
     SUSPENDED.
     """
     FindMember: _aio.UnaryUnaryMultiCallable[_member_pb2.FindMemberRequest, _member_pb2.FindMemberResponse]  # type: ignore[assignment]
-    """Finds the member of a phone number; the look-up and its purpose are logged. Errors: MEMBER_UNKNOWN."""
+    """Finds the member of a phone number. The look, its purpose and who looked are an entry of the journal before anything
+    is told, also where nobody is found. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED, CONSENT_MISSING.
+    """
     GetMember: _aio.UnaryUnaryMultiCallable[_member_pb2.GetMemberRequest, _member_pb2.GetMemberResponse]  # type: ignore[assignment]
-    """Reads a member, personal fields masked; the look-up and its purpose are logged. Errors: MEMBER_UNKNOWN."""
+    """Reads a member, personal fields masked. The look is an entry of the journal, as with FindMember. Errors:
+    MEMBER_UNKNOWN, MEMBER_LOCKED, CONSENT_MISSING.
+    """
     IssueCard: _aio.UnaryUnaryMultiCallable[_member_pb2.IssueCardRequest, _member_pb2.IssueCardResponse]  # type: ignore[assignment]
     """Issues a card that is linked to nobody yet. Idempotent by request_id: a number made by the coalition is stored
     nowhere and told again to a repetition. Errors: PARTICIPANT_UNKNOWN, SUSPENDED, CARD_NUMBER_TAKEN.
@@ -177,9 +213,36 @@ class MemberServiceAsyncStub(MemberServiceStub):
     """
     GetCard: _aio.UnaryUnaryMultiCallable[_member_pb2.GetCardRequest, _member_pb2.GetCardResponse]  # type: ignore[assignment]
     """Reads where a card stands. Errors: CARD_UNKNOWN."""
+    ReviseMember: _aio.UnaryUnaryMultiCallable[_member_pb2.ReviseMemberRequest, _member_pb2.ReviseMemberResponse]  # type: ignore[assignment]
+    """Replaces one field group of a member's data by a new revision. Idempotent by request_id. Errors: MEMBER_UNKNOWN,
+    MEMBER_LOCKED, MEMBER_ERASED, MEMBER_EXISTS (the phone is another member's).
+    """
+    SetConsent: _aio.UnaryUnaryMultiCallable[_member_pb2.SetConsentRequest, _member_pb2.SetConsentResponse]  # type: ignore[assignment]
+    """Records what a member said about one purpose. Idempotent by request_id. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED,
+    MEMBER_ERASED.
+    """
+    SetMemberState: _aio.UnaryUnaryMultiCallable[_member_pb2.SetMemberStateRequest, _member_pb2.SetMemberStateResponse]  # type: ignore[assignment]
+    """Locks a member's data (it is kept and not used; cards and wallet go on), or unlocks it. Idempotent by request_id.
+    Errors: MEMBER_UNKNOWN, MEMBER_ERASED.
+    """
+    EraseMember: _aio.UnaryUnaryMultiCallable[_member_pb2.EraseMemberRequest, _member_pb2.EraseMemberResponse]  # type: ignore[assignment]
+    """Erases a member for ever: its key is destroyed, its cards end, its empty wallet is closed. Idempotent by request_id.
+    Errors: MEMBER_UNKNOWN, MEMBER_HAS_VALUE, WALLET_HAS_HOLDS. Not stored: RETENTION_NOT_OVER.
+    """
+    RequestDisclosure: _aio.UnaryUnaryMultiCallable[_member_pb2.RequestDisclosureRequest, _member_pb2.RequestDisclosureResponse]  # type: ignore[assignment]
+    """Asks to see members unmasked; tells nothing yet. Idempotent by request_id. Errors: MEMBER_UNKNOWN."""
+    ApproveDisclosure: _aio.UnaryUnaryMultiCallable[_member_pb2.ApproveDisclosureRequest, _member_pb2.ApproveDisclosureResponse]  # type: ignore[assignment]
+    """Lets a disclosure be read for 15 minutes, once, by a person of another role than who asked. Idempotent by request_id.
+    Not stored: DISCLOSURE_UNKNOWN, APPROVER_NOT_ANOTHER.
+    """
+    GetDisclosure: _aio.UnaryUnaryMultiCallable[_member_pb2.GetDisclosureRequest, _member_pb2.GetDisclosureResponse]  # type: ignore[assignment]
+    """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
+    Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
+    """
 
 class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For a participant's headquarters (/hq/<participant>), its till servers and terminals, and the operator (/op/<name>).
+    """For a participant's headquarters (/hq/<participant>), its till servers and terminals, and the operator (/op/<name>);
+    member gateways (/mg/<name>) for what a member does to the own data; approvers (/ap/<name>).
 
     Personal fields are sealed under a key of the member's own before they are stored, and answered masked. Full card
     numbers are never stored. Every write is an act in the journal, exactly once by its request_id.
@@ -204,7 +267,9 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.FindMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.FindMemberResponse, _abc.Awaitable[_member_pb2.FindMemberResponse]]:
-        """Finds the member of a phone number; the look-up and its purpose are logged. Errors: MEMBER_UNKNOWN."""
+        """Finds the member of a phone number. The look, its purpose and who looked are an entry of the journal before anything
+        is told, also where nobody is found. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED, CONSENT_MISSING.
+        """
 
     @_abc_1.abstractmethod
     def GetMember(
@@ -212,7 +277,9 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.GetMemberRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.GetMemberResponse, _abc.Awaitable[_member_pb2.GetMemberResponse]]:
-        """Reads a member, personal fields masked; the look-up and its purpose are logged. Errors: MEMBER_UNKNOWN."""
+        """Reads a member, personal fields masked. The look is an entry of the journal, as with FindMember. Errors:
+        MEMBER_UNKNOWN, MEMBER_LOCKED, CONSENT_MISSING.
+        """
 
     @_abc_1.abstractmethod
     def IssueCard(
@@ -345,5 +412,73 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.GetCardResponse, _abc.Awaitable[_member_pb2.GetCardResponse]]:
         """Reads where a card stands. Errors: CARD_UNKNOWN."""
+
+    @_abc_1.abstractmethod
+    def ReviseMember(
+        self,
+        request: _member_pb2.ReviseMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.ReviseMemberResponse, _abc.Awaitable[_member_pb2.ReviseMemberResponse]]:
+        """Replaces one field group of a member's data by a new revision. Idempotent by request_id. Errors: MEMBER_UNKNOWN,
+        MEMBER_LOCKED, MEMBER_ERASED, MEMBER_EXISTS (the phone is another member's).
+        """
+
+    @_abc_1.abstractmethod
+    def SetConsent(
+        self,
+        request: _member_pb2.SetConsentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.SetConsentResponse, _abc.Awaitable[_member_pb2.SetConsentResponse]]:
+        """Records what a member said about one purpose. Idempotent by request_id. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED,
+        MEMBER_ERASED.
+        """
+
+    @_abc_1.abstractmethod
+    def SetMemberState(
+        self,
+        request: _member_pb2.SetMemberStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.SetMemberStateResponse, _abc.Awaitable[_member_pb2.SetMemberStateResponse]]:
+        """Locks a member's data (it is kept and not used; cards and wallet go on), or unlocks it. Idempotent by request_id.
+        Errors: MEMBER_UNKNOWN, MEMBER_ERASED.
+        """
+
+    @_abc_1.abstractmethod
+    def EraseMember(
+        self,
+        request: _member_pb2.EraseMemberRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.EraseMemberResponse, _abc.Awaitable[_member_pb2.EraseMemberResponse]]:
+        """Erases a member for ever: its key is destroyed, its cards end, its empty wallet is closed. Idempotent by request_id.
+        Errors: MEMBER_UNKNOWN, MEMBER_HAS_VALUE, WALLET_HAS_HOLDS. Not stored: RETENTION_NOT_OVER.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestDisclosure(
+        self,
+        request: _member_pb2.RequestDisclosureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.RequestDisclosureResponse, _abc.Awaitable[_member_pb2.RequestDisclosureResponse]]:
+        """Asks to see members unmasked; tells nothing yet. Idempotent by request_id. Errors: MEMBER_UNKNOWN."""
+
+    @_abc_1.abstractmethod
+    def ApproveDisclosure(
+        self,
+        request: _member_pb2.ApproveDisclosureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.ApproveDisclosureResponse, _abc.Awaitable[_member_pb2.ApproveDisclosureResponse]]:
+        """Lets a disclosure be read for 15 minutes, once, by a person of another role than who asked. Idempotent by request_id.
+        Not stored: DISCLOSURE_UNKNOWN, APPROVER_NOT_ANOTHER.
+        """
+
+    @_abc_1.abstractmethod
+    def GetDisclosure(
+        self,
+        request: _member_pb2.GetDisclosureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.GetDisclosureResponse, _abc.Awaitable[_member_pb2.GetDisclosureResponse]]:
+        """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
+        Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
+        """
 
 def add_MemberServiceServicer_to_server(servicer: MemberServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

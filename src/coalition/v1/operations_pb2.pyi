@@ -138,6 +138,20 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A device, an id or a phone names a member no more."""
     ENTRY_KIND_MEMBER_VERIFIED: _EntryKind.ValueType  # 123
     """A member's real name was verified."""
+    ENTRY_KIND_DISCLOSED: _EntryKind.ValueType  # 150
+    """Somebody looked at a member's data, or at whether a phone is a member's."""
+    ENTRY_KIND_CONSENT_SET: _EntryKind.ValueType  # 151
+    """A member consented to a purpose, or took it back."""
+    ENTRY_KIND_MEMBER_STATE_CHANGED: _EntryKind.ValueType  # 152
+    """A member's data was locked or unlocked."""
+    ENTRY_KIND_MEMBER_ERASED: _EntryKind.ValueType  # 153
+    """A member was erased: no copy of the ledger tells its data any more."""
+    ENTRY_KIND_DISCLOSURE_REQUESTED: _EntryKind.ValueType  # 154
+    """Somebody asked to see members unmasked."""
+    ENTRY_KIND_DISCLOSURE_APPROVED: _EntryKind.ValueType  # 155
+    """Another person let members be seen unmasked."""
+    ENTRY_KIND_MEMBER_REVISED: _EntryKind.ValueType  # 156
+    """A field group of a member got a new revision."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What an entry of the journal is. Numbers below 100 move value, 100 and above are acts."""
@@ -216,6 +230,20 @@ ENTRY_KIND_CREDENTIAL_REMOVED: EntryKind.ValueType  # 122
 """A device, an id or a phone names a member no more."""
 ENTRY_KIND_MEMBER_VERIFIED: EntryKind.ValueType  # 123
 """A member's real name was verified."""
+ENTRY_KIND_DISCLOSED: EntryKind.ValueType  # 150
+"""Somebody looked at a member's data, or at whether a phone is a member's."""
+ENTRY_KIND_CONSENT_SET: EntryKind.ValueType  # 151
+"""A member consented to a purpose, or took it back."""
+ENTRY_KIND_MEMBER_STATE_CHANGED: EntryKind.ValueType  # 152
+"""A member's data was locked or unlocked."""
+ENTRY_KIND_MEMBER_ERASED: EntryKind.ValueType  # 153
+"""A member was erased: no copy of the ledger tells its data any more."""
+ENTRY_KIND_DISCLOSURE_REQUESTED: EntryKind.ValueType  # 154
+"""Somebody asked to see members unmasked."""
+ENTRY_KIND_DISCLOSURE_APPROVED: EntryKind.ValueType  # 155
+"""Another person let members be seen unmasked."""
+ENTRY_KIND_MEMBER_REVISED: EntryKind.ValueType  # 156
+"""A field group of a member got a new revision."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _TransferCode:

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class PortalServiceStub:
-    """For member gateways (/mg/<name>). Reads only; no personal field is in it.
+    """For member gateways (/mg/<name>). Reads only. No personal field is in it but in GetOwnData's answer.
 
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID, MEMBER_UNKNOWN,
     MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE, INTERNAL.
@@ -48,10 +48,20 @@ class PortalServiceStub:
                 request_serializer=coalition_dot_v1_dot_portal__pb2.ListWalletEntriesRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_portal__pb2.ListWalletEntriesResponse.FromString,
                 _registered_method=True)
+        self.GetOwnData = channel.unary_unary(
+                '/coalition.v1.PortalService/GetOwnData',
+                request_serializer=coalition_dot_v1_dot_portal__pb2.GetOwnDataRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_portal__pb2.GetOwnDataResponse.FromString,
+                _registered_method=True)
+        self.ListAccesses = channel.unary_unary(
+                '/coalition.v1.PortalService/ListAccesses',
+                request_serializer=coalition_dot_v1_dot_portal__pb2.ListAccessesRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_portal__pb2.ListAccessesResponse.FromString,
+                _registered_method=True)
 
 
 class PortalServiceServicer:
-    """For member gateways (/mg/<name>). Reads only; no personal field is in it.
+    """For member gateways (/mg/<name>). Reads only. No personal field is in it but in GetOwnData's answer.
 
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID, MEMBER_UNKNOWN,
     MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE, INTERNAL.
@@ -72,6 +82,21 @@ class PortalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetOwnData(self, request, context):
+        """Tells a member everything that is known of it, as JSON; also while it is locked. An entry of the journal says so
+        first. Errors: MEMBER_ERASED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccesses(self, request, context):
+        """Reads who looked at a member's data or changed it, newest first. Errors: PAGE_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PortalServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -85,6 +110,16 @@ def add_PortalServiceServicer_to_server(servicer, server):
                     request_deserializer=coalition_dot_v1_dot_portal__pb2.ListWalletEntriesRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_portal__pb2.ListWalletEntriesResponse.SerializeToString,
             ),
+            'GetOwnData': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOwnData,
+                    request_deserializer=coalition_dot_v1_dot_portal__pb2.GetOwnDataRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_portal__pb2.GetOwnDataResponse.SerializeToString,
+            ),
+            'ListAccesses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccesses,
+                    request_deserializer=coalition_dot_v1_dot_portal__pb2.ListAccessesRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_portal__pb2.ListAccessesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'coalition.v1.PortalService', rpc_method_handlers)
@@ -94,7 +129,7 @@ def add_PortalServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class PortalService:
-    """For member gateways (/mg/<name>). Reads only; no personal field is in it.
+    """For member gateways (/mg/<name>). Reads only. No personal field is in it but in GetOwnData's answer.
 
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID, MEMBER_UNKNOWN,
     MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE, INTERNAL.
@@ -144,6 +179,60 @@ class PortalService:
             '/coalition.v1.PortalService/ListWalletEntries',
             coalition_dot_v1_dot_portal__pb2.ListWalletEntriesRequest.SerializeToString,
             coalition_dot_v1_dot_portal__pb2.ListWalletEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOwnData(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.PortalService/GetOwnData',
+            coalition_dot_v1_dot_portal__pb2.GetOwnDataRequest.SerializeToString,
+            coalition_dot_v1_dot_portal__pb2.GetOwnDataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccesses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.PortalService/ListAccesses',
+            coalition_dot_v1_dot_portal__pb2.ListAccessesRequest.SerializeToString,
+            coalition_dot_v1_dot_portal__pb2.ListAccessesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class PortalServiceStub:
-    """For member gateways (/mg/<name>). Reads only; no personal field is in it.
+    """For member gateways (/mg/<name>). Reads only. No personal field is in it but in GetOwnData's answer.
 
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID, MEMBER_UNKNOWN,
     MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE, INTERNAL.
@@ -43,10 +43,16 @@ class PortalServiceStub:
     """Reads the lines of a member's wallet, newest first: operations made anywhere, and the linking, freezing, unfreezing
     and replacing of its cards. Errors: PAGE_TOKEN_INVALID.
     """
+    GetOwnData: _grpc.UnaryUnaryMultiCallable[_portal_pb2.GetOwnDataRequest, _portal_pb2.GetOwnDataResponse]
+    """Tells a member everything that is known of it, as JSON; also while it is locked. An entry of the journal says so
+    first. Errors: MEMBER_ERASED.
+    """
+    ListAccesses: _grpc.UnaryUnaryMultiCallable[_portal_pb2.ListAccessesRequest, _portal_pb2.ListAccessesResponse]
+    """Reads who looked at a member's data or changed it, newest first. Errors: PAGE_TOKEN_INVALID."""
 
 @_typing.type_check_only
 class PortalServiceAsyncStub(PortalServiceStub):
-    """For member gateways (/mg/<name>). Reads only; no personal field is in it.
+    """For member gateways (/mg/<name>). Reads only. No personal field is in it but in GetOwnData's answer.
 
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID, MEMBER_UNKNOWN,
     MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE, INTERNAL.
@@ -59,9 +65,15 @@ class PortalServiceAsyncStub(PortalServiceStub):
     """Reads the lines of a member's wallet, newest first: operations made anywhere, and the linking, freezing, unfreezing
     and replacing of its cards. Errors: PAGE_TOKEN_INVALID.
     """
+    GetOwnData: _aio.UnaryUnaryMultiCallable[_portal_pb2.GetOwnDataRequest, _portal_pb2.GetOwnDataResponse]  # type: ignore[assignment]
+    """Tells a member everything that is known of it, as JSON; also while it is locked. An entry of the journal says so
+    first. Errors: MEMBER_ERASED.
+    """
+    ListAccesses: _aio.UnaryUnaryMultiCallable[_portal_pb2.ListAccessesRequest, _portal_pb2.ListAccessesResponse]  # type: ignore[assignment]
+    """Reads who looked at a member's data or changed it, newest first. Errors: PAGE_TOKEN_INVALID."""
 
 class PortalServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For member gateways (/mg/<name>). Reads only; no personal field is in it.
+    """For member gateways (/mg/<name>). Reads only. No personal field is in it but in GetOwnData's answer.
 
     Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID, MEMBER_UNKNOWN,
     MESSAGE_TOO_LARGE, DEADLINE_PASSED, SERVER_DRAINING, DATABASE_UNAVAILABLE, INTERNAL.
@@ -84,5 +96,23 @@ class PortalServiceServicer(metaclass=_abc_1.ABCMeta):
         """Reads the lines of a member's wallet, newest first: operations made anywhere, and the linking, freezing, unfreezing
         and replacing of its cards. Errors: PAGE_TOKEN_INVALID.
         """
+
+    @_abc_1.abstractmethod
+    def GetOwnData(
+        self,
+        request: _portal_pb2.GetOwnDataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_portal_pb2.GetOwnDataResponse, _abc.Awaitable[_portal_pb2.GetOwnDataResponse]]:
+        """Tells a member everything that is known of it, as JSON; also while it is locked. An entry of the journal says so
+        first. Errors: MEMBER_ERASED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAccesses(
+        self,
+        request: _portal_pb2.ListAccessesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_portal_pb2.ListAccessesResponse, _abc.Awaitable[_portal_pb2.ListAccessesResponse]]:
+        """Reads who looked at a member's data or changed it, newest first. Errors: PAGE_TOKEN_INVALID."""
 
 def add_PortalServiceServicer_to_server(servicer: PortalServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

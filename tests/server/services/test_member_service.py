@@ -85,7 +85,7 @@ def test_a_member_is_found_and_shown_masked(doors: Doors) -> None:
 def test_every_purpose_of_the_door_is_one_of_reception(doors: Doors) -> None:
     member = enrolled(doors, "+8613800000003")
     for value in member_pb2.Purpose.values():
-        if value:
+        if value not in {member_pb2.PURPOSE_UNSPECIFIED, member_pb2.PURPOSE_MARKETING}:
             request = GetMemberRequest(member_id=member.member_id, purpose=member_pb2.Purpose.ValueType(value))
             assert doors.visitor("/hq/bakery").member.GetMember(request).member.member_id == member.member_id
 

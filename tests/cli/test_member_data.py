@@ -1,0 +1,63 @@
+"""`coalition member ...`: what a member gets of the own data, who looked, and two people for what is unmasked."""
+
+import itertools
+import json
+import stat
+from pathlib import Path
+
+from tests.cli.conftest import Run
+
+_phones = itertools.count(1)
+
+
+def enrolled(coalition: Run) -> tuple[str, str]:
+    """A fresh member's id and phone."""
+    phone = f"+861391234{next(_phones):04}"
+    told = json.dumps({"name": "王小明", "phone": phone})
+    ran = coalition("member", "enrol", "--recruiter", "store-a", "--from-file", "-", "--field", "member_id", typed=told)
+    return ran.out.strip(), phone
+
+
+def test_a_member_is_exported_to_a_file_of_its_own_and_sees_who_looked(coalition: Run, tmp_path: Path):
+    member_id, phone = enrolled(coalition)
+    coalition("member", "show", member_id, "--purpose", "dispute")
+    coalition("member", "consent", member_id, "marketing", "--notice", "2026-01")
+    to = tmp_path / "mine.json"
+    assert 0 == coalition("member", "export", member_id, "--to", str(to)).code
+
+    told = json.loads(to.read_text(encoding="utf-8"))
+    assert ("王小明", phone) == (told["identity"]["name"], told["contact"]["phone"])
+    assert told["consents"]["MARKETING"]["is_given"]
+    assert 0o600 == stat.S_IMODE(to.stat().st_mode)
+    assert ["DISCLOSED", "CONSENT_SET", "DISCLOSED"] == [access["kind"] for access in told["accesses"]]
+    again = coalition("member", "export", member_id, "--to", str(to))
+    assert 2 == again.code
+    assert "not there yet" in again.err
+
+    shown = coalition("member", "access", member_id)
+    assert "/op/admin" in shown.out
+    assert "OWN_ACCESS" in shown.out
+    assert phone not in shown.out
+
+
+def test_a_locked_member_is_not_looked_at_and_an_erased_one_is_nobody(coalition: Run):
+    member_id, phone = enrolled(coalition)
+    assert "is locked" in coalition("member", "lock", member_id).out
+    assert "MEMBER_LOCKED" in coalition("member", "show", member_id).err
+    assert "is unlocked" in coalition("member", "unlock", member_id).out
+    assert 0 == coalition("member", "show", member_id).code
+    assert 0 != coalition("member", "erase", member_id, typed="n\n").code
+    assert "is erased" in coalition("member", "erase", member_id, "--yes").out
+    assert "MEMBER_UNKNOWN" in coalition("member", "find", typed=f"{phone}\n").err
+
+
+def test_members_unmasked_take_two_people(coalition: Run):
+    member_id, phone = enrolled(coalition)
+    asked = coalition(
+        "member", "ask", member_id, "--groups", "contact", "--purpose", "dispute", "--field", "disclosure_id"
+    )
+    disclosure_id = asked.out.strip()
+    assert "APPROVAL_MISSING" in coalition("member", "see", disclosure_id).err
+    assert "PERMISSION_DENIED" in coalition("member", "approve", disclosure_id, "--as", "op/eve").err
+    assert 0 == coalition("member", "approve", disclosure_id, "--as", "ap/ben").code
+    assert phone in coalition("member", "see", disclosure_id).out

@@ -1,0 +1,151 @@
+"""Members' data behind the door: what a role sees, what two people see together, what a member gets of the own."""
+
+import json
+
+import pytest
+
+from coalition.v1 import member_pb2, operations_pb2, portal_pb2
+from coalition.v1.member_pb2 import (
+    ApproveDisclosureRequest,
+    Attributes,
+    EnrolMemberRequest,
+    EraseMemberRequest,
+    FindMemberRequest,
+    GetDisclosureRequest,
+    GetMemberRequest,
+    Identity,
+    IssueCardRequest,
+    LinkCardRequest,
+    Profile,
+    RefundAccount,
+    RequestDisclosureRequest,
+    ReviseMemberRequest,
+    SetConsentRequest,
+    SetMemberStateRequest,
+)
+from coalition.v1.portal_pb2 import GetOwnDataRequest, ListAccessesRequest
+from tests.server.services.house import Doors, new_id, refused, told_again, top_up, trading, walk
+
+HQ, TILLS, OPERATOR, APPROVER, GATEWAY = "/hq/tailor", "/ts/tailor/1", "/op/admin", "/ap/ben", "/mg/portal"
+DISPUTE, MARKETING = member_pb2.PURPOSE_DISPUTE, member_pb2.PURPOSE_MARKETING
+ACCOUNT = RefundAccount(bank="ICBC", number="6222 0000 1111", holder="Ada")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tailor(doors: Doors) -> None:
+    trading(doors, "tailor")
+
+
+def enrolled(doors: Doors, phone: str) -> str:
+    request = EnrolMemberRequest(request_id=new_id(), profile=Profile(name="Ada", phone=phone))
+    return doors.visitor(HQ).member.EnrolMember(request).member_id
+
+
+def revise(doors: Doors, member_id: str, **part: object) -> member_pb2.ReviseMemberResponse:
+    request = ReviseMemberRequest(request_id=new_id(), member_id=member_id, **part)  # type: ignore[arg-type]
+    return doors.visitor(HQ).member.ReviseMember(request)
+
+
+def test_every_change_is_done_once_and_told_again_and_another_body_is_refused(doors: Doors) -> None:
+    member_id = enrolled(doors, "+8613500000001")
+    counter, operator = doors.visitor(TILLS).member, doors.visitor(OPERATOR).member
+    revise_it = ReviseMemberRequest(request_id=new_id(), member_id=member_id, identity=Identity(name="Eve"))
+    told_again(counter.ReviseMember, revise_it, phone="+8613500000009")
+    consent = SetConsentRequest(
+        request_id=new_id(),
+        member_id=member_id,
+        purpose=member_pb2.CONSENT_PURPOSE_MARKETING,
+        given=True,
+        notice_version="2026-1",
+    )
+    told_again(counter.SetConsent, consent, given=False)
+    lock = SetMemberStateRequest(request_id=new_id(), member_id=member_id, state=member_pb2.MEMBER_STATE_LOCKED)
+    told_again(operator.SetMemberState, lock, state=member_pb2.MEMBER_STATE_ACTIVE)
+    look = GetMemberRequest(member_id=member_id, purpose=DISPUTE)
+    assert refused(counter.GetMember, look).reason == "MEMBER_LOCKED"
+    erase = EraseMemberRequest(request_id=new_id(), member_id=member_id)
+    told_again(operator.EraseMember, erase, member_id="00000000-0000-4000-8000-000000000000")
+    gone = counter.GetMember(look).member
+    assert (gone.state, gone.HasField("profile")) == (member_pb2.MEMBER_STATE_ERASED, False)
+    assert refused(doors.visitor(GATEWAY).portal.GetOwnData, GetOwnDataRequest(member_id=member_id)).reason == (
+        "MEMBER_ERASED"
+    )
+
+
+def test_a_state_is_locked_or_active_and_an_erasure_has_its_own_call(doors: Doors) -> None:
+    request = SetMemberStateRequest(request_id=new_id(), member_id=enrolled(doors, "+8613500000002"))
+    for state in (member_pb2.MEMBER_STATE_UNSPECIFIED, member_pb2.MEMBER_STATE_ERASED):
+        request.state = state
+        answer = refused(doors.visitor(OPERATOR).member.SetMemberState, request)
+        assert (answer.reason, answer.fields) == ("FIELD_INVALID", ("state",))
+
+
+def test_a_refund_account_is_masked_and_for_headquarters_only(doors: Doors) -> None:
+    member_id = enrolled(doors, "+8613500000003")
+    revise(doors, member_id, refund_account=ACCOUNT)
+    revise(doors, member_id, attributes=Attributes(values={"size": "M"}))
+    groups = (member_pb2.FIELD_GROUP_REFUND_ACCOUNT, member_pb2.FIELD_GROUP_ATTRIBUTES)
+    look = FindMemberRequest(phone="+8613500000003", purpose=DISPUTE, field_groups=groups)
+    shown = doors.visitor(HQ).member.FindMember(look).member.profile
+    assert (shown.name_masked, shown.refund_account_masked, dict(shown.attributes)) == ("", "**** 1111", {"size": "M"})
+    answer = refused(doors.visitor(TILLS).member.FindMember, look)
+    assert (answer.reason, answer.fields) == ("PERMISSION_DENIED", ("field_groups",))
+
+
+def test_who_wants_to_tell_of_offers_needs_the_members_consent(doors: Doors) -> None:
+    member_id = enrolled(doors, "+8613500000004")
+    look = GetMemberRequest(member_id=member_id, purpose=MARKETING)
+    assert refused(doors.visitor(HQ).member.GetMember, look).reason == "CONSENT_MISSING"
+    consent = SetConsentRequest(
+        request_id=new_id(),
+        member_id=member_id,
+        purpose=member_pb2.CONSENT_PURPOSE_MARKETING,
+        given=True,
+        notice_version="1",
+    )
+    doors.visitor(GATEWAY).member.SetConsent(consent)
+    look.field_groups.append(member_pb2.FIELD_GROUP_CONSENTS)
+    (said,) = doors.visitor(HQ).member.GetMember(look).member.profile.consents
+    assert (said.purpose, said.given, said.notice_version) == (member_pb2.CONSENT_PURPOSE_MARKETING, True, "1")
+
+
+def test_members_unmasked_need_an_operator_and_an_approver(doors: Doors) -> None:
+    member_id = enrolled(doors, "+8613500000005")
+    revise(doors, member_id, refund_account=ACCOUNT)
+    groups = (member_pb2.FIELD_GROUP_CONTACT, member_pb2.FIELD_GROUP_REFUND_ACCOUNT)
+    asker = doors.visitor(HQ).member
+    request = RequestDisclosureRequest(
+        request_id=new_id(), member_ids=[member_id], field_groups=groups, purpose=DISPUTE
+    )
+    disclosure_id = told_again(asker.RequestDisclosure, request, purpose=MARKETING).disclosure_id
+    open_it = GetDisclosureRequest(disclosure_id=disclosure_id)
+    assert refused(asker.GetDisclosure, open_it).reason == "APPROVAL_MISSING"
+    approve = ApproveDisclosureRequest(request_id=new_id(), disclosure_id=disclosure_id)
+    assert refused(doors.visitor(OPERATOR).member.ApproveDisclosure, approve).reason == "PERMISSION_DENIED"
+    told_again(doors.visitor(APPROVER).member.ApproveDisclosure, approve, disclosure_id=member_id)
+    (seen,) = asker.GetDisclosure(open_it).members
+    assert (seen.member_id, seen.phone, seen.HasField("identity")) == (member_id, "+8613500000005", False)
+    assert (seen.refund_account.number, seen.refund_account.holder) == ("622200001111", "Ada")
+    assert refused(doors.visitor(OPERATOR).member.GetDisclosure, open_it).reason == "DISCLOSURE_UNKNOWN"
+
+
+def test_a_member_gets_everything_and_sees_who_looked(doors: Doors) -> None:
+    member_id = enrolled(doors, "+8613500000006")
+    counter = doors.visitor(HQ).member
+    number = counter.IssueCard(IssueCardRequest(request_id=new_id())).card_number
+    counter.LinkCard(LinkCardRequest(request_id=new_id(), card_number=number, member_id=member_id))
+    top_up(doors, "tailor", number, 10_000)
+    counter.GetMember(GetMemberRequest(member_id=member_id, purpose=DISPUTE))
+    portal = doors.visitor(GATEWAY).portal
+    told = json.loads(portal.GetOwnData(GetOwnDataRequest(member_id=member_id)).export_json)
+    assert (told["identity"]["name"], told["contact"]["phone"]) == ("Ada", "+8613500000006")
+    assert (told["wallet"]["balance_minor"], told["cards"][0]["last_four"]) == ("12000", number[-4:])
+    seen: list[portal_pb2.Access] = walk(portal.ListAccesses, ListAccessesRequest(member_id=member_id), "accesses", 1)
+    disclosed = operations_pb2.ENTRY_KIND_DISCLOSED
+    assert [(access.kind, access.actor, access.purpose) for access in seen] == [
+        (disclosed, GATEWAY, "OWN_ACCESS"),
+        (disclosed, HQ, "DISPUTE"),
+    ]
+    assert list(seen[1].field_groups) == ["identity", "contact"]
+    erase = EraseMemberRequest(request_id=new_id(), member_id=member_id)
+    assert refused(doors.visitor(OPERATOR).member.EraseMember, erase).reason == "MEMBER_HAS_VALUE"
