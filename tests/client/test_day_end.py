@@ -5,6 +5,7 @@ import hashlib
 import threading
 from contextlib import suppress
 from datetime import date
+from pathlib import Path
 from uuid import UUID
 
 import grpc
@@ -75,6 +76,18 @@ def test_the_statement_is_the_domains_to_the_byte(listed: bool):
 
     assert close.statement() == statement(PLACE, request)
     assert labelled(b"coalition statement 1", "day-close", close.statement()) == signed_bytes(close.statement())
+
+
+def test_the_example_of_the_manual_is_a_statement():
+    """docs/terminal-state-machine.md is what tills in other languages are written from."""
+    manual = (Path(__file__).parents[2] / "docs" / "terminal-state-machine.md").read_text(encoding="utf-8")
+    operations = [
+        DayOperation(request_id=IDS[0], kind=EntryKind.ENTRY_KIND_PURCHASE, accepted=True, amount_minor=12_30),
+        DayOperation(request_id=IDS[1], kind=EntryKind.ENTRY_KIND_PURCHASE),
+    ]
+    request = CloseDayRequest(business_date="2026-11-26", number=1, totals=totals_of(operations), operations=operations)
+
+    assert f"\n```\n{statement(PLACE, request).decode()}```\n" in manual
 
 
 def test_everything_a_till_did_is_counted_as_the_journal_has_it(counter):
