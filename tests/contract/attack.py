@@ -9,7 +9,7 @@ import grpc
 from coalition.v1.terminal_pb2 import SubmitBatchResponse
 from tests.contract.fuzz import Fuzz
 from tests.contract.market import ANSWER_SECONDS, Market
-from tests.contract.scheme import till
+from tests.contract.scheme import TILL_OF_NOISE, till
 
 UNDERWAY_MAX = 64
 INTERNAL = grpc.StatusCode.INTERNAL.value[0]
@@ -23,7 +23,7 @@ def attack(market: Market, calls: int, seed: int) -> Counter[str]:
     cards = [*market.fresh_cards(3), "9" * 16]
     ((before,),) = market.site.query("SELECT coalesce(max(entry_id), 0) FROM entries")
     codes: Counter[str] = Counter()
-    with market.channel(market.address, till("cafe")) as channel:
+    with market.channel(market.address, till("cafe", TILL_OF_NOISE)) as channel:
         underway: deque[tuple[str, bytes, Any]] = deque()
         for path, body in islice(iter(Fuzz(seed, cards)), calls):
             method = channel.unary_unary(path, request_serializer=bytes, response_deserializer=bytes)

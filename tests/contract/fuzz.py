@@ -11,10 +11,11 @@ from typing import Any
 from google.protobuf.message import Message
 
 from coalition.client import new_request_id
+from coalition.domain.cards import check_digit
 from coalition.v1 import operations_pb2 as v1
 from coalition.v1 import terminal_pb2
-from tests.contract.messages import seat
-from tests.contract.scheme import CURRENCY
+from tests.contract.messages import OFFLINE_SECONDS, seat
+from tests.contract.scheme import CURRENCY, TILL_OF_NOISE
 
 INTEGERS = (0, 1, -1, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63), 10**12, 10**12 + 1, 59, 2_592_001)
 TEXTS = (
@@ -72,24 +73,68 @@ class Fuzz:
     def _message(self, name: str) -> Message:
         """A well-formed message of the method."""
         draw, card = self._draw, self._draw.choice(self._cards)
-        said: dict[str, Any] = {"terminal": seat("cafe")}
+        said: dict[str, Any] = {"terminal": seat("cafe", TILL_OF_NOISE)}
         keyed: dict[str, Any] = {**said, "request_id": new_request_id()}
         money: dict[str, Any] = {"amount_minor": draw.randint(1, 10_000), "currency_code": CURRENCY}
+        presented = self._presented(card)
+        sold: dict[str, Any] = {**keyed, **money, **self._details(money["amount_minor"])}
         makers: dict[str, Callable[[], Message]] = {
-            "TopUp": lambda: v1.TopUpRequest(**keyed, **money, card_number="9" * 16),
-            "Purchase": lambda: v1.PurchaseRequest(**keyed, **money, card_number=card),
+            "TopUp": lambda: v1.TopUpRequest(**keyed, **money, **self._presented("9" * 16)),
+            "Purchase": lambda: v1.PurchaseRequest(**sold, **presented, sealed_pin=self._noise()),
+            "Upload": lambda: self._upload(sold),
             "Refund": lambda: v1.RefundRequest(**keyed, **money, original_request_id=new_request_id()),
-            "Authorize": lambda: v1.AuthorizeRequest(**keyed, **money, card_number=card, hold_seconds=60),
+            "Authorize": lambda: v1.AuthorizeRequest(**sold, **presented, hold_seconds=60),
             "Capture": lambda: v1.CaptureRequest(**keyed, **money, hold_request_id=new_request_id()),
             "Void": lambda: v1.VoidRequest(**keyed, hold_entry_id=draw.getrandbits(40) + 1),
             "ReturnTopUp": lambda: v1.ReturnTopUpRequest(**keyed, original_entry_id=draw.getrandbits(40) + 1),
             "Reverse": lambda: v1.ReverseRequest(**keyed, original_request_id=new_request_id()),
             "Resolve": lambda: terminal_pb2.ResolveRequest(**keyed),
-            "GetBalance": lambda: terminal_pb2.GetBalanceRequest(**said, card_number=card),
-            "ListEntries": lambda: terminal_pb2.ListEntriesRequest(**said, card_number=card, page_size=3),
+            "GetBalance": lambda: terminal_pb2.GetBalanceRequest(**said, **presented),
+            "ListEntries": lambda: terminal_pb2.ListEntriesRequest(**said, **presented, page_size=3),
+            "GetPinKey": terminal_pb2.GetPinKeyRequest,
+            "GetDayTotals": lambda: terminal_pb2.GetDayTotalsRequest(**said, business_date="2026-11-26"),
+            "CloseDay": lambda: self._close(keyed),
             "SubmitBatch": self._batch,
         }
         return makers[name]()
+
+    def _presented(self, card: str) -> dict[str, Any]:
+        """The card, or something that nobody has: a code, an id, a phone."""
+        draw = self._draw
+        if draw.random() < 0.7:
+            return {"card_number": card}
+        digits = f"91{draw.randrange(10**19):019d}"
+        others: tuple[dict[str, Any], ...] = (
+            {"payment_code": digits + check_digit(digits)},
+            {"virtual_id": v1.VirtualId(namespace="chat", subject=f"o-{draw.getrandbits(40):x}")},
+            {"phone": f"+86199{draw.randrange(10**8):08d}"},
+        )
+        return draw.choice(others)
+
+    def _details(self, amount: int) -> dict[str, Any]:
+        """What was sold and paid with, now and then."""
+        if self._draw.random() < 0.7:
+            return {}
+        item = v1.SaleItem(sku="6901", quantity_thousandths=1_000, amount_minor=amount)
+        tender = v1.Tender(kind=v1.TENDER_KIND_CARD, amount_minor=amount)
+        return {"items": [item], "tenders": [tender], "sale_reference": f"n-{self._draw.randrange(50)}"}
+
+    def _noise(self) -> bytes:
+        """Where a sealed PIN belongs; mostly none."""
+        return self._draw.randbytes(121) if self._draw.random() < 0.2 else b""
+
+    def _upload(self, sold: dict[str, Any]) -> Message:
+        """With a card nobody has: an empty wallet's would be accepted, and its shortfall borne."""
+        request = v1.UploadRequest(**sold, card_number="9" * 16, sequence_number=1)
+        request.occurred_time.FromSeconds(OFFLINE_SECONDS)
+        return request
+
+    def _close(self, keyed: dict[str, Any]) -> Message:
+        """A close of a day that nobody has signed."""
+        total = terminal_pb2.KindTotal(kind=v1.ENTRY_KIND_PURCHASE, accepted_count=1, accepted_minor=1)
+        return terminal_pb2.CloseDayRequest(
+            **keyed, business_date="2026-11-26", number=1, totals=[total], signature=self._draw.randbytes(70)
+        )
 
     def _batch(self) -> Message:
         fields: Any = v1.Operation.DESCRIPTOR.fields
@@ -102,6 +147,8 @@ class Fuzz:
     def _change(self, message: Any) -> None:
         """Drop a field, or fill it with something extreme; of a message in it, now and then."""
         draw = self._draw
+        if not message.DESCRIPTOR.fields:
+            return
         field = draw.choice(message.DESCRIPTOR.fields)
         if draw.random() < 0.3:
             message.ClearField(field.name)
@@ -114,7 +161,8 @@ class Fuzz:
         elif field.message_type is not None:
             self._change(getattr(message, field.name))
         elif field.cpp_type == field.CPPTYPE_STRING:
-            setattr(message, field.name, draw.choice(TEXTS))
+            text = draw.choice(TEXTS)
+            setattr(message, field.name, text.encode() if field.type == field.TYPE_BYTES else text)
         elif field.cpp_type == field.CPPTYPE_BOOL:
             setattr(message, field.name, draw.random() < 0.5)
         else:

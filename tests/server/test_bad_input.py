@@ -5,6 +5,7 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from coalition.client import ClientCertificate
 from coalition.domain.kinds import Kind
@@ -63,6 +64,12 @@ FIELDS: list[tuple[str, dict[str, Any], Reason, str]] = [
     ("a phone without its country", {"card_number": None, "phone": "13800138000"}, Reason.FIELD_INVALID, "phone"),
     ("an over-long reference", {"sale_reference": "x" * 65}, Reason.FIELD_INVALID, "sale_reference"),
     ("a reference no database takes", {"sale_reference": "a\x00b"}, Reason.FIELD_INVALID, "sale_reference"),
+    (
+        "a moment before its own second",
+        {"occurred_time": Timestamp(seconds=1_484_000_000, nanos=-1)},
+        Reason.FIELD_INVALID,
+        "occurred_time",
+    ),
     (
         "a terminal code with blanks",
         {"terminal": TerminalRef(participant="a b", store="main", terminal="t")},

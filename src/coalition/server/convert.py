@@ -66,6 +66,9 @@ FUNDINGS: Final = {
 UNDOING: Final = (operations_pb2.VoidRequest, operations_pb2.ReverseRequest, operations_pb2.ReturnTopUpRequest)
 
 
+NANOS: Final = 1_000_000_000
+
+
 class Seat(NamedTuple):
     """The till an operation is made at."""
 
@@ -105,7 +108,7 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
     FIELD_INVALID for a reversal of itself, a payment code that is none, and tenders whose sums do not agree.
     """
     seat = seat_of(caller, request.terminal if request.HasField("terminal") else None, programme)
-    occurred_time = request.occurred_time.ToDatetime(UTC) if request.HasField("occurred_time") else None
+    occurred_time = _moment(request.occurred_time, "occurred_time") if request.HasField("occurred_time") else None
     if isinstance(request, UNDOING):
         return _undoing(request, seat, caller, occurred_time)
     check_money(request.amount_minor, request.currency_code, programme.scheme)
@@ -331,6 +334,16 @@ def wallet_entry_of(line: WalletLine, programme: Programme) -> operations_pb2.Wa
         sequence_number=line.details.sequence_number,
         shortfall_minor=shortfall_minor(outcome),
     )
+
+
+def _moment(told: Timestamp, field: str) -> datetime:
+    """A moment that a request tells. The rules of the proto look at the seconds and at the order, not at `nanos` alone.
+
+    Raises Refused(FIELD_INVALID).
+    """
+    if not 0 <= told.nanos < NANOS:
+        raise Refused(Reason.FIELD_INVALID, field, {"expected": f"nanos from 0 to {NANOS - 1}"})
+    return told.ToDatetime(UTC)
 
 
 def timestamp_of(moment: datetime) -> Timestamp:
