@@ -25,6 +25,7 @@ from coalition.cli.gateway import gateway
 from coalition.cli.keys import key_app
 from coalition.cli.manual import manual
 from coalition.cli.members import member_app
+from coalition.cli.members_import import members_app
 from coalition.cli.output import console
 from coalition.cli.participants import participant_app, store_app, terminal_app
 from coalition.cli.refusals import show_refusal, show_unreachable
@@ -81,6 +82,7 @@ app.add_typer(store_app, name="store", rich_help_panel=HEADQUARTERS)
 app.add_typer(terminal_app, name="terminal", rich_help_panel=HEADQUARTERS)
 app.add_typer(agreement_app, name="agreement", rich_help_panel=HEADQUARTERS)
 app.add_typer(member_app, name="member", rich_help_panel=COUNTER)
+app.add_typer(members_app, name="members", rich_help_panel=COUNTER)
 card_app.command("device", epilog="Example: coalition card device --member MEMBER_ID --to device.json")(
     credentials.card_device
 )

@@ -10,6 +10,7 @@ from coalition.domain.acts import ActAnswer
 from coalition.domain.credentials import NUMBER
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.members import CardLimits, CardRow, NewCard
+from coalition.domain.programme import Participant
 from coalition.domain.reasons import Reason
 from coalition.membership.card_views import CardAnswer, CardOfMember, CardView
 from coalition.membership.store import Answer, MemberBooks, MemberStore
@@ -65,13 +66,14 @@ def facts_of(card: CardRow) -> dict[str, str]:
     return {"card_id": str(card.card_id), "last_four": card.last_four, "state": card.state}
 
 
-def issuing(books: MemberBooks, issuer: str) -> None:
-    """Raises Refused (PARTICIPANT_UNKNOWN, SUSPENDED) unless participant `issuer` may issue credentials."""
+def issuing(books: MemberBooks, issuer: str) -> Participant:
+    """The participant `issuer`, who may issue credentials. Raises Refused: PARTICIPANT_UNKNOWN, SUSPENDED."""
     participant = books.participant(issuer)
     if participant is None:
         raise Refused(Reason.PARTICIPANT_UNKNOWN, "issuer", {"participant": issuer})
     if not participant.is_active:
         raise Refused(Reason.SUSPENDED, "issuer", {"participant": issuer})
+    return participant
 
 
 def card_told(card: CardRow, state: str, wallet_id: int | None, limits: CardLimits | None = None) -> Answer:

@@ -47,6 +47,18 @@ class PhoneBook(Generic[Key]):
         """Where a phone may lie: the primary index first, then the one before it while a re-index goes on."""
         return self._keys.blind_indexes(PHONE_INDEX, phone)
 
+    def claim_all(self, books: MemberBooks, phones: Sequence[str]) -> set[str]:
+        """Those of many phones that are members'; nobody else can give the others away before this commits."""
+        wanted = {phone: self.index(phone) for phone in phones}
+        indexes = sorted(set(wanted.values()))
+        books.lock_indexes(PHONE_INDEX, indexes)
+        candidates = books.records_indexed(PHONE_INDEX, indexes, CONTACT)
+        found = self._member_keys.get([record.member_id for record in candidates]) if candidates else {}
+        opened = (
+            self._records.opened(record, found[record.member_id]) for record in candidates if record.member_id in found
+        )
+        return {contact["phone"] for contact in opened} & wanted.keys()
+
     def _among(self, candidates: Sequence[SealedRecord], phone: str) -> UUID | None:
         if len(candidates) > CANDIDATES_MAX:
             raise LedgerBroken(f"over {CANDIDATES_MAX} members share one blind index; re-index with more bits")

@@ -24,6 +24,7 @@ from coalition.membership.credential_desk import CredentialDesk
 from coalition.membership.disclosure_desk import DisclosureDesk
 from coalition.membership.erasure_desk import ErasureDesk
 from coalition.membership.file_desk import REVISION_FACTS, FileDesk, told_of
+from coalition.membership.intake import Intake
 from coalition.membership.keyed_act import keyed
 from coalition.membership.phone_book import PhoneBook
 from coalition.membership.pin_desk import PinDesk, PinRoom
@@ -73,6 +74,7 @@ class Reception(Generic[Key]):
         self._phone_book = PhoneBook(store, keys, member_keys, self._records)
         self.reading = ReadingRoom(store, self._records, self._phone_book, clock, random)
         self.files = FileDesk(store, keys, self._records, self._phone_book, clock)
+        self.intake = Intake(store, keys, member_keys, self._records, self._phone_book, clock, random)
         self.disclosures = DisclosureDesk(store, keys, self.reading, clock, random)
         self.erasures = ErasureDesk(store, keys, member_keys, clock, retention)
         self._cards = CardDesk(store, keys, clock, random)

@@ -64,6 +64,10 @@ class MemberKeys(Protocol[Key]):
 
     def delete(self, member_id: UUID) -> None: ...
 
+    def put_all(self, keys: Mapping[UUID, Key], create_time: datetime) -> None: ...
+
+    def delete_all(self, member_ids: Sequence[UUID]) -> None: ...
+
 
 class MemberBooks(Protocol):
     """Members and cards inside one act's transaction.
@@ -79,6 +83,18 @@ class MemberBooks(Protocol):
 
     def indexed_records(self, field: str, values: Sequence[int], field_group: str, limit: int) -> list[SealedRecord]:
         """The latest record of each member under any of these blind indexes, `limit` at most."""
+
+    def lock_indexes(self, field: str, values: Sequence[int]) -> None:
+        """`lock_index` of each, in one order for everybody."""
+
+    def records_indexed(self, field: str, values: Sequence[int], field_group: str) -> list[SealedRecord]:
+        """The latest record of each member under any of these blind indexes."""
+
+    def taken_tokens(self, tokens: Sequence[bytes]) -> set[bytes]:
+        """Those that name a card already."""
+
+    def add_members(self, members: Sequence[NewMember], cards: Sequence[NewCard]) -> None:
+        """`add_member` of each and `add_card` of each, whose tokens are not taken."""
 
     def add_member(self, member: NewMember) -> None:
         """The member, its sealed records, its blind index and its empty wallet."""

@@ -20,6 +20,7 @@ from coalition.membership.field_groups import (
     RefundAccount,
     consents_in,
 )
+from coalition.membership.intake import Arrival
 from coalition.membership.profile import MemberView, Profile
 from coalition.membership.reading_room import AT_A_GLANCE
 from coalition.server.acting import receipt
@@ -55,6 +56,11 @@ def card_of(request: CardRequest) -> str | CardOfMember:
 def limits_of(message: member_pb2.CardLimits) -> CardLimits:
     """Limits as they were said; what was not said is no limit."""
     return CardLimits(**{field.name: value for field, value in message.ListFields()})
+
+
+def arrival_of(line: member_pb2.ImportedMember) -> Arrival:
+    """A member who moves in; what was not told is none."""
+    return Arrival(Profile(line.name, line.phone, line.birth_month or None), line.card_number or None)
 
 
 def groups_of(groups: Iterable[member_pb2.FieldGroup.ValueType]) -> tuple[str, ...]:

@@ -48,6 +48,23 @@ class MemberService(MemberDataCalls):
             receipt=receipt(act, enrolled.entry_id, enrolled.time, replayed=enrolled.replayed),
         )
 
+    async def ImportMembers(
+        self, request: member_pb2.ImportMembersRequest, context: Any
+    ) -> member_pb2.ImportMembersResponse:
+        recruiter = acting_for(caller(context), self._programme.current, request.recruiter, "recruiter")
+        act = await act_of(caller(context), Kind.MEMBERS_IMPORTED, request, self._request_ids)
+        arrivals = [convert.arrival_of(line) for line in request.members]
+        answer, lines = await asyncio.to_thread(self._reception.intake.take, act, recruiter, arrivals)
+        return member_pb2.ImportMembersResponse(
+            lines=[
+                member_pb2.ImportedLine(
+                    member_id=str(line.member_id) if line.member_id else "", reason=line.reason.name, field=line.field
+                )
+                for line in lines
+            ],
+            receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
+        )
+
     async def IssueCard(self, request: member_pb2.IssueCardRequest, context: Any) -> member_pb2.IssueCardResponse:
         issuer = acting_for(caller(context), self._programme.current, request.issuer, "issuer")
         act = await act_of(caller(context), Kind.CARD_ISSUED, request, self._request_ids)

@@ -57,6 +57,30 @@ class KeyDatabase(Generic[Key]):
             ).fetchall()
         return {row[0]: self._make(row[1], row[2], bytes(row[3]), bytes(row[4])) for row in rows}
 
+    def put_all(self, keys: Mapping[UUID, Key], create_time: datetime) -> None:
+        """Store the keys of many new members."""
+        if not keys:
+            return
+        columns = (
+            list(keys),
+            [key.dek_id for key in keys.values()],
+            [key.kek_version for key in keys.values()],
+            [key.wrapped for key in keys.values()],
+            [key.check for key in keys.values()],
+        )
+        with leased_cursor(self._lease) as cursor:
+            cursor.execute(
+                "INSERT INTO member_keys (member_id, dek_id, kek_version, wrapped, check_value, create_time)"
+                " SELECT *, %s FROM unnest(%s::uuid[], %s::uuid[], %s::integer[], %s::bytea[], %s::bytea[])",
+                (create_time, *columns),
+            )
+
+    def delete_all(self, member_ids: Sequence[UUID]) -> None:
+        """`delete` of many."""
+        if member_ids:
+            with leased_cursor(self._lease) as cursor:
+                cursor.execute("DELETE FROM member_keys WHERE member_id = ANY(%s)", (list(member_ids),))
+
     def delete(self, member_id: UUID) -> None:
         """Remove a member's key. What was sealed under it can never be opened again."""
         with leased_cursor(self._lease) as cursor:

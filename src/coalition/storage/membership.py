@@ -33,6 +33,7 @@ from coalition.storage.connect import Connection
 from coalition.storage.devices import add_tickets
 from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
 from coalition.storage.member_files import DISCLOSURE, LATEST_RECORDS, FileBooks, disclosure_of, read_accesses
+from coalition.storage.member_intake import IntakeBooks
 from coalition.storage.pins import SET_PIN
 
 MEMBER: Final = """
@@ -132,7 +133,7 @@ class MemberStore:
             return cursor.execute(statement, parameters).fetchone()
 
 
-class MemberBooks(FileBooks):
+class MemberBooks(FileBooks, IntakeBooks):
     """Members and cards inside one act's transaction. READ COMMITTED: each statement sees what a lock waited for."""
 
     def participant(self, code: str) -> Participant | None:

@@ -2085,3 +2085,131 @@ class GetDisclosureResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetDisclosureResponse: _TypeAlias = GetDisclosureResponse  # noqa: Y015
+
+@_typing.final
+class ImportMembersRequest(_message.Message):
+    """Enrols members who move in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RECRUITER_FIELD_NUMBER: _builtins.int
+    MEMBERS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    recruiter: _builtins.str
+    """Code of the participant that recruited them and issued their cards. Default (empty): the caller's own."""
+    @_builtins.property
+    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedMember]:
+        """The members, 1..500 in one message of at most 64 KiB."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        recruiter: _builtins.str = ...,
+        members: _abc.Iterable[Global___ImportedMember] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members", "recruiter", b"recruiter", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportMembersRequest: _TypeAlias = ImportMembersRequest  # noqa: Y015
+
+@_typing.final
+class ImportedMember(_message.Message):
+    """A member who moves in. What is malformed is told of its line."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    BIRTH_MONTH_FIELD_NUMBER: _builtins.int
+    CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """The person's name, 1..120 characters."""
+    phone: _builtins.str
+    """Phone number, as at enrolment, or a mobile number of the home country without its code."""
+    birth_month: _builtins.int
+    """Month of birth, 1..12. Default (0): not told."""
+    card_number: _builtins.str
+    """Number of the card in the person's hand, 12..22 digits ending in a Luhn digit. Default (empty): none. Never stored."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        phone: _builtins.str = ...,
+        birth_month: _builtins.int = ...,
+        card_number: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["birth_month", b"birth_month", "card_number", b"card_number", "name", b"name", "phone", b"phone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportedMember: _TypeAlias = ImportedMember  # noqa: Y015
+
+@_typing.final
+class ImportMembersResponse(_message.Message):
+    """The answer to ImportMembers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ImportedLine]:
+        """How each line ended, in the order of the request."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[Global___ImportedLine] | None = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportMembersResponse: _TypeAlias = ImportMembersResponse  # noqa: Y015
+
+@_typing.final
+class ImportedLine(_message.Message):
+    """How a line of an import ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.str
+    """UUID of the member; empty where the line was refused."""
+    reason: _builtins.str
+    """"ACCEPTED", or the reason of the refusal, such as "MEMBER_EXISTS"."""
+    field: _builtins.str
+    """The field that the refusal is about; empty: none."""
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        field: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "member_id", b"member_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportedLine: _TypeAlias = ImportedLine  # noqa: Y015

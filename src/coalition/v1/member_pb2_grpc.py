@@ -157,6 +157,11 @@ class MemberServiceStub:
                 request_serializer=coalition_dot_v1_dot_member__pb2.GetDisclosureRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_member__pb2.GetDisclosureResponse.FromString,
                 _registered_method=True)
+        self.ImportMembers = channel.unary_unary(
+                '/coalition.v1.MemberService/ImportMembers',
+                request_serializer=coalition_dot_v1_dot_member__pb2.ImportMembersRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.ImportMembersResponse.FromString,
+                _registered_method=True)
 
 
 class MemberServiceServicer:
@@ -356,6 +361,15 @@ class MemberServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ImportMembers(self, request, context):
+        """Enrols members who move in from another system, each with an empty wallet and the card in hand, if there is one. A
+        line that is refused keeps none of the others out. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, SUSPENDED;
+        of a line FIELD_INVALID, MEMBER_EXISTS, CARD_NUMBER_TAKEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MemberServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -473,6 +487,11 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     servicer.GetDisclosure,
                     request_deserializer=coalition_dot_v1_dot_member__pb2.GetDisclosureRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_member__pb2.GetDisclosureResponse.SerializeToString,
+            ),
+            'ImportMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportMembers,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.ImportMembersRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.ImportMembersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1104,6 +1123,33 @@ class MemberService:
             '/coalition.v1.MemberService/GetDisclosure',
             coalition_dot_v1_dot_member__pb2.GetDisclosureRequest.SerializeToString,
             coalition_dot_v1_dot_member__pb2.GetDisclosureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/ImportMembers',
+            coalition_dot_v1_dot_member__pb2.ImportMembersRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.ImportMembersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -133,6 +133,11 @@ class MemberServiceStub:
     """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
     Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
     """
+    ImportMembers: _grpc.UnaryUnaryMultiCallable[_member_pb2.ImportMembersRequest, _member_pb2.ImportMembersResponse]
+    """Enrols members who move in from another system, each with an empty wallet and the card in hand, if there is one. A
+    line that is refused keeps none of the others out. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, SUSPENDED;
+    of a line FIELD_INVALID, MEMBER_EXISTS, CARD_NUMBER_TAKEN.
+    """
 
 @_typing.type_check_only
 class MemberServiceAsyncStub(MemberServiceStub):
@@ -238,6 +243,11 @@ class MemberServiceAsyncStub(MemberServiceStub):
     GetDisclosure: _aio.UnaryUnaryMultiCallable[_member_pb2.GetDisclosureRequest, _member_pb2.GetDisclosureResponse]  # type: ignore[assignment]
     """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
     Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
+    """
+    ImportMembers: _aio.UnaryUnaryMultiCallable[_member_pb2.ImportMembersRequest, _member_pb2.ImportMembersResponse]  # type: ignore[assignment]
+    """Enrols members who move in from another system, each with an empty wallet and the card in hand, if there is one. A
+    line that is refused keeps none of the others out. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, SUSPENDED;
+    of a line FIELD_INVALID, MEMBER_EXISTS, CARD_NUMBER_TAKEN.
     """
 
 class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -479,6 +489,17 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_member_pb2.GetDisclosureResponse, _abc.Awaitable[_member_pb2.GetDisclosureResponse]]:
         """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
         Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportMembers(
+        self,
+        request: _member_pb2.ImportMembersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.ImportMembersResponse, _abc.Awaitable[_member_pb2.ImportMembersResponse]]:
+        """Enrols members who move in from another system, each with an empty wallet and the card in hand, if there is one. A
+        line that is refused keeps none of the others out. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, SUSPENDED;
+        of a line FIELD_INVALID, MEMBER_EXISTS, CARD_NUMBER_TAKEN.
         """
 
 def add_MemberServiceServicer_to_server(servicer: MemberServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -152,6 +152,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Another person let members be seen unmasked."""
     ENTRY_KIND_MEMBER_REVISED: _EntryKind.ValueType  # 156
     """A field group of a member got a new revision."""
+    ENTRY_KIND_MEMBERS_IMPORTED: _EntryKind.ValueType  # 157
+    """Members moved in from another system."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What an entry of the journal is. Numbers below 100 move value, 100 and above are acts."""
@@ -244,6 +246,8 @@ ENTRY_KIND_DISCLOSURE_APPROVED: EntryKind.ValueType  # 155
 """Another person let members be seen unmasked."""
 ENTRY_KIND_MEMBER_REVISED: EntryKind.ValueType  # 156
 """A field group of a member got a new revision."""
+ENTRY_KIND_MEMBERS_IMPORTED: EntryKind.ValueType  # 157
+"""Members moved in from another system."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _TransferCode:
