@@ -134,8 +134,8 @@ def about(name: str, original: str, entry_id: int = 0) -> Any:
     }
     request = makers[name]()
     if entry_id:
-        by_entry = "original_entry_id" if isinstance(request) or name == "ReturnTopUp" else "hold_entry_id"
-        setattr(request, by_entry, entry_id)
+        named = "original_entry_id" if "original_entry_id" in request.DESCRIPTOR.fields_by_name else "hold_entry_id"
+        setattr(request, named, entry_id)
     return request
 
 
