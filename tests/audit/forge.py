@@ -43,7 +43,6 @@ from tests.audit.conftest import Signer, signer
 from tests.audit_day import Day, close_month, sign_log, signer_of, trade
 from tests.house import LANES, House
 
-NOW = int(time.time())
 WITNESS = signer("witness.example", KeyKind.COSIGNATURE)
 
 
@@ -75,6 +74,7 @@ class Forge:
     receipts: list[tuple[str, bytes]] = field(default_factory=list)
     previous: list[bytes] = field(default_factory=list)
     settlement: Path | None = None
+    closed: int = field(default_factory=lambda: int(time.time()))  # after the last entry, seconds since 1970
     _made: int = 0
 
     @property
@@ -112,7 +112,7 @@ class Forge:
     def judged(self, directory: Path, **options: Any) -> Report:
         """What the auditor's tool says of a bundle."""
         settings: dict[str, Any] = {"previous": self.previous, "receipts": self.receipts, **options}
-        return verify_bundle(directory, settings.pop("trust", self.trust), verify, NOW + 60, **settings)
+        return verify_bundle(directory, settings.pop("trust", self.trust), verify, self.closed + 60, **settings)
 
     def receipt(self, entry_id: int) -> bytes:
         with connect(self.house.dsn("owner")) as connection:

@@ -28,7 +28,7 @@ from coalition.domain.lots import SHORTFALL_LOT
 from coalition.domain.reasons import Reason
 from coalition.storage.connect import connect
 from tests.audit.conftest import signer
-from tests.audit.forge import NOW, WITNESS, Forge, breached, mutate_and_judge, new_forge, remanifested, sentences
+from tests.audit.forge import WITNESS, Forge, breached, mutate_and_judge, new_forge, remanifested, sentences
 from tests.audit.tampering import WITHOUT_KEYS
 from tests.house import House
 
@@ -281,14 +281,14 @@ def test_a_checkpoint_without_its_quorum_is_not_decided(forge: Forge, honest: Pa
 
     assert Verdict.UNDECIDED is report.verdict
     assert 2 == report.exit_code
-    cosigned = forge.resealed(forge.rows(), cosigned_at=NOW + 1)
+    cosigned = forge.resealed(forge.rows(), cosigned_at=forge.closed + 1)
     assert Verdict.OK is forge.judged(cosigned, trust=witnessed_trust(forge)).verdict
 
 
 def test_entries_dated_behind_their_witness_and_cosignatures_of_the_future_are_found(forge: Forge) -> None:
     trust = witnessed_trust(forge)
-    before = forge.judged(forge.resealed(forge.rows(), cosigned_at=NOW - 86_400), trust=trust)
-    future = forge.judged(forge.resealed(forge.rows(), cosigned_at=NOW + 86_400), trust=trust)
+    before = forge.judged(forge.resealed(forge.rows(), cosigned_at=forge.closed - 86_400), trust=trust)
+    future = forge.judged(forge.resealed(forge.rows(), cosigned_at=forge.closed + 86_400), trust=trust)
 
     assert {"V7"} == breached(before), sentences(before)
     assert {"V2"} == breached(future), sentences(future)
