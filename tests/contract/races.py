@@ -20,6 +20,7 @@ from tests.contract.market import Market
 from tests.contract.messages import Orders
 from tests.contract.phones import PIN, WRONG_PIN, phone_of
 from tests.contract.rounds import new_history
+from tests.contract.scheme import CARD_ISSUER, OFFLINE_LIMITS
 from tests.faults.site import wait_until
 
 TILLS = 12
@@ -87,7 +88,10 @@ def race_for_a_limit(market: Market, addresses: Sequence[str]) -> None:
 
 
 def race_for_a_reference(market: Market, addresses: Sequence[str]) -> None:
-    """Twelve sales under one reference, of several wallets; whoever has it gives it back, and they try again."""
+    """Twelve sales under one reference, of several wallets; whoever has it gives it back, and they try again.
+
+    At last a hold has it: it is free again when the capture is reversed.
+    """
     history, model, cards = new_history(market)
     orders = Orders(history)
     with Rivals(market, addresses) as rivals:
@@ -102,7 +106,29 @@ def race_for_a_reference(market: Market, addresses: Sequence[str]) -> None:
             ]
             rivals.act(history, [*made, *undoing])
             undoing = [orders.reverse("cafe", each.request_id) for each in made if each.is_accepted]
+        held = orders.authorize("cafe", cards[0], 5, sale=f"{cards[0]}-held")
+        taken = orders.capture("cafe", 3, hold=held.request_id)
+        for each in (held, taken, orders.reverse("cafe", taken.request_id)):
+            rivals.act(history, [each])
+        rivals.act(history, [orders.purchase("cafe", card, 5, sale=f"{cards[0]}-held") for card in cards])
     check_all(market, history, model, cards)
+
+
+def race_without_a_line(market: Market, addresses: Sequence[str]) -> None:
+    """Tills whose line is back tell what they sold, at -1, 0 and +1 fen of what is agreed; one finds a part of it.
+
+    What they told is given back again at once, in part and whole.
+    """
+    history, model, (card,) = new_history(market, 1)
+    orders, limit = Orders(history), OFFLINE_LIMITS[CARD_ISSUER, "cafe"]
+    with Rivals(market, addresses) as rivals:
+        for amount in (limit - 1, limit, limit + 1):
+            rivals.act(history, [orders.top_up("store-a", card, 5_000)])
+            told = [orders.upload(place, card, amount) for place in ("cafe", "cafe", "store-b", "garage")]
+            rivals.act(history, told)
+            parts = [orders.refund(each.participant, 3_000, original=each.request_id) for each in told]
+            rivals.act(history, parts + [orders.reverse(each.participant, each.request_id) for each in told])
+    check_all(market, history, model, [card])
 
 
 def race_of_guesses(market: Market, addresses: Sequence[str]) -> None:
@@ -149,6 +175,7 @@ RACES: Sequence[Race] = (
     race_for_a_code,
     race_for_a_limit,
     race_for_a_reference,
+    race_without_a_line,
     race_of_guesses,
     count_before_compare,
 )
