@@ -3,10 +3,14 @@
 import json
 from pathlib import Path
 
+import grpc
 import pytest
 
 from coalition.client import TryRules
-from tests.house import House
+from coalition.domain.kinds import Kind
+from coalition.v1.member_pb2_grpc import MemberServiceStub
+from tests.house import FIRST_DAY, House
+from tests.phones import enrolled_phone
 
 CAFE = "cafe/main/till-1"
 GROCER = "store-a/main/till-1"
@@ -130,15 +134,29 @@ def test_options_before_the_command_are_refused_with_the_cure(coalition):
     assert "after the command" in " ".join(refused.err.split())
 
 
-def test_the_server_keeps_every_promise_that_a_terminal_builds_on(coalition, card, house, address):
+def test_the_server_keeps_every_promise_that_a_terminal_builds_on(coalition, card, house, address, tmp_path):
     """The script that merchants with terminals of their own run before they open; the card ends as it was."""
+    rules = {"no_pin_limit_minor": 12_000}
+    house.office.create_agreement(house.act(Kind.AGREEMENT_CREATED, code="law"), "law", "CARD_RULES", rules, FIRST_DAY)
     coalition("top-up", "--at", GROCER, "--card", f"@{card}", "100")
     folder = house.settings.certificates_directory / "t" / CAFE
     house.certificate(f"t/{CAFE}")
+    member = house.reception.get_card(card.read_text()).member_id
+    assert member is not None
+    code, pin = tmp_path / "code.txt", tmp_path / "pin.txt"
+    with grpc.secure_channel(address, house.certificate("op/admin").credentials()) as channel:
+        code.write_text(enrolled_phone(MemberServiceStub(channel), member, issuer="cafe").code())
+    pin.write_text("280619")
+    set_ = coalition("member", "pin", str(member), "--pin", f"@{pin}")
+    assert 0 == set_.code, set_.err
     checked = coalition(
-        "conformance", "--address", address, "--certificate", str(folder), "--card", f"@{card}", "--json"
+        *("conformance", "--address", address, "--certificate", str(folder), "--card", f"@{card}", "--json"),
+        *("--code", f"@{code}", "--pin", f"@{pin}"),
     )
     held = coalition("balance", "--at", CAFE, "--card", f"@{card}", "--field", "balance.balance_minor")
 
     assert [] == [(each["name"], each["failure"]) for each in json.loads(checked.out) if not each["passed"]]
+    assert {"code used twice", "pin after it was asked for", "close that nobody signed"} <= {
+        each["name"] for each in json.loads(checked.out)
+    }
     assert (0, "12000") == (checked.code, held.out.strip())

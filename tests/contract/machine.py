@@ -51,8 +51,8 @@ class Tills(RuleBasedStateMachine):
     outcomes: Counter[str]
     steps = 0
 
-    @initialize(first=st.integers(10_000, 90_000))
-    def open(self, first: int) -> None:
+    @initialize(first=st.integers(10_000, 90_000), limits=card_limits)
+    def open(self, first: int, limits: Limits) -> None:
         self.history, self.model, self.cards = new_history(self.market, CARDS, phones=1)
         self.orders = Orders(self.history, self.market.phones)
         self.day, self.phone_name = self.cards[0], phone_of(self.cards[0])
@@ -62,6 +62,7 @@ class Tills(RuleBasedStateMachine):
         self.baskets: dict[tuple[str, str], list[Intent]] = defaultdict(list)
         self.hear = 1_000
         self.frozen: set[int] = set()
+        self.counter.set_limits(self.history, self.cards[1], limits)
         for at, card in (("store-a", 0), ("store-b", 0), ("store-a", 1), ("store-b", 2)):
             self._send(self.orders.top_up(at, self.cards[card], first), "batch", 0)
 

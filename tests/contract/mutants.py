@@ -1,28 +1,7 @@
-"""Seeded bugs: copies of the source with one thing wrong each, that the judge must notice.
+"""Seeded bugs of the ledger's rules and locks, each of which must be noticed. More in mutants_of_credentials.py."""
 
-A text that is no longer there fails the test that wants to change it: a seeded bug is kept up with the code.
-"""
-
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
-
-import coalition
-from tests.contract.market import Market
-
-SOURCE = Path(coalition.__file__).parent
-
-
-@dataclass(frozen=True)
-class Mutant:
-    """`changes`: file below the package, the text in it, the text instead. `trial`: what brings it to light."""
-
-    name: str
-    changes: tuple[tuple[str, str, str], ...]
-    trial: str = "traffic"
-
+from tests.contract import mutants_of_credentials
+from tests.contract.mutant import Mutant
 
 STORED_BUT = """            known = prefetched.stored.get(key)
             if known and known.outcome and known.outcome.reason is not Reason.{}:
@@ -52,7 +31,7 @@ MUTANTS = (
                 "wallets = pipeline.execute(LOCK_WALLETS",
                 "number = pipeline.execute(TAKE_NUMBER)\n        wallets = pipeline.execute(LOCK_WALLETS",
             ),
-            (LEDGER, "windows, pipeline.execute(TAKE_NUMBER))", "windows, number)"),
+            (LEDGER, "HOLD_JOURNAL)\n        number = pipeline.execute(TAKE_NUMBER)", "HOLD_JOURNAL)"),
         ),
     ),
     Mutant(
@@ -178,18 +157,5 @@ MUTANTS = (
         trial="cards",
     ),
 )
-BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
-
-
-@contextmanager
-def mutated(market: Market, mutant: Mutant | None, directory: Path) -> Iterator[Market]:
-    """The market, served by two servers of a copy of the source with the bug in it (None: a faithful copy)."""
-    package = directory / "src" / "coalition"
-    shutil.copytree(SOURCE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    for name, text, instead in mutant.changes if mutant is not None else ():
-        file = package / name
-        source = file.read_text(encoding="utf-8")
-        assert text in source, f"{name} no longer says {text!r}"
-        file.write_text(source.replace(text, instead), encoding="utf-8")
-    environment = {**market.site.environment, "PYTHONPATH": str(package.parent)}
-    yield replace(market, site=replace(market.site, environment=environment, _logs=market.site.next_log() * 1_000))
+ALL = (*MUTANTS, *mutants_of_credentials.MUTANTS)
+BY_NAME = {mutant.name: mutant for mutant in ALL}

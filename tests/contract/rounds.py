@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tests.contract.clients import Clients, until_heard
-from tests.contract.credentials import Device, Pin
+from tests.contract.counter import Counter
+from tests.contract.credentials import Device, Limits, Pin
 from tests.contract.history import History
 from tests.contract.journal import check_all
 from tests.contract.market import Market
@@ -24,6 +25,8 @@ from tests.contract.traffic import Traffic
 from tests.contract.wallets import Card, Wallet
 
 WALLETS = 3
+LENT = Limits(operation=3_500, day=40_000)
+"""The last card of a round is lent; the first one's member has a phone."""
 Kill = Callable[[Market], None]
 
 
@@ -95,6 +98,8 @@ def run_round(
     """
     draw = random.Random(seed)
     history, model, cards = new_history(market, phones=1)
+    with Counter(market, market.address) as counter:
+        counter.set_limits(history, cards[-1], LENT)
     with FaultProxy(market.address, seed) as proxy:
         with Traffic(market, addresses or [proxy.address], history, cards, tills=tills, seed=seed) as traffic:
             traffic.hear_more(draw.randint(answers // 2, answers))

@@ -5,14 +5,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+from tests.contract.days import live
 from tests.contract.market import Market
-from tests.contract.mutants import Mutant, mutated
+from tests.contract.mutant import Mutant, mutated
+from tests.contract.races import RACES, Race
 from tests.contract.rounds import Kill, close_window, kill_postgres, run_round
 from tests.contract.test_cards import card_round
 
 ROUNDS: Final = 8
 TILLS: Final = 12
 ANSWERS: Final = 300
+DAYS: Final = 4
 Trial = Callable[[Market, Sequence[str], int], None]
 
 
@@ -34,12 +37,25 @@ def _cards(market: Market, addresses: Sequence[str], _: int) -> None:
     card_round(market, addresses[0])
 
 
+def _machine(market: Market, addresses: Sequence[str], _: int) -> None:
+    live(market, DAYS, address=addresses[0])
+
+
+def _race(race: Race) -> Trial:
+    def trial(market: Market, addresses: Sequence[str], _: int) -> None:
+        race(market, addresses)
+
+    return trial
+
+
 TRIALS: Final[dict[str, Trial]] = {
     "traffic": _traffic([]),
     "postgres": _traffic([kill_postgres]),
     "close": _traffic([close_window, close_window, close_window]),
     "deadlocks": _deadlocks,
     "cards": _cards,
+    "machine": _machine,
+    **{race.__name__: _race(race) for race in RACES},
 }
 
 

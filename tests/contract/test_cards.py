@@ -4,12 +4,14 @@ import pytest
 
 from tests.contract.clients import Clients
 from tests.contract.counter import Counter
+from tests.contract.credentials import Limits
 from tests.contract.journal import check_all
 from tests.contract.market import Market
 from tests.contract.messages import Orders
 from tests.contract.rounds import new_history
 
 EVERY_WORKER = 6
+LIMITED = "CARD_LIMIT_EXCEEDED"
 pytestmark = [pytest.mark.xdist_group("contract"), pytest.mark.usefixtures("short_holds")]
 
 
@@ -28,7 +30,7 @@ def card_round(market: Market, address: str) -> list[str]:
             for underway in [tills.start(history, each) for each in made[1:]]:
                 tills.finish(history, underway)
             assert all(each.answers for each in made), "no answer to an operation of a card"
-            said.extend({each.answer.reason for each in made if each.answer is not None})
+            said.extend(sorted({each.answer.reason for each in made if each.answer is not None}))
 
         card = counter.issue(history)
         shop(card)
@@ -38,6 +40,7 @@ def card_round(market: Market, address: str) -> list[str]:
         shop(card)
         counter.unfreeze(history, card)
         shop(card)
+        counter.set_limits(history, card, Limits(operation=50))
         new = counter.replace(history, card)
         shop(card)
         shop(new)
@@ -48,4 +51,4 @@ def card_round(market: Market, address: str) -> list[str]:
 def test_a_card_is_what_the_counter_made_it(market: Market):
     said = card_round(market, market.address)
 
-    assert ["CARD_NOT_LINKED", "ACCEPTED", "CARD_FROZEN", "ACCEPTED", "CARD_REPLACED", "ACCEPTED"] == said
+    assert ["CARD_NOT_LINKED", "ACCEPTED", "CARD_FROZEN", "ACCEPTED", "CARD_REPLACED", "ACCEPTED", LIMITED] == said

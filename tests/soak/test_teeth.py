@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.contract.market import Market
-from tests.contract.mutants import MUTANTS, Mutant
+from tests.contract.mutant import Mutant
+from tests.contract.mutants import ALL
 from tests.contract.teeth import TRIALS, noticed
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
@@ -16,7 +17,7 @@ def test_a_faithful_copy_passes_every_trial(market: Market, tmp_path: Path, tria
     assert "" == noticed(market, None, tmp_path, trial=trial)
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", ALL, ids=lambda mutant: mutant.name)
 def test_a_seeded_bug_is_noticed(market: Market, tmp_path: Path, mutant: Mutant, capsys: pytest.CaptureFixture[str]):
     said = noticed(market, mutant, tmp_path)
     with capsys.disabled():

@@ -5,16 +5,17 @@ of sales that were never made, deadlines of a millisecond. Every case reverses i
 it had. The card must be used by nobody else meanwhile.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
+from coalition.client.conformance_counted import COUNTED, Case, cases_of_the_member
 from coalition.client.conformance_days import DAY_CASES
 from coalition.client.connection import Connection
 from coalition.client.day_statement import DaySigner
 from coalition.client.errors import CallRefused, ClientError, ServerUnreachable
-from coalition.client.player import MINOR, Player, Surprise
+from coalition.client.player import MINOR, NOBODY, Member, Player, Surprise
 from coalition.client.request_ids import new_request_id
 from coalition.v1.operations_pb2 import Operation, TerminalRef
 
@@ -52,17 +53,19 @@ def play(
     *,
     at: TerminalRef | None = None,
     currency_code: str = "CNY",
+    member: Member = NOBODY,
     sign: DaySigner | None = None,
 ) -> Iterator[Verdict]:
-    """Play every case and yield its verdict; those that close the terminal's day where there is a key to `sign` with.
+    """Play every case and yield its verdict.
 
-    Raises TooLittleMoney, and CallRefused when the card cannot be read.
+    First those that need something of the `member`, as far as it is there; last those that close the terminal's day,
+    where there is a key to `sign` with. Raises TooLittleMoney, and CallRefused when the card cannot be read.
     """
-    player = Player(connection, card_number, at, currency_code, sign)
+    player = Player(connection, card_number, at, currency_code, member, sign)
     held = player.balance_here()
     if held < FUNDS_MINOR:
         raise TooLittleMoney(held)
-    for case in (*CASES, *(DAY_CASES if sign else ())):
+    for case in (*cases_of_the_member(player), *CASES, *(DAY_CASES if sign else ())):
         yield _judged(case, player)
 
 
@@ -237,7 +240,6 @@ def void_once(player: Player) -> None:
     player.expect_spent(0)
 
 
-Case = Callable[[Player], None]
 CASES: Final[Sequence[Case]] = (
     lost_answer_then_retry,
     retry_with_another_body,
@@ -254,4 +256,5 @@ CASES: Final[Sequence[Case]] = (
     deadline_in_the_middle,
     capture_once,
     void_once,
+    *COUNTED,
 )

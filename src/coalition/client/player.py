@@ -5,6 +5,7 @@ Not for tills: it forgets nothing on disk.
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 import grpc
@@ -14,16 +15,19 @@ from coalition.client.arguments import place_of
 from coalition.client.connection import Connection
 from coalition.client.day_statement import DaySigner, sign_request
 from coalition.client.errors import CallRefused
+from coalition.client.pins import PinSealer
 from coalition.client.request_ids import new_request_id
 from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,
+    EntryKind,
     Operation,
     OperationResult,
     PurchaseRequest,
     Receipt,
     ReverseRequest,
     TerminalRef,
+    UploadRequest,
     VoidRequest,
 )
 from coalition.v1.terminal_pb2 import (
@@ -50,6 +54,18 @@ class Surprise(Exception):
     """The server did not answer as the contract says."""
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What the card's member shows and types, for the cases that need it; `pin` needs a `pin_sealer` (docs/pins.md)."""
+
+    payment_code: str = field(default="", repr=False)
+    pin: str = field(default="", repr=False)
+    pin_sealer: PinSealer | None = None
+
+
+NOBODY: Final = Member()
+
+
 class Player:
     """One card at one terminal. `expect_spent` compares with the balance when the case began."""
 
@@ -59,9 +75,11 @@ class Player:
         card_number: str,
         at: TerminalRef | None,
         currency_code: str,
+        member: Member = NOBODY,
         sign: DaySigner | None = None,
     ) -> None:
         self._connection = connection
+        self._member = member
         self._terminal = connection.terminal
         self._card = card_number
         self._at = at
@@ -88,6 +106,40 @@ class Player:
             amount_minor=amount_minor,
             currency_code=self._currency,
         )
+
+    def upload(self, amount_minor: int) -> UploadRequest:
+        """A sale that was approved offline, told now under a new request_id; reversed when the case is over."""
+        request = UploadRequest(
+            request_id=self._begin(),
+            terminal=self._at,
+            card_number=self._card,
+            amount_minor=amount_minor,
+            currency_code=self._currency,
+            sequence_number=1,
+        )
+        request.occurred_time.GetCurrentTime()
+        return request
+
+    @property
+    def payment_code(self) -> str:
+        """What the member's phone shows; empty where nobody was asked for it."""
+        return self._member.payment_code
+
+    @property
+    def has_pin(self) -> bool:
+        """Whether `with_pin` can be asked for."""
+        return bool(self._member.pin and self._member.pin_sealer)
+
+    def with_pin(self, request: PurchaseRequest) -> PurchaseRequest:
+        """The same purchase with the member's PIN, sealed for it."""
+        sealer, key = self._member.pin_sealer, self._connection.call(self._terminal.GetPinKey, GetPinKeyRequest())
+        if sealer is None:
+            raise Surprise("there is no pin_sealer")
+        at = self._at
+        place = key.place if at is None else f"{at.participant}/{at.store}/{at.terminal}"
+        sealed = self.copy(request)
+        sealed.sealed_pin = sealer(key.public_key, self._member.pin, request.request_id, place)
+        return sealed
 
     def authorization(self, amount_minor: int) -> AuthorizeRequest:
         """An authorization under a new request_id; its case captures or voids it."""
@@ -166,6 +218,29 @@ class Player:
         request = ResolveRequest(request_id=request_id, terminal=self._at)
         return _answer(self._connection.call(self._terminal.Resolve, request).result)
 
+    def counted(self, kind: "EntryKind.ValueType") -> tuple[int, int]:
+        """How many of a kind the terminal has accepted since its last close, by the journal, and their sum."""
+        found = [each for each in self._day().since_close if each.kind == kind]
+        return (found[0].accepted_count, found[0].accepted_minor) if found else (0, 0)
+
+    def next_close(self) -> int:
+        """The number of the terminal's next close."""
+        return int(self._day().next_number)
+
+    def close_unsigned(self, number: int) -> Answer:
+        """Close the day without having the key that signs it."""
+        day = self._day()
+        request = CloseDayRequest(
+            request_id=new_request_id(),
+            terminal=self._at,
+            business_date=day.business_date,
+            number=number,
+            previous_hash=day.previous_hash,
+            totals=day.since_close,
+            signature=b"not signed",
+        )
+        return self.send("CloseDay", request)
+
     def batch(self, operations: Sequence[Operation]) -> list[Answer]:
         """Send operations in one batch."""
         response = self._connection.call(self._terminal.SubmitBatch, SubmitBatchRequest(operations=operations))
@@ -216,6 +291,11 @@ class Player:
     def _begin(self) -> str:
         self._begun.append(new_request_id())
         return self._begun[-1]
+
+    def _day(self) -> GetDayTotalsResponse:
+        request = GetDayTotalsRequest(terminal=self._at)
+        totals: GetDayTotalsResponse = self._connection.call(self._terminal.GetDayTotals, request)
+        return totals
 
     def _held(self) -> Any:
         request = GetBalanceRequest(terminal=self._at, card_number=self._card)
