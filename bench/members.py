@@ -4,6 +4,7 @@
 """
 
 import argparse
+import logging
 import os
 import random
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
+import structlog
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from bench.figures import Figure, figure
@@ -69,7 +71,7 @@ def main() -> None:
 
 
 def member_figures(here: Counter, members: int) -> list[Figure]:
-    """`bare_aead_copy`, `seal_store` of the last members of many, and `phone_lookup` among all of them."""
+    """`bare_aead_copy`, `seal_store` of the first and of the last members, and `phone_lookup` among all of them."""
     store = [seal_store(here, first, LINES) for first in range(0, members, LINES)]
     with connect(here.owner) as connection:
         connection.execute("VACUUM (ANALYZE)")
@@ -107,14 +109,17 @@ def bare_aead_copy(here: Counter, rounds: int) -> Figure:
         connection.execute("CREATE TABLE bench_records (member_id uuid, field_group text, sealed bytea)")
         for first in range(0, rounds * LINES, LINES):
             before = time.perf_counter()
-            with connection.transaction(), connection.cursor() as cursor:
-                with cursor.copy("COPY bench_records FROM STDIN") as copy:
-                    for number in range(first, first + LINES):
-                        member_id = UUID(bytes=os.urandom(16), version=4)
-                        for part in (Contact(phone_of(number)), Identity(f"Member {number}", 5)):
-                            nonce = os.urandom(12)
-                            sealed = nonce + cipher.encrypt(nonce, part.packed(), member_id.bytes)
-                            copy.write_row((member_id, part.group, sealed))
+            with (
+                connection.transaction(),
+                connection.cursor() as cursor,
+                cursor.copy("COPY bench_records FROM STDIN") as copy,
+            ):
+                for number in range(first, first + LINES):
+                    member_id = UUID(bytes=os.urandom(16), version=4)
+                    for part in (Contact(phone_of(number)), Identity(f"Member {number}", 5)):
+                        nonce = os.urandom(12)
+                        sealed = nonce + cipher.encrypt(nonce, part.packed(), member_id.bytes)
+                        copy.write_row((member_id, part.group, sealed))
             seconds.append(time.perf_counter() - before)
     return figure("bare_aead_copy", rounds * LINES, sum(seconds), seconds)
 
@@ -133,7 +138,8 @@ def phone_lookup(here: Counter, members: int) -> Figure:
 @contextmanager
 def counter(var: Path, members: int) -> Iterator[Counter]:
     """A reception on databases of its own below `var`, its blind index planned for so many members."""
-    settings = load_settings(var=var, log_level="error")
+    settings = load_settings(var=var)
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     ring = key_ring(settings)
     with databases(settings) as opened:
         lay(settings, ring, opened.dsn("owner"))
