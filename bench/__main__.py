@@ -28,6 +28,7 @@ from bench.desk import Trade, sell_lots, through
 from bench.figures import Figure, figure, median_figure
 from bench.house import SHOPS, Seat, add_trade
 from bench.load import Clients
+from bench.members import counter, member_figures
 from bench.sdk import sdk, stub
 from coalition.bootstrap.clock import business_date_in
 from coalition.bootstrap.identities import certificate
@@ -63,6 +64,7 @@ TARGETS: Final = (
     ("purchase_sdk", "purchase_stub", 0.80),
     ("purchase_batch_half_replays", "purchase_batch", 1.0),
     ("purchase_unary_64_telemetry", "purchase_unary_64_plain", 0.95),
+    ("seal_store", "bare_aead_copy", 0.5),
 )
 
 
@@ -119,6 +121,8 @@ class Bench:
                 uvloop.run(self._calls(figures, address, echo, say))
             with collector() as endpoint, self._watched_server(endpoint) as watched:
                 uvloop.run(self._more_calls(figures, address, watched, say))
+        with counter(self._var / "members", self._members) as here:
+            figures.update({each.name: each for each in member_figures(here, self._members)})
         return figures
 
     async def _desks(self, workers: Workers, say: Callable[[str], None]) -> dict[str, Figure]:

@@ -18,7 +18,7 @@ from coalition.client import CallRefused, Connection, new_request_id
 from coalition.domain.cards import check_digit
 from coalition.storage.binaries import find_binaries
 from coalition.storage.embedded import SUPERUSER
-from coalition.v1 import member_pb2, operations_pb2, terminal_pb2
+from coalition.v1 import member_pb2, operations_pb2, portal_pb2, terminal_pb2
 from tests.faults.site import Site
 from tests.faults.trade import Trade, purchase, seat
 from tests.phones import enrolled_phone, mistyped
@@ -28,6 +28,7 @@ from tests.telemetry.scrape import free_port, page
 NAME = "司徒Quetzalina Überbär"
 PHONE = "+8619912345067"
 CARD = (CARD_BODY := "947130582640917") + check_digit(CARD_BODY)
+ACCOUNT = "CN77CANARY19283746550"
 SUBJECT = "oQz7-canary-of-a-chat-account"
 NEW_CARD = (NEW_CARD_BODY := "958241693751028") + check_digit(NEW_CARD_BODY)
 FIRST_DATABASE_OF_OURS = 16_384  # below are the databases that PostgreSQL brings with it
@@ -51,7 +52,7 @@ def test_personal_data_and_card_numbers_leave_no_trace(site: Site, trade: Trade,
         place: data.rstrip(b"\0").lower()
         for place, data in {**everything_written(site), **dumps(site, tmp_path), **seen}.items()
     }
-    canaries = (NAME, PHONE, CARD, NEW_CARD, SUBJECT, *shown)
+    canaries = (NAME, PHONE, ACCOUNT, CARD, NEW_CARD, SUBJECT, *shown)
     needles = {form: canary for canary in canaries for form in forms(canary)}
     needles |= dict.fromkeys((seed.lower(), seed.hex().encode(), *(b.lower() for b in base64_forms(seed))), "seed")
 
@@ -100,6 +101,7 @@ def live_a_life(site: Site, address: str) -> tuple[list[str], bytes]:
             counter.members.FindMember,
             member_pb2.FindMemberRequest(phone=PHONE, purpose=member_pb2.PURPOSE_COUNTER_SERVICE),
         )
+        tell_everything(site, address, counter, member.member_id)
         shop.call(
             shop.terminal.TopUp,
             operations_pb2.TopUpRequest(
@@ -133,6 +135,33 @@ def live_a_life(site: Site, address: str) -> tuple[list[str], bytes]:
         assert "CARD_REPLACED" == refused(cafe, cafe.terminal.Purchase, purchase(CARD, 700).purchase).reason
         cafe.call(cafe.terminal.Purchase, purchase(NEW_CARD, 700).purchase)
         return pay_without_a_card(counter, cafe, shop, UUID(member.member_id))
+
+
+def tell_everything(site: Site, address: str, counter: Connection, member_id: str) -> None:
+    """Revise, consent, export, and see unmasked; moved in from elsewhere twice, and refused."""
+    revise = member_pb2.ReviseMemberRequest(request_id=new_request_id(), member_id=member_id)
+    revise.refund_account.CopyFrom(member_pb2.RefundAccount(bank="Bank", number=ACCOUNT, holder=NAME))
+    counter.call(counter.members.ReviseMember, revise)
+    groups = (member_pb2.FIELD_GROUP_IDENTITY, member_pb2.FIELD_GROUP_REFUND_ACCOUNT)
+    ask = member_pb2.RequestDisclosureRequest(
+        request_id=new_request_id(),
+        member_ids=[member_id],
+        field_groups=groups,
+        purpose=member_pb2.PURPOSE_DISPUTE,
+    )
+    disclosure_id = counter.call(counter.members.RequestDisclosure, ask).disclosure_id
+    with site.connection(address, "ap/ben") as approver, site.connection(address, "mg/portal") as gateway:
+        approve = member_pb2.ApproveDisclosureRequest(request_id=new_request_id(), disclosure_id=disclosure_id)
+        approver.call(approver.members.ApproveDisclosure, approve)
+        told = gateway.call(gateway.portal.GetOwnData, portal_pb2.GetOwnDataRequest(member_id=member_id)).export_json
+    seen = counter.call(counter.members.GetDisclosure, member_pb2.GetDisclosureRequest(disclosure_id=disclosure_id))
+    assert NAME in told.decode()
+    assert (NAME, ACCOUNT) == (seen.members[0].identity.name, seen.members[0].refund_account.number)
+    moved = member_pb2.ImportMembersRequest(request_id=new_request_id(), recruiter="shop-1")
+    moved.members.add(name=NAME, phone=PHONE, card_number=CARD)
+    moved.members.add(name=NAME, phone=PHONE + "12345")
+    lines = counter.call(counter.members.ImportMembers, moved).lines
+    assert ["MEMBER_EXISTS", "FIELD_INVALID"] == [line.reason for line in lines]
 
 
 def pay_without_a_card(

@@ -11,9 +11,8 @@ from uuid import UUID
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.cards import last_four, parse_card_number
 from coalition.domain.errors import LedgerBroken, Refused
-from coalition.domain.members import NewCard, NewMember
+from coalition.domain.members import NewCard, NewMember, SealedRecord
 from coalition.domain.reasons import Reason
-from coalition.membership.field_groups import Contact, Identity
 from coalition.membership.file_desk import REVISION_FACTS, told_of
 from coalition.membership.held_cards import issuing
 from coalition.membership.keyed_act import keyed
@@ -47,11 +46,11 @@ class _Ready(Generic[Key]):
 
     place: int
     phone: str = field(repr=False)
+    phone_index: int = field(repr=False)
     key: Key = field(repr=False)
     member_id: UUID
     wallet_id: int
-    identity: Identity = field(repr=False)
-    contact: Contact = field(repr=False)
+    records: tuple[SealedRecord, ...]
     token: bytes | None = field(repr=False)
     last_four: str
 
@@ -94,7 +93,7 @@ class Intake(Generic[Key]):
 
         def apply(books: MemberBooks) -> Answer:
             recruiter_id = issuing(books, recruiter).participant_id
-            known = self._phone_book.claim_all(books, [each.phone for each in ready])
+            known = self._phone_book.claim_all(books, {each.phone: each.phone_index for each in ready})
             taken = books.taken_tokens([each.token for each in ready if each.token is not None])
             members: list[NewMember] = []
             cards: list[NewCard] = []
@@ -106,7 +105,17 @@ class Intake(Generic[Key]):
                     ended[each.place] = Arrived(None, Reason.CARD_NUMBER_TAKEN, "card_number")
                     continue
                 known.add(each.phone)
-                members.append(self._sealed(each, recruiter_id, time))
+                members.append(
+                    NewMember(
+                        each.member_id,
+                        each.wallet_id,
+                        recruiter_id,
+                        time,
+                        each.records,
+                        each.phone_index,
+                        is_named=False,
+                    )
+                )
                 if each.token is not None:
                     taken.add(each.token)
                     card_id = random_number(self._random)
@@ -129,31 +138,20 @@ class Intake(Generic[Key]):
         return answer, outcome
 
     def _ready(self, place: int, arrival: Arrival) -> _Ready[Key]:
-        identity, contact = arrival.profile.normalized()
+        parts = arrival.profile.normalized()
         number = None if arrival.card_number is None else parse_card_number(arrival.card_number)
-        member_id = random_uuid(self._random)
+        member_id, phone = random_uuid(self._random), parts[1].phone
+        key = self._keys.new_member_key(member_id)
         return _Ready(
             place,
-            contact.phone,
-            self._keys.new_member_key(member_id),
+            phone,
+            self._phone_book.index(phone),
+            key,
             member_id,
             random_number(self._random),
-            identity,
-            contact,
+            self._records.sealed(member_id, key, {each.group: each.packed() for each in parts}),
             None if number is None else self._keys.card_token(number),
             "" if number is None else last_four(number),
-        )
-
-    def _sealed(self, ready: _Ready[Key], recruiter_id: int, time: datetime) -> NewMember:
-        texts = {each.group: each.packed() for each in (ready.contact, ready.identity)}
-        return NewMember(
-            ready.member_id,
-            ready.wallet_id,
-            recruiter_id,
-            time,
-            self._records.sealed(ready.member_id, ready.key, texts),
-            self._phone_book.index(ready.phone),
-            is_named=False,
         )
 
 

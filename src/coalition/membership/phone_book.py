@@ -4,7 +4,7 @@ The index is a few bits of a keyed hash, shared by a dozen members, so that it t
 (RELIABILITY 5.5). No number is kept here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Generic
 from uuid import UUID
 
@@ -47,17 +47,18 @@ class PhoneBook(Generic[Key]):
         """Where a phone may lie: the primary index first, then the one before it while a re-index goes on."""
         return self._keys.blind_indexes(PHONE_INDEX, phone)
 
-    def claim_all(self, books: MemberBooks, phones: Sequence[str]) -> set[str]:
-        """Those of many phones that are members'; nobody else can give the others away before this commits."""
-        wanted = {phone: self.index(phone) for phone in phones}
-        indexes = sorted(set(wanted.values()))
+    def claim_all(self, books: MemberBooks, phones: Mapping[str, int]) -> set[str]:
+        """Those of many phones, told with their index, that are members'; no other act can give the others away before
+        this one commits.
+        """
+        indexes = sorted(set(phones.values()))
         books.lock_indexes(PHONE_INDEX, indexes)
         candidates = books.records_indexed(PHONE_INDEX, indexes, CONTACT)
         found = self._member_keys.get([record.member_id for record in candidates]) if candidates else {}
         opened = (
             self._records.opened(record, found[record.member_id]) for record in candidates if record.member_id in found
         )
-        return {contact["phone"] for contact in opened} & wanted.keys()
+        return {contact["phone"] for contact in opened} & phones.keys()
 
     def _among(self, candidates: Sequence[SealedRecord], phone: str) -> UUID | None:
         if len(candidates) > CANDIDATES_MAX:
