@@ -17,7 +17,7 @@ POLITE: Final = ("SET lock_timeout = '4s'", "SET statement_timeout = '5min'")
 def migrate(dsn: str, scripts: Path = LEDGER) -> None:
     """Upgrade the database to the newest revision; does nothing when it is there already.
 
-    In one transaction, but for a migration that builds an index beside the tills: what lies before it is committed then.
+    In one transaction, but for a migration that builds an index beside the tills: it commits what lies before it.
     """
     owner = sqlalchemy.create_engine("postgresql+psycopg://", creator=lambda: connect(dsn, "coalition migrate"))
     with owner.connect().execution_options(isolation_level="READ COMMITTED") as connection:
