@@ -134,7 +134,7 @@ def test_operations_at_once_of_one_identity_are_bounded(house: House, card: str)
     (b"\x0a\x02\xff\xfe", "MESSAGE_MALFORMED"),
     (b"\x23" * 5_000, "MESSAGE_MALFORMED"),
     (b"\x0a\xff\xff\x03" + b"1" * 65_535, "MESSAGE_TOO_LARGE"),
-    (b"", "REQUEST_ID_MALFORMED"),
+    (b"", "FIELD_INVALID"),
 ], ids=["no field", "cut off", "no text", "groups 5,000 deep", "64 KiB", "empty"])  # fmt: skip
 def test_bytes_that_are_no_message_are_refused_and_nothing_breaks(
     channel: Callable[[str], grpc.Channel], capfd: pytest.CaptureFixture[str], content: bytes, reason: str
