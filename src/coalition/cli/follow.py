@@ -7,9 +7,10 @@ from coalition.config import load_settings
 
 
 def follow(var: Var = None) -> None:
-    """Keep every window's positions up to date until stopped; a server started with --attach leaves that to this.
+    """Keep positions, day totals and day limits up to date until stopped; what --attach leaves to this.
 
-    Any number may run at once: each range of the journal is folded by one of them, once.
+    It keeps the audit tree, too, where it finds the key ring. Any number may run at once: each range of the journal is
+    folded by one of them, once.
     """
     settings = load_settings(var=var)
     with house_errors():
