@@ -364,5 +364,18 @@ def test_a_file_that_was_damaged_on_the_way_is_not_called_a_breach(forge: Forge,
     assert (2, "leaves is not what was written: get the bundle again") == (report.exit_code, report.damaged)
 
 
+def test_a_list_that_names_an_actor_twice_is_not_read(forge: Forge, honest: Path) -> None:
+    """It changes nothing that is checked, and is no bundle as the document has it: never ok."""
+    directory = forge.new_directory()
+    shutil.copytree(honest, directory)
+    path = directory / "actors.json"
+    actors = json.loads(path.read_text())
+    path.write_text(json.dumps([*actors, actors[0]]))
+    remanifested(directory)
+    report = forge.judged(directory)
+
+    assert (2, "actors.json is a list that names every actor once") == (report.exit_code, report.damaged)
+
+
 def test_a_mutated_bundle_is_never_ok(forge: Forge, honest: Path) -> None:
     mutate_and_judge(forge, honest, range(150))

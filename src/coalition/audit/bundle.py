@@ -83,6 +83,8 @@ class Bundle:
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BundleDamaged(f"actors or names cannot be read: {error!r}") from error
+        if type(actors) is not list or len(by_hash) != len(actors):
+            raise BundleDamaged(f"{ACTORS} is a list that names every actor once")
         bundle = cls(directory, origin, start, end, tuple(files), by_hash, participants, agreements)
         try:
             bundle._map()
