@@ -377,5 +377,15 @@ def test_a_list_that_names_an_actor_twice_is_not_read(forge: Forge, honest: Path
     assert (2, "actors.json is a list that names every actor once") == (report.exit_code, report.damaged)
 
 
+def test_a_name_that_is_in_no_leaf_is_not_called_ok(forge: Forge, honest: Path) -> None:
+    directory = forge.new_directory()
+    shutil.copytree(honest, directory)
+    path = directory / "actors.json"
+    path.write_text(json.dumps([*json.loads(path.read_text()), "/op/nobody"]))
+    remanifested(directory)
+
+    assert 2 == forge.judged(directory).exit_code
+
+
 def test_a_mutated_bundle_is_never_ok(forge: Forge, honest: Path) -> None:
     mutate_and_judge(forge, honest, range(150))

@@ -46,6 +46,7 @@ class LogChecks:
         self._latest_us = 0
         self._pending: list[bytes] = []
         self._shapes: set[tuple[int, int, int, int]] = set()  # of legs, that were found to be known
+        self._actors: set[str] = set()
 
     @property
     def size(self) -> int:
@@ -58,6 +59,8 @@ class LogChecks:
         self._sequence(opened)
         if opened.actor is None:
             self._checks["V6"].lacks(f"the actor of leaf {index} is not told")
+        else:
+            self._actors.add(opened.actor)
         if data.entity != (entry.wallet_id & (1 << 128) - 1).to_bytes(16, "big") or data.revision:
             self._checks["V6"].breach("the leaf names another wallet than the entry", index, entry.entry_id)
         self._checks["V6"].looked_at += 1
@@ -80,6 +83,8 @@ class LogChecks:
     def finish(self) -> None:
         """Everything was seen."""
         self._flush()
+        if strangers := set(self._bundle.actors.values()) - self._actors:
+            self._checks["V6"].lacks(f"the bundle names {len(strangers)} actors who are in no leaf of it")
         order, root = self._checks["V5"], self._checks["V3"]
         if self._batch_leaves:
             order.breach(f"batch {self._last_number} ends within the bundle: {len(self._batch_leaves)} entries of it")
