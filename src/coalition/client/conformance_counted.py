@@ -9,6 +9,7 @@ from typing import Final
 from coalition.client.player import MINOR, Player
 from coalition.client.request_ids import new_request_id
 from coalition.v1.operations_pb2 import ENTRY_KIND_PURCHASE, Operation
+from coalition.v1.terminal_pb2 import KindTotal
 
 NO_PIN: Final = b"this is no PIN that anybody sealed"
 Case = Callable[[Player], None]
@@ -50,21 +51,28 @@ def unreadable_pin_stores_nothing(player: Player) -> None:
     player.expect_spent(1 * MINOR)
 
 
-def day_totals_count_a_sale_once(player: Player) -> None:
-    """The journal's totals of the terminal's day count a sale, and no repetition of it."""
+def totals_count_what_was_answered(player: Player) -> None:
+    """A sale and a decline are in the totals of the next call; a repetition is not counted again."""
+    before = _of(player.day_totals().since_close)
     request = player.purchase(1 * MINOR)
-    before = player.counted(ENTRY_KIND_PURCHASE)
     for _ in range(2):
         player.receipt(player.send("Purchase", request))
-    after = player.counted(ENTRY_KIND_PURCHASE)
-    player.expect(after == (before[0] + 1, before[1] + MINOR), f"the totals went from {before} to {after}")
+    too_much = player.purchase(player.balance() + 1)
+    player.expect_refused(player.send("Purchase", too_much), "INSUFFICIENT_FUNDS", "PIN_REQUIRED")
+    after = _of(player.day_totals().since_close)
+    grown = (
+        after.accepted_count - before.accepted_count,
+        after.accepted_minor - before.accepted_minor,
+        after.declined_count - before.declined_count,
+    )
+    player.expect(grown == (1, 1 * MINOR, 1), f"purchases grew by {grown}, (1, {MINOR}, 1) was due")
 
 
 def close_that_nobody_signed(player: Player) -> None:
     """A close of the day without the terminal's own signature is refused, and closes nothing."""
-    number = player.next_close()
+    number = player.day_totals().next_number
     player.expect_refused(player.close_unsigned(number), "SIGNATURE_INVALID")
-    player.expect(player.next_close() == number, "the day was closed all the same")
+    player.expect(player.day_totals().next_number == number, "the day was closed all the same")
 
 
 def code_used_twice(player: Player) -> None:
@@ -97,11 +105,15 @@ def pin_after_it_was_asked_for(player: Player) -> None:
     player.expect_spent(1 * MINOR)
 
 
+def _of(totals: Sequence[KindTotal]) -> KindTotal:
+    return next((each for each in totals if each.kind == ENTRY_KIND_PURCHASE), KindTotal(kind=ENTRY_KIND_PURCHASE))
+
+
 COUNTED: Final[Sequence[Case]] = (
     upload_sent_again,
     one_reference_one_sale,
     unreadable_pin_stores_nothing,
-    day_totals_count_a_sale_once,
+    totals_count_what_was_answered,
     close_that_nobody_signed,
 )
 

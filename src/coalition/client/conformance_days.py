@@ -15,23 +15,6 @@ from coalition.v1.terminal_pb2 import DayOperation, KindTotal
 PURCHASE: Final = EntryKind.ENTRY_KIND_PURCHASE
 
 
-def totals_count_what_was_answered(player: Player) -> None:
-    """A sale and a decline are in the totals of the next call; a repetition is not counted again."""
-    before = _of(player.day_totals().since_close)
-    request = player.purchase(1 * MINOR)
-    for _ in range(2):
-        player.receipt(player.send("Purchase", request))
-    too_much = player.purchase(player.balance() + 1)
-    player.expect_refused(player.send("Purchase", too_much), "INSUFFICIENT_FUNDS", "PIN_REQUIRED")
-    after = _of(player.day_totals().since_close)
-    grown = (
-        after.accepted_count - before.accepted_count,
-        after.accepted_minor - before.accepted_minor,
-        after.declined_count - before.declined_count,
-    )
-    player.expect(grown == (1, 1 * MINOR, 1), f"purchases grew by {grown}, (1, {MINOR}, 1) was due")
-
-
 def close_once(player: Player) -> None:
     """A close that states what the journal holds agrees; sent again it is answered the same and closes nothing more."""
     player.receipt(player.send("Purchase", player.purchase(1 * MINOR)))
@@ -77,12 +60,7 @@ def a_forged_close_is_refused(player: Player) -> None:
     player.expect(player.day_totals().next_number == counted.next_number, "it was recorded")
 
 
-def _of(totals: Sequence[KindTotal]) -> KindTotal:
-    return next((each for each in totals if each.kind == PURCHASE), KindTotal(kind=PURCHASE))
-
-
 DAY_CASES: Final[Sequence[Callable[[Player], None]]] = (
-    totals_count_what_was_answered,
     close_once,
     a_close_names_what_differs,
     a_forged_close_is_refused,

@@ -20,7 +20,6 @@ from coalition.client.request_ids import new_request_id
 from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,
-    EntryKind,
     Operation,
     OperationResult,
     PurchaseRequest,
@@ -218,18 +217,9 @@ class Player:
         request = ResolveRequest(request_id=request_id, terminal=self._at)
         return _answer(self._connection.call(self._terminal.Resolve, request).result)
 
-    def counted(self, kind: "EntryKind.ValueType") -> tuple[int, int]:
-        """How many of a kind the terminal has accepted since its last close, by the journal, and their sum."""
-        found = [each for each in self._day().since_close if each.kind == kind]
-        return (found[0].accepted_count, found[0].accepted_minor) if found else (0, 0)
-
-    def next_close(self) -> int:
-        """The number of the terminal's next close."""
-        return int(self._day().next_number)
-
     def close_unsigned(self, number: int) -> Answer:
         """Close the day without having the key that signs it."""
-        day = self._day()
+        day = self.day_totals()
         request = CloseDayRequest(
             request_id=new_request_id(),
             terminal=self._at,
@@ -291,11 +281,6 @@ class Player:
     def _begin(self) -> str:
         self._begun.append(new_request_id())
         return self._begun[-1]
-
-    def _day(self) -> GetDayTotalsResponse:
-        request = GetDayTotalsRequest(terminal=self._at)
-        totals: GetDayTotalsResponse = self._connection.call(self._terminal.GetDayTotals, request)
-        return totals
 
     def _held(self) -> Any:
         request = GetBalanceRequest(terminal=self._at, card_number=self._card)
