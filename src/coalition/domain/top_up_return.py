@@ -10,9 +10,8 @@ from coalition.domain.books import Books
 from coalition.domain.commands import TopUpReturn
 from coalition.domain.decision import Decision
 from coalition.domain.errors import Refused
-from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
-from coalition.domain.top_up_reversal import take_back_top_up
+from coalition.domain.top_up_reversal import own_top_up, take_back_top_up
 
 
 def decide_top_up_return(command: TopUpReturn, books: Books) -> Decision:
@@ -21,17 +20,7 @@ def decide_top_up_return(command: TopUpReturn, books: Books) -> Decision:
     The days are those of the card rules that held when it was sold: what the member was promised then. Without a rule
     there is no last day.
     """
-    original = books.original_of(command)
-    if original is None:
-        raise Refused(Reason.ORIGINAL_UNKNOWN)
-    if original.kind is not Kind.TOP_UP or original.reason is not Reason.ACCEPTED or original.wallet_id is None:
-        raise Refused(Reason.ORIGINAL_NOT_REFUNDABLE)
-    if original.participant_id != command.participant_id:
-        raise Refused(Reason.ORIGINAL_OF_OTHER_PARTICIPANT)
-    # A lot has the id of the entry that opened it.
-    lot = books.wallets[original.wallet_id].lots[original.entry_id]
-    if lot.is_reversed:
-        raise Refused(Reason.LOT_NOT_OPEN)
+    original, lot = own_top_up(command, books)
     rules = books.programme.card_rules(original.business_date)
     if rules is not None and rules.return_days is not None:
         last_day = original.business_date + timedelta(days=rules.return_days)

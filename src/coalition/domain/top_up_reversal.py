@@ -3,7 +3,7 @@
 from coalition.domain.accounts import TransferCode
 from coalition.domain.agreements import Terms
 from coalition.domain.books import Books, Original
-from coalition.domain.commands import TopUpReversal
+from coalition.domain.commands import TopUpReturn, TopUpReversal
 from coalition.domain.decision import Decision
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.journal import AllocationRow
@@ -16,6 +16,15 @@ from coalition.domain.reasons import Reason
 
 def decide_top_up_reversal(command: TopUpReversal, books: Books) -> Decision:
     """Take what is left of the lot and give the cash taker its principal; never declined for what was spent."""
+    original, _ = own_top_up(command, books)
+    return take_back_top_up(original, books)
+
+
+def own_top_up(command: TopUpReversal | TopUpReturn, books: Books) -> tuple[Original, Lot]:
+    """The participant's own accepted top-up that the command names, and its lot, which is open.
+
+    Refused: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN.
+    """
     original = books.original_of(command)
     if original is None:
         raise Refused(Reason.ORIGINAL_UNKNOWN)
@@ -24,9 +33,10 @@ def decide_top_up_reversal(command: TopUpReversal, books: Books) -> Decision:
     if original.participant_id != command.participant_id:
         raise Refused(Reason.ORIGINAL_OF_OTHER_PARTICIPANT)
     # A lot has the id of the entry that opened it.
-    if books.wallets[original.wallet_id].lots[original.entry_id].is_reversed:
+    lot = books.wallets[original.wallet_id].lots[original.entry_id]
+    if lot.is_reversed:
         raise Refused(Reason.LOT_NOT_OPEN)
-    return take_back_top_up(original, books)
+    return original, lot
 
 
 def take_back_top_up(original: Original, books: Books, *, commission_back: bool = False) -> Decision:
