@@ -5,7 +5,6 @@ before anybody can read it. Any number of processes may run this at once: each r
 Deleting the tiles and folding again gives the same bytes; checkpoints are never deleted, and are held against them.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from coalition.audit.proofs import tree_hash
 from coalition.audit.tiles import TILE_BITS, Edge, TileAt, TileNodes, edge_tiles, split_hashes
 from coalition.domain.audit_records import CheckpointRecord
 from coalition.domain.errors import CoalitionError, Contention, LedgerBroken
+from coalition.followers.follower import digest_of
 from coalition.storage import audit_tree as store
 from coalition.storage import cursors
 from coalition.storage.connect import Connection
@@ -136,7 +136,10 @@ class AuditTreeFollower:
                 while rebuilt < cursor:
                     rebuilt = self._fold(connection, store.SCRATCH, edge, rebuilt, cursor)
                 comparison = Comparison(
-                    cursor, edge.size, tile_digest(connection, store.LIVE), tile_digest(connection, store.SCRATCH)
+                    cursor,
+                    edge.size,
+                    digest_of(store.serialised(connection, store.LIVE)),
+                    digest_of(store.serialised(connection, store.SCRATCH)),
                 )
             for size, root in signed:
                 if size > edge.size or root_at(connection, size, store.SCRATCH) != root:
@@ -263,11 +266,3 @@ def found_tiles(connection: Connection, wanted: Sequence[TileAt], table: str = s
     if missing := [at for at in wanted if at not in found]:
         raise LedgerBroken(f"the audit tiles are incomplete: no tile {missing[0].number} of level {missing[0].level}")
     return found
-
-
-def tile_digest(connection: Connection, table: str) -> str:
-    """SHA-256, in hex, of a table of tiles."""
-    digest = hashlib.sha256()
-    for line in store.serialised(connection, table):
-        digest.update(line)
-    return digest.hexdigest()

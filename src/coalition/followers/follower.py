@@ -5,7 +5,7 @@ Any number of processes may run it at once; deleting what it made and folding ag
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from threading import Event
@@ -150,7 +150,12 @@ def follow(
 
 def table_digest(connection: Connection, fold: Fold, table: str) -> str:
     """SHA-256, in hex, of the canonical lines of a table of the fold's shape."""
+    return digest_of(store.serialised(connection, fold, table))
+
+
+def digest_of(lines: Iterable[bytes]) -> str:
+    """SHA-256, in hex, of lines one after the other."""
     digest = hashlib.sha256()
-    for line in store.serialised(connection, fold, table):
+    for line in lines:
         digest.update(line)
     return digest.hexdigest()
