@@ -51,7 +51,6 @@ BATCH_CLIENTS: Final = 4
 BATCH_SIZE: Final = 500
 STREAM_CLIENTS: Final = 8
 STREAM_WINDOW: Final = 128
-SDK_TERMINALS: Final = 2
 
 # name, of, at least: what is asked for. A hold with its capture counts once, and may cost 2.3 purchases.
 TARGETS: Final = (
@@ -190,6 +189,7 @@ class Bench:
     ) -> None:
         """What is compared with a purchase of the same rounds: with telemetry, as two calls, through the SDK."""
         tills = [certificate(self._settings, seat.path).cert.parent for seat in self._seats]
+        named = [(folder, seat.path.removeprefix("t/")) for folder, seat in zip(tills, self._seats, strict=True)]
         plain = Clients(address, tills, 64, self._members)
         seen = Clients(watched, tills, 64, self._members)
         gathered: dict[str, list[Figure]] = {}
@@ -200,8 +200,8 @@ class Bench:
                 await plain.unary("purchase_unary_64_plain", seconds),
                 await seen.unary("purchase_unary_64_telemetry", seconds),
                 await plain.holds("hold_capture", seconds),
-                await stub("purchase_stub", address, tills[:SDK_TERMINALS], 64, self._members, seconds),
-                await sdk("purchase_sdk", address, tills[:SDK_TERMINALS], 64, self._members, seconds),
+                await stub("purchase_stub", address, tills, 64, self._members, seconds),
+                await sdk("purchase_sdk", address, named, 64, self._members, seconds),
             ):
                 if number:
                     gathered.setdefault(measured.name, []).append(measured)

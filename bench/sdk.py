@@ -1,8 +1,7 @@
 """The terminal SDK beside the bare stub: the same purchases, as many at once, over as many connections.
 
 The SDK has every one of them on disk before it is sent and again before it is told; the stub stores nothing. Clients
-are spread over two terminals, each as busy as a web shop's: those of one share its connection and, in the SDK, the
-syncs of its outbox. With an outbox for every two or three of them, what is measured is how often a disk can sync.
+are spread over the tills of the bench, as a chain's till server has them: one outbox for all.
 """
 
 import asyncio
@@ -17,25 +16,25 @@ from typing import Any
 from bench.figures import Figure, figure
 from bench.house import card_number
 from bench.load import purchase
-from coalition.client import AioConnection, AioTerminal, ClientCertificate, RetryPolicy
+from coalition.client import AioConnection, AioTerminal, ClientCertificate, OutboxFile, RetryPolicy
 
 Purchase = Callable[[random.Random], Awaitable[Any]]
 
 
 async def sdk(
-    name: str, address: str, certificates: Sequence[Path], clients: int, members: int, seconds: float
+    name: str, address: str, terminals: Sequence[tuple[Path, str]], clients: int, members: int, seconds: float
 ) -> Figure:
-    """`clients` purchases at once through `AioTerminal`, one terminal a certificate folder, outboxes on disk."""
+    """`clients` purchases at once through `AioTerminal`; a terminal is its certificate's folder and its name."""
 
     def buyer(till: AioTerminal) -> Purchase:
         return lambda draw: till.purchase(card_number(draw.randrange(members)), draw.randint(100, 900))
 
     with tempfile.TemporaryDirectory(prefix="coalition-bench-sdk-") as outboxes:
         async with AsyncExitStack() as stack:
+            outbox = await stack.enter_async_context(OutboxFile(Path(outboxes) / "tills.outbox"))
             tills = []
-            for number, folder in enumerate(certificates):
-                certificate = ClientCertificate.load_folder(folder)
-                till = AioTerminal(address, certificate, outbox=Path(outboxes) / f"{number}.outbox")
+            for folder, at in terminals:
+                till = AioTerminal(address, ClientCertificate.load_folder(folder), outbox=outbox, at=at)
                 tills.append(await stack.enter_async_context(till))
                 await till.balance(card_number(0))  # the connection stands before the clock runs
             return await _measured(name, [buyer(till) for till in tills], clients, seconds)

@@ -304,8 +304,8 @@ def test_what_an_earlier_release_kept_is_counted_as_the_journal_has_it(counter):
         till.void(till.authorize(CARD, 300))
         with pytest.raises(Declined):
             till.purchase(CARD, 200_000)
-        till._aio._outbox._database.execute("UPDATE operations SET entry_id = NULL")
-        till._aio._outbox._database.execute("UPDATE operations SET amount_minor = 0 WHERE kind = 'VOID'")
+        till._aio._file._database.execute("UPDATE operations SET entry_id = NULL")
+        till._aio._file._database.execute("UPDATE operations SET amount_minor = 0 WHERE kind = 'VOID'")
         totals = till.day_totals()
 
     assert totals.agrees

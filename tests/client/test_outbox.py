@@ -15,7 +15,8 @@ import pytest
 
 from coalition.client import Kind, OutboxFailed, OutboxFull, OutcomeUnknown, State, TryRules
 from coalition.client.day_closes import DayCloses, NewClose
-from coalition.client.outbox import DAY_MAX_MS, PRUNE_EVERY, Outbox
+from coalition.client.outbox import Outbox
+from coalition.client.outbox_file import DAY_MAX_MS, PRUNE_EVERY, OutboxFile
 from coalition.client.outbox_rows import OutboxRow
 from coalition.client.outbox_schema import OPERATIONS
 from coalition.v1.operations_pb2 import Receipt
@@ -40,14 +41,9 @@ def test_what_is_confirmed_is_synced_to_disk(tmp_path: Path):
     """Synchronous FULL and a write-ahead log: a confirmed write outlives a power cut."""
 
     async def look() -> tuple[int, str, str]:
-        outbox = Outbox(tmp_path / "o", lambda: NOW_MS)
-        try:
-            ask = outbox._database.execute
-            return tuple(
-                ask(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode", "locking_mode")
-            )
-        finally:
-            await outbox.close()
+        async with OutboxFile(tmp_path / "o") as file:
+            names = ("synchronous", "journal_mode", "locking_mode")
+            return tuple(file.read(f"PRAGMA {name}")[0][0] for name in names)
 
     assert (2, "wal", "exclusive") == asyncio.run(look())
 
@@ -57,7 +53,8 @@ def test_only_its_owner_may_read_it_whatever_it_was_before(tmp_path: Path):
     path = tmp_path / "deep" / "o"
 
     async def open_and_close() -> None:
-        await Outbox(path, lambda: NOW_MS).close()
+        async with OutboxFile(path):
+            pass
 
     asyncio.run(open_and_close())
     path.chmod(0o644)
@@ -74,13 +71,10 @@ def test_an_outbox_of_another_version_or_of_garbage_is_refused(tmp_path: Path):
         database.execute("PRAGMA user_version = 9")
     garbage.write_bytes(b"no database at all" * 100)
 
-    async def open_(path: Path) -> None:
-        Outbox(path, lambda: NOW_MS)
-
     with pytest.raises(OutboxFailed, match="another version"):
-        asyncio.run(open_(newer))
+        OutboxFile(newer).open()
     with pytest.raises(OutboxFailed):
-        asyncio.run(open_(garbage))
+        OutboxFile(garbage).open()
 
 
 def test_what_cannot_be_stored_is_not_sent(counter):
@@ -132,7 +126,7 @@ def test_nothing_is_sent_before_it_is_on_disk_and_nothing_told_before_its_answer
     told: list[int] = []
     with counter.terminal(rules=TryRules()) as till:
         till.balance(CARD)
-        disk = till._aio._outbox._using
+        disk = till._aio._file._using
         answered = threading.Event()
         disk.acquire()
         seller = threading.Thread(target=lambda: told.append(till.purchase(CARD, 100).amount_minor))
@@ -176,14 +170,15 @@ def test_closed_operations_are_forgotten_in_time_and_open_ones_never(tmp_path: P
     now_ms = [NOW_MS]
 
     async def fill() -> list[OutboxRow]:
-        outbox = Outbox(tmp_path / "o", lambda: now_ms[0], kept_max=10)
+        file = OutboxFile(tmp_path / "o", kept_max=10).open()
+        outbox = Outbox(file, lambda: now_ms[0])
         stuck = outbox.begin(Kind.PURCHASE, 1, "")
         await outbox.write(outbox.changed(outbox.to_undo(stuck), State.NEEDS_HELP, "WALLET_CLOSED"))
         await sell(outbox, PRUNE_EVERY + 10)
         now_ms[0] += DAY_MAX_MS + 1
         await sell(outbox, PRUNE_EVERY + 20)
         left = await outbox.recent(10_000)
-        await outbox.close()
+        file.close()
         return left
 
     *kept, stuck = asyncio.run(fill())
@@ -198,7 +193,8 @@ def test_the_day_is_kept_until_it_is_closed_and_what_it_carries_over_until_the_n
     """A till must be able to count its day, however many sales it had."""
 
     async def fill() -> tuple[int, list[int]]:
-        outbox = Outbox(tmp_path / "o", lambda: NOW_MS, kept_max=10)
+        file = OutboxFile(tmp_path / "o", kept_max=10).open()
+        outbox = Outbox(file, lambda: NOW_MS)
         carried = outbox.begin(Kind.PURCHASE, 1, "")
         await outbox.write(outbox.to_undo(carried))
         await sell(outbox, PRUNE_EVERY + 10)
@@ -212,7 +208,7 @@ def test_the_day_is_kept_until_it_is_closed_and_what_it_carries_over_until_the_n
         await outbox.write(outbox.changed(carried, State.UNDONE))
         await sell(outbox, PRUNE_EVERY)
         left = [row.place for row in await outbox.recent(10_000)]
-        await outbox.close()
+        file.close()
         return unanswered, left
 
     unanswered, left = asyncio.run(fill())
@@ -234,14 +230,12 @@ def test_an_outbox_of_an_earlier_release_is_migrated_with_all_it_holds(tmp_path:
     database.close()
 
     async def look() -> tuple[list[OutboxRow], list[OutboxRow]]:
-        outbox = Outbox(path, lambda: NOW_MS)
-        found = outbox.found
-        await outbox.write(outbox.receipted(found[0], State.STANDS, Receipt(entry_id=9, amount_minor=300)))
-        await outbox.close()
-        again = Outbox(path, lambda: NOW_MS)
-        rows = await again.uncounted()
-        await again.close()
-        return found, rows
+        async with OutboxFile(path) as file:
+            outbox = Outbox(file, lambda: NOW_MS)
+            found = outbox.found
+            await outbox.write(outbox.receipted(found[0], State.STANDS, Receipt(entry_id=9, amount_minor=300)))
+        async with OutboxFile(path) as file:
+            return found, await Outbox(file, lambda: NOW_MS).uncounted()
 
     found, rows = asyncio.run(look())
 
@@ -256,30 +250,31 @@ async def sell(outbox: Outbox, count: int) -> None:
 
 
 def test_sixty_four_sales_at_once_need_few_syncs(tmp_path: Path):
-    """One sync serves all that wait for it; printed for the curious, bounded loosely."""
+    """One sync serves all that wait for it, of all tills of the file; printed for the curious, bounded loosely."""
 
     async def write() -> tuple[int, float]:
-        outbox = Outbox(tmp_path / "o", lambda: NOW_MS)
+        file = OutboxFile(tmp_path / "o").open()
+        tills = [Outbox(file, lambda: NOW_MS, till=f"shop-{number}/main/till") for number in range(16)]
         groups = 0
-        store = outbox._store
+        store = file._store
 
-        def counted(group) -> None:
+        def counted(database, group) -> None:
             nonlocal groups
             groups += 1
-            store(group)
+            store(database, group)
 
-        outbox._store = counted  # type: ignore[method-assign]
+        file._store = counted  # type: ignore[method-assign]
         started = time.perf_counter()
 
-        async def client() -> None:
+        async def client(outbox: Outbox) -> None:
             for _ in range(20):
                 row = outbox.begin(Kind.PURCHASE, 1, "")
                 await outbox.write(row)
                 await outbox.write(outbox.changed(row, State.ACCEPTED))
 
-        await asyncio.gather(*(client() for _ in range(64)))
+        await asyncio.gather(*(client(tills[number % 16]) for number in range(64)))
         elapsed = time.perf_counter() - started
-        await outbox.close()
+        file.close()
         return groups, elapsed
 
     groups, elapsed = asyncio.run(write())

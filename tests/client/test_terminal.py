@@ -386,13 +386,13 @@ def test_many_sales_at_once_share_the_syncs_of_the_outbox(counter):
 
     async def shop() -> int:
         async with counter.aio() as till:
-            store = till._outbox._store
+            store = till._file._store
 
-            def counted(group) -> None:
+            def counted(database, group) -> None:
                 groups.append(len(group))
-                store(group)
+                store(database, group)
 
-            till._outbox._store = counted
+            till._file._store = counted
             return len(await asyncio.gather(*(till.purchase(CARD, 1) for _ in range(256))))
 
     assert 256 == asyncio.run(shop())

@@ -37,6 +37,7 @@ from coalition.client.errors import (
 )
 from coalition.client.line import LineState
 from coalition.client.offline_queue import OfflineLimits
+from coalition.client.outbox_file import OutboxFile
 from coalition.client.outbox_rows import Kind, OutboxRow, State
 from coalition.client.pins import PinSealer
 from coalition.client.request_ids import new_request_id
@@ -70,6 +71,7 @@ __all__ = [
     "OfflineLimits",
     "OfflineRefused",
     "OutboxFailed",
+    "OutboxFile",
     "OutboxFull",
     "OutboxInUse",
     "OutboxRow",

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from coalition.client.arguments import check_offline_sale, name_original, reference_of, terminal_ref
+from coalition.client.arguments import check_offline_sale, name_original, place_of, reference_of, terminal_ref
 from coalition.client.certificate import ClientCertificate
 from coalition.client.credentials import Credential, presented
 from coalition.client.day_end import ClosedDay, DayEnd, DayTotals
@@ -19,6 +19,7 @@ from coalition.client.errors import (
     CallRefused,
     ClientError,
     Declined,
+    FieldRefused,
     NotDone,
     Offline,
     OutboxFailed,
@@ -31,6 +32,7 @@ from coalition.client.errors import (
 from coalition.client.line import Line, LineState
 from coalition.client.offline_queue import OfflineLimits, OfflineQueue
 from coalition.client.outbox import Outbox
+from coalition.client.outbox_file import ALONE, OutboxFile
 from coalition.client.outbox_rows import Kind, OutboxRow, State
 from coalition.client.pins import UNREADABLE, PinPad, PinSealer
 from coalition.client.surroundings import Surroundings
@@ -70,7 +72,8 @@ class AioTerminal:
     async with AioTerminal("127.0.0.1:7443", certificate, outbox=Path("till-1.outbox")) as till:
         receipt = await till.purchase(card_number, 12_30, sale_reference="S-1")
 
-    A cancelled call counts as unanswered: it is undone. Many calls may run at once; they share the outbox's syncs.
+    A cancelled call counts as unanswered: it is undone. Many calls may run at once; they share the outbox's syncs. So
+    do the terminals of a till server that are given one open `OutboxFile` as `outbox`; each of these is named by `at`.
     """
 
     def __init__(
@@ -78,7 +81,7 @@ class AioTerminal:
         server: str,
         certificate: ClientCertificate,
         *,
-        outbox: Path,
+        outbox: Path | OutboxFile,
         at: str | None = None,
         currency_code: str = "CNY",
         offline: OfflineLimits | None = None,
@@ -88,8 +91,10 @@ class AioTerminal:
     ) -> None:
         self._server = server
         self._certificate = certificate
-        self._path = outbox
         self._ref = terminal_ref(at) if at else None
+        if isinstance(outbox, OutboxFile) and self._ref is None:
+            raise FieldRefused("at", "in an outbox that is shared each terminal is named")
+        self._shared_or_path = outbox
         self._currency = currency_code
         self._limits = offline
         self._rules = rules or TryRules()
@@ -294,11 +299,20 @@ class AioTerminal:
 
     async def open(self) -> Self:
         """Open the outbox and begin to undo what an earlier run left. Raises OutboxInUse, OutboxFailed."""
-        self._outbox = Outbox(self._path, self._around.wall_ms)
+        where = self._shared_or_path
+        till = place_of(self._ref) if self._ref is not None and isinstance(where, OutboxFile) else ALONE
+        self._file = where if isinstance(where, OutboxFile) else await asyncio.to_thread(OutboxFile(where).open)
+        try:
+            self._outbox = Outbox(self._file, self._around.wall_ms, till=till)
+        except OutboxFailed:
+            if self._file is not where:
+                self._file.close()
+            raise
         self._line = Line(self._server, self._certificate)
         posting = asyncio.Lock()
         self._undoing = Undoing(self._line, self._outbox, self._ref, self._around, posting)
-        queue = OfflineQueue(self._path.with_name(f"{self._path.name}.offline"))
+        name = f"{self._file.path.name}.{till.replace('/', '.')}." if till else f"{self._file.path.name}."
+        queue = OfflineQueue(self._file.path.with_name(f"{name}offline"))
         self._uploading = Uploading(self._line, self._outbox, self._undoing, queue, self._limits, self._around, posting)
         self._queue = queue
         self._day = DayEnd(
@@ -315,8 +329,9 @@ class AioTerminal:
             await self._uploading.open()
             await self._day.open()
         except OutboxFailed:
-            await asyncio.gather(self._line.close(), self._outbox.close())
+            await self._line.close()
             self._line = None
+            await self._let_go_of_file()
             raise
         self._senders = [asyncio.ensure_future(each.run()) for each in (self._undoing, self._uploading)]
         return self
@@ -332,7 +347,13 @@ class AioTerminal:
         await asyncio.gather(*self._senders, return_exceptions=True)
         await line.close()
         self._queue.close()
+        await self._let_go_of_file()
+
+    async def _let_go_of_file(self) -> None:
+        """Give up the place in the file, and close it where it is this terminal's own."""
         await self._outbox.close()
+        if self._file is not self._shared_or_path:
+            await asyncio.to_thread(self._file.close)
 
     async def __aenter__(self) -> Self:
         return await self.open()

@@ -14,15 +14,16 @@ from coalition.v1.terminal_pb2 import CloseDayRequest
 
 # `through_place` never goes back: a day without operations is closed through the same place.
 ADD: Final = """
-INSERT INTO closes (number, request_id, business_date, through_place, carried, statement_hash, signature, request,
+INSERT INTO closes (till, number, request_id, business_date, through_place, carried, statement_hash, signature, request,
     state, reason)
-VALUES (?, ?, ?, max(?, (SELECT coalesce(max(through_place), 0) FROM closes WHERE state = 'RECORDED')), ?, ?, ?, ?,
-    'WAITS', '')
+VALUES (?1, ?2, ?3, ?4,
+    max(?5, (SELECT coalesce(max(through_place), 0) FROM closes WHERE till = ?1 AND state = 'RECORDED')),
+    ?6, ?7, ?8, ?9, 'WAITS', '')
 """
-WAITING: Final = "SELECT request FROM closes WHERE state = 'WAITS' ORDER BY place"
+WAITING: Final = "SELECT request FROM closes WHERE till = ? AND state = 'WAITS' ORDER BY place"
 ANSWERED: Final = "UPDATE closes SET state = ?, reason = ?, request = x'' WHERE request_id = ?"
 # Nothing was undone since they were counted: whoever undoes waits for the close.
-FORGET_REVERSALS: Final = "DELETE FROM declined_reversals"
+FORGET_REVERSALS: Final = "DELETE FROM declined_reversals WHERE till = ?"
 
 
 class CloseState(StrEnum):
@@ -56,7 +57,7 @@ class DayCloses:
         """Store a close; then it may be sent."""
         request = close.request
         row = (
-            *(request.number, request.request_id, request.business_date),
+            *(self._outbox.till, request.number, request.request_id, request.business_date),
             *(close.through_place, json.dumps(list(close.carried))),
             *(close.statement_hash, request.signature, request.SerializeToString()),
         )
@@ -64,13 +65,13 @@ class DayCloses:
 
     async def waiting(self) -> CloseDayRequest | None:
         """The close that has no answer yet; there is at most one."""
-        (rows,) = await self._outbox.transact((WAITING, ()))
+        (rows,) = await self._outbox.transact((WAITING, (self._outbox.till,)))
         return CloseDayRequest.FromString(rows[0][0]) if rows else None
 
     async def recorded(self, request: CloseDayRequest) -> None:
         """The journal has it."""
         await self._outbox.transact(
-            (ANSWERED, (CloseState.RECORDED.value, "", request.request_id)), (FORGET_REVERSALS, ())
+            (ANSWERED, (CloseState.RECORDED.value, "", request.request_id)), (FORGET_REVERSALS, (self._outbox.till,))
         )
 
     async def refused(self, request: CloseDayRequest, reason: str) -> None:

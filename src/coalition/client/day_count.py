@@ -26,7 +26,7 @@ ENTRY_KINDS: Final = {
 }
 NOT_COUNTED_YET: Final = frozenset({State.BEGUN, State.APPROVED, State.TO_UNDO})
 """What becomes of these is not known: they belong to a later close."""
-DECLINED_REVERSALS: Final = "SELECT request_id FROM declined_reversals ORDER BY rowid"
+DECLINED_REVERSALS: Final = "SELECT request_id FROM declined_reversals WHERE till = ? ORDER BY rowid"
 TOO_OLD: Final = "REQUEST_ID_TOO_OLD"
 
 
@@ -45,7 +45,7 @@ class DayCount:
         Raises OutboxFailed, Declined, NotDone, CallRefused, ServerUnreachable.
         """
         counted = [each for row in rows for each in await self._of(row)]
-        (declined,) = await self._outbox.transact((DECLINED_REVERSALS, ()))
+        (declined,) = await self._outbox.transact((DECLINED_REVERSALS, (self._outbox.till,)))
         return counted + [_declined(request_id, EntryKind.ENTRY_KIND_REVERSAL) for (request_id,) in declined]
 
     async def _of(self, row: OutboxRow) -> Sequence[DayOperation]:

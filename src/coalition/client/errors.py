@@ -226,10 +226,10 @@ class OutboxFailed(NotDone):
 
 
 class OutboxInUse(OutboxFailed):
-    """Another process keeps the outbox open; two would undo each other's sales."""
+    """The outbox is open already, in another process or for this terminal; two would undo each other's sales."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, "in use by another process", "end that one, or give each terminal an outbox of its own")
+    def __init__(self, path: Path, detail: str = "in use by another process") -> None:
+        super().__init__(path, detail, "end that one, or give each terminal an outbox of its own")
 
 
 class OutcomeUnknown(ClientError):

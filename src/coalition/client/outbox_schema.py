@@ -8,8 +8,8 @@ from typing import Final
 
 from coalition.client.outbox_rows import OPEN_STATES, State
 
-VERSION: Final = 3
-"""2 has the state APPROVED and is otherwise what 1 was; 3 knows entries, and the closes of days."""
+VERSION: Final = 4
+"""2 has the state APPROVED and is otherwise what 1 was; 3 knows entries, and the closes of days; 4 knows terminals."""
 OPERATIONS: Final = """
 CREATE TABLE operations (
   place INTEGER PRIMARY KEY, request_id TEXT NOT NULL, kind TEXT NOT NULL, amount_minor INTEGER NOT NULL,
@@ -27,16 +27,22 @@ CREATE TABLE closes (
     # Reversals of the present day that the journal declined for good, before another went under a new request_id.
     "CREATE TABLE declined_reversals (request_id TEXT PRIMARY KEY) STRICT",
 )
+# Whose a row is; '' in a file that one terminal has for itself. Places are counted for the file, not for each of them.
+TILLS: Final = tuple(
+    f"ALTER TABLE {table} ADD COLUMN till TEXT NOT NULL DEFAULT ''"
+    for table in ("operations", "closes", "declined_reversals")
+)
 MIGRATE: Final = {
-    0: (OPERATIONS, *DAYS),
-    1: ("ALTER TABLE operations ADD COLUMN entry_id INTEGER", *DAYS),
-    2: ("ALTER TABLE operations ADD COLUMN entry_id INTEGER", *DAYS),
+    0: (OPERATIONS, *DAYS, *TILLS),
+    1: ("ALTER TABLE operations ADD COLUMN entry_id INTEGER", *DAYS, *TILLS),
+    2: ("ALTER TABLE operations ADD COLUMN entry_id INTEGER", *DAYS, *TILLS),
+    3: TILLS,
     VERSION: (),
 }
 # One statement a group, whatever its size, so that the thread asks for the interpreter once: rows and sync go without.
 # Values bound one by one: 6 us a row; a JSON array would be parsed anew for every column.
 WRITE: Final = "INSERT INTO operations VALUES "
-VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+VALUES: Final = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 CHANGE: Final = """
 ON CONFLICT (place) DO UPDATE SET state = excluded.state, change_ms = excluded.change_ms, reason = excluded.reason,
   undo_place = excluded.undo_place, undo_id = excluded.undo_id, amount_minor = excluded.amount_minor,
@@ -46,20 +52,28 @@ COLUMNS: Final = (
     "place, request_id, kind, amount_minor, sale_reference, state, begin_ms, change_ms, reason, undo_place, undo_id, "
     "entry_id"
 )
-OPEN: Final = f"SELECT {COLUMNS} FROM operations WHERE state IN (SELECT value FROM json_each(?)) ORDER BY place"  # noqa: S608  a constant
-RECENT: Final = f"SELECT {COLUMNS} FROM operations ORDER BY place DESC LIMIT ?"  # noqa: S608  a constant
-LAST_CLOSE: Final = "SELECT through_place, carried FROM closes WHERE state = 'RECORDED' ORDER BY place DESC LIMIT 1"
+OPEN: Final = f"""
+SELECT {COLUMNS} FROM operations WHERE till = ? AND state IN (SELECT value FROM json_each(?)) ORDER BY place
+"""  # noqa: S608  a constant
+OPEN_OF_OTHERS: Final = """
+SELECT DISTINCT till FROM operations WHERE state IN (SELECT value FROM json_each(?)) AND till <> ? ORDER BY till
+"""
+RECENT: Final = f"SELECT {COLUMNS} FROM operations WHERE till = ? ORDER BY place DESC LIMIT ?"  # noqa: S608  a constant
+LAST_PLACES: Final = "SELECT coalesce(max(place), 0), coalesce(max(undo_place), 0) FROM operations"
 UNCOUNTED: Final = f"""
-WITH last AS ({LAST_CLOSE})
+WITH last AS (
+  SELECT through_place, carried FROM closes WHERE till = ?1 AND state = 'RECORDED' ORDER BY place DESC LIMIT 1)
 SELECT {COLUMNS} FROM operations
-WHERE place > coalesce((SELECT through_place FROM last), 0)
-   OR place IN (SELECT value FROM last, json_each(last.carried)) ORDER BY place
+WHERE till = ?1 AND (place > coalesce((SELECT through_place FROM last), 0)
+   OR place IN (SELECT value FROM last, json_each(last.carried))) ORDER BY place
 """  # noqa: S608  constants
-PRUNE: Final = f"""
-WITH last AS ({LAST_CLOSE})
-DELETE FROM operations WHERE place <= ? AND state NOT IN (SELECT value FROM json_each(?))
-  AND (begin_ms < ? OR (place <= (SELECT through_place FROM last)
-                        AND place NOT IN (SELECT value FROM last, json_each(last.carried))))
-"""  # noqa: S608  constants
+# Counted by the last close of its terminal, or older than a day may be.
+PRUNE: Final = """
+WITH last AS (
+  SELECT till, max(place), through_place, carried FROM closes WHERE state = 'RECORDED' GROUP BY till)
+DELETE FROM operations AS old WHERE place <= ? AND state NOT IN (SELECT value FROM json_each(?))
+  AND (begin_ms < ? OR EXISTS (SELECT 1 FROM last WHERE last.till = old.till AND old.place <= last.through_place
+                               AND old.place NOT IN (SELECT value FROM json_each(last.carried))))
+"""
 NEVER_PRUNED: Final = json.dumps(sorted({*OPEN_STATES, State.APPROVED}))
-DECLINED_REVERSAL: Final = "INSERT OR IGNORE INTO declined_reversals VALUES (?)"
+DECLINED_REVERSAL: Final = "INSERT OR IGNORE INTO declined_reversals (request_id, till) VALUES (?, ?)"

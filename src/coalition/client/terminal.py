@@ -18,6 +18,7 @@ from coalition.client.day_statement import DaySigner
 from coalition.client.errors import TerminalClosed
 from coalition.client.line import LineState
 from coalition.client.offline_queue import OfflineLimits
+from coalition.client.outbox_file import OutboxFile
 from coalition.client.outbox_rows import OutboxRow
 from coalition.client.pins import PinSealer
 from coalition.client.surroundings import Surroundings
@@ -45,11 +46,13 @@ class Terminal:
             except OutcomeUnknown as lost:
                 print(lost)                        # not paid: its reversal is on its way
 
-    `outbox` is this terminal's own file, kept between runs; it never holds a card number or a PIN. `offline` is what it
-    may approve by itself while there is no line: such a sale lies beside it, with its card number, until it is told.
-    `at` names the terminal ("cafe/main/till-1") where the certificate is a till server's. Amounts are minor units. What
-    is declined for PIN_REQUIRED is asked for anew with a `pin`; `pin_sealer` seals it (docs/pins.md). Safe to share
-    between threads. An operation raises Declined, NotDone (and its kinds) or OutcomeUnknown, and nothing else.
+    `outbox` is this terminal's own file, kept between runs; it never holds a card number or a PIN. A till server gives
+    its terminals one open `OutboxFile`: together they need few syncs of the disk. `offline` is what it may approve by
+    itself while there is no line: such a sale lies beside the outbox, with its card number, until it is told. `at`
+    names the terminal ("cafe/main/till-1") where the certificate is a till server's or the outbox is shared. Amounts
+    are minor units. What is declined for PIN_REQUIRED is asked for anew with a `pin`; `pin_sealer` seals it
+    (docs/pins.md). Safe to share between threads. An operation raises Declined, NotDone (and its kinds) or
+    OutcomeUnknown, and nothing else.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class Terminal:
         server: str,
         certificate: ClientCertificate,
         *,
-        outbox: Path,
+        outbox: Path | OutboxFile,
         at: str | None = None,
         currency_code: str = "CNY",
         offline: OfflineLimits | None = None,

@@ -146,7 +146,7 @@ class Undoing:
             tried = self._outbox.with_new_undo_id(row)
         with suppress(OutboxFailed):
             if refusal.entry_id and row.is_reversible:
-                await self._outbox.transact((DECLINED_REVERSAL, (row.undo_id,)))
+                await self._outbox.transact((DECLINED_REVERSAL, (row.undo_id, self._outbox.till)))
             await self._outbox.write(tried)
         return tried
 
