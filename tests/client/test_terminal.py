@@ -186,7 +186,7 @@ def test_a_refusal_at_the_first_try_is_a_decline(counter):
 def test_a_full_queue_is_asked_again_and_in_the_end_nothing_was_done(counter):
     """QUEUE_FULL is said before an operation is taken: no reversal is owed."""
     full = refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", retry_ms=200)
-    with counter.terminal(rules=TryRules(total_s=1.5, pauses_s=(0.05,))) as till:
+    with counter.terminal(rules=TryRules(total_s=3.0, pauses_s=(0.05,))) as till:
         with faults(counter.stub, ("before", "Purchase", full)):
             till.purchase(CARD, 1_000)
         counter.stub.fault = lambda _, name, __: full if name == "Purchase" else None
