@@ -99,6 +99,8 @@ class DayEnd:
                 "business_date": close.business_date.isoformat(),
                 "number": close.number,
                 "statement_hash": close.statement_hash().hex(),
+                "previous_hash": close.previous_hash.hex(),
+                "last_entry_id": last_entry_id,
                 "difference_count": count,
                 "differences": [_told(each) for each in differences[:DIFFERENCES_MAX]],
             }
