@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +15,10 @@ FORMAT: Final = "coalition audit bundle v1"
 MANIFEST: Final = "manifest.json"
 LEAVES, PAYLOADS, BATCHES, ACTORS, NAMES = "leaves", "payloads", "batches", "actors.json", "names.json"
 CHECKPOINT, START, EDGE, CHECKPOINTS = "checkpoint", "start", "edge", "checkpoints.json"
-RECEIPTS, SETTLEMENT = "receipts", "settlement"
+RECEIPTS, SETTLEMENT, STATE = "receipts", "settlement", "state"
+STATE_SECTIONS: Final = (
+    *("keys", "agreements", "rights", "windows", "day_closes", "disclosures", "records", "seeds", "wallets"),
+)
 NEEDED: Final = (CHECKPOINT, LEAVES, PAYLOADS, BATCHES, ACTORS, NAMES, CHECKPOINTS, EDGE)
 SETTLEMENT_FILES: Final = ("summary.json", "positions.csv", "bilateral.csv")
 RECORD: Final = struct.Struct(">qqi32s64s")
@@ -93,6 +96,23 @@ def read_json(path: Path) -> Any:
         return json.loads(read_bounded(path, JSON_BYTES_MAX))
     except (ValueError, RecursionError) as error:
         raise BundleDamaged(f"{path.name} is no JSON") from error
+
+
+def read_rows(path: Path) -> Iterator[list[Any]]:
+    """The JSON arrays of a file, one a line. Raises BundleDamaged."""
+    before = b""
+    with path.open("rb") as file:
+        while line := file.readline(PAYLOAD_BYTES_MAX + 1):
+            if line == before:
+                raise BundleDamaged(f"{path.name} tells a row twice")
+            before = line
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise BundleDamaged(f"{path.name} has a line that is no JSON") from error
+            if not isinstance(row, list):
+                raise BundleDamaged(f"{path.name} has a line that is no row")
+            yield row
 
 
 def silent(done: int, whole: int) -> None:

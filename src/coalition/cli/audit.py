@@ -27,6 +27,7 @@ Size = Annotated[
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to a file.", show_default=False)]
 
 BUNDLE_HELP: Final = "A new directory."
+CATCH_UP_SECONDS: Final = 10.0  # for the checkpoint that covers what the tables told; it is a second behind at most
 
 audit_app = typer.Typer(
     no_args_is_help=True,
@@ -143,7 +144,7 @@ def bundle(
     ] = None,
 ) -> None:
     """Write everything an auditor needs of the log to a directory, for coalition audit verify."""  # fmt: skip
-    from coalition.bootstrap.bundling import write_bundle
+    from coalition.bootstrap.bundling import patient, write_bundle
     from coalition.bootstrap.errors import HouseError
 
     with session.coalition() as connection, verifying.progress_bar() as bar:
@@ -157,6 +158,7 @@ def bundle(
                 receipts=receipts or (),
                 settlements=settlements or (),
                 made=datetime.now(UTC),
+                patience=patient(CATCH_UP_SECONDS),
                 progress=lambda done, whole: bar.update(task, completed=done, total=whole),
             )
         except (HouseError, OSError) as error:
