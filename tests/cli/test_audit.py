@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from coalition.bootstrap.key_events import record_key_ring
 from tests.audit_day import Day, sign_log, trade
 from tests.cli.conftest import Run
 from tests.house import House
@@ -42,6 +43,7 @@ def day(house: House, address: str) -> Day:
     """Trade, signed; and certificates of those who speak."""
     for path in ("op/admin", "aud/firm", "t/cafe/main/till-1"):
         house.certificate(path)
+    record_key_ring(house.settings, house.ring, house.dsn())
     day = trade(house, address)
     sign_log(house)
     return day

@@ -72,6 +72,14 @@ def check_files(directory: Path, files: dict[str, tuple[int, str]], progress: Ca
         progress(done, whole)
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object that names nothing twice: readers would differ in what it says. Raises ValueError."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return found
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
@@ -107,7 +115,7 @@ def read_rows(path: Path) -> Iterator[list[Any]]:
                 raise BundleDamaged(f"{path.name} tells a row twice")
             before = line
             try:
-                row = json.loads(line)
+                row = json.loads(line, object_pairs_hook=_unique)
             except (ValueError, RecursionError) as error:
                 raise BundleDamaged(f"{path.name} has a line that is no JSON") from error
             if not isinstance(row, list):
