@@ -1,6 +1,8 @@
 """`coalition audit`: an auditor's day on the command line, and the tool that must run without a house."""
 
+import csv
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -197,3 +199,29 @@ def test_a_trust_file_that_says_too_little_decides_nothing(day: Day, trust: Path
 
     assert (2, True) == (told.returncode, "pins one log" in told.stderr)
     assert (2, True) == (missing.returncode, "cannot decide" in missing.stdout)
+
+
+def test_a_sample_is_drawn_on_the_laptop_and_its_disclosures_are_ready_to_ask(
+    coalition: Run, house: House, trust: Path, day: Day, tmp_path: Path
+) -> None:
+    """Two people see the members drawn: what the sample prints is what headquarters types."""
+    bundle, out = tmp_path / "bundle", tmp_path / "sample.csv"
+    assert 0 == coalition("audit", "bundle", str(bundle), "--as", "aud/firm").code
+    told = alone("audit", "sample", str(bundle), "--size", "2", "--seed", "4-2-6", "--out", str(out))
+    assert 0 == told.returncode, told.stderr
+    again = alone("audit", "sample", str(bundle), "--size", "2", "--seed", "4-2-6", "--json")
+    rows = list(csv.DictReader(out.open()))
+    drawn = json.loads(again.stdout)
+    assert [row["member_id"] for row in rows] == [row["member_id"] for row in drawn["rows"]]
+    known = {str(row[0]) for row in house.query("SELECT member_id FROM members")}
+    assert {row["member_id"] for row in rows} <= known
+
+    command = next(line for line in told.stdout.splitlines() if line.startswith("coalition member ask"))
+    asked = coalition(*shlex.split(command)[1:], "--json")
+    assert 0 == asked.code, asked.err
+    assert "DISCLOSED" not in asked.out
+
+    units = alone("audit", "sample", str(bundle), "--size", "5", "--seed", "x", "--method", "monetary-unit", "--json")
+    money = json.loads(units.stdout)
+    assert 5 == sum(row["hits"] for row in money["rows"])
+    assert 2 == alone("audit", "sample", str(bundle), "--size", "2", "--seed", "").returncode

@@ -5,17 +5,17 @@ A server tells what is new in its ring when it starts, `coalition keys record` a
 key only its public check.
 """
 
-import os
 from collections.abc import Callable, Iterable, Mapping
+from uuid import UUID
 
-from coalition.bootstrap.clock import business_date_in, utc_now
+from coalition.bootstrap.clock import business_date_in
 from coalition.bootstrap.databases import databases
 from coalition.bootstrap.errors import StrongroomRefused
 from coalition.bootstrap.strongroom import notary
+from coalition.client import new_request_id
 from coalition.config import Settings
 from coalition.domain.acts import JSON, Act, body_hash
 from coalition.domain.kinds import Kind
-from coalition.membership.random_ids import random_request_id
 from coalition.storage import key_versions as store
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection, connect
@@ -103,7 +103,7 @@ def _perform(
             f"this ring is of another deployment, {ring.deployment_id}: the ledger is of {deployment_id}. Name its own "
             "ring with COALITION_KEYS"
         )
-    request_id = random_request_id(os.urandom, utc_now())
-    act = Act(kind, scheme.operator_id, request_id, body_hash(kind, {"request_id": str(request_id)}), ACTOR)
+    request_id = new_request_id()
+    act = Act(kind, scheme.operator_id, UUID(request_id), body_hash(kind, {"request_id": request_id}), ACTOR)
     acts = Acts(scheme.lane_count, business_date_in(settings.zone), notary(ring))
     acts.perform(connection, act, apply)

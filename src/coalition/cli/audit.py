@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
-from coalition.cli import verifying
+from coalition.cli import sampling, verifying
 from coalition.cli.house import HouseRefused, Var, house_errors
 from coalition.cli.output import console
 from coalition.cli.session import Session, client_command
@@ -213,5 +213,6 @@ for name, command, example in (
     ("bundle", bundle, "coalition audit bundle bundle-2017-01"),
     ("verify", verifying.verify, "coalition audit verify bundle-2017-01 --trust trust.txt"),
     ("check-receipt", verifying.check_receipt, "coalition audit check-receipt receipt.json --trust trust.txt"),
+    ("sample", sampling.sample, "coalition audit sample bundle-2017-01 --size 60 --seed 4-2-6-6-1-3-5-2"),
 ):
     audit_app.command(name, epilog=f"Example: {example}")(command)

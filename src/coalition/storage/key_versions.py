@@ -30,7 +30,7 @@ class ToldVersion(NamedTuple):
 def untold(connection: Connection, versions: Iterable[ToldVersion]) -> list[ToldVersion]:
     """Those of `versions` that the journal was not told of as they are."""
     rows = connection.execute("SELECT purpose, version, state, is_primary, check_value FROM key_versions").fetchall()
-    known = {ToldVersion(*row[:4], bytes(row[4])) for row in rows}
+    known = {ToldVersion._make((*row[:4], bytes(row[4]))) for row in rows}
     return sorted(set(versions) - known)
 
 
