@@ -132,6 +132,12 @@ def show_report(told: dict[str, Any]) -> None:
     out.print(f"verdict: {told['verdict']}", style=COLOURS[told["verdict"]])
 
 
+def breached(sentence: str) -> typer.Exit:
+    """Say what was broken; the exit to raise."""
+    plain(stderr=True).print(sentence, style="bold red", soft_wrap=True)
+    return typer.Exit(BREACH)
+
+
 def undecided(error: Exception) -> typer.Exit:
     """Say what is missing; the exit to raise."""
     plain(stderr=True).print(f"cannot decide: {error}", style="yellow", soft_wrap=True)

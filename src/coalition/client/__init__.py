@@ -39,6 +39,7 @@ from coalition.client.line import LineState
 from coalition.client.offline_queue import OfflineLimits
 from coalition.client.outbox_rows import Kind, OutboxRow, State
 from coalition.client.pins import PinSealer
+from coalition.client.receipts import KeptReceipts
 from coalition.client.request_ids import new_request_id
 from coalition.client.retry import RetryPolicy
 from coalition.client.surroundings import Surroundings
@@ -63,6 +64,7 @@ __all__ = [
     "Declined",
     "FieldRefused",
     "FieldViolation",
+    "KeptReceipts",
     "Kind",
     "LineState",
     "NotDone",

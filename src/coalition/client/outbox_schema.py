@@ -8,8 +8,8 @@ from typing import Final
 
 from coalition.client.outbox_rows import OPEN_STATES, State
 
-VERSION: Final = 3
-"""2 has the state APPROVED and is otherwise what 1 was; 3 knows entries, and the closes of days."""
+VERSION: Final = 4
+"""2 has the state APPROVED and is otherwise what 1 was; 3 knows entries, and the closes of days; 4 sealed receipts."""
 OPERATIONS: Final = """
 CREATE TABLE operations (
   place INTEGER PRIMARY KEY, request_id TEXT NOT NULL, kind TEXT NOT NULL, amount_minor INTEGER NOT NULL,
@@ -27,10 +27,15 @@ CREATE TABLE closes (
     # Reversals of the present day that the journal declined for good, before another went under a new request_id.
     "CREATE TABLE declined_reversals (request_id TEXT PRIMARY KEY) STRICT",
 )
+# `sealed` is the answer of GetSealedReceipt.
+RECEIPTS: Final = """
+CREATE TABLE receipts (entry_id INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE, sealed BLOB NOT NULL) STRICT
+"""
 MIGRATE: Final = {
-    0: (OPERATIONS, *DAYS),
-    1: ("ALTER TABLE operations ADD COLUMN entry_id INTEGER", *DAYS),
-    2: ("ALTER TABLE operations ADD COLUMN entry_id INTEGER", *DAYS),
+    0: (OPERATIONS, *DAYS, RECEIPTS),
+    1: ("ALTER TABLE operations ADD COLUMN entry_id INTEGER", *DAYS, RECEIPTS),
+    2: ("ALTER TABLE operations ADD COLUMN entry_id INTEGER", *DAYS, RECEIPTS),
+    3: (RECEIPTS,),
     VERSION: (),
 }
 # One statement a group, whatever its size, so that the thread asks for the interpreter once: rows and sync go without.
