@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
-from coalition.audit.bundle_format import MANIFEST, BatchSeal, write_manifest
+from coalition.audit.bundle_format import MANIFEST, STATE_SECTIONS, BatchSeal, write_manifest
 from coalition.audit.bundle_writer import BundleWriter
 from coalition.audit.checks.report import Report
 from coalition.audit.leaf import leaf_data, payload
@@ -28,26 +28,36 @@ from coalition.audit.policy import Policy
 from coalition.audit.tiles import Edge
 from coalition.audit.trust import BatchKey, Trust
 from coalition.audit.verify import verify_bundle
-from coalition.bootstrap.bundling import sealed_receipt, write_bundle
+from coalition.bootstrap.bundling import Tables, sealed_receipt, write_bundle
+from coalition.bootstrap.key_events import key_rows, record_key_ring
 from coalition.bootstrap.strongroom import batch_key
+from coalition.bootstrap.verifying import is_signed
+from coalition.domain.acts import JSON
 from coalition.domain.audit_records import LeafRecord
 from coalition.domain.ids import number_of
 from coalition.domain.journal import Entry, Sign, micros_of
 from coalition.server.audit_log import AuditLog
+from coalition.server.audit_state import AuditState
 from coalition.storage.audit_leaves import AuditTreeReads
+from coalition.storage.audit_state import AuditStateReads
 from coalition.storage.connect import Connection, connect
 from coalition.v1 import audit_pb2
 from keys import verify
 from settlement import report as settlement_report
 from tests.audit.conftest import Signer, signer
+from tests.audit.counter_day import close_days, counter_day, key_day
 from tests.audit_day import Day, close_month, sign_log, signer_of, trade
 from tests.house import LANES, House
 
+# Every byte of these is bound by an entry of the log; of a wallet that never moved, no entry tells.
+FORGED_STATE = [f"state/{section}" for section in ("agreements", "day_closes", "disclosures", "keys", "records")]
 WITNESS = signer("witness.example", KeyKind.COSIGNATURE)
 
 
 class Desk:
     """The server's AuditLog on one connection, called as a client calls it; in the connection's own transaction."""
+
+    keys: ClassVar[list[list[JSON]]] = []
 
     def __init__(self, connection: Connection) -> None:
         log = AuditLog(AuditTreeReads(lambda: nullcontext(connection), LANES))
@@ -55,6 +65,8 @@ class Desk:
         self.GetCheckpoint = lambda request: log.checkpoint(request.size)
         self.GetTile, self.GetLeaves, self.ListCheckpoints = log.tile, log.leaves, log.checkpoints
         self.GetNames = lambda request: log.names()
+        state = AuditState(AuditStateReads(lambda: nullcontext(connection), newest_number), lambda: self.keys)
+        self.ListState = state.page
         self.sealed_entry = log.sealed_entry
 
     @staticmethod
@@ -85,7 +97,7 @@ class Forge:
         self._made += 1
         return self.directory / f"bundle-{self._made}"
 
-    def bundle(self, connection: Connection | None = None, start_size: int = 0) -> Path:
+    def bundle(self, connection: Connection | None = None, start_size: int = 0, end_size: int = 0) -> Path:
         """A bundle of the tables as they are, or as a transaction sees them."""
         directory = self.new_directory()
         with nullcontext(connection) if connection else connect(self.house.dsn("owner")) as open_connection:
@@ -93,10 +105,11 @@ class Forge:
                 Desk(open_connection),  # type: ignore[arg-type]
                 directory,
                 start_size=start_size,
-                end_size=0,
+                end_size=end_size,
                 receipts=[],
                 settlements=[self.settlement] if self.settlement else [],
                 made=datetime.now(UTC),
+                patience=lambda: False,
                 progress=lambda done, whole: None,
             )
         return directory
@@ -112,7 +125,8 @@ class Forge:
     def judged(self, directory: Path, **options: Any) -> Report:
         """What the auditor's tool says of a bundle."""
         settings: dict[str, Any] = {"previous": self.previous, "receipts": self.receipts, **options}
-        return verify_bundle(directory, settings.pop("trust", self.trust), verify, self.closed + 60, **settings)
+        trust = settings.pop("trust", self.trust)
+        return verify_bundle(directory, trust, verify, self.closed + 60, signed=is_signed, **settings)
 
     def receipt(self, entry_id: int) -> bytes:
         with connect(self.house.dsn("owner")) as connection:
@@ -127,7 +141,8 @@ class Forge:
     def resealed(self, rows: list[LeafRecord], *, sign: Sign | None = None, cosigned_at: int | None = None) -> Path:
         """A bundle over these entries with everything above them made anew, by whoever holds the keys."""
         directory = self.new_directory()
-        writer = BundleWriter(directory, self.signer.key.name, 0, len(rows), "now")
+        writer = BundleWriter(directory, self.signer.key.name, 0, "now")
+        writer.ends_at(len(rows))
         notary = BatchNotary(sign or self.house.ring.sign_batch)
         batches: dict[int, list[LeafRecord]] = {}
         for row in rows:
@@ -145,6 +160,7 @@ class Forge:
         writer.add_checkpoints(None, Edge(), [], str(note).encode())
         names = self._names()
         writer.add_names(*names)
+        self._add_tables(writer)
         if self.settlement:
             writer.add_settlement(self.settlement)
         writer.close()
@@ -161,10 +177,24 @@ class Forge:
                 found.append(row._replace(entry=entry))
         return found
 
+    def _add_tables(self, writer: BundleWriter) -> None:
+        """The tables as they are: whoever has all keys may change them too, where a test says so."""
+        with connect(self.house.dsn("owner")) as connection:
+            tables = Tables(Desk(connection))  # type: ignore[arg-type]
+            begin = tables.number()
+            for section in STATE_SECTIONS:
+                writer.add_state(section, tables.rows(section))
+            writer.state_read(begin, begin)
+
     def _names(self) -> tuple[dict[int, str], dict[int, str]]:
         with connect(self.house.dsn("owner")) as connection:
             names = Desk(connection).GetNames(audit_pb2.GetNamesRequest())
         return {e.number: e.code for e in names.participants}, {e.number: e.code for e in names.agreements}
+
+
+def newest_number(connection: Connection) -> int:
+    """The last journal number that anybody took; nobody writes here."""
+    return int(connection.execute("SELECT last_value FROM journal_number").fetchall()[0][0])
 
 
 def breached(report: Report) -> set[str]:
@@ -179,8 +209,12 @@ def sentences(report: Report) -> str:
 
 def new_forge(house: House, directory: Path) -> Forge:
     """A day of trade in the house, looked at by an auditor before the month was closed, and receipts of a merchant."""
+    record_key_ring(house.settings, house.ring, house.dsn())
     with house.server() as (_, address):
+        counter_day(house, address)
         day = trade(house, address)
+        close_days(house, address)
+        Desk.keys = key_rows(key_day(house).versions)
         first = sign_log(house)
         label = house.query("SELECT label FROM windows WHERE state = 'OPEN'")[0][0]
         close_month(house, label)
@@ -207,7 +241,7 @@ def remanifested(directory: Path) -> None:
 def mutated(directory: Path, source: Path, draw: Random) -> str:
     """A copy with one file changed in one of several ways, and a manifest that agrees."""
     shutil.copytree(source, directory)
-    name = draw.choice(["leaves", "payloads", "batches", "checkpoint", "actors.json"])
+    name = draw.choice(["leaves", "payloads", "batches", "checkpoint", "actors.json", *FORGED_STATE])
     path = directory / name
     data = bytearray(path.read_bytes())
     way = draw.choice(["flip", "cut", "insert", "double"])

@@ -1,6 +1,8 @@
 """`coalition audit`: an auditor's day on the command line, and the tool that must run without a house."""
 
+import csv
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from coalition.bootstrap.key_events import record_key_ring
+from coalition.client import Declined, Terminal
+from coalition.storage.connect import connect
 from tests.audit_day import Day, sign_log, trade
 from tests.cli.conftest import Run
 from tests.house import House
@@ -42,6 +47,7 @@ def day(house: House, address: str) -> Day:
     """Trade, signed; and certificates of those who speak."""
     for path in ("op/admin", "aud/firm", "t/cafe/main/till-1"):
         house.certificate(path)
+    record_key_ring(house.settings, house.ring, house.dsn())
     day = trade(house, address)
     sign_log(house)
     return day
@@ -73,8 +79,6 @@ def test_headquarters_hands_out_the_trust_file(coalition: Run, trust: Path, tmp_
 def test_headquarters_compares_its_tree_with_the_journal(
     coalition: Run, house: House, day: Day, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from coalition.storage.connect import connect
-
     monkeypatch.setenv("COALITION_DATABASE_URL", house.dsn())
     monkeypatch.setenv("COALITION_KEYDB_URL", house.keydb_dsn())
     same = coalition("audit", "compare")
@@ -116,8 +120,6 @@ def test_an_auditor_makes_a_bundle_and_verifies_it_without_a_house(
 def test_a_breach_is_said_with_its_place_and_ends_with_one(
     coalition: Run, house: House, trust: Path, day: Day, tmp_path: Path
 ) -> None:
-    from coalition.storage.connect import connect
-
     entry = day.purchase.entry_id
     change = "UPDATE entries SET amount_minor = amount_minor + %s WHERE entry_id = %s"
     with connect(house.dsn("owner")) as connection:
@@ -195,3 +197,96 @@ def test_a_trust_file_that_says_too_little_decides_nothing(day: Day, trust: Path
 
     assert (2, True) == (told.returncode, "pins one log" in told.stderr)
     assert (2, True) == (missing.returncode, "cannot decide" in missing.stdout)
+
+
+def test_a_sample_is_drawn_on_the_laptop_and_its_disclosures_are_ready_to_ask(
+    coalition: Run, house: House, trust: Path, day: Day, tmp_path: Path
+) -> None:
+    """Two people see the members drawn: what the sample prints is what headquarters types."""
+    bundle, out = tmp_path / "bundle", tmp_path / "sample.csv"
+    assert 0 == coalition("audit", "bundle", str(bundle), "--as", "aud/firm").code
+    told = alone("audit", "sample", str(bundle), "--size", "2", "--seed", "4-2-6", "--out", str(out))
+    assert 0 == told.returncode, told.stderr
+    again = alone("audit", "sample", str(bundle), "--size", "2", "--seed", "4-2-6", "--json")
+    rows = list(csv.DictReader(out.open()))
+    drawn = json.loads(again.stdout)
+    assert [row["member_id"] for row in rows] == [row["member_id"] for row in drawn["rows"]]
+    known = {str(row[0]) for row in house.query("SELECT member_id FROM members")}
+    assert {row["member_id"] for row in rows} <= known
+
+    command = next(line for line in told.stdout.splitlines() if line.startswith("coalition member ask"))
+    asked = coalition(*shlex.split(command)[1:], "--json")
+    assert 0 == asked.code, asked.err
+    assert "DISCLOSED" not in asked.out
+
+    units = alone("audit", "sample", str(bundle), "--size", "5", "--seed", "x", "--method", "monetary-unit", "--json")
+    money = json.loads(units.stdout)
+    assert 5 == sum(row["hits"] for row in money["rows"])
+    assert 2 == alone("audit", "sample", str(bundle), "--size", "2", "--seed", "").returncode
+
+
+@pytest.fixture
+def till_receipts(coalition: Run, house: House, address: str, day: Day, tmp_path: Path) -> Path:
+    """A till that runs on the SDK was answered twice, a sale and a decline; its receipts as files."""
+    outbox, directory = tmp_path / "till-2.outbox", tmp_path / "receipts"
+    with Terminal(address, house.certificate("t/store-a/main/till-2"), outbox=outbox) as till:
+        card = house.new_card()
+        till.top_up(card, 5_000)
+        with pytest.raises(Declined):
+            till.purchase(card, 9_999_999)
+        assert (2, ()) == (till.keep_receipts().fetched, till.keep_receipts().lost)
+        assert 0 == till.keep_receipts().fetched
+        assert 2 == len(till.receipts())
+    arguments = ("--at", "store-a/main/till-2", "--outbox", str(outbox), "--out", str(directory))
+    written = coalition("till", "receipts", *arguments)
+    assert (0, True) == (written.code, "2 kept" in written.out), written
+    sign_log(house)
+    return directory
+
+
+def test_a_till_s_receipts_are_exchanged_for_proofs_and_found_in_the_log(
+    coalition: Run, house: House, trust: Path, day: Day, till_receipts: Path, tmp_path: Path
+) -> None:
+    """One command ends with a file that anybody can check without the coalition."""
+    till, proof = ("--as", "t/store-a/main/till-2"), tmp_path / "proof"
+    for receipt in sorted(till_receipts.iterdir()):
+        done = coalition("audit", "exchange", str(receipt), "--trust", str(trust), "--out", str(proof), *till)
+        assert (0, True) == (done.code, "is among the first" in done.out), done
+        checked = alone("audit", "check-receipt", str(receipt), "--trust", str(trust), "--proof", str(proof), "--json")
+        assert (0, True) == (checked.returncode, json.loads(checked.stdout)["log_size"] > 0)
+
+    bundle = tmp_path / "bundle"
+    assert 0 == coalition("audit", "bundle", str(bundle), "--as", "aud/firm").code
+    told = alone("audit", "verify", str(bundle), "--trust", str(trust), "--receipts", str(till_receipts), "--json")
+    checks = {check["check"]: check for check in json.loads(told.stdout)["checks"]}
+    assert ("ok", 2) == (checks["V19"]["verdict"], checks["V19"]["looked_at"])
+
+
+def test_an_operator_who_drops_a_sale_is_found_by_its_receipt(
+    coalition: Run, house: House, trust: Path, day: Day, till_receipts: Path, tmp_path: Path
+) -> None:
+    till, proof = ("--as", "t/store-a/main/till-2"), tmp_path / "proof"
+    receipt = min(till_receipts.iterdir(), key=lambda path: int(path.stem))
+    tables = ("entries", "transfers")
+    with connect(house.dsn("owner")) as connection:
+        for table in tables:
+            connection.execute(f"CREATE TABLE dropped_{table} AS SELECT * FROM {table} WHERE entry_id = {receipt.stem}")
+            connection.execute(f"DELETE FROM {table} WHERE entry_id = {receipt.stem}")
+        asked = coalition("audit", "exchange", str(receipt), "--trust", str(trust), "--out", str(proof), *till)
+        connection.execute("INSERT INTO entries SELECT * FROM dropped_entries")
+        connection.execute("UPDATE entries SET actor = '/t/garage/main/till-1' WHERE entry_id = %s", (receipt.stem,))
+        bundle = tmp_path / "bundle"
+        assert 0 == coalition("audit", "bundle", str(bundle), "--as", "aud/firm").code
+        connection.execute("DELETE FROM entries WHERE entry_id = %s", (receipt.stem,))
+        for table in tables:
+            connection.execute(f"INSERT INTO {table} SELECT * FROM dropped_{table}")
+            connection.execute(f"DROP TABLE dropped_{table}")
+    assert (1, True) == (asked.code, "does not have it" in asked.err), asked
+    assert not proof.exists()
+    told = alone("audit", "verify", str(bundle), "--trust", str(trust), "--receipts", str(till_receipts))
+    assert (1, True) == (told.returncode, "the log has other bytes than were acknowledged" in told.stdout)
+
+    forged = tmp_path / "forged.json"
+    forged.write_text(receipt.read_text().replace("till-2", "till-1"))
+    said = coalition("audit", "exchange", str(forged), "--trust", str(trust), "--out", str(proof), *till)
+    assert 2 == said.code

@@ -1,14 +1,17 @@
 """`coalition keys`: which versions wrap members' keys, and wrapping them anew."""
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from coalition.domain.kinds import Kind
 from coalition.storage.embedded import SUPERUSER
 from keys import KeyPurpose, create_ring
 from keys.ring_making import rotate_key
-from keys.ring_states import set_primary
+from keys.ring_states import disable, set_primary
 from tests.cli.conftest import Run
 from tests.house import House
 
@@ -61,3 +64,48 @@ def test_a_key_that_does_not_open_under_the_ring_is_named(
     refused = coalition("keys", "rewrap")
     assert (1, True) == (refused.code, "do not open under this ring" in refused.err), refused
     assert "0 member keys wrapped anew" in refused.out
+
+
+def key_acts(house: House, kind: Kind) -> list[Any]:
+    rows = house.query("SELECT actor, answer FROM entries WHERE kind = %s ORDER BY entry_id", int(kind))
+    return [(actor, json.loads(bytes(answer))["answer"]) for actor, answer in rows]
+
+
+def test_the_life_of_a_key_is_told_to_the_journal(coalition: Run, house: House):
+    """Made, disabled: each is one entry, told once; nothing that is known already is told again."""
+    directory = house.settings.keys_directory
+    rotate_key(directory, KeyPurpose.PIN, random=os.urandom)
+    told = coalition("keys", "record")
+    assert (0, True) == (told.code, "pin version 2 is ENABLED, primary" in told.out), told
+    disable(directory, KeyPurpose.PIN, 1)
+    assert 0 == coalition("keys", "record").code
+    assert "knows every key version" in coalition("keys", "record").out
+
+    *_, (actor, newest) = key_acts(house, Kind.KEYS_CHANGED)
+    (row,) = newest["versions"]
+    assert ("/op/keys", ["pin", 1, "DISABLED", False]) == (actor, row[:4])
+    assert all("file:" not in json.dumps(each) for each in key_acts(house, Kind.KEYS_CHANGED))
+
+
+def test_rewrapping_and_indexing_anew_are_told_to_the_journal(coalition: Run, house: House):
+    house.new_card()
+    before = len(key_acts(house, Kind.KEYS_REWRAPPED)), len(key_acts(house, Kind.INDEXES_REMADE))
+    rotate_key(house.settings.keys_directory, KeyPurpose.KEY_ENCRYPTION, random=os.urandom)
+    assert (0, 0) == (coalition("keys", "rewrap").code, coalition("keys", "reindex").code)
+
+    wrapped, remade = key_acts(house, Kind.KEYS_REWRAPPED), key_acts(house, Kind.INDEXES_REMADE)
+    assert (before[0] + 1, before[1] + 1) == (len(wrapped), len(remade))
+    told = wrapped[-1][1]
+    assert [[told["kek_version"], told["exchanged"]]] == told["wrapped"]
+    assert remade[-1][1]["version"] >= 1
+
+
+def test_a_ring_of_another_house_tells_this_journal_nothing(
+    coalition: Run, house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    before = key_acts(house, Kind.KEYS_CHANGED)
+    create_ring(tmp_path / "other", random=os.urandom)
+    monkeypatch.setenv("COALITION_KEYS", str(tmp_path / "other"))
+    refused = coalition("keys", "record")
+    assert (2, True) == (refused.code, "another deployment" in refused.err), refused
+    assert before == key_acts(house, Kind.KEYS_CHANGED)

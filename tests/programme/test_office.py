@@ -66,7 +66,8 @@ def test_the_same_request_is_answered_the_same_and_done_once(house: House, offic
     assert not first.replayed
     assert again.replayed
     assert (first.entry_id, first.time, first.answer) == (again.entry_id, again.time, again.answer)
-    assert {"participant": "cafe", "state": "ACTIVE"} == first.answer
+    told = {"participant": "cafe", "state": "ACTIVE", "role": "ALLIANCE", "chain": None}
+    assert told == first.answer
 
 
 def test_a_request_id_with_another_body_is_refused(house: House, office: Office):

@@ -8,10 +8,11 @@ import hashlib
 import mmap
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from coalition.audit.bundle_format import (
     ACTORS,
@@ -30,11 +31,14 @@ from coalition.audit.bundle_format import (
     RECORD,
     SETTLEMENT,
     SETTLEMENT_FILES,
+    STATE,
+    STATE_SECTIONS,
     BatchSeal,
     BundleDamaged,
     check_files,
     read_bounded,
     read_json,
+    read_rows,
     silent,
 )
 from coalition.audit.leaf import LEAF_BYTES, Payload
@@ -54,6 +58,8 @@ class Bundle:
     actors: dict[bytes, str]
     participants: dict[int, str]
     agreements: dict[int, str]
+    state_numbers: tuple[int, int] | None
+    """The tables beside the log are as new as the first batch, and no newer than the second; None: there are none."""
     _maps: dict[str, mmap.mmap | bytes] = field(default_factory=dict)
     _offsets: "array[int]" = field(default_factory=lambda: array("Q"))
     _entries: "array[int]" = field(default_factory=lambda: array("q"))
@@ -66,6 +72,7 @@ class Bundle:
         try:
             files = {str(name): (int(each["bytes"]), str(each["sha256"])) for name, each in facts["files"].items()}
             start, end, origin = facts["start_size"], facts["end_size"], str(facts["origin"])
+            state = facts.get("state_from"), facts.get("state_until")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleDamaged(f"the manifest is not one of ours: {error!r}") from error
         if facts.get("format") != FORMAT:
@@ -73,6 +80,7 @@ class Bundle:
         if type(start) is not int or type(end) is not int or not 0 <= start < end:
             raise BundleDamaged("the manifest says no range of sizes")
         check_files(directory, files, progress or silent)
+        numbers = _state_numbers(state, files)
         actors = read_json(directory / ACTORS)
         names = read_json(directory / NAMES)
         try:
@@ -85,7 +93,7 @@ class Bundle:
             raise BundleDamaged(f"actors or names cannot be read: {error!r}") from error
         if type(actors) is not list or len(by_hash) != len(actors):
             raise BundleDamaged(f"{ACTORS} is a list that names every actor once")
-        bundle = cls(directory, origin, start, end, tuple(files), by_hash, participants, agreements)
+        bundle = cls(directory, origin, start, end, tuple(files), by_hash, participants, agreements, numbers)
         try:
             bundle._map()
         except BaseException:
@@ -191,6 +199,10 @@ class Bundle:
             files = {name: f"{place}/{name}" for name in SETTLEMENT_FILES}
             yield place, {name: self._small(path) for name, path in files.items() if path in self.files}
 
+    def state(self, section: str) -> Iterator[list[Any]]:
+        """The rows of a section of the tables. Raises BundleDamaged."""
+        return read_rows(self.directory / STATE / section)
+
     def _small(self, name: str, bytes_max: int = JSON_BYTES_MAX) -> bytes:
         return read_bounded(self.directory / name, bytes_max)
 
@@ -204,3 +216,16 @@ class Bundle:
                 self._maps[name] = self._closing.enter_context(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
             else:
                 self._maps[name] = b""
+
+
+def _state_numbers(said: tuple[Any, Any], files: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Between which batches the tables were read; None where the bundle has none. Raises BundleDamaged."""
+    begin, until = said
+    there = [section for section in STATE_SECTIONS if f"{STATE}/{section}" in files]
+    if begin is None and until is None and not there:
+        return None
+    if type(begin) is not int or type(until) is not int or not 0 <= begin <= until:
+        raise BundleDamaged("the manifest does not say when the tables were read")
+    if len(there) < len(STATE_SECTIONS):
+        raise BundleDamaged("the bundle has some of the tables, and not all")
+    return begin, until

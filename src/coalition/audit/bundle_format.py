@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,7 +15,10 @@ FORMAT: Final = "coalition audit bundle v1"
 MANIFEST: Final = "manifest.json"
 LEAVES, PAYLOADS, BATCHES, ACTORS, NAMES = "leaves", "payloads", "batches", "actors.json", "names.json"
 CHECKPOINT, START, EDGE, CHECKPOINTS = "checkpoint", "start", "edge", "checkpoints.json"
-RECEIPTS, SETTLEMENT = "receipts", "settlement"
+RECEIPTS, SETTLEMENT, STATE = "receipts", "settlement", "state"
+STATE_SECTIONS: Final = (
+    *("keys", "agreements", "rights", "windows", "day_closes", "disclosures", "records", "seeds", "wallets"),
+)
 NEEDED: Final = (CHECKPOINT, LEAVES, PAYLOADS, BATCHES, ACTORS, NAMES, CHECKPOINTS, EDGE)
 SETTLEMENT_FILES: Final = ("summary.json", "positions.csv", "bilateral.csv")
 RECORD: Final = struct.Struct(">qqi32s64s")
@@ -69,6 +72,14 @@ def check_files(directory: Path, files: dict[str, tuple[int, str]], progress: Ca
         progress(done, whole)
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object that names nothing twice: readers would differ in what it says. Raises ValueError."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in an object")
+    return found
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
@@ -93,6 +104,23 @@ def read_json(path: Path) -> Any:
         return json.loads(read_bounded(path, JSON_BYTES_MAX))
     except (ValueError, RecursionError) as error:
         raise BundleDamaged(f"{path.name} is no JSON") from error
+
+
+def read_rows(path: Path) -> Iterator[list[Any]]:
+    """The JSON arrays of a file, one a line. Raises BundleDamaged."""
+    seen: set[int] = set()
+    with path.open("rb") as file:
+        while line := file.readline(PAYLOAD_BYTES_MAX + 1):
+            if (mark := hash(line)) in seen:
+                raise BundleDamaged(f"{path.name} tells a row twice")
+            seen.add(mark)
+            try:
+                row = json.loads(line, object_pairs_hook=_unique)
+            except (ValueError, RecursionError) as error:
+                raise BundleDamaged(f"{path.name} has a line that is no JSON") from error
+            if not isinstance(row, list):
+                raise BundleDamaged(f"{path.name} has a line that is no row")
+            yield row
 
 
 def silent(done: int, whole: int) -> None:

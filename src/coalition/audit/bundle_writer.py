@@ -21,6 +21,7 @@ from coalition.audit.bundle_format import (
     SETTLEMENT,
     SETTLEMENT_FILES,
     START,
+    STATE,
     BatchSeal,
     BundleDamaged,
     write_manifest,
@@ -31,7 +32,7 @@ from coalition.audit.tiles import Edge, entry_bundle
 class BundleWriter:
     """Writes a bundle to a new or empty directory. `close` writes the manifest: without it there is no bundle."""
 
-    def __init__(self, directory: Path, origin: str, start_size: int, end_size: int, made: str) -> None:
+    def __init__(self, directory: Path, origin: str, start_size: int, made: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         if any(directory.iterdir()):
             raise BundleDamaged(f"{directory} is not empty: name a new directory for the bundle")
@@ -40,7 +41,6 @@ class BundleWriter:
             "format": FORMAT,
             "origin": origin,
             "start_size": start_size,
-            "end_size": end_size,
             "made": made,
         }
         self._actors: dict[str, None] = {}
@@ -49,6 +49,10 @@ class BundleWriter:
             name: self._closing.enter_context((directory / name).open("wb")) for name in (LEAVES, PAYLOADS, BATCHES)
         }
         self._receipts = self._reports = 0
+
+    def ends_at(self, size: int) -> None:
+        """The size that the checkpoint of its end is over."""
+        self._facts["end_size"] = size
 
     def add_leaves(self, leaves: Iterable[tuple[bytes, bytes, str]]) -> None:
         """The next leaves: their data, payload and actor."""
@@ -74,6 +78,17 @@ class BundleWriter:
         """Codes by number."""
         names = {"participants": participants, "agreements": agreements}
         self.add_file(NAMES, json.dumps(names, sort_keys=True).encode())
+
+    def add_state(self, section: str, rows: Iterable[bytes]) -> None:
+        """A section of the tables, whole: JSON arrays."""
+        path = self._directory / STATE / section
+        path.parent.mkdir(exist_ok=True)
+        with path.open("wb") as file:
+            file.writelines(row + b"\n" for row in rows)
+
+    def state_read(self, begin: int, until: int) -> None:
+        """All sections were added: they are as new as batch `begin`, and no newer than `until`."""
+        self._facts |= {"state_from": begin, "state_until": until}
 
     def add_receipt(self, receipt: bytes) -> None:
         """A sample that must be found in the log."""

@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from coalition.audit.bundle import Bundle
 from coalition.audit.bundle_format import BundleDamaged
+from coalition.audit.checks.acts import ActChecks
+from coalition.audit.checks.days import Signed
 from coalition.audit.checks.log import LogChecks
 from coalition.audit.checks.money import MoneyChecks
 from coalition.audit.checks.notes import NoteChecks
@@ -44,9 +46,12 @@ def verify_bundle(
     *,
     previous: Sequence[bytes] = (),
     receipts: Iterable[tuple[str, bytes]] = (),
+    signed: Signed | None = None,
     progress: Progress | None = None,
 ) -> Report:
-    """The report of a bundle. `previous` are notes of earlier looks, `receipts` are more than the bundle's own."""
+    """The report of a bundle. `previous` are notes of earlier looks, `receipts` are more than the bundle's own;
+    `signed` verifies what terminals sign.
+    """
     report = Report()
     say = progress or _silent
     try:
@@ -61,7 +66,7 @@ def verify_bundle(
             "end_size": bundle.end_size,
             "bundle_sha256": hashlib.sha256((directory / "manifest.json").read_bytes()).hexdigest(),
         }
-        _run(bundle, trust, verify, now, previous, receipts, report, say)
+        _run(bundle, trust, verify, now, previous, receipts, report, signed, say)
     except BundleDamaged as error:
         report.damaged = str(error)
     except EvidenceMalformed as error:
@@ -79,11 +84,13 @@ def _run(
     previous: Sequence[bytes],
     receipts: Iterable[tuple[str, bytes]],
     report: Report,
+    signed: Signed | None,
     say: Progress,
 ) -> None:
     notes = NoteChecks(bundle, trust, verify, now, previous, report)
     log = LogChecks(bundle, trust, verify, notes, report)
-    money, rules = MoneyChecks(bundle, report), RuleChecks(bundle, report)
+    acts = ActChecks(bundle, report, signed)
+    money, rules = MoneyChecks(bundle, report, acts.wallets), RuleChecks(bundle, report)
     newest_us, count = 0, bundle.count
     for place, (data, payload) in enumerate(zip_longest(bundle.leaves(), bundle.payloads())):
         if data is None or payload is None:
@@ -103,6 +110,7 @@ def _run(
         log.leaf(opened, hashed)
         money.leaf(opened)
         rules.leaf(opened)
+        acts.leaf(opened)
         newest_us = leaf.time_us
         if place % PROGRESS_LEAVES == 0:
             say("entries", place, count)
@@ -110,6 +118,7 @@ def _run(
     log.finish()
     money.finish()
     rules.finish()
+    acts.finish()
     check_receipts(bundle, trust, verify, _chained(bundle.receipts(), receipts), newest_us, report)
 
 

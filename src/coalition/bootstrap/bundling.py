@@ -3,12 +3,14 @@
 Believes nothing it is told: what is written is checked afterwards, by whoever has the trust file.
 """
 
+import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Final, TypeAlias
 
-from coalition.audit.bundle_format import BatchSeal
+from coalition.audit.bundle_format import STATE_SECTIONS, BatchSeal
 from coalition.audit.bundle_writer import BundleWriter
 from coalition.audit.checkpoint import Checkpoint
 from coalition.audit.note import SignedNote
@@ -17,7 +19,11 @@ from coalition.audit.tiles import Edge, edge_tiles
 from coalition.client import Connection
 from coalition.v1 import audit_pb2
 
-PAGE = 1000
+PAGE: Final = 1000
+# A page has to fit a message: an agreement may have 64 KB, a close of a day its certificate.
+PAGES: Final = {"agreements": 20, "day_closes": 100, "disclosures": 500}
+Patience: TypeAlias = Callable[[], bool]
+"""Waits a little and says whether to ask again."""
 
 
 def write_bundle(
@@ -29,20 +35,26 @@ def write_bundle(
     receipts: Sequence[Path],
     settlements: Sequence[Path],
     made: datetime,
+    patience: Patience,
     progress: Callable[[int, int], None],
 ) -> audit_pb2.GetCheckpointResponse:
     """Write the log from a signed size (0: the first entry) to another (0: the newest); the checkpoint it ends at.
 
+    A bundle that ends at the newest holds the tables beside the log, as `ListState` tells them; `patience` waits a
+    little, and says whether to ask again, for the checkpoint that covers what they tell.
     Raises BundleDamaged, and what a call raises (CallRefused, ServerUnreachable).
     """
     audit = connection.audit
     end = connection.call(audit.GetCheckpoint, audit_pb2.GetCheckpointRequest(size=end_size))
+    origin = Checkpoint.parse(SignedNote.parse(end.note).text).origin
+    writer = BundleWriter(directory, origin, start_size, made.isoformat())
+    if not end_size:
+        end = _write_tables(connection, writer, patience)
     start = edge = None
     if start_size:
         start = connection.call(audit.GetCheckpoint, audit_pb2.GetCheckpointRequest(size=start_size))
         edge = _edge(connection, start_size)
-    origin = Checkpoint.parse(SignedNote.parse(end.note).text).origin
-    writer = BundleWriter(directory, origin, start_size, end.size, made.isoformat())
+    writer.ends_at(end.size)
     last_number = 0
     index = start_size
     while index < end.size:
@@ -68,6 +80,56 @@ def write_bundle(
         writer.add_settlement(path)
     writer.close()
     return end
+
+
+def patient(seconds: float, pause: float = 0.2) -> Patience:
+    """Asks again for so many seconds."""
+    left = iter(range(int(seconds / pause)))
+
+    def again() -> bool:
+        time.sleep(pause)
+        return next(left, None) is not None
+
+    return again
+
+
+def _write_tables(connection: Connection, writer: BundleWriter, patience: Patience) -> audit_pb2.GetCheckpointResponse:
+    """Write every section; the newest checkpoint, which covers what they tell unless patience ends before."""
+    tables = Tables(connection)
+    begin = tables.number()
+    for section in STATE_SECTIONS:
+        writer.add_state(section, tables.rows(section))
+    until = tables.number()
+    writer.state_read(begin, until)
+    while True:
+        end = connection.call(connection.audit.GetCheckpoint, audit_pb2.GetCheckpointRequest())
+        if end.number >= until or not patience():
+            return end
+
+
+class Tables:
+    """What a server tells of its tables, section by section."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def number(self) -> int:
+        """The newest batch that what is asked for after this includes."""
+        return self._page(audit_pb2.ListStateRequest(section=audit_pb2.STATE_SECTION_RIGHTS, page_size=1)).number
+
+    def rows(self, section: str) -> Iterator[bytes]:
+        """Every row of a section."""
+        number = audit_pb2.StateSection.Value(f"STATE_SECTION_{section.upper()}")
+        request = audit_pb2.ListStateRequest(section=number, page_size=PAGES.get(section, PAGE))
+        while True:
+            page = self._page(request)
+            yield from page.rows
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def _page(self, request: audit_pb2.ListStateRequest) -> audit_pb2.ListStateResponse:
+        return self._connection.call(self._connection.audit.ListState, request)
 
 
 def seal_of(batch: audit_pb2.Batch) -> BatchSeal:

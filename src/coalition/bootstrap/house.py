@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
 from coalition.bootstrap.identities import path_parser, server_credentials
+from coalition.bootstrap.key_events import key_rows
 from coalition.bootstrap.limits import limits_of
 from coalition.bootstrap.pins import RingPins
 from coalition.bootstrap.revocations import watched_revocations
@@ -35,6 +37,7 @@ from coalition.membership.reception import Reception
 from coalition.programme.office import Office
 from coalition.server.audit_log import AuditLog
 from coalition.server.audit_service import AuditService
+from coalition.server.audit_state import AuditState
 from coalition.server.day_end import DayEndCalls
 from coalition.server.front_door import FrontDoor
 from coalition.server.identity import Identities
@@ -48,9 +51,11 @@ from coalition.server.terminal import TerminalServicer
 from coalition.storage.acts import Acts
 from coalition.storage.audit_leaves import AuditTreeReads
 from coalition.storage.audit_reads import AuditReads
+from coalition.storage.audit_state import AuditStateReads
 from coalition.storage.connect import connect
 from coalition.storage.day_closes import DayCloses
 from coalition.storage.devices import DeviceStore
+from coalition.storage.frontier import frontier
 from coalition.storage.holds import HoldReads
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.lease import Lease
@@ -144,6 +149,10 @@ def _furnish(
     closing.callback(watcher.join)
     closing.callback(stop.set)
 
+    audit_log = AuditLog(AuditTreeReads(lease, lane_count))
+    decided = partial(frontier, sleep=time.sleep)
+    audit_state = AuditState(AuditStateReads(lease, decided), lambda: key_rows(ring.versions))
+
     def servicers() -> Sequence[object]:
         return (
             TerminalServicer(
@@ -151,7 +160,7 @@ def _furnish(
             ),
             ProgrammeService(office, ProgrammeReads(lease), watch, request_ids),
             MemberService(reception, devices, watch, request_ids),
-            AuditService(AuditReads(lease, lane_count, time.sleep), AuditLog(AuditTreeReads(lease, lane_count)), watch),
+            AuditService(AuditReads(lease, lane_count, time.sleep), audit_log, audit_state, watch),
             PortalService(PortalReads(lease), reads, reception.reading, watch),
         )
 

@@ -23,6 +23,7 @@ from coalition.bootstrap.following import Followers, check_witnessed
 from coalition.bootstrap.house import house, lay
 from coalition.bootstrap.identities import certificate
 from coalition.bootstrap.interpreter import tune_interpreter
+from coalition.bootstrap.key_events import record_key_ring
 from coalition.bootstrap.limits import make_room_for_connections
 from coalition.bootstrap.signals import stop_on_signals
 from coalition.bootstrap.strongroom import existing_key_ring, key_ring, log_signer
@@ -54,6 +55,7 @@ def serve(settings: Settings, *, attach: bool = False, with_settlement: bool = T
         lay(settings, ring, opened.dsn())
         signer = log_signer(settings, ring)
         check_witnessed(settings, opened.dsn(), signer)  # before anything can be written
+        record_key_ring(settings, ring, opened.dsn())
         for identity in FIRST_IDENTITIES if opened.is_embedded else ():
             certificate(settings, identity)
         server = house(settings, ring, opened.dsn(), opened.keydb_dsn())

@@ -18,6 +18,8 @@ from coalition.audit.receipt import RECEIPT_BYTES_MAX, Receipt, check_receipt
 from coalition.audit.trust import Trust
 from coalition.audit.verify import verify_bundle
 from coalition.bootstrap.clock import unix_milliseconds
+from coalition.bootstrap.statements import signed_by
+from keys.errors import KeysError
 from keys.signature import verify
 
 TRUST_BYTES_MAX = 1024 * 1024
@@ -51,6 +53,7 @@ def check_bundle(
         unix_milliseconds() // 1000,
         previous=[read_bounded(path, NOTE_BYTES_MAX) for path in previous],
         receipts=_read(receipts),
+        signed=is_signed,
         progress=progress,
     )
     told = report.to_json()
@@ -92,6 +95,14 @@ def check_proof_text(text: bytes, leaf: bytes, trust: Trust) -> Checkpoint:
     proof = [parse_hash(line, "line of the proof") for line in lines[2:]]
     verify_inclusion(int(lines[1].removeprefix("index ")), checkpoint.size, leaf, proof, checkpoint.root)
     return checkpoint
+
+
+def is_signed(certificate: bytes, statement: bytes, signature: bytes) -> bool:
+    """Whether the certificate's key signed this close of a day; what is no certificate signed nothing."""
+    try:
+        return signed_by(certificate, statement, signature)
+    except KeysError:
+        return False
 
 
 def _read(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:

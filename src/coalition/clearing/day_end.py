@@ -4,6 +4,7 @@ Moves no value and corrects nothing. The journal's count is a fold that a follow
 brought up to now first.
 """
 
+import hashlib
 from collections.abc import Callable
 from datetime import date
 from typing import Final, Protocol
@@ -99,6 +100,9 @@ class DayEnd:
                 "business_date": close.business_date.isoformat(),
                 "number": close.number,
                 "statement_hash": close.statement_hash().hex(),
+                "previous_hash": close.previous_hash.hex(),
+                "last_entry_id": last_entry_id,
+                "certificate_sha256": hashlib.sha256(certificate).hexdigest(),
                 "difference_count": count,
                 "differences": [_told(each) for each in differences[:DIFFERENCES_MAX]],
             }

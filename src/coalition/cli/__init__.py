@@ -15,8 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Imported here, so that importing a module of this room does not build the whole command line. An auditor's tool
     # loads no more than it needs: no SQL, no gRPC.
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if given[:1] == ["audit"] and given[1:2] in (["verify"], ["check-receipt"]):
-        from coalition.cli.verifying import run as check
+    if given[:1] == ["audit"] and given[1:2] in (["verify"], ["check-receipt"], ["sample"]):
+        from coalition.cli.auditor import run as check
 
         return check(given[1:])
     from coalition.cli.application import run

@@ -9,10 +9,11 @@ from typing import Annotated, Final
 
 import typer
 
-from coalition.cli import verifying
+from coalition.cli import sampling, verifying
 from coalition.cli.house import HouseRefused, Var, house_errors
 from coalition.cli.output import console
 from coalition.cli.session import Session, client_command
+from coalition.client import CallRefused
 from coalition.config import load_settings
 from coalition.v1.audit_pb2 import (
     GetCheckpointRequest,
@@ -27,6 +28,7 @@ Size = Annotated[
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it to a file.", show_default=False)]
 
 BUNDLE_HELP: Final = "A new directory."
+CATCH_UP_SECONDS: Final = 10.0  # for the checkpoint that covers what the tables told; it is a second behind at most
 
 audit_app = typer.Typer(
     no_args_is_help=True,
@@ -119,6 +121,54 @@ def receipt(
 
 
 @client_command
+def exchange(
+    session: Session,
+    receipt_file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Receipt that audit receipt or till receipts wrote.")
+    ],
+    trust_file: verifying.Trust,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the proof is written.")],
+) -> None:
+    """Exchange a receipt for the proof that the log contains its entry, and check both.
+
+    Ends with a file that anybody can check offline: coalition audit check-receipt FILE --proof. Exit codes: 0 the log
+    has it; 1 it has not, although it has grown past it, or it has other bytes: keep the receipt, it shows so; 2 it
+    cannot be decided, such as for a receipt that is not genuine or a log that has not grown so far.
+    """
+    from coalition.bootstrap.bundling import patient, proof_text
+    from coalition.bootstrap.verifying import Broken, Malformed, check_proof_text, check_receipt_file, read_trust
+
+    try:
+        told = check_receipt_file(receipt_file, trust_file)
+    except (Broken, Malformed, OSError) as error:
+        raise verifying.undecided(error) from None
+    with session.coalition() as connection:
+        again = patient(CATCH_UP_SECONDS)
+        while True:
+            checkpoint = connection.call(connection.audit.GetCheckpoint, GetCheckpointRequest())
+            if checkpoint.number >= told["batch"] or not again():
+                break
+        if checkpoint.number < told["batch"]:
+            raise verifying.undecided(ValueError("the log has not grown past this entry yet; ask again"))
+        request = GetInclusionProofRequest(entry_id=told["entry_id"], size=checkpoint.size)
+        try:
+            answer = connection.call(connection.audit.GetInclusionProof, request)
+        except CallRefused as refused:
+            if refused.reason != "ENTRY_UNKNOWN":
+                raise
+            raise verifying.breached(f"the log has grown past entry {told['entry_id']} and does not have it") from None
+    text = proof_text(answer)
+    try:
+        check_proof_text(text.encode(), bytes.fromhex(told["leaf"]), read_trust(trust_file))
+    except Broken as error:
+        raise verifying.breached(f"what the log answers does not prove that it has this entry: {error}") from None
+    except Malformed as error:
+        raise verifying.undecided(error) from None
+    _write(text, out)
+    session.say(checkpoint, f"entry {told['entry_id']} is among the first {checkpoint.size:,} entries of the log")
+
+
+@client_command
 def bundle(
     session: Session,
     directory: Annotated[Path, typer.Argument(metavar="DIRECTORY", help=BUNDLE_HELP)],
@@ -143,7 +193,7 @@ def bundle(
     ] = None,
 ) -> None:
     """Write everything an auditor needs of the log to a directory, for coalition audit verify."""  # fmt: skip
-    from coalition.bootstrap.bundling import write_bundle
+    from coalition.bootstrap.bundling import patient, write_bundle
     from coalition.bootstrap.errors import HouseError
 
     with session.coalition() as connection, verifying.progress_bar() as bar:
@@ -157,6 +207,7 @@ def bundle(
                 receipts=receipts or (),
                 settlements=settlements or (),
                 made=datetime.now(UTC),
+                patience=patient(CATCH_UP_SECONDS),
                 progress=lambda done, whole: bar.update(task, completed=done, total=whole),
             )
         except (HouseError, OSError) as error:
@@ -207,9 +258,15 @@ for name, command, example in (
     ("proof", proof, "coalition audit proof 4194305"),
     ("receipt", receipt, "coalition audit receipt 4194305 --as t/cafe/main/till-1 --out receipt.json"),
     ("trust", trust, "coalition audit trust --out trust.txt"),
+    (
+        "exchange",
+        exchange,
+        "coalition audit exchange receipt.json --trust trust.txt --out proof --as t/cafe/main/till-1",
+    ),
     ("compare", compare, "coalition audit compare"),
     ("bundle", bundle, "coalition audit bundle bundle-2017-01"),
     ("verify", verifying.verify, "coalition audit verify bundle-2017-01 --trust trust.txt"),
     ("check-receipt", verifying.check_receipt, "coalition audit check-receipt receipt.json --trust trust.txt"),
+    ("sample", sampling.sample, "coalition audit sample bundle-2017-01 --size 60 --seed 4-2-6-6-1-3-5-2"),
 ):
     audit_app.command(name, epilog=f"Example: {example}")(command)

@@ -39,6 +39,28 @@ def status(var: Var = None) -> None:
     console().print(table("key-encryption key", ("version", "state", ">member keys"), rows))
 
 
+@key_app.command(epilog="Example: python -m keys disable key-encryption 1 var/keys; coalition keys record")
+def record(var: Var = None) -> None:
+    """Tell the journal which key versions this ring has and in which states, so that auditors see every key's life.
+
+    A server does so when it starts, with the ring it has; after a change that asks for no restart (a destruction, a key
+    that is scheduled) do it by this command.
+    """
+    settings = load_settings(var=var)
+    with house_errors():
+        from coalition.bootstrap.key_events import record_on_attached
+        from coalition.bootstrap.strongroom import existing_key_ring
+
+        told = record_on_attached(settings, existing_key_ring(settings))
+    for version in told:
+        primary = ", primary" if version.is_primary else ""
+        console().print(
+            f"the journal knows now: {version.purpose} version {version.version} is {version.state}{primary}"
+        )
+    if not told:
+        console().print("The journal knows every key version of this ring as it is.")
+
+
 @key_app.command(epilog="Example: python -m keys rotate key-encryption var/keys; coalition keys rewrap")
 def rewrap(var: Var = None) -> None:
     """Wrap every member key anew under the primary key-encryption key. Runs beside working servers.
@@ -50,6 +72,7 @@ def rewrap(var: Var = None) -> None:
     """
     settings = load_settings(var=var)
     with house_errors():
+        from coalition.bootstrap.key_events import record_on_attached, record_rewrapped
         from coalition.bootstrap.rewrapping import member_keys
         from coalition.bootstrap.rewrapping import rewrap as run
 
@@ -57,6 +80,9 @@ def rewrap(var: Var = None) -> None:
             behind = sum(n for version, n in at_hand.rows.counts().items() if version != at_hand.ring.kek_version)
             task = bar.add_task("member keys", total=behind)
             done = run(at_hand.ring, at_hand.rows, lambda looked_at: bar.advance(task, looked_at))
+            if done.exchanged or not done.broken:  # else this is not the house's ring, whose life nobody asked about
+                record_on_attached(settings, at_hand.ring)
+                record_rewrapped(settings, at_hand.ring, done.exchanged, len(done.broken), done.counts)
     say = console().print
     say(f"{done.exchanged} member keys wrapped anew by version {done.kek_version}.")
     if done.broken:
@@ -76,6 +102,7 @@ def reindex(var: Var = None) -> None:
     """
     settings = load_settings(var=var)
     with house_errors():
+        from coalition.bootstrap.key_events import record_on_attached, record_reindexed
         from coalition.bootstrap.reindexing import member_indexes
         from coalition.bootstrap.reindexing import reindex as run
 
@@ -84,6 +111,9 @@ def reindex(var: Var = None) -> None:
             # Without an end: a member whose value is exchanged may be met once more, further on.
             task = bar.add_task("members looked at", total=None)
             done = run(at_hand.ring, at_hand.rows, at_hand.member_keys, lambda seen: bar.advance(task, seen))
+            if done.exchanged or not done.broken:
+                record_on_attached(settings, at_hand.ring)
+                record_reindexed(settings, at_hand.ring, done.version, done.exchanged, done.keyless, len(done.broken))
     say = console().print
     say(f"{done.exchanged} of {count} members indexed anew by version {done.version}.")
     if done.keyless:

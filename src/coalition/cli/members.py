@@ -34,6 +34,7 @@ PURPOSES: Final = {
     "dispute": Purpose.PURPOSE_DISPUTE,
     "fraud-check": Purpose.PURPOSE_FRAUD_CHECK,
     "marketing": Purpose.PURPOSE_MARKETING,
+    "audit": Purpose.PURPOSE_AUDIT,
 }
 MEMBER_FIELDS: Final = ("name", "phone", "birth_month")
 

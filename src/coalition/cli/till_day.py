@@ -1,7 +1,8 @@
-"""`coalition till day` and `close-day`: the end of the day of a till that runs on the SDK of `coalition.client`."""
+"""`coalition till day`, `close-day` and `receipts`: the end of the day of a till that runs on `coalition.client`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -70,6 +71,38 @@ def close_day(
     text = close_text(closed.number, closed.business_date, closed.answer)
     tell(session, facts, text if closed.agrees else Group(text, differences_table(closed.answer.differences)))
     if not closed.agrees:
+        raise typer.Exit(DIFFERS)
+
+
+@till_app.command("receipts", epilog="Example: coalition till receipts --at cafe/main/till-1 --out receipts")
+@client_command
+def receipts(
+    session: Session,
+    at: At = None,
+    outbox: OutboxOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Write each as a file, ENTRY.json, for coalition audit."),
+    ] = None,
+) -> None:
+    """Fetch the sealed receipts of everything this till was answered, and keep them in its outbox.
+
+    Whoever holds one finds a log that has lost the sale: coalition audit verify --receipts DIR, coalition audit
+    exchange FILE. Exit codes: 0 all are kept; 1 the coalition does not know an answer any more that it gave.
+    """
+    with _outcome(session), terminal(session, read_till(session, at), outbox) as opened:
+        told = opened.keep_receipts()
+        kept = opened.receipts()
+    if out is not None:
+        from coalition.bootstrap.bundling import sealed_receipt
+
+        out.mkdir(parents=True, exist_ok=True)
+        for each in kept:
+            (out / f"{each.leaf.entry_id}.json").write_text(sealed_receipt(each).to_text(), encoding="utf-8")
+    text = f"{told.fetched} receipts fetched, {len(kept)} kept" + (f", written to {out}" if out else "")
+    lost = "".join(f"\nLOST: the coalition does not know its answer to request {each} any more" for each in told.lost)
+    tell(session, {"fetched": told.fetched, "kept": len(kept), "lost": list(told.lost)}, text + lost)
+    if told.lost:
         raise typer.Exit(DIFFERS)
 
 

@@ -66,7 +66,7 @@ def verify(
         try:
             told = check_bundle(bundle, trust, previous=previous or (), receipts=receipts or (), progress=show)
         except (Malformed, OSError) as error:
-            raise _undecided(error) from None
+            raise undecided(error) from None
     if report is not None:
         report.write_text(audit_page(told), encoding="utf-8")
     if as_json:
@@ -96,24 +96,24 @@ def check_receipt(
     try:
         told = check_receipt_file(receipt, trust, proof)
     except Broken as error:
-        _console(stderr=True).print(f"not genuine: {error}", style="bold red", soft_wrap=True)
+        plain(stderr=True).print(f"not genuine: {error}", style="bold red", soft_wrap=True)
         raise typer.Exit(BREACH) from None
     except (Malformed, OSError) as error:
-        raise _undecided(error) from None
+        raise undecided(error) from None
     if as_json:
         typer.echo(json.dumps(told, ensure_ascii=False))
         return
     done = "accepted" if told["accepted"] else "declined"
-    _console().print(
+    plain().print(
         f"genuine: entry {told['entry_id']} of batch {told['batch']}, {done}, by {told['actor']}", soft_wrap=True
     )
     where = "in the log its leaf is" if told["log_size"] is None else f"among {told['log_size']:,} entries its leaf is"
-    _console().print(f"{where} {told['leaf']}", soft_wrap=True)
+    plain().print(f"{where} {told['leaf']}", soft_wrap=True)
 
 
 def show_report(told: dict[str, Any]) -> None:
     """The report on a screen: a line a check, and the first findings of each."""
-    out = _console()
+    out = plain()
     if told["damaged"]:
         out.print(f"cannot decide: {told['damaged']}", style="yellow", soft_wrap=True)
     for check in told["checks"]:
@@ -132,31 +132,19 @@ def show_report(told: dict[str, Any]) -> None:
     out.print(f"verdict: {told['verdict']}", style=COLOURS[told["verdict"]])
 
 
-def app() -> typer.Typer:
-    """The two commands alone, for a laptop."""
-    made = typer.Typer(
-        name="coalition audit", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-    )
-    made.command("verify")(verify)
-    made.command("check-receipt")(check_receipt)
-    return made
+def breached(sentence: str) -> typer.Exit:
+    """Say what was broken; the exit to raise."""
+    plain(stderr=True).print(sentence, style="bold red", soft_wrap=True)
+    return typer.Exit(BREACH)
 
 
-def run(arguments: list[str]) -> int:
-    """Run one of the two; its exit code."""
-    try:
-        app()(args=arguments, prog_name="coalition audit")
-    except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else OK
-    return OK
-
-
-def _undecided(error: Exception) -> typer.Exit:
-    _console(stderr=True).print(f"cannot decide: {error}", style="yellow", soft_wrap=True)
+def undecided(error: Exception) -> typer.Exit:
+    """Say what is missing; the exit to raise."""
+    plain(stderr=True).print(f"cannot decide: {error}", style="yellow", soft_wrap=True)
     return typer.Exit(UNDECIDED)
 
 
-def _console(*, stderr: bool = False) -> Console:
+def plain(*, stderr: bool = False) -> Console:
     """What is shown came from outside: nothing in it is taken for markup."""
     return Console(stderr=stderr, markup=False, highlight=False, emoji=False)
 

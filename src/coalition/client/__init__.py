@@ -40,6 +40,7 @@ from coalition.client.offline_queue import OfflineLimits
 from coalition.client.outbox_file import OutboxFile
 from coalition.client.outbox_rows import Kind, OutboxRow, State
 from coalition.client.pins import PinSealer
+from coalition.client.receipts import KeptReceipts
 from coalition.client.request_ids import new_request_id
 from coalition.client.retry import RetryPolicy
 from coalition.client.surroundings import Surroundings
@@ -64,6 +65,7 @@ __all__ = [
     "Declined",
     "FieldRefused",
     "FieldViolation",
+    "KeptReceipts",
     "Kind",
     "LineState",
     "NotDone",

@@ -6,6 +6,7 @@ never sends a changed one again.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -35,10 +36,12 @@ from coalition.client.outbox import Outbox
 from coalition.client.outbox_file import ALONE, OutboxFile
 from coalition.client.outbox_rows import Kind, OutboxRow, State
 from coalition.client.pins import UNREADABLE, PinPad, PinSealer
+from coalition.client.receipts import KeptReceipts, Receipts
 from coalition.client.surroundings import Surroundings
 from coalition.client.tries import End, Tries, TryRules
 from coalition.client.undoing import Undoing
 from coalition.client.uploading import Uploading
+from coalition.v1.audit_pb2 import GetSealedReceiptResponse
 from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,
@@ -279,7 +282,25 @@ class AioTerminal:
         """
         if self._line is None:
             raise TerminalClosed
-        return await self._day.close_day(sign, business_date, leave_waiting=leave_waiting)
+        closed = await self._day.close_day(sign, business_date, leave_waiting=leave_waiting)
+        with suppress(ClientError):  # the close stands; what is lacking is fetched at the next one
+            await self._receipts.keep()
+        return closed
+
+    async def keep_receipts(self) -> KeptReceipts:
+        """Fetch and store the sealed receipts of all that was answered and has none yet; a close of the day does too.
+
+        Raises OutboxFailed, Declined, NotDone, or how the last try failed; what was stored until then stays.
+        """
+        if self._line is None:
+            raise TerminalClosed
+        return await self._receipts.keep()
+
+    async def receipts(self) -> list[GetSealedReceiptResponse]:
+        """The sealed receipts that are kept. `coalition till receipts` writes them as files for `coalition audit`."""
+        if self._line is None:
+            raise TerminalClosed
+        return await self._receipts.all()
 
     async def settled(self, timeout_s: float) -> bool:
         """Wait until nothing waits to be undone, uploaded or recorded; False where something does after `timeout_s`."""
@@ -325,6 +346,7 @@ class AioTerminal:
             waiting=lambda: len(self._undoing.waiting) + self._uploading.count,
             patience_s=self._rules.total_s,
         )
+        self._receipts = Receipts(self._outbox, self._ask, self._ref.participant if self._ref else "")
         try:
             await self._uploading.open()
             await self._day.open()

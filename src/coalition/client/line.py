@@ -14,8 +14,11 @@ from coalition.client.certificate import ClientCertificate
 from coalition.client.channels import channel_options
 from coalition.client.errors import Offline, ServerUnreachable, failure_of
 from coalition.client.outbox_rows import OutboxRow
+from coalition.v1.audit_pb2_grpc import AuditServiceStub
 from coalition.v1.terminal_pb2_grpc import TerminalServiceStub
 
+AUDIT = frozenset({"GetSealedReceipt"})
+"""Methods of AuditService that tills call."""
 CLOSE_GRACE_S = 10.0
 """A replaced channel may finish its calls; none has a longer deadline."""
 
@@ -52,7 +55,7 @@ class Line:
         return self._channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.READY
 
     async def send(self, method: str, request: object, deadline_s: float) -> Any:
-        """Send `request` to a method of TerminalService such as "Purchase" and return its response.
+        """Send `request` to a method of TerminalService such as "Purchase", or GetSealedReceipt; its response.
 
         Raises Offline when nothing was sent, ServerUnreachable or CallRefused when it was.
         """
@@ -67,7 +70,7 @@ class Line:
         if left_s <= 0:
             raise Offline(self.server)
         try:
-            return await getattr(self._stub, method)(request, timeout=left_s)
+            return await getattr(self._audit if method in AUDIT else self._stub, method)(request, timeout=left_s)
         except grpc.RpcError as error:
             failure = failure_of(error, self.server)
             if isinstance(failure, ServerUnreachable) and failure.code == "DEADLINE_EXCEEDED":
@@ -85,6 +88,7 @@ class Line:
         options = channel_options(own_transport=True)
         self._channel = grpc.aio.secure_channel(self.server, self._certificate.credentials(), options=options)
         self._stub = TerminalServiceStub(self._channel)
+        self._audit = AuditServiceStub(self._channel)
 
     def _replace(self, channel: grpc.aio.Channel) -> None:
         if channel is self._channel:  # Else another call has done it.

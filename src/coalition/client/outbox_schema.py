@@ -9,7 +9,9 @@ from typing import Final
 from coalition.client.outbox_rows import OPEN_STATES, State
 
 VERSION: Final = 4
-"""2 has the state APPROVED and is otherwise what 1 was; 3 knows entries, and the closes of days; 4 knows terminals."""
+"""2 has the state APPROVED and is otherwise what 1 was; 3 knows entries, and the closes of days; 4 knows terminals
+and sealed receipts.
+"""
 OPERATIONS: Final = """
 CREATE TABLE operations (
   place INTEGER PRIMARY KEY, request_id TEXT NOT NULL, kind TEXT NOT NULL, amount_minor INTEGER NOT NULL,
@@ -32,11 +34,16 @@ TILLS: Final = tuple(
     f"ALTER TABLE {table} ADD COLUMN till TEXT NOT NULL DEFAULT ''"
     for table in ("operations", "closes", "declined_reversals")
 )
+# `sealed` is the answer of GetSealedReceipt.
+RECEIPTS: Final = """
+CREATE TABLE receipts (
+  entry_id INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE, till TEXT NOT NULL, sealed BLOB NOT NULL) STRICT
+"""
 MIGRATE: Final = {
-    0: (OPERATIONS, *DAYS, *TILLS),
-    1: ("ALTER TABLE operations ADD COLUMN entry_id INTEGER", *DAYS, *TILLS),
-    2: ("ALTER TABLE operations ADD COLUMN entry_id INTEGER", *DAYS, *TILLS),
-    3: TILLS,
+    0: (OPERATIONS, *DAYS, *TILLS, RECEIPTS),
+    1: ("ALTER TABLE operations ADD COLUMN entry_id INTEGER", *DAYS, *TILLS, RECEIPTS),
+    2: ("ALTER TABLE operations ADD COLUMN entry_id INTEGER", *DAYS, *TILLS, RECEIPTS),
+    3: (*TILLS, RECEIPTS),
     VERSION: (),
 }
 # One statement a group, whatever its size, so that the thread asks for the interpreter once: rows and sync go without.

@@ -21,8 +21,10 @@ from coalition.client.offline_queue import OfflineLimits
 from coalition.client.outbox_file import OutboxFile
 from coalition.client.outbox_rows import OutboxRow
 from coalition.client.pins import PinSealer
+from coalition.client.receipts import KeptReceipts
 from coalition.client.surroundings import Surroundings
 from coalition.client.tries import TryRules
+from coalition.v1.audit_pb2 import GetSealedReceiptResponse
 from coalition.v1.operations_pb2 import Funding, Receipt, SaleItem, Tender
 from coalition.v1.terminal_pb2 import Balance
 
@@ -198,6 +200,17 @@ class Terminal:
         Declined, NotDone: nothing was closed; CloseWaits: stored, and sent until it is answered: ask again.
         """
         return self._run(self._aio.close_day(sign, business_date=business_date, leave_waiting=leave_waiting))
+
+    def keep_receipts(self) -> KeptReceipts:
+        """Fetch and store the sealed receipts of all that was answered and has none yet; `close_day` does so too.
+
+        Whoever holds a sealed receipt can show that the coalition gave the answer, whatever becomes of its log.
+        """
+        return self._run(self._aio.keep_receipts())
+
+    def receipts(self) -> list[GetSealedReceiptResponse]:
+        """The sealed receipts that are kept, in the order of their entries."""
+        return self._run(self._aio.receipts())
 
     def settled(self, timeout_s: float) -> bool:
         """Wait until nothing waits to be undone, uploaded or recorded; False where something does after `timeout_s`."""

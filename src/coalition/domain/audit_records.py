@@ -22,3 +22,13 @@ class LeafRecord(NamedTuple):
     entry: Entry
     time: datetime
     leaf: bytes
+
+
+class StatePage(NamedTuple):
+    """Rows of a section of the tables, each a JSON array; the key of the last (None: no more follow); the number of a
+    batch that they are as new as, at least.
+    """
+
+    rows: list[bytes]
+    last_key: str | None
+    number: int

@@ -4,6 +4,7 @@ A seed is kept sealed under its member's key and told sealed to the device. Of i
 Nothing is decided about a code: what is found out travels to the desk as evidence.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -119,7 +120,7 @@ class DeviceDesk(Generic[Key]):
             if not books.add_card(card):
                 raise LedgerBroken("a new card's id has a credential already")
             books.add_device(NewDevice(card_id, wallet_id, member_id, record_id, sealed, tickets))
-            return new_card_told(card)
+            return new_card_told(card) | {"seed_sha256": hashlib.sha256(sealed).hexdigest()}
 
         answer = answered(self._store, self._store.perform(keyed(act, self._keys), apply))
         if answer.card.card_id != card_id:

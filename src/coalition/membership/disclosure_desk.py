@@ -99,7 +99,8 @@ class DisclosureDesk(Generic[Key]):
 
         for member_id in disclosure.member_ids:
             self._reading.check_consent(member_id, Purpose(disclosure.purpose))
-        self._reading.disclose(reader, disclosure.member_ids, disclosure.field_groups, disclosure.purpose, permitted)
+        groups, why = disclosure.field_groups, disclosure.purpose
+        self._reading.disclose(reader, disclosure.member_ids, groups, why, permitted, disclosure_id)
         return {
             member_id: self._reading.in_clear(member_id, disclosure.field_groups) for member_id in disclosure.member_ids
         }

@@ -34,6 +34,8 @@ class Purpose(StrEnum):
     FRAUD_CHECK = "FRAUD_CHECK"
     MARKETING = "MARKETING"
     """Needs the member's consent to it."""
+    AUDIT = "AUDIT"
+    """An auditor's sample is looked at."""
 
 
 OWN_ACCESS = "OWN_ACCESS"

@@ -95,9 +95,11 @@ class ReadingRoom(Generic[Key]):
         groups: tuple[str, ...],
         purpose: str,
         permitted: Callable[[MemberBooks], None] = lambda _: None,
+        disclosure_id: UUID | None = None,
     ) -> int:
         """Write that these groups of these members are told now, and why; the entry's id. Only then they may be read.
 
+        `disclosure_id` names what two people agreed on, where they are told in clear to another than the member.
         `permitted` raises Refused inside the act where they may not. MEMBER_UNKNOWN; MEMBER_LOCKED and MEMBER_ERASED,
         except that a locked member reads the own data and an erased one shows to staff as what it is.
         """
@@ -106,6 +108,8 @@ class ReadingRoom(Generic[Key]):
             "member_ids": [str(member_id) for member_id in member_ids],
             "purpose": str(purpose),
         }
+        if disclosure_id is not None:
+            told["disclosure_id"] = str(disclosure_id)
         act = self._act(reader, told)
 
         def apply(books: MemberBooks) -> Answer:

@@ -3,9 +3,11 @@
 The form of one agreement's content is judged before, by `domain.agreements.parse_content`.
 """
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 
+from coalition.domain.acts import JSON, canonical
 from coalition.domain.agreements import RECRUITER, Acceptance, Acquiring, Content, Terms, Version
 from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayLimits
@@ -17,6 +19,13 @@ def check_period(effective_from: date, effective_until: date | None) -> None:
     """`effective_until` is the first day on which the version no longer holds."""
     if effective_until is not None and effective_until <= effective_from:
         raise invalid("effective_until", "a day after effective_from")
+
+
+def content_hash(kind: str, content: Mapping[str, JSON], effective_from: date, effective_until: date | None) -> str:
+    """SHA-256, in hex, by which the journal names a version's content; docs/audit-log.md has the bytes."""
+    until = None if effective_until is None else effective_until.isoformat()
+    told = {"content": dict(content), "from": effective_from.isoformat(), "kind": kind, "until": until}
+    return hashlib.sha256(canonical(told)).hexdigest()
 
 
 def check_names(content: Content, parties: frozenset[str], calendars: frozenset[str]) -> None:

@@ -46,7 +46,7 @@ class Office:
         def apply(books: ProgrammeBooks) -> Answer:
             if not books.add_participant(code, name, role, chain, create_time):
                 raise Refused(Reason.PARTICIPANT_EXISTS, "code", {"participant": code})
-            return {"participant": code, "state": "ACTIVE"}
+            return {"participant": code, "state": "ACTIVE", "role": role, "chain": chain}
 
         return self._store.perform(act, apply)
 
@@ -148,7 +148,8 @@ class Office:
             agreement_rules.check_alone(code, parsed, effective_from, effective_until, books.versions(kind))
             agreement_id = books.add_agreement(code, kind, create_time)
             books.add_version(agreement_id, 1, effective_from, effective_until, dict(content), create_time)
-            return {"agreement": code, "version": 1}
+            told = agreement_rules.content_hash(kind, content, effective_from, effective_until)
+            return {"agreement": code, "version": 1, "content_sha256": told}
 
         return self._store.perform(act, apply)
 
@@ -182,7 +183,8 @@ class Office:
             agreement_rules.check_alone(code, parsed, effective_from, effective_until, books.versions(latest.kind))
             version = latest.version + 1
             books.add_version(latest.agreement_id, version, effective_from, effective_until, dict(content), create_time)
-            return {"agreement": code, "version": version}
+            told = agreement_rules.content_hash(latest.kind, content, effective_from, effective_until)
+            return {"agreement": code, "version": version, "content_sha256": told}
 
         return self._store.perform(act, apply)
 

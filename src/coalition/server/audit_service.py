@@ -10,6 +10,7 @@ from coalition.domain.pages import number_key, page_limit, page_token
 from coalition.domain.reasons import Reason
 from coalition.server import convert_audit as convert
 from coalition.server.audit_log import AuditLog
+from coalition.server.audit_state import AuditState
 from coalition.server.identity import Caller, HasProgramme, caller
 from coalition.server.own import acting_for, check_among, own_codes
 from coalition.server.request_ids import parse_request_id
@@ -30,9 +31,10 @@ class AuditReads(Protocol):
 class AuditService(audit_pb2_grpc.AuditServiceServicer):
     """A page's messages are made in the worker thread too: a thousand entries take longer than an event loop may."""
 
-    def __init__(self, reads: AuditReads, log: AuditLog, programme: HasProgramme) -> None:
+    def __init__(self, reads: AuditReads, log: AuditLog, state: AuditState, programme: HasProgramme) -> None:
         self._reads = reads
         self._log = log
+        self._state = state
         self._programme = programme
 
     async def ListBatches(self, request: audit_pb2.ListBatchesRequest, context: Any) -> audit_pb2.ListBatchesResponse:
@@ -74,6 +76,9 @@ class AuditService(audit_pb2_grpc.AuditServiceServicer):
         self, request: audit_pb2.GetSealedReceiptRequest, context: Any
     ) -> audit_pb2.GetSealedReceiptResponse:
         return await asyncio.to_thread(self._sealed, request, caller(context))
+
+    async def ListState(self, request: audit_pb2.ListStateRequest, context: Any) -> audit_pb2.ListStateResponse:
+        return await asyncio.to_thread(self._state.page, request)
 
     def _sealed(
         self, request: audit_pb2.GetSealedReceiptRequest, present: Caller

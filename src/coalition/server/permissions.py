@@ -101,6 +101,7 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.AuditService/GetLeaves": AUDITORS,
         "/coalition.v1.AuditService/GetNames": AUDITORS,
         "/coalition.v1.AuditService/GetSealedReceipt": COUNTER | AUDITORS,
+        "/coalition.v1.AuditService/ListState": AUDITORS,
         "/coalition.v1.PortalService/GetWallet": GATEWAYS,
         "/coalition.v1.PortalService/ListWalletEntries": GATEWAYS,
         "/coalition.v1.PortalService/GetOwnData": GATEWAYS,

@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,58 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _StateSection:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StateSectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StateSection.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STATE_SECTION_UNSPECIFIED: _StateSection.ValueType  # 0
+    """Not said; refused."""
+    STATE_SECTION_KEYS: _StateSection.ValueType  # 1
+    """Versions of the house's keys and their states; no key."""
+    STATE_SECTION_AGREEMENTS: _StateSection.ValueType  # 2
+    """Versions of agreements with their content."""
+    STATE_SECTION_RIGHTS: _StateSection.ValueType  # 3
+    """Participants and terminals: roles and whether they may work."""
+    STATE_SECTION_WINDOWS: _StateSection.ValueType  # 4
+    """Settlement windows with their net positions."""
+    STATE_SECTION_DAY_CLOSES: _StateSection.ValueType  # 5
+    """Closes of terminals' days as they were signed."""
+    STATE_SECTION_DISCLOSURES: _StateSection.ValueType  # 6
+    """Disclosures that were asked for, and who approved them."""
+    STATE_SECTION_RECORDS: _StateSection.ValueType  # 7
+    """Members' records, sealed."""
+    STATE_SECTION_SEEDS: _StateSection.ValueType  # 8
+    """Seeds of members' devices, sealed."""
+    STATE_SECTION_WALLETS: _StateSection.ValueType  # 9
+    """Wallets with their balances and the lots that hold them."""
+
+class StateSection(_StateSection, metaclass=_StateSectionEnumTypeWrapper):
+    """What can be read of the tables beside the log."""
+
+STATE_SECTION_UNSPECIFIED: StateSection.ValueType  # 0
+"""Not said; refused."""
+STATE_SECTION_KEYS: StateSection.ValueType  # 1
+"""Versions of the house's keys and their states; no key."""
+STATE_SECTION_AGREEMENTS: StateSection.ValueType  # 2
+"""Versions of agreements with their content."""
+STATE_SECTION_RIGHTS: StateSection.ValueType  # 3
+"""Participants and terminals: roles and whether they may work."""
+STATE_SECTION_WINDOWS: StateSection.ValueType  # 4
+"""Settlement windows with their net positions."""
+STATE_SECTION_DAY_CLOSES: StateSection.ValueType  # 5
+"""Closes of terminals' days as they were signed."""
+STATE_SECTION_DISCLOSURES: StateSection.ValueType  # 6
+"""Disclosures that were asked for, and who approved them."""
+STATE_SECTION_RECORDS: StateSection.ValueType  # 7
+"""Members' records, sealed."""
+STATE_SECTION_SEEDS: StateSection.ValueType  # 8
+"""Seeds of members' devices, sealed."""
+STATE_SECTION_WALLETS: StateSection.ValueType  # 9
+"""Wallets with their balances and the lots that hold them."""
+Global___StateSection: _TypeAlias = StateSection  # noqa: Y015
 
 @_typing.final
 class Batch(_message.Message):
@@ -896,3 +949,65 @@ class GetNamesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetNamesResponse: _TypeAlias = GetNamesResponse  # noqa: Y015
+
+@_typing.final
+class ListStateRequest(_message.Message):
+    """Asks for what the tables say of a subject."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECTION_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    section: Global___StateSection.ValueType
+    """Which subject, required."""
+    page_size: _builtins.int
+    """Most rows to answer, 0..1000. Default (0): 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before, 0..512 characters; empty asks for the first page."""
+    def __init__(
+        self,
+        *,
+        section: Global___StateSection.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "section", b"section"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStateRequest: _TypeAlias = ListStateRequest  # noqa: Y015
+
+@_typing.final
+class ListStateResponse(_message.Message):
+    """One page of rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Pass as page_token to get the next page; empty on the last."""
+    number: _builtins.int
+    """Number of a batch, >= 0: the rows are as they were once this batch was written, or later. 0: before the first."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The rows in order of their keys, each a JSON array, UTF-8."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[_builtins.bytes] | None = ...,
+        next_page_token: _builtins.str = ...,
+        number: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "number", b"number", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListStateResponse: _TypeAlias = ListStateResponse  # noqa: Y015

@@ -89,6 +89,11 @@ class AuditServiceStub:
                 request_serializer=coalition_dot_v1_dot_audit__pb2.GetSealedReceiptRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_audit__pb2.GetSealedReceiptResponse.FromString,
                 _registered_method=True)
+        self.ListState = channel.unary_unary(
+                '/coalition.v1.AuditService/ListState',
+                request_serializer=coalition_dot_v1_dot_audit__pb2.ListStateRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_audit__pb2.ListStateResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer:
@@ -177,6 +182,14 @@ class AuditServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListState(self, request, context):
+        """Reads what the tables say now of a subject that the log tells of too, so that an auditor can hold one against the
+        other: members' records sealed, nothing personal in clear. docs/audit-log.md has the rows of every section.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuditServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -229,6 +242,11 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     servicer.GetSealedReceipt,
                     request_deserializer=coalition_dot_v1_dot_audit__pb2.GetSealedReceiptRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_audit__pb2.GetSealedReceiptResponse.SerializeToString,
+            ),
+            'ListState': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListState,
+                    request_deserializer=coalition_dot_v1_dot_audit__pb2.ListStateRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_audit__pb2.ListStateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -506,6 +524,33 @@ class AuditService:
             '/coalition.v1.AuditService/GetSealedReceipt',
             coalition_dot_v1_dot_audit__pb2.GetSealedReceiptRequest.SerializeToString,
             coalition_dot_v1_dot_audit__pb2.GetSealedReceiptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.AuditService/ListState',
+            coalition_dot_v1_dot_audit__pb2.ListStateRequest.SerializeToString,
+            coalition_dot_v1_dot_audit__pb2.ListStateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -72,6 +72,10 @@ class AuditServiceStub:
     it as soon as it is answered.
     Errors: ENTRY_UNKNOWN, also for an entry of others; PERMISSION_DENIED for a participant that is not the caller's.
     """
+    ListState: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListStateRequest, _audit_pb2.ListStateResponse]
+    """Reads what the tables say now of a subject that the log tells of too, so that an auditor can hold one against the
+    other: members' records sealed, nothing personal in clear. docs/audit-log.md has the rows of every section.
+    """
 
 @_typing.type_check_only
 class AuditServiceAsyncStub(AuditServiceStub):
@@ -116,6 +120,10 @@ class AuditServiceAsyncStub(AuditServiceStub):
     For tills and headquarters their own entries, for auditors and the operator any. Needs no checkpoint: an entry has
     it as soon as it is answered.
     Errors: ENTRY_UNKNOWN, also for an entry of others; PERMISSION_DENIED for a participant that is not the caller's.
+    """
+    ListState: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListStateRequest, _audit_pb2.ListStateResponse]  # type: ignore[assignment]
+    """Reads what the tables say now of a subject that the log tells of too, so that an auditor can hold one against the
+    other: members' records sealed, nothing personal in clear. docs/audit-log.md has the rows of every section.
     """
 
 class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -218,6 +226,16 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         For tills and headquarters their own entries, for auditors and the operator any. Needs no checkpoint: an entry has
         it as soon as it is answered.
         Errors: ENTRY_UNKNOWN, also for an entry of others; PERMISSION_DENIED for a participant that is not the caller's.
+        """
+
+    @_abc_1.abstractmethod
+    def ListState(
+        self,
+        request: _audit_pb2.ListStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_audit_pb2.ListStateResponse, _abc.Awaitable[_audit_pb2.ListStateResponse]]:
+        """Reads what the tables say now of a subject that the log tells of too, so that an auditor can hold one against the
+        other: members' records sealed, nothing personal in clear. docs/audit-log.md has the rows of every section.
         """
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

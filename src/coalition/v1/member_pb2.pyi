@@ -163,6 +163,8 @@ class _PurposeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Purpose.Value
     """A suspicion of fraud is looked into."""
     PURPOSE_MARKETING: _Purpose.ValueType  # 5
     """The member is to be told about offers; needs the consent CONSENT_PURPOSE_MARKETING."""
+    PURPOSE_AUDIT: _Purpose.ValueType  # 6
+    """An auditor's sample is looked at, by two people."""
 
 class Purpose(_Purpose, metaclass=_PurposeEnumTypeWrapper):
     """Why personal data is looked up. The journal keeps it with who asked."""
@@ -179,6 +181,8 @@ PURPOSE_FRAUD_CHECK: Purpose.ValueType  # 4
 """A suspicion of fraud is looked into."""
 PURPOSE_MARKETING: Purpose.ValueType  # 5
 """The member is to be told about offers; needs the consent CONSENT_PURPOSE_MARKETING."""
+PURPOSE_AUDIT: Purpose.ValueType  # 6
+"""An auditor's sample is looked at, by two people."""
 Global___Purpose: _TypeAlias = Purpose  # noqa: Y015
 
 @_typing.final

@@ -138,6 +138,12 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A device, an id or a phone names a member no more."""
     ENTRY_KIND_MEMBER_VERIFIED: _EntryKind.ValueType  # 123
     """A member's real name was verified."""
+    ENTRY_KIND_KEYS_CHANGED: _EntryKind.ValueType  # 124
+    """Versions of the house's keys were made, or came into another state."""
+    ENTRY_KIND_KEYS_REWRAPPED: _EntryKind.ValueType  # 125
+    """Member keys were wrapped anew by another version of the key-encryption key."""
+    ENTRY_KIND_INDEXES_REMADE: _EntryKind.ValueType  # 126
+    """Members were indexed anew by another version of the blind index."""
     ENTRY_KIND_DISCLOSED: _EntryKind.ValueType  # 150
     """Somebody looked at a member's data, or at whether a phone is a member's."""
     ENTRY_KIND_CONSENT_SET: _EntryKind.ValueType  # 151
@@ -232,6 +238,12 @@ ENTRY_KIND_CREDENTIAL_REMOVED: EntryKind.ValueType  # 122
 """A device, an id or a phone names a member no more."""
 ENTRY_KIND_MEMBER_VERIFIED: EntryKind.ValueType  # 123
 """A member's real name was verified."""
+ENTRY_KIND_KEYS_CHANGED: EntryKind.ValueType  # 124
+"""Versions of the house's keys were made, or came into another state."""
+ENTRY_KIND_KEYS_REWRAPPED: EntryKind.ValueType  # 125
+"""Member keys were wrapped anew by another version of the key-encryption key."""
+ENTRY_KIND_INDEXES_REMADE: EntryKind.ValueType  # 126
+"""Members were indexed anew by another version of the blind index."""
 ENTRY_KIND_DISCLOSED: EntryKind.ValueType  # 150
 """Somebody looked at a member's data, or at whether a phone is a member's."""
 ENTRY_KIND_CONSENT_SET: EntryKind.ValueType  # 151

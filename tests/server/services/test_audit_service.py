@@ -8,8 +8,8 @@ import pytest
 from coalition.audit.merkle import root_hash
 from coalition.domain.acts import canonical
 from coalition.storage import audit_reads
-from coalition.v1 import operations_pb2
-from coalition.v1.audit_pb2 import ListBatchesRequest, ListJournalRequest
+from coalition.v1 import audit_pb2, operations_pb2
+from coalition.v1.audit_pb2 import ListBatchesRequest, ListJournalRequest, ListStateRequest
 from coalition.v1.member_pb2 import EnrolMemberRequest, IssueCardRequest, LinkCardRequest, Profile
 from tests.server.services.house import Doors, new_id, pay, refused, top_up, trading, walk
 
@@ -127,3 +127,45 @@ def test_the_journal_tells_no_person_and_no_card_number(doors: Doors, purchase: 
     told = b"".join(entry.SerializeToString() for entry in entries)
     for canary in (b"Otto", b"13700000101"):
         assert canary not in told
+
+
+SECTIONS = [value for name, value in audit_pb2.StateSection.items() if value]
+
+
+def test_the_tables_are_told_section_by_section_whole(doors: Doors, purchase: operations_pb2.Receipt) -> None:
+    """As many rows as the tables have, page by page as at once, each a JSON array with nothing personal in it."""
+    stub = doors.visitor(AUDITOR).audit
+    told = {}
+    for section in SECTIONS:
+        request = ListStateRequest(section=section)
+        rows = [json.loads(row) for row in walk(stub.ListState, request, "rows", 1000)]
+        assert rows == [json.loads(row) for row in walk(stub.ListState, request, "rows", 2)]
+        told[audit_pb2.StateSection.Name(section)] = rows
+    tables = {
+        "AGREEMENTS": "agreement_versions",
+        "WINDOWS": "windows",
+        "RECORDS": "member_records",
+        "SEEDS": "device_seeds",
+        "WALLETS": "wallets",
+        "DAY_CLOSES": "day_closes",
+        "DISCLOSURES": "disclosures",
+    }
+    for name, table in tables.items():
+        count = doors.house.query(f"SELECT count(*) FROM {table}")[0][0]
+        assert (name, count) == (name, len(told[f"STATE_SECTION_{name}"]))
+    assert ["key-encryption", 1, "ENABLED", True] in [row[:4] for row in told["STATE_SECTION_KEYS"]]
+    assert ["participant", "museum", "ACTIVE"] in [row[:3] for row in told["STATE_SECTION_RIGHTS"]]
+    balances = doors.house.query("SELECT balance_minor FROM wallets WHERE balance_minor > 0")
+    assert sorted(row[2] for row in told["STATE_SECTION_WALLETS"] if row[2]) == sorted(row[0] for row in balances)
+    assert "Otto" not in json.dumps(told)
+    newest = doors.house.query("SELECT max(number) FROM batches")[0][0]
+    assert newest == stub.ListState(ListStateRequest(section="STATE_SECTION_RIGHTS")).number
+
+
+def test_a_state_page_token_is_of_its_section_alone(doors: Doors) -> None:
+    stub = doors.visitor(AUDITOR).audit
+    first = stub.ListState(ListStateRequest(section="STATE_SECTION_RIGHTS", page_size=1))
+    foreign = ListStateRequest(section="STATE_SECTION_WALLETS", page_token=first.next_page_token)
+    assert "PAGE_TOKEN_INVALID" == refused(lambda: stub.ListState(foreign)).reason
+    assert "FIELD_INVALID" == refused(lambda: stub.ListState(ListStateRequest())).reason
+    assert "PERMISSION_DENIED" == refused(lambda: doors.visitor("/hq/library").audit.ListState(foreign)).reason

@@ -1,4 +1,4 @@
-"""V8 to V12: the money, replayed from the log alone. Amounts are minor units.
+"""V8 to V12, and V20 by wallets.py: the money, replayed from the log alone. Amounts are minor units.
 
 What lies before the bundle is not guessed at: a check that meets it says so and is undecided.
 """
@@ -11,6 +11,7 @@ from coalition.audit.bundle import Bundle
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.report import Report
 from coalition.audit.checks.unique import UniquePairs
+from coalition.audit.checks.wallets import WalletChecks
 from coalition.audit.leaf import Payload
 from coalition.domain.accounts import WALLET
 from coalition.domain.kinds import Kind
@@ -37,9 +38,11 @@ class LotLeft(NamedTuple):
 class MoneyChecks:
     """Sees every entry once, in order, then looks up the originals of what was given back."""
 
-    def __init__(self, bundle: Bundle, report: Report) -> None:
+    def __init__(self, bundle: Bundle, report: Report, wallets: WalletChecks) -> None:
         self._bundle = bundle
         self._checks = report.checks
+        self._held = wallets
+        self._faces: dict[int, int] = defaultdict(int)  # by wallet, what its lots add up to
         self._balances: dict[int, int] = {}
         self._lots: dict[int, LotLeft] = {}
         self._foreign: dict[str, int] = defaultdict(int)  # references to before the bundle, by check
@@ -56,10 +59,10 @@ class MoneyChecks:
         self._requests.add(opened.leaf.request_id, entry.participant_id, opened.at)
         self._legs(opened)
         if entry.kind >= ACTS or entry.kind == NETTING:
-            return
+            return None
         answer = self._answer(opened)
         if answer is None or entry.reason:
-            return
+            return self._compare(opened, moved=False)
         change = 0
         for debit, credit, amount, _, _, _ in entry.transfers:
             if credit == WALLET:
@@ -72,6 +75,15 @@ class MoneyChecks:
         self._hold(opened)
         if entry.kind in GIVES_BACK and entry.original_entry_id and entry.allocations:
             self._give_back(entry)
+        return self._compare(opened, moved=change != 0)
+
+    def _compare(self, opened: Opened, *, moved: bool) -> None:
+        """V20: the tables' row of the wallet, where it is as old as this entry."""
+        wallet = opened.entry.wallet_id
+        if wallet:
+            unknown = None if self._bundle.start_size else 0
+            known = self._balances.get(wallet, unknown)
+            self._held.after(opened, known, self._faces[wallet], self._lots, moved=moved)
 
     def finish(self) -> None:
         """Everything was seen: compare what was given back with the originals, and look for requests used twice."""
@@ -79,6 +91,7 @@ class MoneyChecks:
             self._compare_returns(original_id, places)
         for index in self._requests.repeated():
             self._checks["V12"].breach("a participant's request id was used before", index)
+        self._held.finish()
         if self._bundle.start_size:
             self._checks["V12"].lacks("whether request ids were used before the bundle's start")
             for name, count in self._foreign.items():
@@ -155,6 +168,7 @@ class MoneyChecks:
         if entry.kind == Kind.TOP_UP:
             face = sum(amount for _, credit, amount, *_ in entry.transfers if credit == WALLET)
             self._lots[entry.entry_id] = LotLeft(face, entry.amount_minor)
+            self._faces[entry.wallet_id] += face
             return
         if entry.kind == Kind.HOLD:
             return
@@ -168,6 +182,7 @@ class MoneyChecks:
             sign = 1 if original else -1
             left = LotLeft(left.face + sign * face, left.principal + sign * principal)
             self._lots[lot] = left
+            self._faces[entry.wallet_id] += sign * face
             if left.face < 0 or not 0 <= left.principal <= left.face:
                 check.breach(
                     f"lot {lot} is left with {left.face}, {left.principal} of it principal",

@@ -22,24 +22,23 @@ TITLES: Final = {
     "V10": "every hold ends once, and is captured for at most what it held",
     "V11": "what was given back never exceeds the original, lot by lot",
     "V12": "every request id was used once by its participant",
-    "V13": "member records: revisions without gaps",
-    "V14": "member records: well formed, under keys that were valid",
+    "V13": "member records: revisions without gaps, ciphertexts as the log names them",
+    "V14": "member records: well formed, under keys that there were; the life of keys",
     "V15": "disclosures: two people of different roles, before use",
-    "V16": "agreements were made by an act of the log before they were used",
+    "V16": "agreements were made by an act of the log, as they are used; rights are those that acts gave",
     "V17": "every netted window recomputes to its figures, and adds up to zero",
     "V18": "terminal days: counters without gaps, totals as in the log",
     "V19": "every receipt is in the log",
-    "V20": "state dumps are what the log leads to",
+    "V20": "wallets and lots of the tables are what the log leads to",
     "V21": "every batch is sealed by a key that was valid for it",
     "V22": "nothing is larger than it may be, and no type is unknown",
 }
-# What this version's log has no leaves of.
+# What a log may have had no occasion for.
 NO_SUBJECT: Final = {
-    "V13": "this log has no leaves of member revisions",
-    "V14": "this log has no leaves of member revisions",
-    "V15": "this log has no leaves of disclosures",
-    "V18": "this log has no leaves of terminal days",
-    "V20": "this log has no leaves of state roots",
+    "V13": "no member has a record yet",
+    "V14": "no member has a record yet, and nothing was told of keys",
+    "V15": "nobody looked at a member yet",
+    "V18": "no terminal has closed a day yet",
 }
 
 

@@ -1,0 +1,88 @@
+"""What a database superuser can do to the tables beside the log, and the check that must name it."""
+
+NEWEST_REVISION = "(SELECT max(revision) FROM member_records)"
+FIRST_OF_WALLET = "(SELECT min(entry_id) FROM entries e WHERE e.wallet_id = wallets.wallet_id AND e.kind = 1)"
+SWAP_CIPHERTEXTS = """
+WITH pair AS (SELECT min(member_id::text)::uuid AS one, max(member_id::text)::uuid AS other FROM member_records)
+UPDATE member_records r SET sealed = o.sealed FROM member_records o, pair
+WHERE r.field_group = 'contact' AND o.field_group = 'contact'
+    AND (r.member_id, o.member_id) IN ((pair.one, pair.other), (pair.other, pair.one))
+"""
+SWAP_RECORDS = SWAP_CIPHERTEXTS.replace("SET sealed = o.sealed", "SET sealed = o.sealed, record_id = o.record_id")
+OLDER_OVER_NEWER = f"""
+UPDATE member_records r SET sealed = o.sealed, record_id = o.record_id FROM member_records o
+WHERE r.revision = {NEWEST_REVISION} AND o.revision = 1 AND o.member_id = r.member_id AND o.field_group = r.field_group
+"""
+RECORD_BY_HAND = """
+INSERT INTO member_records SELECT member_id, 'identity', 9, record_id, sealed, create_time FROM member_records
+WHERE field_group = 'identity' LIMIT 1
+"""
+SEED_OF_ANOTHER = """
+WITH pair AS (SELECT min(card_id) AS one, max(card_id) AS other FROM device_seeds)
+UPDATE device_seeds d SET sealed = o.sealed FROM device_seeds o, pair WHERE d.card_id = one AND o.card_id = other
+"""
+DISCLOSURE_BY_HAND = """
+INSERT INTO disclosures SELECT gen_random_uuid(), member_ids, field_groups, purpose, requester, create_time, '/ap/eve',
+    now() FROM disclosures LIMIT 1
+"""
+A_FEE = "content ? 'operator_fee'"
+ANOTHER_FEE = """
+UPDATE agreement_versions SET content = jsonb_set(content, '{operator_fee}', '"0"') WHERE content ? 'operator_fee'
+"""
+ANOTHER_POSITION = """
+UPDATE net_positions SET net_position_minor = net_position_minor + 100, received_minor = received_minor + 100
+"""
+ANOTHER_STATEMENT = """
+UPDATE day_closes SET statement = convert_to(replace(convert_from(statement, 'UTF8'), '500', '400'), 'UTF8')
+WHERE number = 2
+"""
+SAME_DAY_AGAIN = """
+INSERT INTO day_closes SELECT terminal_id, 3, business_date, close_time, last_entry_id, counted, statement,
+    statement_hash, signature, certificate, difference_count FROM day_closes WHERE number = 2
+"""
+WALLET_SET_BACK = f"""
+UPDATE wallets SET balance_minor = 20000, last_entry_id = {FIRST_OF_WALLET} WHERE last_entry_id > 0
+"""
+
+BESIDE_THE_LOG: dict[str, tuple[list[str], str]] = {
+    "swap the ciphertexts of two members": ([SWAP_CIPHERTEXTS], "V13"),
+    "swap the records of two members": ([SWAP_RECORDS], "V13"),
+    "roll a member's record back": ([f"DELETE FROM member_records WHERE revision = {NEWEST_REVISION}"], "V13"),
+    "write an older revision over a newer": ([OLDER_OVER_NEWER], "V13"),
+    "write a record by hand": ([RECORD_BY_HAND], "V13"),
+    "replace a device's seed": ([SEED_OF_ANOTHER], "V13"),
+    "approve a disclosure by hand": (
+        ["UPDATE disclosures SET approver = '/ap/eve', approve_time = now() WHERE approver IS NULL"],
+        "V15",
+    ),
+    "write a disclosure without its leaf": ([DISCLOSURE_BY_HAND], "V15"),
+    "widen a disclosure": (["UPDATE disclosures SET field_groups = '{identity,contact}'"], "V15"),
+    "delete a disclosure": (["DELETE FROM disclosures WHERE approver IS NOT NULL"], "V15"),
+    "change what was agreed on": ([ANOTHER_FEE], "V16"),
+    "let a suspended till work": (["UPDATE terminals SET state = 'ACTIVE' WHERE state = 'SUSPENDED'"], "V16"),
+    "suspend a merchant by hand": (["UPDATE participants SET state = 'SUSPENDED' WHERE code = 'cafe'"], "V16"),
+    "give a merchant another chain": (["UPDATE participants SET chain_code = 'alpha' WHERE code = 'cafe'"], "V16"),
+    "change a net position": ([ANOTHER_POSITION], "V17"),
+    "delete net positions": (["DELETE FROM net_positions"], "V17"),
+    "open a window again": (
+        ["UPDATE windows SET state = 'CLOSED', netting_entry_id = NULL WHERE state = 'NETTED'"],
+        "V17",
+    ),
+    "delete an agreement": ([f"DELETE FROM agreement_versions WHERE {A_FEE}"], "V16"),
+    "suspend the operator": (["UPDATE participants SET state = 'SUSPENDED' WHERE role = 'OPERATOR'"], "V16"),
+    "move a cut": (["UPDATE windows SET cut_number = cut_number + 1 WHERE cut_number IS NOT NULL"], "V17"),
+    "forge a day close": ([ANOTHER_STATEMENT], "V18"),
+    "forge the signature of a day close": (["UPDATE day_closes SET signature = sha256('x') WHERE number = 2"], "V18"),
+    "delete a day close": (["DELETE FROM day_closes WHERE number = 2"], "V18"),
+    "close a day by hand": ([SAME_DAY_AGAIN], "V18"),
+    "count a day close further": (["UPDATE day_closes SET last_entry_id = last_entry_id + 1 WHERE number = 1"], "V18"),
+    "give a wallet value": (["UPDATE wallets SET balance_minor = balance_minor + 1 WHERE last_entry_id > 0"], "V20"),
+    "give a fresh wallet value": (["UPDATE wallets SET balance_minor = 1 WHERE last_entry_id = 0"], "V20"),
+    "set a wallet back": ([WALLET_SET_BACK], "V20"),
+    "set a wallet on": (["UPDATE wallets SET last_entry_id = last_entry_id + (9::bigint << 40)"], "V20"),
+    "delete a wallet": (["DELETE FROM wallets WHERE last_entry_id > 0"], "V20"),
+    "take of a lot": (
+        ["UPDATE lots SET face = face - 1, principal = least(principal, face - 1) WHERE face > 1"],
+        "V20",
+    ),
+}
