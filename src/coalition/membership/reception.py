@@ -91,12 +91,12 @@ class Reception(Generic[Key]):
         MEMBER_EXISTS when the phone is enrolled, PARTICIPANT_UNKNOWN, SUSPENDED; FIELD_INVALID with the field.
         """
         identity, contact = profile.normalized()
-        phone_index = self._phone_book.index(contact.phone)
+        filing = self._phone_book.filing(contact.phone)
         create_time = self._clock()
         member_id, wallet_id = random_uuid(self._random), random_number(self._random)
-        key = self._keys.new_member_key(member_id)
-        records = self._records.sealed(member_id, key, {each.group: each.packed() for each in (contact, identity)})
-        self._member_keys.put(member_id, key, create_time)
+        key, cipher = self._keys.new_member(member_id)
+        records = self._records.sealed(member_id, cipher, {each.group: each.packed() for each in (contact, identity)})
+        self._member_keys.put(member_id, key, filing.checks, create_time)
 
         def apply(books: MemberBooks) -> Answer:
             participant = books.participant(recruiter)
@@ -104,7 +104,7 @@ class Reception(Generic[Key]):
                 raise Refused(Reason.PARTICIPANT_UNKNOWN, "recruiter", {"participant": recruiter})
             if not participant.is_active:
                 raise Refused(Reason.SUSPENDED, "recruiter", {"participant": recruiter})
-            if self._phone_book.claim(books, contact.phone) is not None:
+            if self._phone_book.claim(books, filing) is not None:
                 raise Refused(Reason.MEMBER_EXISTS, "phone")
             member = NewMember(
                 member_id,
@@ -112,7 +112,7 @@ class Reception(Generic[Key]):
                 participant.participant_id,
                 create_time,
                 records,
-                phone_index,
+                filing.index,
                 is_named=real_name_verified,
             )
             books.add_member(member)
