@@ -113,9 +113,7 @@ class KeyRing:
         """
         check_name("table", table)
         version = self.kek_version
-        wrapped, dek = envelope.wrap_new(
-            self._wrapper(version), version, self.deployment_id, member_id, self._random
-        )
+        wrapped, dek = envelope.wrap_new(self._wrapper(version), version, self.deployment_id, member_id, self._random)
         context = RecordContext(self.deployment_id, table, member_id, wrapped.dek_id, version)
         return wrapped, MemberCipher(dek, context, self._random, self._file.suite)
 

@@ -1,4 +1,4 @@
-"""What tells the members of one blind index apart: found without opening the others, never wrongly, dead with the key."""
+"""What tells the members of one blind index apart: no other is opened, nobody is missed, it dies with the key."""
 
 import os
 from collections.abc import Iterator

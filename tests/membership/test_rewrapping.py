@@ -140,7 +140,7 @@ def test_a_member_erased_meanwhile_stays_erased(desk: Desk, directory: Path, row
 
 def test_of_two_jobs_the_slower_one_takes_nothing_back(desk: Desk, directory: Path, rows: MemberKeyRows[WrappedKey]):
     """It read before the next rotation, and writes when the faster one has wrapped everything under that."""
-    [member_id] = put_keys(desk, 1)
+    put_keys(desk, 1)
     rotate_key(directory, KEK, random=os.urandom)
     slow = KeyRing.load(directory)
     [old] = rows.behind(2, UUID(int=0), PAGE)

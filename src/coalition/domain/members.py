@@ -138,6 +138,15 @@ class CardRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberFile:
+    """What there is of a member: the latest of its sealed records that were asked for, and its wallet's cards."""
+
+    row: MemberRow
+    records: tuple[SealedRecord, ...]
+    cards: tuple[CardRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NewCard:
     """A card and its credential. It lies in its wallet's lane, or in the lane of its own id until it is linked."""
 

@@ -56,8 +56,8 @@ class PhoneBook(Generic[Key]):
         """Before a member's phone changes: the check of the one before must not be what the member is known by."""
         self._member_keys.forget_phone(member_id)
 
-    def whose(self, phone: str) -> UUID | None:
-        """The member of a phone; None where it is nobody's."""
+    def whose(self, phone: str) -> tuple[UUID, Key] | None:
+        """The member of a phone, and its key; None where it is nobody's."""
         filing = self.filing(phone)
         candidates = self._store.indexed_records(PHONE_INDEX, filing.indexes, CONTACT, CANDIDATES_MAX + 1)
         return self._among(candidates, filing)
@@ -65,7 +65,9 @@ class PhoneBook(Generic[Key]):
     def claim(self, books: MemberBooks, filing: Filing) -> UUID | None:
         """The same inside an act that is about to give the phone to a member: nobody else can before it commits."""
         books.lock_index(PHONE_INDEX, filing.indexes)
-        return self._among(books.indexed_records(PHONE_INDEX, filing.indexes, CONTACT, CANDIDATES_MAX + 1), filing)
+        candidates = books.indexed_records(PHONE_INDEX, filing.indexes, CONTACT, CANDIDATES_MAX + 1)
+        found = self._among(candidates, filing)
+        return None if found is None else found[0]
 
     def claim_all(self, books: MemberBooks, filings: Sequence[Filing]) -> set[str]:
         """Those of many phones that are members'; no other act can give the others away before this one commits."""
@@ -77,7 +79,7 @@ class PhoneBook(Generic[Key]):
         phones = {str(self._records.opened(record, found[record.member_id])["phone"]) for record in records}
         return phones & {filing.phone for filing in filings}
 
-    def _among(self, candidates: Sequence[SealedRecord], filing: Filing) -> UUID | None:
+    def _among(self, candidates: Sequence[SealedRecord], filing: Filing) -> tuple[UUID, Key] | None:
         if len(candidates) > CANDIDATES_MAX:
             raise LedgerBroken(f"over {CANDIDATES_MAX} members share one blind index; re-index with more bits")
         if not candidates:
@@ -86,7 +88,7 @@ class PhoneBook(Generic[Key]):
         for record in candidates:
             key = found.get(record.member_id)
             if key is not None and self._records.opened(record, key)["phone"] == filing.phone:
-                return record.member_id
+                return record.member_id, key
         return None
 
 

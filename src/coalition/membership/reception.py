@@ -198,8 +198,8 @@ class Reception(Generic[Key]):
 
     def phone_handle(self, phone: str) -> bytes | None:
         """The token of the PHONE credential of whoever has this phone; None where no member lets it name him."""
-        member_id = self._phone_book.whose(normalize_phone(phone))
-        row = self._store.member(member_id) if member_id is not None else None
+        found = self._phone_book.whose(normalize_phone(phone))
+        row = self._store.member(found[0]) if found is not None else None
         # What is locked is not used, so that a phone whose member is names nobody.
         return self._credentials.phone_handle(row.wallet_id) if row is not None and row.state == "ACTIVE" else None
 

@@ -26,7 +26,10 @@ class Records(Generic[Key]):
     def read(self, member_id: UUID, groups: Iterable[str]) -> dict[str, Mapping[str, Any]]:
         """The latest of each group in clear; nothing once the member's key is gone."""
         records = self._store.records(member_id, groups)
-        key = self.key_of(member_id) if records else None
+        return self.all_opened(records, self.key_of(member_id) if records else None)
+
+    def all_opened(self, records: Iterable[SealedRecord], key: Key | None) -> dict[str, Mapping[str, Any]]:
+        """Records of one member in clear, by group; nothing where its key is gone."""
         return {} if key is None else {each.field_group: self.opened(each, key) for each in records}
 
     def cipher(self, member_id: UUID, key: Key) -> Cipher:

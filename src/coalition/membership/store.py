@@ -16,6 +16,7 @@ from coalition.domain.members import (
     CardRow,
     Disclosure,
     KnownTicket,
+    MemberFile,
     MemberRow,
     NewCard,
     NewDevice,
@@ -207,8 +208,8 @@ class MemberStore(Protocol):
     def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
         """The wallet's card of this kind that is not REPLACED."""
 
-    def cards_of_wallet(self, wallet_id: int, limit: int) -> list[CardRow]:
-        """Those that were replaced last."""
+    def file(self, member_id: UUID, field_groups: Iterable[str], cards_max: int) -> MemberFile | None:
+        """The member with these groups and its first cards, those that were replaced last."""
 
     def accesses(self, member_id: UUID, before: int | None, limit: int) -> list[Access]:
         """Acts about a member with an entry below `before`, newest first."""

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from coalition.storage.lease import Lease, leased_cursor
 
-
 MATCHING: Final = """
 SELECT member_id, dek_id, kek_version, wrapped, check_value FROM member_keys
 WHERE member_id = ANY(%s) AND (phone_check IS NULL OR kek_version <> ALL(%s) OR phone_check = ANY(%s))
@@ -48,8 +47,7 @@ class KeyDatabase(Generic[Key]):
         self._make = make
 
     def put(self, member_id: UUID, key: Key, phone_checks: Mapping[int, bytes], create_time: datetime) -> None:
-        """Store a new member's key, before anything is sealed under it for good, and its phone's check by kek_version.
-        """
+        """Store a new member's key, before anything is sealed under it for good, and the check of its kek_version."""
         with leased_cursor(self._lease) as cursor:
             cursor.execute(
                 "INSERT INTO member_keys (member_id, dek_id, kek_version, wrapped, check_value, phone_check,"

@@ -20,6 +20,7 @@ from coalition.domain.members import (
     CardPointer,
     CardRow,
     Disclosure,
+    MemberFile,
     MemberRow,
     NewCard,
     NewDevice,
@@ -80,12 +81,7 @@ class MemberStore:
 
     def records(self, member_id: UUID, field_groups: Iterable[str]) -> list[SealedRecord]:
         with leased_cursor(self._lease) as cursor:
-            rows = cursor.execute(
-                f"{LATEST_RECORDS} WHERE r.member_id = %s AND r.field_group = ANY(%s)"
-                " ORDER BY r.member_id, r.field_group, r.revision DESC",
-                (member_id, list(field_groups)),
-            ).fetchall()
-        return [SealedRecord(*row) for row in rows]
+            return _records(cursor, member_id, field_groups)
 
     def indexed_records(self, field: str, values: Sequence[int], field_group: str, limit: int) -> list[SealedRecord]:
         with leased_cursor(self._lease) as cursor:
@@ -116,13 +112,18 @@ class MemberStore:
         )
         return _card(row) if row else None
 
-    def cards_of_wallet(self, wallet_id: int, limit: int) -> list[CardRow]:
+    def file(self, member_id: UUID, field_groups: Iterable[str], cards_max: int) -> MemberFile | None:
         with leased_cursor(self._lease) as cursor:
-            rows = cursor.execute(
+            found = cursor.execute(f"{MEMBER} WHERE m.member_id = %s", (member_id,)).fetchone()
+            if found is None:
+                return None
+            member = MemberRow(*found)
+            records = _records(cursor, member_id, field_groups)
+            cards = cursor.execute(
                 f"{CARD} WHERE c.lane = %s AND c.wallet_id = %s ORDER BY c.state = 'REPLACED', c.card_id LIMIT %s",
-                (lane_of_wallet(wallet_id, self._lane_count), wallet_id, limit),
+                (lane_of_wallet(member.wallet_id, self._lane_count), member.wallet_id, cards_max),
             ).fetchall()
-        return [_card(row) for row in rows]
+        return MemberFile(member, tuple(records), tuple(_card(row) for row in cards))
 
     def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
         row = self._one(CARD_OF_KIND, (lane_of_wallet(wallet_id, self._lane_count), wallet_id, kind))
@@ -310,6 +311,15 @@ def _card(row: tuple[Any, ...]) -> CardRow:
     """Of a row of CARD, whose last columns are the kind and the limits."""
     lane, card_id, wallet_id, last_four, state, replaced_by, issuer, kind, *limits = row
     return CardRow(lane, card_id, wallet_id, last_four, state, replaced_by, issuer, CardLimits(*limits), kind)
+
+
+def _records(cursor: Cursor, member_id: UUID, field_groups: Iterable[str]) -> list[SealedRecord]:
+    rows = cursor.execute(
+        f"{LATEST_RECORDS} WHERE r.member_id = %s AND r.field_group = ANY(%s)"
+        " ORDER BY r.member_id, r.field_group, r.revision DESC",
+        (member_id, list(field_groups)),
+    ).fetchall()
+    return [SealedRecord(*row) for row in rows]
 
 
 def _indexed_records(

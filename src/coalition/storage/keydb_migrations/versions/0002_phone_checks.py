@@ -20,7 +20,6 @@ GRANT UPDATE (phone_check) ON member_keys TO coalition_app;
 
 def upgrade() -> None:
     """Add the column, empty, and let the server's role empty it again."""
-    op.execute("SET lock_timeout = '5s'")
     op.execute(PHONE_CHECKS)
 
 
