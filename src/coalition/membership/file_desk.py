@@ -116,6 +116,8 @@ def writable(member_id: UUID, state: str | None) -> None:
         raise Refused(Reason.MEMBER_LOCKED, "member_id", facts)
     if state == "ERASED":
         raise Refused(Reason.MEMBER_ERASED, "member_id", facts)
+    if state == "MERGED":
+        raise Refused(Reason.MERGE_CONFLICT, "member_id", facts)
 
 
 _Key = TypeVar("_Key")

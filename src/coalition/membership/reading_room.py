@@ -174,6 +174,7 @@ class ReadingRoom(Generic[Key]):
             masked_account=account,
             consents=consents_in(opened),
             attributes=dict(opened.get(ATTRIBUTES, {})),
+            merged_into=row.merged_into,
         )
 
 

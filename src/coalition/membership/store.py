@@ -156,7 +156,7 @@ class MemberBooks(Protocol):
         """Its member's real name was verified."""
 
     def member_states(self, member_ids: Sequence[UUID]) -> Mapping[UUID, str]:
-        """ACTIVE, LOCKED or ERASED, of those that there are. Locks nothing."""
+        """ACTIVE, LOCKED, ERASED or MERGED, of those that there are. Locks nothing."""
 
     def lock_member(self, member_id: UUID) -> str | None:
         """Its state; None where there is no such member. Whoever locks the wallet too does so before."""
@@ -178,6 +178,12 @@ class MemberBooks(Protocol):
 
     def erase_member(self, member_id: UUID, wallet_id: int, time: datetime) -> None:
         """The member's state, its blind indexes, its PIN and seeds, its cards and wallet: ended, in the ledger."""
+
+    def lock_two_wallets(self, one: int, other: int) -> None:
+        """Both, in the order in which desks lock wallets."""
+
+    def merge(self, member_id: UUID, wallet_id: int, into_member_id: UUID, into_wallet_id: int, time: datetime) -> int:
+        """Move cards and name, end devices and PIN, say in the wallet where its value goes; how many cards moved."""
 
     def add_disclosure(self, disclosure: Disclosure) -> None: ...
 

@@ -35,11 +35,13 @@ from coalition.storage.devices import add_tickets
 from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
 from coalition.storage.member_files import DISCLOSURE, LATEST_RECORDS, FileBooks, disclosure_of, read_accesses
 from coalition.storage.member_intake import IntakeBooks
+from coalition.storage.member_merging import MergeBooks
 from coalition.storage.pins import SET_PIN
 
 MEMBER: Final = """
-SELECT m.member_id, m.wallet_id, m.state, p.code, m.create_time, w.is_named
+SELECT m.member_id, m.wallet_id, m.state, p.code, m.create_time, w.is_named, g.into_member_id
 FROM members m JOIN participants p ON p.participant_id = m.recruiter_id JOIN wallets w USING (lane, wallet_id)
+    LEFT JOIN member_merges g ON g.member_id = m.member_id
 """
 CARD: Final = """
 SELECT c.lane, c.card_id, c.wallet_id, c.last_four, c.state, c.replaced_by, p.code, c.kind, c.operation_limit_minor,
@@ -134,7 +136,7 @@ class MemberStore:
             return cursor.execute(statement, parameters).fetchone()
 
 
-class MemberBooks(FileBooks, IntakeBooks):
+class MemberBooks(FileBooks, IntakeBooks, MergeBooks):
     """Members and cards inside one act's transaction. READ COMMITTED: each statement sees what a lock waited for."""
 
     def participant(self, code: str) -> Participant | None:
