@@ -76,7 +76,8 @@ GRANT DELETE ON pay_tickets TO coalition_app;
 GRANT INSERT, UPDATE ON members, credentials TO coalition_app;
 GRANT INSERT, UPDATE ON pins TO coalition_app;
 GRANT INSERT ON member_records TO coalition_app;
-GRANT INSERT ON member_acts, disclosures, erasures TO coalition_app;
+GRANT INSERT ON member_acts, disclosures, erasures, member_merges TO coalition_app;
+GRANT INSERT, UPDATE ON transits TO coalition_app;
 GRANT UPDATE (approver, approve_time) ON disclosures TO coalition_app;
 GRANT UPDATE (is_finished) ON erasures TO coalition_app;
 GRANT INSERT, UPDATE ON key_versions TO coalition_app;
@@ -102,7 +103,7 @@ GRANT INSERT ON day_closes TO coalition_app;
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
     day_totals, day_limits_reached, day_closes, member_debts, audit_tiles, checkpoints, cosignatures, member_acts,
-    disclosures, erasures, key_versions TO coalition_auditor;
+    disclosures, erasures, key_versions, member_merges, transits TO coalition_auditor;
 -- end ledger
 \endif
 
@@ -112,7 +113,9 @@ REVOKE CREATE ON SCHEMA public FROM PUBLIC;
 GRANT USAGE ON SCHEMA public TO coalition_app, coalition_settlement;
 -- A process looks at the schema's version before it starts.
 GRANT SELECT ON alembic_version TO coalition_app, coalition_settlement;
--- A member's key is written once and deleted to erase the member; it is never overwritten.
+-- A member's key is written once and deleted to erase the member; it is never overwritten. The check of its phone is
+-- removed when that changes.
 GRANT SELECT, INSERT, DELETE ON member_keys TO coalition_app;
+GRANT UPDATE (phone_check) ON member_keys TO coalition_app;
 -- end keydb
 \endif

@@ -21,12 +21,14 @@ class WrappedKey:
     check: bytes = field(repr=False)
 
 
-def wrap_new(wrapper: KeyWrapper, kek_version: int, deployment_id: UUID, member_id: UUID, random: Random) -> WrappedKey:
-    """A fresh data key for the member, wrapped."""
+def wrap_new(
+    wrapper: KeyWrapper, kek_version: int, deployment_id: UUID, member_id: UUID, random: Random
+) -> tuple[WrappedKey, bytes]:
+    """A fresh data key for the member, wrapped, and the key itself."""
     dek_id = UUID(bytes=draw(random, 16), version=4)
     dek = draw(random, SECRET_BYTES)
     check = check_value(dek, dek_id, kek_version, deployment_id, member_id)
-    return WrappedKey(dek_id, kek_version, wrapper.wrap(dek), check)
+    return WrappedKey(dek_id, kek_version, wrapper.wrap(dek), check), dek
 
 
 def rewrap(

@@ -12,23 +12,23 @@ from pathlib import Path
 from threading import Lock
 from uuid import UUID
 
-from keys import envelope, private_files, ring_file
+from keys import envelope, ring_file
 from keys.custodians import Custodians
 from keys.custody import KeyWrapper
 from keys.envelope import WrappedKey
-from keys.errors import KeyMissing, KeysError, KeyUnavailable, PassphraseMissing, SealBroken
+from keys.errors import KeyMissing, KeysError, KeyUnavailable, SealBroken
 from keys.index_plan import BITS_DEFAULT
 from keys.labelled import labelled
-from keys.passphrase import Passphrase, unlock
+from keys.passphrase import Passphrase
 from keys.randomness import Random
 from keys.record import MemberCipher, RecordContext, check_name
-from keys.ring_file import KeyPurpose, KeyVersion, RingFile
+from keys.ring_file import KeyPurpose, KeyVersion
 from keys.ring_keys import open_keys
+from keys.ring_reading import directory_stamp, file_key, index_versions, primary_version, read_ring_file
 from keys.sealed_box import key_id, sealed_to
 from keys.suites import RecordSuite
 
 BLIND_INDEX_BITS_MAX = 32
-MAKE_RING = "make a ring with: python -m keys init"
 PIN_SALT_BYTES = 16
 PIN_DIGITS_MIN, PIN_DIGITS_MAX = 4, 12
 """ISO 9564-1, 8.1. How many the house asks for is not decided here."""
@@ -44,6 +44,7 @@ class KeyRing:
         "_blind_index",
         "_directory",
         "_file",
+        "_index_versions",
         "_keys",
         "_passphrase",
         "_random",
@@ -59,7 +60,7 @@ class KeyRing:
         self._random = random
         self._passphrase = passphrase
         self._refreshing = Lock()
-        self._stamp = _stamp(directory)
+        self._stamp = directory_stamp(directory)
         self._read()
 
     @classmethod
@@ -105,10 +106,16 @@ class KeyRing:
             raise KeyMissing(purpose.value, self._directory)
         return version.version
 
-    def new_member_key(self, member_id: UUID) -> WrappedKey:
-        """A fresh data key for a member. Store it in keydb before anything is sealed under it."""
+    def new_member(self, member_id: UUID, *, table: str = "members") -> tuple[WrappedKey, MemberCipher]:
+        """A fresh data key for a member, and the cipher for its records of `table`, as `sealer` would make it.
+
+        Store the key in keydb before anything that was sealed is stored.
+        """
+        check_name("table", table)
         version = self.kek_version
-        return envelope.wrap_new(self._wrapper(version), version, self.deployment_id, member_id, self._random)
+        wrapped, dek = envelope.wrap_new(self._wrapper(version), version, self.deployment_id, member_id, self._random)
+        context = RecordContext(self.deployment_id, table, member_id, wrapped.dek_id, version)
+        return wrapped, MemberCipher(dek, context, self._random, self._file.suite)
 
     def rewrap(self, member_id: UUID, wrapped: WrappedKey) -> WrappedKey:
         """The same data key wrapped by the primary version; what it sealed stays as it is.
@@ -141,14 +148,8 @@ class KeyRing:
 
         New members get the first. There are two while the index is made anew.
         """
-        file, enabled = self._file, self._keys.hashes[KeyPurpose.BLIND_INDEX]
-        versions = sorted(
-            (version for version in file.of(KeyPurpose.BLIND_INDEX) if version.version in enabled),
-            key=lambda version: not version.primary,
-        )
         return tuple(
-            self.blind_index(field, normalized, version.index_bits or BITS_DEFAULT, version=version.version)
-            for version in versions
+            self.blind_index(field, normalized, bits, version=version) for version, bits in self._index_versions
         )
 
     def blind_index(self, field: str, normalized: str, bits: int = BITS_DEFAULT, *, version: int | None = None) -> int:
@@ -167,6 +168,21 @@ class KeyRing:
             key = found
         digest = key.digest(labelled(b"bidx1", field, normalized))
         return int.from_bytes(digest[:4], "big") >> (BLIND_INDEX_BITS_MAX - bits)
+
+    def index_checks(self, field: str, normalized: str) -> dict[int, bytes]:
+        """What tells a blind index's candidates apart without opening them, by version of the key-encryption key.
+
+        40 bytes, the primary's first: a keyed hash of the whole value, wrapped by that key. Store the one of the
+        version that wraps the member's key, beside that key and nowhere else: whoever could try it out there could open
+        the record as well, and it dies with the row and with that version, like the key.
+        """
+        digest = self._tokens.digest(labelled(b"bcheck1", field, normalized))
+        primary, wrappers = self.kek_version, self._keys.wrappers
+        return {version: wrappers[version].wrap(digest) for version in (primary, *(wrappers.keys() - {primary}))}
+
+    def rewrap_check(self, kek_version: int, check: bytes) -> bytes:
+        """The check of `kek_version` as the primary version has it. Raises SealBroken, KeyUnavailable."""
+        return self._wrapper(self.kek_version).wrap(self._wrapper(kek_version).unwrap(check))
 
     def card_token(self, number: str) -> bytes:
         """The 32-byte keyed hash that stands for a card number; pass the digits without spaces."""
@@ -238,7 +254,7 @@ class KeyRing:
     def _refresh(self) -> None:
         """Read the ring again if its file is another by now. A ring that does not load leaves this one as it is."""
         with self._refreshing:
-            stamp = _stamp(self._directory)
+            stamp = directory_stamp(self._directory)
             if stamp == self._stamp:
                 return
             # Tried once for each change of the directory: opening a ring may take half a second.
@@ -251,9 +267,10 @@ class KeyRing:
         custodians = Custodians(self._directory, file_key(self._directory, file, self._passphrase))
         keys = open_keys(self._directory / ring_file.NAME, file, custodians)
         # The keys of every purchase and look-up are at hand; the others are found when asked for.
-        self._blind_index = keys.hashes[KeyPurpose.BLIND_INDEX][_primary(file, KeyPurpose.BLIND_INDEX)]
-        self._tokens = keys.hashes[KeyPurpose.CARD_TOKEN][_primary(file, KeyPurpose.CARD_TOKEN)]
-        self._signer = keys.signers[_primary(file, KeyPurpose.BATCH_SIGNING)]
+        self._blind_index = keys.hashes[KeyPurpose.BLIND_INDEX][primary_version(file, KeyPurpose.BLIND_INDEX)]
+        self._tokens = keys.hashes[KeyPurpose.CARD_TOKEN][primary_version(file, KeyPurpose.CARD_TOKEN)]
+        self._signer = keys.signers[primary_version(file, KeyPurpose.BATCH_SIGNING)]
+        self._index_versions = index_versions(file, keys)
         # Keys before the file: a primary version that the file names is there.
         self._keys = keys
         self._file = file
@@ -263,38 +280,7 @@ class KeyRing:
         return next(found, "unknown to this ring")
 
 
-def _primary(file: RingFile, purpose: KeyPurpose) -> int:
-    return next(version.version for version in file.of(purpose) if version.primary)
-
-
-def _stamp(directory: Path) -> tuple[int, int, int] | None:
-    """Tells a directory from what it was before; None where there is no ring."""
-    try:
-        status = (directory / ring_file.NAME).stat()
-        return status.st_ino, status.st_mtime_ns, directory.stat().st_mtime_ns
-    except OSError:
-        return None
-
-
 def _pin_message(member: str, salt: bytes, pin: str) -> bytes:
     if len(salt) != PIN_SALT_BYTES:
         raise ValueError(f"the salt of a PIN has {PIN_SALT_BYTES} bytes")
     return labelled(b"pin1", member, salt, pin)
-
-
-def read_ring_file(directory: Path) -> RingFile:
-    """The ring file of a key directory. Raises KeyFileMissing (with the command that makes one) and its kin."""
-    cure = f"{MAKE_RING} {directory}"
-    private_files.check_directory(directory, cure)
-    path = directory / ring_file.NAME
-    return ring_file.parse(path, private_files.read_private(path, cure))
-
-
-def file_key(directory: Path, file: RingFile, passphrase: Passphrase | None) -> bytes | None:
-    """What opens the key files of a ring that has a passphrase; None for one without."""
-    if file.lock is None:
-        return None
-    path = directory / ring_file.NAME
-    if passphrase is None:
-        raise PassphraseMissing(path)
-    return unlock(path, file.lock, passphrase(), file.deployment_id)

@@ -14,9 +14,10 @@ from keys.errors import KeyChangeRefused, KeyFileExists, KeyMissing, KeysError
 from keys.index_plan import MEMBERS_DEFAULT, planned_bits
 from keys.passphrase import KEY_BYTES, Passphrase, lock
 from keys.randomness import Random, draw
-from keys.ring import MAKE_RING, KeyRing, file_key, read_ring_file
+from keys.ring import KeyRing
 from keys.ring_file import KeyPurpose, KeyState, KeyVersion, RingFile
 from keys.ring_keys import check_value
+from keys.ring_reading import MAKE_RING, file_key, read_ring_file
 from keys.suites import RecordSuite
 
 NOT_ROTATED: Final = {

@@ -7,9 +7,9 @@ from keys import private_files, ring_file
 from keys.file_custody import PLAIN_SUFFIX, SCHEME, SEALED_SUFFIX, FileCustody
 from keys.passphrase import KEY_BYTES, Passphrase, lock
 from keys.randomness import Random, draw
-from keys.ring import MAKE_RING, file_key, read_ring_file
 from keys.ring_file import KeyState, KeyVersion, RingFile
 from keys.ring_keys import name_of
+from keys.ring_reading import MAKE_RING, file_key, read_ring_file
 
 
 def set_passphrase(directory: Path, new: Passphrase, *, old: Passphrase | None = None, random: Random) -> None:

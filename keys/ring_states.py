@@ -19,9 +19,9 @@ from keys.authority import Clock, utc_now
 from keys.custodians import Custodians
 from keys.errors import KeyChangeRefused
 from keys.officers import PEOPLE, Agreement, read_agreement, write_agreement
-from keys.ring import MAKE_RING, read_ring_file
 from keys.ring_file import KeyPurpose, KeyState, KeyVersion, RingFile
 from keys.ring_keys import name_of
+from keys.ring_reading import MAKE_RING, read_ring_file
 
 DESTRUCTION: Final = "key-destruction"
 SCHEDULE_DAYS: Final = 30

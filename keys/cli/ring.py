@@ -14,10 +14,11 @@ from keys.cli.application import RING, app, refusals, say
 from keys.file_custody import SCHEME
 from keys.index_plan import MEMBERS_DEFAULT, MEMBERS_MAX
 from keys.passphrase import Passphrase, read_passphrase
-from keys.ring import KeyRing, read_ring_file
+from keys.ring import KeyRing
 from keys.ring_file import KeyPurpose, KeyState
 from keys.ring_making import add_key, create_ring, set_record_suite
 from keys.ring_passphrase import set_passphrase
+from keys.ring_reading import read_ring_file
 from keys.signature import public_key_pem
 from keys.suites import RecordSuite
 

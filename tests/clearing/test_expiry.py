@@ -9,6 +9,7 @@ import pytest
 
 from coalition.clearing import expiry
 from coalition.clearing.expiry import expiring_holds, expiry_request_id
+from coalition.clearing.sweeping import tended
 from coalition.domain.errors import StoreUnavailable
 from coalition.domain.journal import Outcome
 from coalition.domain.kinds import Kind
@@ -55,7 +56,7 @@ def run_job(house: House, holds: expiry.DueHolds, done: Callable[[], bool], jobs
 
     async def one() -> None:
         desk = desk_of(Hands(house.store).open)
-        async with asyncio.timeout(30), expiring_holds(desk, holds, OPERATOR):
+        async with asyncio.timeout(30), tended(desk, [expiring_holds(holds, OPERATOR)]):
             while not await asyncio.to_thread(done):
                 await asyncio.sleep(0.02)
 

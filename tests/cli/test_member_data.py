@@ -3,10 +3,12 @@
 import itertools
 import json
 import stat
+import time
 from pathlib import Path
 
 from tests.cli.conftest import Run
 
+GROCER = "store-a/main/till-1"
 _phones = itertools.count(1)
 
 
@@ -61,3 +63,40 @@ def test_members_unmasked_take_two_people(coalition: Run):
     assert "PERMISSION_DENIED" in coalition("member", "approve", disclosure_id, "--as", "op/eve").err
     assert 0 == coalition("member", "approve", disclosure_id, "--as", "ap/ben").code
     assert phone in coalition("member", "see", disclosure_id).out
+
+
+def test_a_member_enrolled_twice_becomes_one(coalition: Run, tmp_path: Path):
+    """Cards at once, the value while the server works."""
+    (old, phone), (new, _) = enrolled(coalition), enrolled(coalition)
+    card = tmp_path / "card.txt"
+    coalition("card", "issue", "--issuer", "store-a", "--number-to", str(card))
+    assert 0 == coalition("card", "link", "--card", f"@{card}", "--member", old).code
+    assert 0 == coalition("top-up", "--at", GROCER, "--card", f"@{card}", "100.00").code
+    assert 0 != coalition("member", "merge", old, "--into", new, "--purpose", "dispute", typed="n\n").code
+    merged = coalition("member", "merge", old, "--into", new, "--purpose", "dispute", "--yes")
+    assert "1 cards pay from that wallet" in merged.out
+    assert "MERGE_CONFLICT" in coalition("member", "lock", old).err
+    assert new in coalition("member", "find", "--json", typed=f"{phone}\n").out
+    deadline = time.monotonic() + 30
+    while "balance 120.00 CNY" not in (told := coalition("balance", "--at", GROCER, "--card", f"@{card}").out):
+        assert time.monotonic() < deadline, told
+        time.sleep(0.2)
+
+
+def test_each_group_of_a_members_data_is_revised_from_a_file_and_nothing_of_it_is_told(coalition: Run):
+    member_id, phone = enrolled(coalition)
+    account = {"bank": "ICBC", "number": "6222000011112222", "holder": "王小明"}
+    for group, told in (
+        ("identity", {"name": "李小红", "birth_month": 7}),
+        ("contact", {"phone": "+8613912399999"}),
+        ("refund-account", account),
+        ("attributes", {"size": "M"}),
+    ):
+        ran = coalition("member", "revise", member_id, group, "--from-file", "-", typed=json.dumps(told))
+        assert (0, "is revised") == (ran.code, "is revised" if "is revised" in ran.out else ran.err)
+        assert not any(str(value) in ran.out + ran.err for value in told.values() if len(str(value)) > 1)
+    assert member_id in coalition("member", "find", "--json", typed="+8613912399999\n").out
+    assert "MEMBER_UNKNOWN" in coalition("member", "find", typed=f"{phone}\n").err
+    wrong = coalition("member", "revise", member_id, "contact", "--from-file", "-", typed='{"phone": 13912399999}')
+    assert 2 == wrong.code
+    assert "139" not in wrong.out + wrong.err

@@ -22,6 +22,8 @@ from coalition.domain.commands import (
     Funding,
     Hold,
     HoldExpiry,
+    MergeIn,
+    MergeOut,
     Purchase,
     Refund,
     Reverse,
@@ -187,11 +189,31 @@ class House:
         """Expire the bonus of the lot that a top-up opened."""
         return self._run(
             BonusExpiry(
-                **(self._asks("h") | {"store_id": None, "terminal_id": None}),
+                **self._asks_of_house(),
                 wallet_id=self.wallet().wallet_id,
                 lot_id=of.entry_id,
             )
         )
+
+    def merge(self, card: str, into: str) -> None:
+        """What reception does: the wallet is closed, and what is or comes there goes to the other one."""
+        wallet = self.wallet(card)
+        wallet.state, wallet.merged_into = "CLOSED", self.wallet(into).wallet_id
+
+    def send(self, card: str, lot_id: int) -> Done:
+        """The first half of a lot's merge."""
+        wallet_id = self.wallet(card).wallet_id
+        return self._run(MergeOut(**self._asks_of_house(), wallet_id=wallet_id, lot_id=lot_id))
+
+    def arrive(self, sent: Done) -> Done:
+        """The second half."""
+        to_wallet = self.books.transits[sent.entry_id].to_wallet_id
+        return self._run(MergeIn(**self._asks_of_house(), original_entry_id=sent.entry_id, wallet_id=to_wallet))
+
+    def under_way(self) -> list[Done]:
+        """What was sent and has not arrived."""
+        open_transits = {each.entry_id for each in self.books.transits.values() if each.is_open}
+        return [done for done in self.journal if done.entry_id in open_transits]
 
     def cash_out(self, at: str, card: str = "w") -> Done:
         return self._run(CashOut(**self._asks(at), token=card.encode()))
@@ -206,9 +228,7 @@ class House:
         return self._run(Void(**self._asks(at), original_request_id=of.request_id))
 
     def expire_hold(self, of: Done) -> Done:
-        return self._run(
-            HoldExpiry(**(self._asks("h") | {"store_id": None, "terminal_id": None}), original_entry_id=of.entry_id)
-        )
+        return self._run(HoldExpiry(**self._asks_of_house(), original_entry_id=of.entry_id))
 
     def reverse(self, at: str, of: Done) -> Done:
         return self._run(Reverse(**self._asks(at), original_request_id=of.request_id))
@@ -233,14 +253,14 @@ class House:
         return {letter: net for letter, net in sorted(nets.items()) if net}
 
     def accounts(self) -> dict[str, int]:
-        """What stands on each wallet (owed to the member), FLOAT and BONUS account (owed by the issuer); not zeros."""
+        """What wallets and TRANSIT owe to members, FLOAT and BONUS of the issuers, by account; not zeros."""
         sums: Counter[str] = Counter()
         for leg in self.transfers():
             for number, sign in ((leg.debit, 1), (leg.credit, -1)):
                 if kind_of(number) in {AccountKind.FLOAT, AccountKind.BONUS}:
                     sums[self.account(number)] += sign * leg.amount_minor
-                elif kind_of(number) is AccountKind.WALLET:
-                    sums["WALLET"] -= sign * leg.amount_minor
+                elif kind_of(number) in {AccountKind.WALLET, AccountKind.TRANSIT}:
+                    sums[self.account(number)] -= sign * leg.amount_minor
         return {name: amount for name, amount in sorted(sums.items()) if amount}
 
     def transfers(self) -> Iterable[Transfer]:
@@ -275,6 +295,14 @@ class House:
                 owed[f"BONUS({issuer})"] += lot.bonus
                 owed["WALLET"] += lot.face
             assert sum(lot.face for lot in wallet.lots.values()) == wallet.balance_minor, "a wallet is its lots' sum"
+        for done in self.under_way():
+            (sent,) = done.decision.allocations
+            lot = done.decision.wallet.lots[sent.lot_id] if done.decision.wallet else None
+            assert lot is not None
+            issuer, custodian = self.letter[lot.issuer_id], self.letter[lot.custodian_id]
+            owed["FLOAT(" + ",".join(dict.fromkeys((custodian, issuer))) + ")"] += sent.principal
+            owed[f"BONUS({issuer})"] += sent.face - sent.principal
+            owed[f"TRANSIT({issuer})"] += sent.face
         assert {name: amount for name, amount in owed.items() if amount} == self.accounts(), (
             "lots are the journal's fold"
         )
@@ -305,6 +333,9 @@ class House:
             "actor": f"/t/{at}/1/1",
             "request_id": UUID(int=len(self.journal) + 1 << 64 | 1),
         }
+
+    def _asks_of_house(self) -> dict[str, Any]:
+        return self._asks("h") | {"store_id": None, "terminal_id": None}
 
     def _programme(self) -> Programme:
         everyone = self.participants.values()

@@ -33,7 +33,7 @@ def member_id() -> UUID:
 
 @pytest.fixture
 def wrapped(ring: KeyRing, member_id: UUID) -> WrappedKey:
-    return ring.new_member_key(member_id)
+    return ring.new_member(member_id)[0]
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_records_are_sealed_as_the_ring_says_and_all_are_opened(tmp_path: Path):
     keys, member = tmp_path / "keys", UUID(int=1)
     assert 0 == run("init", keys, "--records", "sm4").exit_code
     chinese = KeyRing.load(keys)
-    wrapped = chinese.new_member_key(member)
+    wrapped = chinese.new_member(member)[0]
     sealed = chinese.sealer(member, wrapped).seal("identity", member, 1, b"text")
     assert 0 == run("records", keys, "aes").exit_code
     western = KeyRing.load(keys).sealer(member, wrapped)

@@ -40,7 +40,7 @@ def cloud(tmp_path: Path, place: str) -> KeyRing:
 
 
 def test_a_ring_under_kms_does_all_that_a_ring_of_files_does(cloud: KeyRing, tmp_path: Path, member_id: UUID):
-    wrapped = cloud.new_member_key(member_id)
+    wrapped = cloud.new_member(member_id)[0]
     sealed = cloud.sealer(member_id, wrapped).seal("identity", member_id, 1, b"Zhang Wei")
     tag = cloud.pin_tag("m", SALT, "123456")
     again = KeyRing.load(tmp_path / "cloud")
@@ -101,11 +101,11 @@ def test_a_file_is_taken_from_no_other_key_of_the_account(kms: Any, cloud: KeyRi
 
 
 def test_a_ring_of_files_moves_under_kms_key_by_key(ring: KeyRing, ring_directory: Path, place: str, member_id: UUID):
-    wrapped = ring.new_member_key(member_id)
+    wrapped = ring.new_member(member_id)[0]
     rotate_key(ring_directory, KeyPurpose.KEY_ENCRYPTION, random=os.urandom, place=place)
     mixed = KeyRing.load(ring_directory)
     mixed.sealer(member_id, wrapped)
-    assert 2 == mixed.new_member_key(member_id).kek_version
+    assert 2 == mixed.new_member(member_id)[0].kek_version
 
 
 @pytest.mark.parametrize("place", [

@@ -135,7 +135,7 @@ def test_what_is_added_to_a_locked_ring_is_sealed_too(locked: Path):
 
 
 def test_a_ring_is_given_a_passphrase_and_keeps_every_key(ring: KeyRing, ring_directory: Path, member_id: UUID):
-    wrapped = ring.new_member_key(member_id)
+    wrapped = ring.new_member(member_id)[0]
     sealed = ring.sealer(member_id, wrapped).seal("identity", member_id, 1, b"before")
     set_passphrase(ring_directory, words, random=os.urandom)
     assert {"ring.json", *SEALED_FILES} == {path.name for path in ring_directory.iterdir()}

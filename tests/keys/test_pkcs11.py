@@ -75,7 +75,7 @@ def hsm(tmp_path: Path, place: str) -> KeyRing:
 
 
 def test_a_ring_in_the_module_does_all_that_a_ring_of_files_does(hsm: KeyRing, tmp_path: Path, member_id: UUID):
-    wrapped = hsm.new_member_key(member_id)
+    wrapped = hsm.new_member(member_id)[0]
     sealed = hsm.sealer(member_id, wrapped).seal("identity", member_id, 1, b"Zhang Wei")
     tag, signature, token = hsm.pin_tag("m", SALT, "123456"), hsm.sign_batch(b"root"), hsm.card_token("7")
     box = seal(hsm.pin_public_key()[1], b"123456", b"here")
@@ -94,7 +94,7 @@ def test_the_module_computes_what_the_published_algorithms_say(hsm: KeyRing, mem
     """A signature is Ed25519, a wrap is RFC 3394: what the module makes, others can check and, with the key, open."""
     assert 64 == len(hsm.sign_batch(b"root"))
     assert hsm.sign_batch(b"root") == hsm.sign_batch(b"root")
-    assert 40 == len(hsm.new_member_key(member_id).wrapped)
+    assert 40 == len(hsm.new_member(member_id)[0].wrapped)
 
 
 def test_no_key_of_the_module_can_be_read_or_used_for_anything_else(hsm: KeyRing, token: Path):
@@ -119,8 +119,8 @@ def test_only_wrapped_bytes_are_beside_the_ring_file(hsm: KeyRing, tmp_path: Pat
 
 
 def test_a_wrap_that_was_changed_or_is_of_another_member_does_not_open(hsm: KeyRing, member_id: UUID):
-    wrapped = hsm.new_member_key(member_id)
-    other = hsm.new_member_key(UUID(int=7))
+    wrapped = hsm.new_member(member_id)[0]
+    other = hsm.new_member(UUID(int=7))[0]
     flipped = [bytes(byte ^ (at == place) for at, byte in enumerate(wrapped.wrapped)) for place in range(40)]
     damaged = [replace(wrapped, wrapped=bad) for bad in flipped]
     damaged += [replace(wrapped, wrapped=wrapped.wrapped[:size]) for size in (0, 7, 8, 32, 39)]
@@ -141,7 +141,7 @@ def test_one_ring_in_the_module_serves_many_threads(hsm: KeyRing, member_id: UUI
             for _ in range(20):
                 if (hsm.card_token("7"), hsm.sign_batch(b"root")) != expected:
                     wrong.append("another answer")
-                hsm.sealer(member_id, hsm.new_member_key(member_id))
+                hsm.sealer(member_id, hsm.new_member(member_id)[0])
         except Exception as trouble:  # noqa: BLE001 - whatever it is, the test must fail
             wrong.append(trouble)
 
@@ -161,11 +161,11 @@ def test_a_ring_of_files_moves_into_the_module_key_by_key(
     mixed = KeyRing.load(ring_directory)
     assert {"file", "pkcs11"} == {version.uri.split(":")[0] for version in mixed.versions}
     mixed.sealer(member_id, wrapped)
-    assert (2, ring.card_token("7")) == (mixed.new_member_key(member_id).kek_version, mixed.card_token("7"))
+    assert (2, ring.card_token("7")) == (mixed.new_member(member_id)[0].kek_version, mixed.card_token("7"))
 
 
 def test_a_key_destroyed_by_two_is_gone_from_the_module(hsm: KeyRing, tmp_path: Path, place: str, member_id: UUID):
-    directory, wrapped = tmp_path / "hsm", hsm.new_member_key(member_id)
+    directory, wrapped = tmp_path / "hsm", hsm.new_member(member_id)[0]
     first = next(version for version in hsm.versions if version.purpose is KeyPurpose.KEY_ENCRYPTION)
     rotate_key(directory, KeyPurpose.KEY_ENCRYPTION, random=os.urandom, place=place)
     authority = tmp_path / "authority"

@@ -134,7 +134,7 @@ def test_a_record_does_not_open_in_another_table(ring: KeyRing, member_id: UUID,
 def test_a_record_does_not_open_for_another_member(ring: KeyRing, cipher: MemberCipher):
     other = uuid4()
     with pytest.raises(SealBroken):
-        ring.sealer(other, ring.new_member_key(other)).open(
+        ring.sealer(other, ring.new_member(other)[0]).open(
             "identity", RECORD, 3, cipher.seal("identity", RECORD, 3, PLAINTEXT)
         )
 

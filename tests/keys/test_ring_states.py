@@ -66,12 +66,12 @@ def states(directory: Path, purpose: KeyPurpose = KEK) -> list[tuple[int, str, b
 def test_after_a_rotation_new_things_use_the_new_key_and_old_ones_still_open(
     ring: KeyRing, ring_directory: Path, member_id: UUID
 ):
-    wrapped, signature = ring.new_member_key(member_id), ring.sign_batch(b"root")
+    wrapped, signature = ring.new_member(member_id)[0], ring.sign_batch(b"root")
     sealed = ring.sealer(member_id, wrapped).seal("identity", member_id, 1, b"before")
     for purpose in (KEK, KeyPurpose.BATCH_SIGNING):
         assert 2 == rotate_key(ring_directory, purpose, random=os.urandom).version
     new = KeyRing.load(ring_directory)
-    assert (2, 2) == (new.kek_version, new.new_member_key(member_id).kek_version)
+    assert (2, 2) == (new.kek_version, new.new_member(member_id)[0].kek_version)
     assert b"before" == new.sealer(member_id, wrapped).open("identity", member_id, 1, sealed)
     assert ring.batch_public_key() != new.batch_public_key()
     first = next(v for v in new.versions if v.purpose is KeyPurpose.BATCH_SIGNING)
@@ -104,7 +104,7 @@ def test_an_index_under_a_version_that_is_not_enabled_is_refused_by_number(ring:
 
 def test_a_ring_in_use_learns_of_a_rotation_by_itself(ring: KeyRing, rotated: Path, member_id: UUID):
     """A server need not stop for it: it meets a key of a version it does not know, and reads its directory again."""
-    wrapped = KeyRing.load(rotated).new_member_key(member_id)
+    wrapped = KeyRing.load(rotated).new_member(member_id)[0]
     assert 1 == ring.kek_version
     ring.sealer(member_id, wrapped)
     assert 2 == ring.kek_version
@@ -113,7 +113,7 @@ def test_a_ring_in_use_learns_of_a_rotation_by_itself(ring: KeyRing, rotated: Pa
 def test_a_ring_in_use_that_cannot_be_read_again_is_tried_once_for_each_change_of_its_directory(
     ring: KeyRing, rotated: Path, member_id: UUID, monkeypatch: pytest.MonkeyPatch
 ):
-    wrapped, old = KeyRing.load(rotated).new_member_key(member_id), ring.new_member_key(member_id)
+    wrapped, old = KeyRing.load(rotated).new_member(member_id)[0], ring.new_member(member_id)[0]
     missing = (rotated / "key-encryption-2.key").rename(rotated.parent / "elsewhere")
     tries: list[Path] = []
     real = ring_module.read_ring_file
@@ -158,7 +158,7 @@ def test_what_is_not_there_is_not_rotated(ring: KeyRing, ring_directory: Path):
 
 
 def test_a_version_out_of_use_opens_nothing_and_comes_back(ring: KeyRing, rotated: Path, member_id: UUID):
-    wrapped = ring.new_member_key(member_id)
+    wrapped = ring.new_member(member_id)[0]
     for out_of_use, state in (
         (lambda: disable(rotated, KEK, 1), "DISABLED"),
         (lambda: schedule_destruction(rotated, KEK, 1), "DESTROY_SCHEDULED"),
@@ -201,7 +201,7 @@ def test_a_schedule_has_a_bound(rotated: Path, days: int):
 
 
 def test_two_operators_destroy_a_key_for_good(ring: KeyRing, rotated: Path, authority: Path, member_id: UUID):
-    wrapped = ring.new_member_key(member_id)
+    wrapped = ring.new_member(member_id)[0]
     schedule_destruction(rotated, KEK, 1, days=0)
     assert [f"{DOMAIN}/op/alice"] == sign(rotated, authority, person(authority, "op/alice"))
     assert [f"{DOMAIN}/op/alice", f"{DOMAIN}/op/bob"] == sign(rotated, authority, person(authority, "op/bob"))

@@ -44,7 +44,7 @@ def first(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_each_member_key_is_new(ring: KeyRing, member_id: UUID):
-    keys = [ring.new_member_key(member_id) for _ in range(100)]
+    keys = [ring.new_member(member_id)[0] for _ in range(100)]
     assert len({key.dek_id for key in keys}) == len({key.wrapped for key in keys}) == 100
     assert {(key.kek_version, len(key.wrapped), len(key.check)) for key in keys} == {(1, 40, 16)}
 
@@ -55,7 +55,7 @@ def test_a_wrapped_key_opens_for_its_own_member_only(ring: KeyRing, wrapped: Wra
 
 
 def test_two_wrapped_keys_cannot_be_exchanged(ring: KeyRing, member_id: UUID, wrapped: WrappedKey):
-    other = ring.new_member_key(uuid4())
+    other = ring.new_member(uuid4())[0]
     for mixed in (
         replace(wrapped, wrapped=other.wrapped),
         replace(wrapped, wrapped=other.wrapped, check=other.check),
@@ -121,7 +121,7 @@ def test_after_a_new_primary_old_member_keys_still_open_and_new_ones_use_it(
     sealed = cipher.seal("identity", member_id, 1, b"before")
     add_version_two(ring_directory, primary=True, first_state=KeyState.ENABLED)
     ring = KeyRing.load(ring_directory)
-    assert (ring.kek_version, ring.new_member_key(member_id).kek_version) == (2, 2)
+    assert (ring.kek_version, ring.new_member(member_id)[0].kek_version) == (2, 2)
     assert ring.sealer(member_id, wrapped).open("identity", member_id, 1, sealed) == b"before"
     with pytest.raises(SealBroken):
         ring.sealer(member_id, replace(wrapped, kek_version=2))
@@ -249,7 +249,7 @@ def test_one_ring_serves_many_threads(ring: KeyRing, member_id: UUID):
             found = (ring.card_token("7"), ring.blind_index("phone", "7"), ring.sign_batch(b"root"))
             if found != expected or not verify(ring.batch_public_key(), found[2], b"root"):
                 wrong.append(found)
-            ring.sealer(member_id, ring.new_member_key(member_id))
+            ring.sealer(member_id, ring.new_member(member_id)[0])
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:

@@ -93,3 +93,12 @@ def test_nothing_of_a_line_is_stored_in_clear(desk: Desk):
     take(desk, arrival("13900000001", CARD, "欧阳卡纳里"), arrival("139"))
     stored = dump(desk.house.postgres, desk.house.ledger) + dump(desk.house.postgres, desk.house.keydb)
     assert [] == [canary for canary in ("13900000001", CARD, "欧阳卡纳里") if canary.encode() in stored]
+
+
+def test_no_record_and_no_index_is_without_its_member(desk: Desk):
+    """No foreign key sees to it: what an act writes of a member is written whole or not at all."""
+    take(desk, arrival("13900000001", CARD), arrival("13900000002", CARD))
+    desk.enrol()
+    for table in ("member_records", "member_indexes"):
+        assert 2 == len(desk.house.query(f"SELECT DISTINCT member_id FROM {table}"))
+        assert [] == desk.house.query(f"SELECT member_id FROM {table} EXCEPT SELECT member_id FROM members")

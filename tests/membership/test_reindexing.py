@@ -126,7 +126,7 @@ def test_an_erased_member_and_one_that_does_not_open_are_told_and_left(
     keys = desk.keydb.get([swapped, whole])
     desk.keydb.delete(erased)
     desk.keydb.delete(swapped)
-    desk.keydb.put(swapped, keys[whole], desk.reception._clock())
+    desk.keydb.put(swapped, keys[whole], {}, desk.reception._clock())
     before = dict(house.query("SELECT member_id, value FROM member_indexes"))
     rotate_key(directory, INDEX, random=os.urandom)
     set_primary(directory, INDEX, 2)

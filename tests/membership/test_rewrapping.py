@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from coalition.bootstrap import rewrapping
-from coalition.bootstrap.rewrapping import Rewrapped, rewrap
+from coalition.bootstrap.rewrapping import Rewrapped, rewrap, rewrapped
 from coalition.domain.members import Reader
 from coalition.storage.connect import connect
 from coalition.storage.embedded import SUPERUSER
@@ -62,7 +62,7 @@ def run(directory: Path, rows: MemberKeyRows[WrappedKey]) -> Rewrapped:
 def put_keys(desk: Desk, count: int) -> list[UUID]:
     members = [uuid4() for _ in range(count)]
     for member_id in members:
-        desk.keydb.put(member_id, desk.ring.new_member_key(member_id), NOON)
+        desk.keydb.put(member_id, desk.ring.new_member(member_id)[0], {}, NOON)
     return members
 
 
@@ -115,10 +115,10 @@ def test_a_key_that_does_not_open_is_named_and_left_as_it_is(
     desk: Desk, directory: Path, rows: MemberKeyRows[WrappedKey]
 ):
     members = put_keys(desk, 3)
-    swapped = desk.ring.new_member_key(uuid4())
+    swapped = desk.ring.new_member(uuid4())[0]
     stranger, unknown = uuid4(), uuid4()
-    desk.keydb.put(stranger, swapped, NOON)
-    desk.keydb.put(unknown, replace(desk.ring.new_member_key(unknown), kek_version=9), NOON)
+    desk.keydb.put(stranger, swapped, {}, NOON)
+    desk.keydb.put(unknown, replace(desk.ring.new_member(unknown)[0], kek_version=9), {}, NOON)
     rotate_key(directory, KEK, random=os.urandom)
     done = run(directory, rows)
     assert (3, {stranger, unknown}) == (done.exchanged, set(done.broken))
@@ -132,21 +132,21 @@ def test_a_member_erased_meanwhile_stays_erased(desk: Desk, directory: Path, row
     [member_id] = put_keys(desk, 1)
     rotate_key(directory, KEK, random=os.urandom)
     ring = KeyRing.load(directory)
-    [(_, old)] = rows.behind(2, UUID(int=0), PAGE)
+    [old] = rows.behind(2, UUID(int=0), PAGE)
     desk.keydb.delete(member_id)
-    assert 0 == rows.exchange([(member_id, old, ring.rewrap(member_id, old))])
+    assert 0 == rows.exchange([(old, rewrapped(ring, old))])
     assert {} == desk.keydb.get([member_id])
 
 
 def test_of_two_jobs_the_slower_one_takes_nothing_back(desk: Desk, directory: Path, rows: MemberKeyRows[WrappedKey]):
     """It read before the next rotation, and writes when the faster one has wrapped everything under that."""
-    [member_id] = put_keys(desk, 1)
+    put_keys(desk, 1)
     rotate_key(directory, KEK, random=os.urandom)
     slow = KeyRing.load(directory)
-    [(_, old)] = rows.behind(2, UUID(int=0), PAGE)
+    [old] = rows.behind(2, UUID(int=0), PAGE)
     rotate_key(directory, KEK, random=os.urandom)
     run(directory, rows)
-    assert 0 == rows.exchange([(member_id, old, slow.rewrap(member_id, old))])
+    assert 0 == rows.exchange([(old, rewrapped(slow, old))])
     assert {3: 1} == rows.counts()
 
 

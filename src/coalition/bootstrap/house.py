@@ -28,6 +28,8 @@ from coalition.bootstrap.workers import Workers
 from coalition.clearing.day_end import DayEnd
 from coalition.clearing.desk import Desk
 from coalition.clearing.expiry import expiring_holds
+from coalition.clearing.merging import moving_merged_value
+from coalition.clearing.sweeping import tended
 from coalition.config import Settings
 from coalition.followers import folds
 from coalition.followers.day_limits import day_totals
@@ -60,6 +62,7 @@ from coalition.storage.holds import HoldReads
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.lease import Lease
 from coalition.storage.membership import MemberStore
+from coalition.storage.merge_reads import MergeReads
 from coalition.storage.pool import open_pool
 from coalition.storage.portal_reads import PortalReads
 from coalition.storage.programme import lay_scheme
@@ -165,13 +168,16 @@ def _furnish(
         )
 
     revocations = closing.enter_context(watched_revocations(settings))
+    operator_id = watch.current.scheme.operator_id
     identities = Identities(path_parser(settings.trust_domain), watch)
     front_door = FrontDoor(
         servicers,
         server_credentials(settings),
         identities,
         settings.listen,
-        desk=expiring_holds(desk, HoldReads(lease), watch.current.scheme.operator_id),
+        desk=tended(
+            desk, [expiring_holds(HoldReads(lease), operator_id), moving_merged_value(MergeReads(lease), operator_id)]
+        ),
         limits=limits_of(settings),
         revocations=revocations,
         observe=telemetry.observe,

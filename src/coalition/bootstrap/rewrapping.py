@@ -14,7 +14,7 @@ from coalition.bootstrap.databases import Databases, databases
 from coalition.bootstrap.strongroom import existing_key_ring
 from coalition.config import Settings
 from coalition.storage.connect import connect
-from coalition.storage.rewrapping import NIL, MemberKeyRows
+from coalition.storage.rewrapping import NIL, Held, MemberKeyRows
 from keys import KeyRing, KeysError, WrappedKey
 
 PAGE: Final = 500
@@ -39,17 +39,27 @@ def rewrap(ring: KeyRing, rows: MemberKeyRows[WrappedKey], progress: Progress) -
     done = Rewrapped(ring.kek_version)
     after = NIL
     while page := rows.behind(done.kek_version, after, PAGE):
-        after = page[-1][0]
+        after = page[-1].member_id
         exchanges = []
-        for member_id, key in page:
+        for held in page:
             try:
-                exchanges.append((member_id, key, ring.rewrap(member_id, key)))
+                exchanges.append((held, rewrapped(ring, held)))
             except KeysError:
-                done.broken.append(member_id)
+                done.broken.append(held.member_id)
         done.exchanged += rows.exchange(exchanges)
         progress(len(page))
     done.counts = rows.counts()
     return done
+
+
+def rewrapped(ring: KeyRing, held: Held[WrappedKey]) -> Held[WrappedKey]:
+    """A member's key, and its phone's check, by the primary version. Raises KeysError."""
+    check = held.phone_check
+    return Held(
+        held.member_id,
+        ring.rewrap(held.member_id, held.key),
+        None if check is None else ring.rewrap_check(held.key.kek_version, check),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from coalition.clearing.store import Store
 from coalition.domain.books import Books, Original, Wallet
-from coalition.domain.commands import Command, FollowUp, Presented, Resolve, Reverse
+from coalition.domain.commands import Command, FollowUp, MergeIn, OnWallet, Presented, Resolve, Reverse
 from coalition.domain.decide import decide
 from coalition.domain.decision import Decision
 from coalition.domain.errors import LedgerBroken, Refused
@@ -204,9 +204,13 @@ def _lane(command: Command, prefetched: Prefetched) -> int:
     if isinstance(command, FollowUp):
         original = books.original_of(command)
         wallet_id = original.wallet_id if original else None
+        if isinstance(command, MergeIn):
+            wallet_id = command.wallet_id
     elif isinstance(command, Presented):
         card = books.cards.get(command.token)
         wallet_id = card.wallet_id if card else None
+    elif isinstance(command, OnWallet):
+        wallet_id = command.wallet_id
     if wallet_id is not None:
         return books.wallets[wallet_id].lane
     return lane_of_request(command.request_id, books.programme.scheme.lane_count)

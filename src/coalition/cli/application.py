@@ -10,6 +10,7 @@ from coalition.cli import (  # five of them add commands only
     credentials,
     day_limits,  # noqa: F401
     house,
+    member_changes,  # noqa: F401
     member_data,  # noqa: F401
     till_day,  # noqa: F401
     tills,

@@ -204,12 +204,15 @@ def ask_fields() -> dict[str, Any]:
 
 
 def read_fields(path: Path, known: tuple[str, ...]) -> dict[str, Any]:
-    """The fields of a JSON object; trouble ends the command with exit code 2 and repeats nothing of it."""
+    """The fields of a JSON object, of any names where none are `known`.
+
+    Trouble ends the command with exit code 2 and repeats nothing of it.
+    """
     try:
         text = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
         fields = json.loads(text)
     except (OSError, ValueError):
         raise typer.BadParameter("--from-file: cannot be read, or is no JSON") from None
-    if not isinstance(fields, dict) or not set(fields) <= set(known):
+    if not isinstance(fields, dict) or (known and not set(fields) <= set(known)):
         raise typer.BadParameter(f"--from-file: must be one JSON object with {', '.join(known)}")
     return fields

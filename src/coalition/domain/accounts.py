@@ -46,6 +46,7 @@ class TransferCode(IntEnum):
     EXPIRY = 10
     SHORTFALL = 11
     NETTING = 20
+    MERGE = 30
 
 
 class Unit(IntEnum):
@@ -90,6 +91,12 @@ def bonus_account(issuer: int) -> Account:
 def clearing_account(participant: int) -> Account:
     """Claims on and of a participant within a window: CLEARING(p)."""
     return account(AccountKind.CLEARING, participant)
+
+
+@cache
+def transit_account(issuer: int) -> Account:
+    """What of `issuer`'s lots is under way between two wallets: TRANSIT(i)."""
+    return account(AccountKind.TRANSIT, issuer)
 
 
 @cache

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from coalition.domain.kinds import Kind
@@ -34,9 +34,13 @@ class ActAnswer:
     answer: dict[str, JSON]
 
 
+# Made once: json.dumps makes one a call, which costs as much as a small value.
+_ENCODER: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
 def canonical(value: "JSON | Mapping[str, JSON]") -> bytes:
     """The one byte form of a JSON value: sorted keys, no spaces, UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def body_hash(kind: Kind, body: Mapping[str, JSON]) -> bytes:

@@ -24,7 +24,8 @@ class Wallet:
     """A locked wallet with its lots: the open ones, and those that a refund in this batch may reopen.
 
     `moved` are the lots that this batch has changed and the store must write. It is named once its member's real name
-    was verified. `usage` is what it has spent lately, where a limit asks for that.
+    was verified. What comes to a wallet that was `merged_into` another is sent on to that. `usage` is what it has spent
+    lately, where a limit asks for that.
     """
 
     lane: int
@@ -33,6 +34,7 @@ class Wallet:
     recruiter_id: int
     state: str
     is_named: bool = False
+    merged_into: int | None = None
     lots: dict[int, Lot] = field(default_factory=dict)
     moved: set[int] = field(default_factory=set)
     usage: Usage | None = None
@@ -124,6 +126,15 @@ class HeldValue:
         return self.resolved_kind is None
 
 
+class Transit(NamedTuple):
+    """What entry `entry_id` sent to wallet `to_wallet_id`; open while it has not arrived."""
+
+    lane: int
+    entry_id: int
+    to_wallet_id: int
+    is_open: bool
+
+
 @dataclass(slots=True)
 class Books:
     """Everything a batch decides against. `windows` maps calendar_id to the open window that this commit holds.
@@ -131,7 +142,8 @@ class Books:
     `time` is the batch's own, and decides what has expired. `tickets` are those of its payment codes by their tokens,
     `devices` what they belong to by card_id. `names_originals` says whether a command of the batch names
     an earlier entry: only then are its own remembered. `marks_lots` says that a lot's reservation or its being reversed
-    has changed, which few batches do. `pins` are, by wallet, those that a command of the batch was compared with.
+    has changed, which few batches do. `transits` are what a merge sent or brought, `opened` the lots that others than
+    top-ups opened. `pins` are, by wallet, those that a command of the batch was compared with.
     """
 
     programme: Programme
@@ -147,6 +159,8 @@ class Books:
     holds: dict[int, HeldValue] = field(default_factory=dict)
     sales: SaleReferences = field(default_factory=SaleReferences)
     pins: dict[int, HeldPin] = field(default_factory=dict)
+    transits: dict[int, Transit] = field(default_factory=dict)
+    opened: set[int] = field(default_factory=set)
     names_originals: bool = True
     marks_lots: bool = False
 

@@ -174,17 +174,48 @@ class TopUpReturn(FollowUp):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BonusExpiry(Command):
-    """Take the bonus of a lot whose last day is over. The books know how much that is."""
+class OnWallet(Command):
+    """Names a wallet itself: what a job of the house asks, in the operator's name. The books know the amount."""
 
     wallet_id: int
-    lot_id: int
     amount_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BonusExpiry(OnWallet):
+    """Take the bonus of a lot whose last day is over. The books know how much that is."""
+
+    lot_id: int
 
     kind = Kind.BONUS_EXPIRY
 
     def _particulars(self) -> bytes:
         return f"{self.wallet_id}|{self.lot_id}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeOut(OnWallet):
+    """Send a lot of a merged wallet on its way to the wallet it was merged into."""
+
+    lot_id: int
+
+    kind = Kind.MERGE_OUT
+
+    def _particulars(self) -> bytes:
+        return f"{self.wallet_id}|{self.lot_id}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergeIn(FollowUp):
+    """Let what an entry sent arrive in the wallet that it was sent to. The books know how much that is."""
+
+    wallet_id: int
+    amount_minor: int = 0
+
+    kind = Kind.MERGE_IN
+
+    def _particulars(self) -> bytes:
+        return f"{self.original_entry_id}|{self.wallet_id}".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

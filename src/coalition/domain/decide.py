@@ -18,6 +18,8 @@ from coalition.domain.commands import (
     Command,
     Hold,
     HoldExpiry,
+    MergeIn,
+    MergeOut,
     Purchase,
     Refund,
     Resolve,
@@ -32,6 +34,7 @@ from coalition.domain.day_limits import FLOW_OF
 from coalition.domain.decision import Decision
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.hold import decide_capture, decide_hold, decide_hold_expiry, decide_void
+from coalition.domain.merge import decide_merge_in, decide_merge_out
 from coalition.domain.purchase import decide_purchase
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import decide_refund
@@ -45,7 +48,7 @@ Rule = Callable[[Any, Books], Decision]
 
 
 def decide(command: Command, books: Books, entry_id: int) -> Decision:
-    """What `command` does to `books`. `entry_id` names the lot that a top-up opens.
+    """What `command` does to `books`. `entry_id` names the lot that is opened.
 
     Raises Refused with a stored reason for a decline, NoOpenWindow when a claim's calendar has no open window.
     """
@@ -64,6 +67,8 @@ def decide(command: Command, books: Books, entry_id: int) -> Decision:
         return decide_top_up(command, books, entry_id)
     rule = RULES.get(type(command))
     if rule is None:
+        if isinstance(command, MergeIn):
+            return decide_merge_in(command, books, entry_id)
         raise LedgerBroken(f"no rule decides a {type(command).__name__}")
     return rule(command, books)
 
@@ -87,4 +92,5 @@ RULES: Final[Mapping[type[Command], Rule]] = {
     TopUpReversal: decide_top_up_reversal,
     TopUpReturn: decide_top_up_return,
     BonusExpiry: decide_bonus_expiry,
+    MergeOut: decide_merge_out,
 }

@@ -58,7 +58,7 @@ class NewMember:
 
 @dataclass(frozen=True, slots=True)
 class MemberRow:
-    """`state` is ACTIVE, LOCKED or ERASED; `recruiter` a participant code."""
+    """`state` is ACTIVE, LOCKED, ERASED or MERGED; `recruiter` a participant code; `merged_into` a member."""
 
     member_id: UUID
     wallet_id: int
@@ -66,6 +66,7 @@ class MemberRow:
     recruiter: str
     create_time: datetime
     is_named: bool
+    merged_into: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,15 @@ class CardRow:
     issuer: str
     limits: CardLimits
     kind: str = NUMBER
+
+
+@dataclass(frozen=True, slots=True)
+class MemberFile:
+    """What there is of a member: the latest of its sealed records that were asked for, and its wallet's cards."""
+
+    row: MemberRow
+    records: tuple[SealedRecord, ...]
+    cards: tuple[CardRow, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,7 @@ class Reason(IntEnum):
     MEMBER_HAS_VALUE = 92
     CONSENT_MISSING = 93
     APPROVAL_MISSING = 94
+    MERGE_CONFLICT = 95
 
     FIELD_INVALID = 100
     REQUEST_ID_MALFORMED = 101
@@ -271,6 +272,9 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.APPROVAL_MISSING: Advice(
         "FAILED_PRECONDITION", "No approval is in force: an approver approves it first, and it ends after 15 minutes."
+    ),
+    Reason.MERGE_CONFLICT: Advice(
+        "FAILED_PRECONDITION", "One of the two members was merged into another before; see the member and go on there."
     ),
     Reason.WINDOW_UNKNOWN: Advice("NOT_FOUND", "No such window."),
     Reason.WINDOW_STATE_CONFLICT: Advice(

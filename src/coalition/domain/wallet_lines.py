@@ -9,7 +9,7 @@ from coalition.domain.journal import Outcome
 from coalition.domain.kinds import Kind
 from coalition.domain.sale_details import SaleDetails
 
-VALUE_ENTERS: Final = frozenset({Kind.TOP_UP, Kind.REFUND})
+VALUE_ENTERS: Final = frozenset({Kind.TOP_UP, Kind.REFUND, Kind.MERGE_IN})
 VALUE_LEAVES: Final = frozenset(
     {
         Kind.PURCHASE,
@@ -19,6 +19,7 @@ VALUE_LEAVES: Final = frozenset(
         Kind.TOP_UP_RETURN,
         Kind.BONUS_EXPIRY,
         Kind.CASH_OUT,
+        Kind.MERGE_OUT,
     }
 )
 
@@ -38,6 +39,23 @@ class DueHold(NamedTuple):
 
     entry_id: int
     expire_time: datetime
+
+
+class LeftBehind(NamedTuple):
+    """A lot of a merged wallet, whose last entry was `last_entry_id`, made at `time`."""
+
+    wallet_id: int
+    lot_id: int
+    last_entry_id: int
+    time: datetime
+
+
+class UnderWay(NamedTuple):
+    """What entry `entry_id` sent at `time`, and where to."""
+
+    entry_id: int
+    to_wallet_id: int
+    time: datetime
 
 
 @dataclass(frozen=True, slots=True)

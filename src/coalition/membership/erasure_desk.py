@@ -47,6 +47,8 @@ class ErasureDesk(Generic[Key]):
                 raise Refused(Reason.MEMBER_UNKNOWN, "member_id", {"member_id": str(member_id)})
             if before == "ERASED":
                 raise Refused(Reason.MEMBER_ERASED, "member_id", {"member_id": str(member_id)})
+            if before == "MERGED":
+                raise Refused(Reason.MERGE_CONFLICT, "member_id", {"member_id": str(member_id)})
             books.set_member_state(member_id, state)
             books.note(act, [member_id])
             return {"member_id": str(member_id), "state": state}

@@ -185,7 +185,7 @@ def masked(opened: Opened) -> tuple[str, str, str]:
 def _line(text: str, field_name: str, characters_max: int = NAME_CHARACTERS_MAX) -> str:
     """One line without control characters, blanks made single."""
     line = " ".join(unicodedata.normalize("NFC", text).split())
-    is_clean = not any(unicodedata.category(character).startswith("C") for character in line)
-    if not is_clean or not 1 <= len(line) <= characters_max:
+    # Of what is not printable, separators are gone by now: what is left are control characters and the like.
+    if not line.isprintable() or not 1 <= len(line) <= characters_max:
         raise Refused(Reason.FIELD_INVALID, field_name, {"expected": f"1 to {characters_max} characters on one line"})
     return line

@@ -43,14 +43,17 @@ class FileDesk(Generic[Key]):
         """Replace one field group. MEMBER_EXISTS where the phone is another member's; FIELD_INVALID with the field."""
         told = part.normalized()
         key, time = self._records.key_of(member_id), self._clock()
+        filing = self._phone_book.filing(told.phone) if isinstance(told, Contact) else None
+        if filing is not None:
+            self._phone_book.forget(member_id)
 
         def apply(books: MemberBooks) -> Answer:
-            if isinstance(told, Contact) and self._phone_book.claim(books, told.phone) not in {None, member_id}:
+            if filing is not None and self._phone_book.claim(books, filing) not in {None, member_id}:
                 raise Refused(Reason.MEMBER_EXISTS, "phone")
             record = self._next(books, member_id, key, told.group, lambda _: told.packed())
             books.add_record(record, time)
-            if isinstance(told, Contact):
-                books.move_index(PHONE_INDEX, self._phone_book.index(told.phone), member_id)
+            if filing is not None:
+                books.move_index(PHONE_INDEX, filing.index, member_id)
             books.note(act, [member_id])
             return {"member_id": str(member_id), REVISION_FACTS: told_of([record])}
 
@@ -94,7 +97,8 @@ class FileDesk(Generic[Key]):
         writable(member_id, books.lock_member(member_id))
         before = books.latest_record(member_id, group)
         revision = 1 if before is None else before.revision + 1
-        (record,) = self._records.sealed(member_id, existing_key(key), {group: content(before)}, revision=revision)
+        cipher = self._records.cipher(member_id, existing_key(key))
+        (record,) = self._records.sealed(member_id, cipher, {group: content(before)}, revision=revision)
         return record
 
 
@@ -112,6 +116,8 @@ def writable(member_id: UUID, state: str | None) -> None:
         raise Refused(Reason.MEMBER_LOCKED, "member_id", facts)
     if state == "ERASED":
         raise Refused(Reason.MEMBER_ERASED, "member_id", facts)
+    if state == "MERGED":
+        raise Refused(Reason.MERGE_CONFLICT, "member_id", facts)
 
 
 _Key = TypeVar("_Key")

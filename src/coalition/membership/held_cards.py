@@ -27,13 +27,16 @@ class Held(NamedTuple):
 def held_by_token(books: MemberBooks, token: bytes) -> Held:
     """The linked card of a token. Raises Refused: CARD_UNKNOWN, CARD_NOT_LINKED."""
     pointer = books.pointer(token)
-    if pointer is None:
-        raise Refused(Reason.CARD_UNKNOWN, "card_number")
-    if pointer.wallet_id is None:
-        raise Refused(Reason.CARD_NOT_LINKED, "card_number")
-    # A linked card never moves: what the pointer says is still so once the wallet is locked.
-    is_open = books.lock_wallet(pointer.wallet_id)
-    return Held(existing(books.lock_card(pointer.lane, pointer.card_id)), pointer.wallet_id, is_open)
+    while True:
+        if pointer is None:
+            raise Refused(Reason.CARD_UNKNOWN, "card_number")
+        if pointer.wallet_id is None:
+            raise Refused(Reason.CARD_NOT_LINKED, "card_number")
+        wallet_id, is_open = pointer.wallet_id, books.lock_wallet(pointer.wallet_id)
+        # A linked card moves only when its member is merged: then what the pointer said is not so any more.
+        before, pointer = pointer, books.pointer(token)
+        if pointer == before:
+            return Held(existing(books.lock_card(before.lane, before.card_id)), wallet_id, is_open)
 
 
 def held_by_member(books: MemberBooks, reference: CardOfMember) -> Held:

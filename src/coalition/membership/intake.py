@@ -16,7 +16,7 @@ from coalition.domain.reasons import Reason
 from coalition.membership.file_desk import REVISION_FACTS, told_of
 from coalition.membership.held_cards import issuing
 from coalition.membership.keyed_act import keyed
-from coalition.membership.phone_book import PhoneBook
+from coalition.membership.phone_book import Filing, PhoneBook
 from coalition.membership.profile import Profile
 from coalition.membership.random_ids import Random, random_number, random_uuid
 from coalition.membership.records import Records
@@ -45,8 +45,7 @@ class _Ready(Generic[Key]):
     """A line that is in order by itself, sealed."""
 
     place: int
-    phone: str = field(repr=False)
-    phone_index: int = field(repr=False)
+    filing: Filing
     key: Key = field(repr=False)
     member_id: UUID
     wallet_id: int
@@ -89,22 +88,22 @@ class Intake(Generic[Key]):
                 ready.append(self._ready(place, arrival))
             except Refused as refused:
                 ended[place] = Arrived(None, refused.reason, refused.field or "")
-        self._member_keys.put_all({each.member_id: each.key for each in ready}, time)
+        self._member_keys.put_all({each.member_id: (each.key, each.filing.checks) for each in ready}, time)
 
         def apply(books: MemberBooks) -> Answer:
             recruiter_id = issuing(books, recruiter).participant_id
-            known = self._phone_book.claim_all(books, {each.phone: each.phone_index for each in ready})
+            known = self._phone_book.claim_all(books, [each.filing for each in ready])
             taken = books.taken_tokens([each.token for each in ready if each.token is not None])
             members: list[NewMember] = []
             cards: list[NewCard] = []
             for each in ready:
-                if each.phone in known:
+                if each.filing.phone in known:
                     ended[each.place] = Arrived(None, Reason.MEMBER_EXISTS, "phone")
                     continue
                 if each.token is not None and each.token in taken:
                     ended[each.place] = Arrived(None, Reason.CARD_NUMBER_TAKEN, "card_number")
                     continue
-                known.add(each.phone)
+                known.add(each.filing.phone)
                 members.append(
                     NewMember(
                         each.member_id,
@@ -112,7 +111,7 @@ class Intake(Generic[Key]):
                         recruiter_id,
                         time,
                         each.records,
-                        each.phone_index,
+                        each.filing.index,
                         is_named=False,
                     )
                 )
@@ -140,16 +139,15 @@ class Intake(Generic[Key]):
     def _ready(self, place: int, arrival: Arrival) -> _Ready[Key]:
         parts = arrival.profile.normalized()
         number = None if arrival.card_number is None else parse_card_number(arrival.card_number)
-        member_id, phone = random_uuid(self._random), parts[1].phone
-        key = self._keys.new_member_key(member_id)
+        member_id = random_uuid(self._random)
+        key, cipher = self._keys.new_member(member_id)
         return _Ready(
             place,
-            phone,
-            self._phone_book.index(phone),
+            self._phone_book.filing(parts[1].phone),
             key,
             member_id,
             random_number(self._random),
-            self._records.sealed(member_id, key, {each.group: each.packed() for each in parts}),
+            self._records.sealed(member_id, cipher, {each.group: each.packed() for each in parts}),
             None if number is None else self._keys.card_token(number),
             "" if number is None else last_four(number),
         )

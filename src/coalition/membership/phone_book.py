@@ -1,10 +1,12 @@
-"""The phone book: whose a phone number is. Finds candidates by a blind index and opens them one by one.
+"""The phone book: whose a phone number is. Finds candidates by a blind index, then the one by its check.
 
 The index is a few bits of a keyed hash, shared by a dozen members, so that it tells nobody a number
-(RELIABILITY 5.5). No number is kept here.
+(RELIABILITY 5.5). The check tells them apart; it lies beside the members' keys and goes with them, so that no copy of
+the ledger has it. Who is found is opened and compared all the same: a record alone says whose a phone is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Generic
 from uuid import UUID
 
@@ -14,7 +16,24 @@ from coalition.membership.records import Records
 from coalition.membership.store import Key, Keys, MemberBooks, MemberKeys, MemberStore
 
 CANDIDATES_MAX: Final = 64
-"""Members that share a blind index; opening one costs about 30 microseconds (RELIABILITY 5.5)."""
+"""Members that share a blind index; to open one whose check is not known takes 30 microseconds (RELIABILITY 5.5)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """Where a phone may lie: under the primary index, or under the one before while a re-index goes on.
+
+    `checks` tell the members of one index apart, by version of the key that wraps theirs.
+    """
+
+    phone: str = field(repr=False)
+    indexes: Sequence[int] = field(repr=False)
+    checks: Mapping[int, bytes] = field(repr=False)
+
+    @property
+    def index(self) -> int:
+        """The one that a new member gets."""
+        return self.indexes[0]
 
 
 class PhoneBook(Generic[Key]):
@@ -28,44 +47,55 @@ class PhoneBook(Generic[Key]):
         self._member_keys = member_keys
         self._records = records
 
-    def index(self, phone: str) -> int:
-        """The blind index that a phone is filed under."""
-        return self._indexes(phone)[0]
+    def filing(self, phone: str) -> Filing:
+        """How a phone is filed and looked for."""
+        indexes = self._keys.blind_indexes(PHONE_INDEX, phone)
+        return Filing(phone, indexes, self._keys.index_checks(PHONE_INDEX, phone))
 
-    def whose(self, phone: str) -> UUID | None:
-        """The member of a phone; None where it is nobody's."""
-        candidates = self._store.indexed_records(PHONE_INDEX, self._indexes(phone), CONTACT, CANDIDATES_MAX + 1)
-        return self._among(candidates, phone)
+    def forget(self, member_id: UUID) -> None:
+        """Before a member's phone changes: the check of the one before must not be what the member is known by."""
+        self._member_keys.forget_phone(member_id)
 
-    def claim(self, books: MemberBooks, phone: str) -> UUID | None:
+    def whose(self, phone: str) -> tuple[UUID, Key] | None:
+        """The member of a phone, and its key; None where it is nobody's."""
+        filing = self.filing(phone)
+        candidates = self._store.indexed_records(PHONE_INDEX, filing.indexes, CONTACT, CANDIDATES_MAX + 1)
+        return self._among(candidates, filing)
+
+    def claim(self, books: MemberBooks, filing: Filing) -> UUID | None:
         """The same inside an act that is about to give the phone to a member: nobody else can before it commits."""
-        indexes = self._indexes(phone)
-        books.lock_index(PHONE_INDEX, indexes)
-        return self._among(books.indexed_records(PHONE_INDEX, indexes, CONTACT, CANDIDATES_MAX + 1), phone)
+        books.lock_index(PHONE_INDEX, filing.indexes)
+        candidates = books.indexed_records(PHONE_INDEX, filing.indexes, CONTACT, CANDIDATES_MAX + 1)
+        found = self._among(candidates, filing)
+        return None if found is None else found[0]
 
-    def _indexes(self, phone: str) -> Sequence[int]:
-        """Where a phone may lie: the primary index first, then the one before it while a re-index goes on."""
-        return self._keys.blind_indexes(PHONE_INDEX, phone)
-
-    def claim_all(self, books: MemberBooks, phones: Mapping[str, int]) -> set[str]:
-        """Those of many phones, told with their index, that are members'; no other act can give the others away before
-        this one commits.
-        """
-        indexes = sorted(set(phones.values()))
+    def claim_all(self, books: MemberBooks, filings: Sequence[Filing]) -> set[str]:
+        """Those of many phones that are members'; no other act can give the others away before this one commits."""
+        indexes = sorted({index for filing in filings for index in filing.indexes})
         books.lock_indexes(PHONE_INDEX, indexes)
-        candidates = books.records_indexed(PHONE_INDEX, indexes, CONTACT)
-        found = self._member_keys.get([record.member_id for record in candidates]) if candidates else {}
-        opened = (
-            self._records.opened(record, found[record.member_id]) for record in candidates if record.member_id in found
-        )
-        return {contact["phone"] for contact in opened} & phones.keys()
+        candidates = books.members_indexed(PHONE_INDEX, indexes)
+        found = self._member_keys.matching(candidates, _by_version(filings)) if candidates else {}
+        records = books.latest_records(list(found), CONTACT) if found else []
+        phones = {str(self._records.opened(record, found[record.member_id])["phone"]) for record in records}
+        return phones & {filing.phone for filing in filings}
 
-    def _among(self, candidates: Sequence[SealedRecord], phone: str) -> UUID | None:
+    def _among(self, candidates: Sequence[SealedRecord], filing: Filing) -> tuple[UUID, Key] | None:
         if len(candidates) > CANDIDATES_MAX:
             raise LedgerBroken(f"over {CANDIDATES_MAX} members share one blind index; re-index with more bits")
-        found = self._member_keys.get([record.member_id for record in candidates]) if candidates else {}
+        if not candidates:
+            return None
+        found = self._member_keys.matching([record.member_id for record in candidates], _by_version([filing]))
         for record in candidates:
             key = found.get(record.member_id)
-            if key is not None and self._records.opened(record, key)["phone"] == phone:
-                return record.member_id
+            if key is not None and self._records.opened(record, key)["phone"] == filing.phone:
+                return record.member_id, key
         return None
+
+
+def _by_version(filings: Iterable[Filing]) -> dict[int, list[bytes]]:
+    """The checks of many phones, by version."""
+    told: dict[int, list[bytes]] = {}
+    for filing in filings:
+        for version, check in filing.checks.items():
+            told.setdefault(version, []).append(check)
+    return told

@@ -61,6 +61,7 @@ class MemberView:
     masked_account: str = field(default="", repr=False)
     consents: tuple[Consent, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
+    merged_into: UUID | None = None
 
 
 def check_purpose(purpose: str) -> Purpose:

@@ -19,6 +19,7 @@ from coalition.domain.members import (
     IDENTITY,
     PROFILE_GROUPS,
     Access,
+    MemberFile,
     MemberRow,
     Reader,
 )
@@ -62,7 +63,7 @@ class ReadingRoom(Generic[Key]):
         why, what = check_purpose(purpose), checked_groups(groups)
         self.check_consent(member_id, why)
         self.disclose(reader, [member_id], what, why)
-        return self._view(self._member(member_id), what)
+        return self._view(self._file(member_id, what), self._records.key_of(member_id))
 
     def by_phone(self, reader: Reader, phone: str, purpose: str, groups: tuple[str, ...] = AT_A_GLANCE) -> MemberView:
         """The member with this phone number, masked; also a look that finds nobody leaves its act.
@@ -70,22 +71,25 @@ class ReadingRoom(Generic[Key]):
         MEMBER_UNKNOWN, MEMBER_LOCKED, CONSENT_MISSING; FIELD_INVALID.
         """
         why, what = check_purpose(purpose), checked_groups(groups)
-        member_id = self._phone_book.whose(normalize_phone(phone))
-        if member_id is None:
+        found = self._phone_book.whose(normalize_phone(phone))
+        if found is None:
             self._nobody(reader, why)
+        member_id, key = found
         self.check_consent(member_id, why)
         self.disclose(reader, [member_id], what, why)
-        return self._view(self._member(member_id), what)
+        return self._view(self._file(member_id, what), key)
 
     def own(self, reader: Reader, member_id: UUID) -> tuple[MemberRow, Opened, tuple[CardView, ...]]:
         """Everything of one member in clear, for the member; also while it is locked. MEMBER_UNKNOWN, MEMBER_ERASED."""
         self.disclose(reader, [member_id], PROFILE_GROUPS, OWN_ACCESS)
-        row = self._member(member_id)
-        return row, self._records.read(member_id, PROFILE_GROUPS), self._cards(row)
+        file = self._file(member_id, PROFILE_GROUPS)
+        opened = self._records.all_opened(file.records, self._records.key_of(member_id))
+        return file.row, opened, _cards(file)
 
     def accesses(self, member_id: UUID, before: int | None, limit: int) -> list[Access]:
         """What was done about a member and its data, newest first: by whom, when and why. MEMBER_UNKNOWN."""
-        self._member(member_id)
+        if self._store.member(member_id) is None:
+            raise _unknown(member_id)
         return self._store.accesses(member_id, before, limit)
 
     def disclose(
@@ -151,19 +155,15 @@ class ReadingRoom(Generic[Key]):
         if ConsentPurpose.MARKETING not in given:
             raise Refused(Reason.CONSENT_MISSING, "purpose", {"member_id": str(member_id)})
 
-    def _member(self, member_id: UUID) -> MemberRow:
-        row = self._store.member(member_id)
-        if row is None:
-            raise Refused(Reason.MEMBER_UNKNOWN, "member_id", {"member_id": str(member_id)})
-        return row
+    def _file(self, member_id: UUID, groups: tuple[str, ...]) -> MemberFile:
+        file = self._store.file(member_id, groups, CARDS_SHOWN_MAX)
+        if file is None:
+            raise _unknown(member_id)
+        return file
 
-    def _cards(self, row: MemberRow) -> tuple[CardView, ...]:
-        return tuple(
-            card_view(card, row.member_id) for card in self._store.cards_of_wallet(row.wallet_id, CARDS_SHOWN_MAX)
-        )
-
-    def _view(self, row: MemberRow, groups: tuple[str, ...]) -> MemberView:
-        opened: dict[str, Any] = {} if row.state == "ERASED" else dict(self._records.read(row.member_id, groups))
+    def _view(self, file: MemberFile, key: Key | None) -> MemberView:
+        row = file.row
+        opened: dict[str, Any] = {} if row.state == "ERASED" else dict(self._records.all_opened(file.records, key))
         name, phone, account = masked(opened)
         return MemberView(
             row.member_id,
@@ -173,17 +173,26 @@ class ReadingRoom(Generic[Key]):
             row.state,
             row.recruiter,
             row.create_time,
-            self._cards(row),
+            _cards(file),
             real_name_verified=row.is_named,
             masked_account=account,
             consents=consents_in(opened),
             attributes=dict(opened.get(ATTRIBUTES, {})),
+            merged_into=row.merged_into,
         )
+
+
+def _cards(file: MemberFile) -> tuple[CardView, ...]:
+    return tuple(card_view(card, file.row.member_id) for card in file.cards)
+
+
+def _unknown(member_id: UUID) -> Refused:
+    return Refused(Reason.MEMBER_UNKNOWN, "member_id", {"member_id": str(member_id)})
 
 
 def _readable(member_id: UUID, state: str | None, purpose: str) -> None:
     if state is None:
-        raise Refused(Reason.MEMBER_UNKNOWN, "member_id", {"member_id": str(member_id)})
+        raise _unknown(member_id)
     if state == "LOCKED" and purpose != OWN_ACCESS:
         raise Refused(Reason.MEMBER_LOCKED, "member_id", {"member_id": str(member_id)})
     if state == "ERASED" and purpose not in set(Purpose):

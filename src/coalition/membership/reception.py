@@ -26,6 +26,7 @@ from coalition.membership.erasure_desk import ErasureDesk
 from coalition.membership.file_desk import REVISION_FACTS, FileDesk, told_of
 from coalition.membership.intake import Intake
 from coalition.membership.keyed_act import keyed
+from coalition.membership.merge_desk import MergeDesk
 from coalition.membership.phone_book import PhoneBook
 from coalition.membership.pin_desk import PinDesk, PinRoom
 from coalition.membership.profile import Profile
@@ -76,6 +77,7 @@ class Reception(Generic[Key]):
         self.files = FileDesk(store, keys, self._records, self._phone_book, clock)
         self.intake = Intake(store, keys, member_keys, self._records, self._phone_book, clock, random)
         self.disclosures = DisclosureDesk(store, keys, self.reading, clock, random)
+        self.merges = MergeDesk(store, keys, clock)
         self.erasures = ErasureDesk(store, keys, member_keys, clock, retention)
         self._cards = CardDesk(store, keys, clock, random)
         self._pins = PinDesk(store, keys, pins, random)
@@ -91,12 +93,12 @@ class Reception(Generic[Key]):
         MEMBER_EXISTS when the phone is enrolled, PARTICIPANT_UNKNOWN, SUSPENDED; FIELD_INVALID with the field.
         """
         identity, contact = profile.normalized()
-        phone_index = self._phone_book.index(contact.phone)
+        filing = self._phone_book.filing(contact.phone)
         create_time = self._clock()
         member_id, wallet_id = random_uuid(self._random), random_number(self._random)
-        key = self._keys.new_member_key(member_id)
-        records = self._records.sealed(member_id, key, {each.group: each.packed() for each in (contact, identity)})
-        self._member_keys.put(member_id, key, create_time)
+        key, cipher = self._keys.new_member(member_id)
+        records = self._records.sealed(member_id, cipher, {each.group: each.packed() for each in (contact, identity)})
+        self._member_keys.put(member_id, key, filing.checks, create_time)
 
         def apply(books: MemberBooks) -> Answer:
             participant = books.participant(recruiter)
@@ -104,7 +106,7 @@ class Reception(Generic[Key]):
                 raise Refused(Reason.PARTICIPANT_UNKNOWN, "recruiter", {"participant": recruiter})
             if not participant.is_active:
                 raise Refused(Reason.SUSPENDED, "recruiter", {"participant": recruiter})
-            if self._phone_book.claim(books, contact.phone) is not None:
+            if self._phone_book.claim(books, filing) is not None:
                 raise Refused(Reason.MEMBER_EXISTS, "phone")
             member = NewMember(
                 member_id,
@@ -112,7 +114,7 @@ class Reception(Generic[Key]):
                 participant.participant_id,
                 create_time,
                 records,
-                phone_index,
+                filing.index,
                 is_named=real_name_verified,
             )
             books.add_member(member)
@@ -198,8 +200,8 @@ class Reception(Generic[Key]):
 
     def phone_handle(self, phone: str) -> bytes | None:
         """The token of the PHONE credential of whoever has this phone; None where no member lets it name him."""
-        member_id = self._phone_book.whose(normalize_phone(phone))
-        row = self._store.member(member_id) if member_id is not None else None
+        found = self._phone_book.whose(normalize_phone(phone))
+        row = self._store.member(found[0]) if found is not None else None
         # What is locked is not used, so that a phone whose member is names nobody.
         return self._credentials.phone_handle(row.wallet_id) if row is not None and row.state == "ACTIVE" else None
 

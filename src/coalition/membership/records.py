@@ -7,7 +7,7 @@ from uuid import UUID
 from coalition.domain.members import SealedRecord
 from coalition.membership.field_groups import unpacked
 from coalition.membership.random_ids import Random, random_uuid
-from coalition.membership.store import Key, Keys, MemberKeys, MemberStore
+from coalition.membership.store import Cipher, Key, Keys, MemberKeys, MemberStore
 
 
 class Records(Generic[Key]):
@@ -26,19 +26,25 @@ class Records(Generic[Key]):
     def read(self, member_id: UUID, groups: Iterable[str]) -> dict[str, Mapping[str, Any]]:
         """The latest of each group in clear; nothing once the member's key is gone."""
         records = self._store.records(member_id, groups)
-        key = self.key_of(member_id) if records else None
+        return self.all_opened(records, self.key_of(member_id) if records else None)
+
+    def all_opened(self, records: Iterable[SealedRecord], key: Key | None) -> dict[str, Mapping[str, Any]]:
+        """Records of one member in clear, by group; nothing where its key is gone."""
         return {} if key is None else {each.field_group: self.opened(each, key) for each in records}
+
+    def cipher(self, member_id: UUID, key: Key) -> Cipher:
+        """What seals under a member's key."""
+        return self._keys.sealer(member_id, key)
 
     def opened(self, record: SealedRecord, key: Key) -> Mapping[str, Any]:
         """One record in clear."""
-        cipher = self._keys.sealer(record.member_id, key)
+        cipher = self.cipher(record.member_id, key)
         return unpacked(cipher.open(record.field_group, record.record_id, record.revision, record.sealed))
 
     def sealed(
-        self, member_id: UUID, key: Key, texts: Mapping[str, bytes], *, revision: int = 1
+        self, member_id: UUID, cipher: Cipher, texts: Mapping[str, bytes], *, revision: int = 1
     ) -> tuple[SealedRecord, ...]:
-        """One new record for each group of `texts`."""
-        cipher = self._keys.sealer(member_id, key)
+        """One new record for each group of `texts`, by the member's cipher."""
         records = []
         for group, plaintext in texts.items():
             record_id = random_uuid(self._random)

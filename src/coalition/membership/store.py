@@ -16,6 +16,7 @@ from coalition.domain.members import (
     CardRow,
     Disclosure,
     KnownTicket,
+    MemberFile,
     MemberRow,
     NewCard,
     NewDevice,
@@ -42,12 +43,16 @@ class Cipher(Protocol):
 class Keys(Protocol[Key]):
     """The part of the key ring that reception uses."""
 
-    def new_member_key(self, member_id: UUID) -> Key: ...
+    def new_member(self, member_id: UUID) -> tuple[Key, Cipher]:
+        """A fresh key, and what seals under it."""
 
     def sealer(self, member_id: UUID, wrapped: Key) -> Cipher: ...
 
     def blind_indexes(self, field: str, normalized: str) -> tuple[int, ...]:
         """The values a member may be found under; new members get the first."""
+
+    def index_checks(self, field: str, normalized: str) -> Mapping[int, bytes]:
+        """What tells members of one blind index value apart, by version of the key that wraps theirs."""
 
     def card_token(self, number: str) -> bytes: ...
 
@@ -57,14 +62,22 @@ class Keys(Protocol[Key]):
 class MemberKeys(Protocol[Key]):
     """Wrapped member keys, in an instance of their own with backups of its own."""
 
-    def put(self, member_id: UUID, key: Key, create_time: datetime) -> None: ...
+    def put(self, member_id: UUID, key: Key, phone_checks: Mapping[int, bytes], create_time: datetime) -> None:
+        """Keep a new member's key, and that of the checks which is of the same version."""
 
     def get(self, member_ids: Sequence[UUID]) -> Mapping[UUID, Key]:
         """The keys that exist; a member without one was erased."""
 
     def delete(self, member_id: UUID) -> None: ...
 
-    def put_all(self, keys: Mapping[UUID, Key], create_time: datetime) -> None: ...
+    def matching(self, member_ids: Sequence[UUID], phone_checks: Mapping[int, Sequence[bytes]]) -> Mapping[UUID, Key]:
+        """The keys of those who may have one of the phones; whose record has another is mostly left out."""
+
+    def put_all(self, keys: Mapping[UUID, tuple[Key, Mapping[int, bytes]]], create_time: datetime) -> None:
+        """`put` of many."""
+
+    def forget_phone(self, member_id: UUID) -> None:
+        """The member's phone is about to change: `matching` leaves the member in from now on."""
 
     def delete_all(self, member_ids: Sequence[UUID]) -> None: ...
 
@@ -87,8 +100,11 @@ class MemberBooks(Protocol):
     def lock_indexes(self, field: str, values: Sequence[int]) -> None:
         """`lock_index` of each, in one order for everybody."""
 
-    def records_indexed(self, field: str, values: Sequence[int], field_group: str) -> list[SealedRecord]:
-        """The latest record of each member under any of these blind indexes."""
+    def members_indexed(self, field: str, values: Sequence[int]) -> list[UUID]:
+        """The members under any of these blind indexes."""
+
+    def latest_records(self, member_ids: Sequence[UUID], field_group: str) -> list[SealedRecord]:
+        """The latest record of each of these members."""
 
     def taken_tokens(self, tokens: Sequence[bytes]) -> set[bytes]:
         """Those that name a card already."""
@@ -140,7 +156,7 @@ class MemberBooks(Protocol):
         """Its member's real name was verified."""
 
     def member_states(self, member_ids: Sequence[UUID]) -> Mapping[UUID, str]:
-        """ACTIVE, LOCKED or ERASED, of those that there are. Locks nothing."""
+        """ACTIVE, LOCKED, ERASED or MERGED, of those that there are. Locks nothing."""
 
     def lock_member(self, member_id: UUID) -> str | None:
         """Its state; None where there is no such member. Whoever locks the wallet too does so before."""
@@ -162,6 +178,12 @@ class MemberBooks(Protocol):
 
     def erase_member(self, member_id: UUID, wallet_id: int, time: datetime) -> None:
         """The member's state, its blind indexes, its PIN and seeds, its cards and wallet: ended, in the ledger."""
+
+    def lock_two_wallets(self, one: int, other: int) -> None:
+        """Both, in the order in which desks lock wallets."""
+
+    def merge(self, member_id: UUID, wallet_id: int, into_member_id: UUID, into_wallet_id: int, time: datetime) -> int:
+        """Move cards and name, end devices and PIN, say in the wallet where its value goes; how many cards moved."""
 
     def add_disclosure(self, disclosure: Disclosure) -> None: ...
 
@@ -192,8 +214,8 @@ class MemberStore(Protocol):
     def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
         """The wallet's card of this kind that is not REPLACED."""
 
-    def cards_of_wallet(self, wallet_id: int, limit: int) -> list[CardRow]:
-        """Those that were replaced last."""
+    def file(self, member_id: UUID, field_groups: Iterable[str], cards_max: int) -> MemberFile | None:
+        """The member with these groups and its first cards, those that were replaced last."""
 
     def accesses(self, member_id: UUID, before: int | None, limit: int) -> list[Access]:
         """Acts about a member with an entry below `before`, newest first."""

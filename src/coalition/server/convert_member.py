@@ -124,6 +124,7 @@ def member_message(view: MemberView) -> member_pb2.Member:
         create_time=timestamp_of(view.create_time),
         cards=[card_message(card) for card in view.cards],
         real_name_verified=view.real_name_verified,
+        merged_into=str(view.merged_into or ""),
     )
     profile = member_pb2.MaskedProfile(
         name_masked=view.masked_name,

@@ -83,6 +83,18 @@ class MemberDataCalls(member_pb2_grpc.MemberServiceServicer):
             receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed)
         )
 
+    async def MergeMembers(
+        self, request: member_pb2.MergeMembersRequest, context: Any
+    ) -> member_pb2.MergeMembersResponse:
+        act = await act_of(caller(context), Kind.MEMBERS_MERGED, request, self._request_ids)
+        old, new = UUID(request.member_id), UUID(request.into_member_id)
+        purpose = convert.purpose_word(request.purpose)
+        answer = await asyncio.to_thread(self._reception.merges.merge, act, old, new, purpose)
+        return member_pb2.MergeMembersResponse(
+            cards_moved=int(str(answer.answer["cards_moved"])),
+            receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
+        )
+
     async def EraseMember(self, request: member_pb2.EraseMemberRequest, context: Any) -> member_pb2.EraseMemberResponse:
         act = await act_of(caller(context), Kind.MEMBER_ERASED, request, self._request_ids)
         answer = await asyncio.to_thread(self._reception.erasures.erase, act, UUID(request.member_id))

@@ -1,11 +1,13 @@
 """Acts, exactly once: claim the request, do the work, write its entry, commit; or tell the stored answer again."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import date, datetime
-from typing import Any, Final
+from typing import Final
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from coalition.domain.acts import JSON, Act, ActAnswer, canonical
 from coalition.domain.errors import Contention, Refused
@@ -13,9 +15,38 @@ from coalition.domain.ids import entry_id, lane_of_request, lane_of_wallet
 from coalition.domain.journal import Entry, Notary, Transfer
 from coalition.domain.reasons import Reason, is_stored
 from coalition.storage.connect import Connection, translated
-from coalition.storage.journal import CLAIM, STORED, claim_parameters, take_number, write_batch
+from coalition.storage.journal import (
+    CLAIM,
+    HOLD_JOURNAL,
+    INSERT_BATCH,
+    INSERT_ENTRY,
+    INSERT_TRANSFERS,
+    STORED,
+    TAKE_NUMBER,
+    claim_parameters,
+    write_batch,
+)
+from coalition.storage.pipeline import Answer as Pending
+from coalition.storage.pipeline import Pipeline, pipeline_of
 
 ATTEMPTS: Final = 5
+BEGIN: Final = "BEGIN"
+SAVE: Final = "SAVEPOINT applied"
+UNDO: Final = "ROLLBACK TO SAVEPOINT applied"
+COMMIT: Final = "COMMIT"
+PREPARED: Final = (
+    BEGIN,
+    CLAIM,
+    STORED,
+    SAVE,
+    UNDO,
+    HOLD_JOURNAL,
+    TAKE_NUMBER,
+    INSERT_ENTRY,
+    INSERT_TRANSFERS,
+    INSERT_BATCH,
+    COMMIT,
+)
 
 Apply = Callable[[Connection], dict[str, JSON]]
 
@@ -38,10 +69,11 @@ class Acts:
         entry's too: it lies among the wallet's entries. `transfers`, asked after `apply`, are the entry's legs.
         Raises Refused (also when replaying a decline), Contention after several tries, StoreUnavailable.
         """
+        pipeline = self._pipeline(connection)
         for _ in range(ATTEMPTS):
             try:
-                with connection.transaction(), connection.cursor() as cursor:
-                    answer = self._once(connection, cursor, act, apply, transfers)
+                with _undone_if_it_fails(connection):
+                    answer = self._once(connection, pipeline, act, apply, transfers)
                 break
             except psycopg.Error as error:
                 problem = translated(error)
@@ -56,12 +88,13 @@ class Acts:
 
         Raises Refused when that answer was a decline, or the request_id was used for another act (REQUEST_ID_REUSED).
         """
-        parameters = claim_parameters([act], self._lane_count)
+        pipeline, parameters = self._pipeline(connection), claim_parameters([act], self._lane_count)
         try:
-            with connection.cursor() as cursor:
-                if cursor.execute(STORED, parameters[:3]).fetchone() is None:
-                    return None
-                answer = self._stored(cursor, act, parameters)
+            stored = pipeline.execute(STORED, parameters[:3])
+            pipeline.run()
+            if not stored.rows():
+                return None
+            answer = _stored(stored, act)
         except psycopg.Error as error:
             raise translated(error) from error
         return _told(answer)
@@ -69,25 +102,34 @@ class Acts:
     def _once(
         self,
         connection: Connection,
-        cursor: "psycopg.Cursor[Any]",
+        pipeline: Pipeline,
         act: Act,
         apply: Apply,
         transfers: Callable[[], list[Transfer]] | None,
     ) -> "tuple[ActAnswer, Refused | None]":
         parameters = claim_parameters([act], self._lane_count)
-        cursor.execute(CLAIM, parameters)
-        if cursor.rowcount == 0:
-            return self._stored(cursor, act, parameters)
+        pipeline.execute(BEGIN)
+        claimed = pipeline.execute(CLAIM, parameters)
+        pipeline.execute(SAVE)
+        pipeline.run()
+        if claimed.rowcount == 0:
+            found = pipeline.execute(STORED, parameters[:3])
+            pipeline.execute(COMMIT)
+            pipeline.run()
+            return _stored(found, act)
         refusal: Refused | None = None
         try:
-            with connection.transaction():
-                stored: dict[str, JSON] = apply(connection)
+            stored: dict[str, JSON] = apply(connection)
         except Refused as refused:
             if not is_stored(refused.reason):
                 raise
             refusal = refused
             stored = {"field": refused.field, "metadata": dict(refused.metadata), "reason": int(refused.reason)}
-        number, time = take_number(cursor)
+            pipeline.execute(UNDO)
+        pipeline.execute(HOLD_JOURNAL)
+        taken = pipeline.execute(TAKE_NUMBER)
+        pipeline.run()
+        number, time = taken.row()
         wallet_id = _number(stored, "wallet_id")
         lane = (
             lane_of_request(act.request_id, self._lane_count)
@@ -110,25 +152,46 @@ class Acts:
             card_id=_number(stored, "card_id"),
             transfers=transfers() if transfers and refusal is None else (),
         )
-        write_batch(cursor, number, time, [entry], self._notary.seal(number, time, [entry]))
+        write_batch(pipeline, number, time, [entry], self._notary.seal(number, time, [entry]))
+        pipeline.execute(COMMIT)
+        pipeline.run()
         return ActAnswer(entry.entry_id, time, replayed=False, answer=stored), refusal
 
-    def _stored(
-        self, cursor: "psycopg.Cursor[Any]", act: Act, parameters: tuple[str, str, str, str]
-    ) -> "tuple[ActAnswer, Refused | None]":
-        cursor.execute(STORED, parameters[:3])
-        row = cursor.fetchone()
-        if row is None:
-            raise Contention("a rival's claim is not visible yet; send it again")
-        _, _, body_hash, entry, kind, answer = row
-        if body_hash != act.body_hash or kind != act.kind:
-            raise Refused(Reason.REQUEST_ID_REUSED, field="request_id")
-        told = json.loads(answer)
-        stored = told["answer"]
-        refusal = None
-        if "reason" in stored and "metadata" in stored:
-            refusal = Refused(Reason(stored["reason"]), stored["field"], stored["metadata"])
-        return ActAnswer(entry, datetime.fromisoformat(told["time"]), replayed=True, answer=stored), refusal
+    @staticmethod
+    def _pipeline(connection: Connection) -> Pipeline:
+        """What sends an act's own statements. Raises StoreUnavailable and Contention."""
+        try:
+            return pipeline_of(connection, PREPARED)
+        except psycopg.Error as error:
+            raise translated(error) from error
+
+
+@contextmanager
+def _undone_if_it_fails(connection: Connection) -> Iterator[None]:
+    """Leave no transaction open behind an act that was not committed."""
+    try:
+        yield
+    except BaseException:
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            with suppress(psycopg.Error):
+                connection.execute("ROLLBACK")
+        raise
+
+
+def _stored(found: Pending, act: Act) -> "tuple[ActAnswer, Refused | None]":
+    """The answer of an act that was done already, and what it was refused with."""
+    rows = found.rows()
+    if not rows:
+        raise Contention("a rival's claim is not visible yet; send it again")
+    _, _, body_hash, entry, kind, answer = rows[0]
+    if body_hash != act.body_hash or kind != act.kind:
+        raise Refused(Reason.REQUEST_ID_REUSED, field="request_id")
+    told = json.loads(answer)
+    stored = told["answer"]
+    refusal = None
+    if "reason" in stored and "metadata" in stored:
+        refusal = Refused(Reason(stored["reason"]), stored["field"], stored["metadata"])
+    return ActAnswer(entry, datetime.fromisoformat(told["time"]), replayed=True, answer=stored), refusal
 
 
 def _number(answer: dict[str, JSON], name: str) -> int | None:

@@ -5,10 +5,18 @@ It never sees a key that is not wrapped, and knows nothing of what a key seals. 
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from coalition.storage.lease import Lease, leased_cursor
+
+MATCHING: Final = """
+SELECT member_id, dek_id, kek_version, wrapped, check_value FROM member_keys
+WHERE member_id = ANY(%s) AND (phone_check IS NULL OR kek_version <> ALL(%s) OR phone_check = ANY(%s))
+"""
+COPY_KEYS: Final = """
+COPY member_keys (member_id, dek_id, kek_version, wrapped, check_value, phone_check, create_time) FROM STDIN
+"""
 
 
 class Wrapped(Protocol):
@@ -38,13 +46,21 @@ class KeyDatabase(Generic[Key]):
         self._lease = lease
         self._make = make
 
-    def put(self, member_id: UUID, key: Key, create_time: datetime) -> None:
-        """Store a new member's key, before anything is sealed under it for good."""
+    def put(self, member_id: UUID, key: Key, phone_checks: Mapping[int, bytes], create_time: datetime) -> None:
+        """Store a new member's key, before anything is sealed under it for good, and the check of its kek_version."""
         with leased_cursor(self._lease) as cursor:
             cursor.execute(
-                "INSERT INTO member_keys (member_id, dek_id, kek_version, wrapped, check_value, create_time)"
-                " VALUES (%s, %s, %s, %s, %s, %s)",
-                (member_id, key.dek_id, key.kek_version, key.wrapped, key.check, create_time),
+                "INSERT INTO member_keys (member_id, dek_id, kek_version, wrapped, check_value, phone_check,"
+                " create_time) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+                (
+                    member_id,
+                    key.dek_id,
+                    key.kek_version,
+                    key.wrapped,
+                    key.check,
+                    phone_checks.get(key.kek_version),
+                    create_time,
+                ),
             )
 
     def get(self, member_ids: Sequence[UUID]) -> Mapping[UUID, Key]:
@@ -57,23 +73,29 @@ class KeyDatabase(Generic[Key]):
             ).fetchall()
         return {row[0]: self._make(row[1], row[2], bytes(row[3]), bytes(row[4])) for row in rows}
 
-    def put_all(self, keys: Mapping[UUID, Key], create_time: datetime) -> None:
-        """Store the keys of many new members."""
+    def matching(self, member_ids: Sequence[UUID], phone_checks: Mapping[int, Sequence[bytes]]) -> Mapping[UUID, Key]:
+        """The keys of those members whose phone may be one that is looked for, told by kek_version and check.
+
+        Who it is not is left out; a member whose check is not known, or of another version than told, is not.
+        """
+        wanted = [check for checks in phone_checks.values() for check in checks]
+        with leased_cursor(self._lease) as cursor:
+            rows = cursor.execute(MATCHING, (list(member_ids), list(phone_checks), wanted)).fetchall()
+        return {row[0]: self._make(row[1], row[2], bytes(row[3]), bytes(row[4])) for row in rows}
+
+    def put_all(self, keys: Mapping[UUID, tuple[Key, Mapping[int, bytes]]], create_time: datetime) -> None:
+        """`put` of many."""
         if not keys:
             return
-        columns = (
-            list(keys),
-            [key.dek_id for key in keys.values()],
-            [key.kek_version for key in keys.values()],
-            [key.wrapped for key in keys.values()],
-            [key.check for key in keys.values()],
-        )
+        with leased_cursor(self._lease) as cursor, cursor.copy(COPY_KEYS) as copy:
+            for member_id, (key, phone_checks) in keys.items():
+                check = phone_checks.get(key.kek_version)
+                copy.write_row((member_id, key.dek_id, key.kek_version, key.wrapped, key.check, check, create_time))
+
+    def forget_phone(self, member_id: UUID) -> None:
+        """The member's phone changes: from now on its record is opened and compared."""
         with leased_cursor(self._lease) as cursor:
-            cursor.execute(
-                "INSERT INTO member_keys (member_id, dek_id, kek_version, wrapped, check_value, create_time)"
-                " SELECT *, %s FROM unnest(%s::uuid[], %s::uuid[], %s::integer[], %s::bytea[], %s::bytea[])",
-                (create_time, *columns),
-            )
+            cursor.execute("UPDATE member_keys SET phone_check = NULL WHERE member_id = %s", (member_id,))
 
     def delete_all(self, member_ids: Sequence[UUID]) -> None:
         """`delete` of many."""

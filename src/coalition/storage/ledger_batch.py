@@ -13,7 +13,7 @@ from coalition.domain.books import Books, Card, Wallet
 from coalition.domain.commands import Command, FollowUp, Hold, Purchase, Reverse
 from coalition.domain.credentials import VIRTUAL, PayTicket
 from coalition.domain.errors import Contention, LedgerBroken
-from coalition.domain.ids import lane_of_entry
+from coalition.domain.ids import lane_of_entry, lane_of_wallet
 from coalition.domain.journal import Entry, Notary, Outcome
 from coalition.domain.kinds import Kind
 from coalition.domain.limits import wallets_to_count
@@ -241,6 +241,9 @@ class LedgerBatch:
         pipeline = self._pipeline
         wallet_keys = {(each.lane, each.wallet_id) for each in pointers.values() if each.wallet_id is not None}
         wallet_keys |= {(each.original.lane, each.original.wallet_id) for each in named if each.original.wallet_id}
+        if presented.wallets:
+            lane_count = self.programme.scheme.lane_count
+            wallet_keys |= {(lane_of_wallet(wallet_id, lane_count), wallet_id) for wallet_id in presented.wallets}
         by_wallet = number_columns(sorted(wallet_keys)) or ("{}", "{}")
         card_keys = {(each.lane, each.card_id) for each in pointers.values()}
         card_keys |= {(each.original.lane, each.card_id) for each in named if each.card_id is not None}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coalition.domain.books import Books
-from coalition.domain.commands import Command, Presented
+from coalition.domain.commands import Command, MergeIn, OnWallet, Presented
 from coalition.domain.credentials import CodeEvidence, Device, PayTicket, PhoneEvidence
 
 
@@ -16,7 +16,8 @@ class PresentedCredentials:
     """`tokens` lead to cards by their credentials (a phone's by the handle that was found), `codes` by their tickets.
 
     `evidenced` are the commands with a code or a phone. `tickets` and `resolved` fill up as tokens are looked up:
-    those of codes, and the others that were not remembered from an earlier batch. `pinned` came with a PIN.
+    those of codes, and the others that were not remembered from an earlier batch. `pinned` came with a PIN. `wallets`
+    are those that a job of the house names itself.
     """
 
     tokens: set[bytes]
@@ -25,6 +26,7 @@ class PresentedCredentials:
     tickets: dict[bytes, PayTicket] = field(default_factory=dict)
     resolved: set[bytes] = field(default_factory=set)
     pinned: set[bytes] = field(default_factory=set)
+    wallets: set[int] = field(default_factory=set)
 
 
 def presented_by(commands: Sequence[Command]) -> PresentedCredentials:
@@ -32,6 +34,7 @@ def presented_by(commands: Sequence[Command]) -> PresentedCredentials:
     tokens: set[bytes] = set()
     evidenced: list[Presented] = []
     pinned: set[bytes] = set()
+    wallets: set[int] = set()
     for command in commands:
         if isinstance(command, Presented):
             if getattr(command, "pin", None) is not None:
@@ -40,7 +43,9 @@ def presented_by(commands: Sequence[Command]) -> PresentedCredentials:
                 tokens.add(command.token)
             else:
                 evidenced.append(command)
-    presented = PresentedCredentials(tokens, evidenced=evidenced, pinned=pinned)
+        elif isinstance(command, OnWallet | MergeIn):
+            wallets.add(command.wallet_id)
+    presented = PresentedCredentials(tokens, evidenced=evidenced, pinned=pinned, wallets=wallets)
     for command in evidenced:
         evidence = command.evidence
         if isinstance(evidence, CodeEvidence):

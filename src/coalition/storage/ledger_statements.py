@@ -21,7 +21,7 @@ FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, entry_id)
 JOIN entries e USING (lane, entry_id)
 """
 LOCK_WALLETS: Final = """
-SELECT w.lane, w.wallet_id, w.balance_minor, w.recruiter_id, w.state, w.is_named
+SELECT w.lane, w.wallet_id, w.balance_minor, w.recruiter_id, w.state, w.is_named, w.merged_into
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, wallet_id)
 JOIN wallets w USING (lane, wallet_id)
 ORDER BY w.lane, w.wallet_id FOR UPDATE OF w
@@ -173,7 +173,15 @@ TAKE_SALES: Final = """
 INSERT INTO sale_references (lane, terminal_id, reference, entry_id)
 SELECT * FROM unnest(%s::smallint[], %s::integer[], %s::text[], %s::bigint[])
 """
+# What a merge sends, and that it arrived: for the few batches in which wallets that were merged empty.
+KEEP_TRANSITS: Final = """
+INSERT INTO transits AS t (lane, entry_id, to_wallet_id, is_open)
+SELECT lane, entry_id, to_wallet_id, is_open <> 0
+FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::smallint[]) AS new (lane, entry_id, to_wallet_id, is_open)
+ON CONFLICT (lane, entry_id) DO UPDATE SET is_open = t.is_open AND excluded.is_open
+"""
 PREPARED: Final = (
+    KEEP_TRANSITS,
     RESOLVE,
     RESOLVE_TICKETS,
     ORIGINALS_BY_REQUEST,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from coalition.domain.books import Books, HeldValue, Wallet
+from coalition.domain.books import Books, HeldValue, Transit, Wallet
 from coalition.domain.credentials import Device
 from coalition.domain.ids import lane_of_sale
 from coalition.domain.journal import Entry
@@ -13,6 +13,7 @@ from coalition.storage.ledger_statements import (
     FREE_SALES,
     INSERT_HOLDS,
     INSERT_LOTS,
+    KEEP_TRANSITS,
     MARK_LOTS,
     RESOLVE_HOLDS,
     TAKE_SALES,
@@ -28,13 +29,15 @@ def write_books(
 ) -> None:
     """Queue every row that this batch has changed."""
     if touched:
-        _write_wallets(pipeline, touched, entries, marks_lots=books.marks_lots)
+        _write_wallets(pipeline, touched, entries, books)
     if books.devices:
         _write_devices(pipeline, books.devices.values())
     if books.holds:
         _write_holds(pipeline, books.holds.values())
     if books.sales.held or books.sales.found:
         _write_sales(pipeline, books.sales, lane_count)
+    if books.transits:
+        _write_transits(pipeline, books.transits.values())
 
 
 def sale_columns(sales: Sequence[Sale], lane_count: int) -> tuple[str, ...]:
@@ -46,11 +49,9 @@ def sale_columns(sales: Sequence[Sale], lane_count: int) -> tuple[str, ...]:
     )
 
 
-def _write_wallets(
-    pipeline: Pipeline, touched: Sequence[Wallet], entries: Sequence[Entry], *, marks_lots: bool
-) -> None:
+def _write_wallets(pipeline: Pipeline, touched: Sequence[Wallet], entries: Sequence[Entry], books: Books) -> None:
     last_entry: dict[int, int] = {entry.wallet_id: entry.entry_id for entry in entries if entry.wallet_id is not None}
-    opened_here = {entry.entry_id for entry in entries if entry.kind is Kind.TOP_UP}
+    opened_here = {entry.entry_id for entry in entries if entry.kind is Kind.TOP_UP} | books.opened
     balances = [(w.lane, w.wallet_id, w.balance_minor, last_entry[w.wallet_id]) for w in touched]
     pipeline.execute(UPDATE_WALLETS, number_columns(balances))
     changed, opened = [], []
@@ -60,7 +61,7 @@ def _write_wallets(
                 opened.append(lot)
             elif lot.lot_id in wallet.moved:
                 changed.append(lot)
-    if changed and marks_lots:
+    if changed and books.marks_lots:
         marked = [
             (lot.lane, lot.lot_id, lot.face, lot.principal, lot.reserved, int(lot.is_reversed)) for lot in changed
         ]
@@ -128,3 +129,9 @@ def _write_sales(pipeline: Pipeline, sales: SaleReferences, lane_count: int) -> 
     if taken := sales.taken():
         columns = sale_columns([each.sale for each in taken], lane_count)
         pipeline.execute(TAKE_SALES, (*columns, whole_numbers([each.entry_id for each in taken])))
+
+
+def _write_transits(pipeline: Pipeline, transits: Iterable[Transit]) -> None:
+    """One statement for what left and for what arrived; what did both in one batch is a row that was never open."""
+    rows = [(each.lane, each.entry_id, each.to_wallet_id, int(each.is_open)) for each in transits]
+    pipeline.execute(KEEP_TRANSITS, number_columns(rows))

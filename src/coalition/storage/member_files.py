@@ -29,9 +29,14 @@ FROM member_acts a JOIN entries e ON e.request_id = a.request_id AND e.participa
     JOIN participants p ON p.participant_id = e.participant_id
 WHERE a.member_id = %s AND (%s::bigint IS NULL OR e.entry_id < %s) ORDER BY e.entry_id DESC LIMIT %s
 """
-# What lies in the wallet and what was last done with it; holds reserve from open lots.
+# What lies in the wallet or is on its way there from merged ones, and what was last done with it; holds reserve from
+# open lots.
 WALLET_REST: Final = f"""
-SELECT w.state = 'OPEN', w.balance_minor,
+SELECT w.state = 'OPEN',
+       (w.balance_minor
+           + coalesce((SELECT sum(m.balance_minor) FROM wallets m WHERE m.merged_into = w.wallet_id), 0)
+           + coalesce((SELECT sum(e.amount_minor) FROM transits t JOIN entries e USING (lane, entry_id)
+                       WHERE t.is_open AND t.to_wallet_id = w.wallet_id), 0))::bigint,
        (SELECT count(*) FROM lots l
         WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open AND l.reserved > 0),
        (SELECT b.time FROM batches b WHERE b.number = w.last_entry_id >> {NUMBER_SHIFT})

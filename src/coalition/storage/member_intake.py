@@ -5,6 +5,7 @@ The part of MemberBooks (membership.py) that takes members in by the hundred.
 
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
+from uuid import UUID
 
 from coalition.domain.ids import lane_of_wallet
 from coalition.domain.members import NewCard, NewMember, SealedRecord
@@ -27,12 +28,17 @@ class IntakeBooks:
     def lock_indexes(self, field: str, values: Sequence[int]) -> None:
         self._cursor.execute(LOCK_INDEXES, (field, sorted(values)))
 
-    def records_indexed(self, field: str, values: Sequence[int], field_group: str) -> list[SealedRecord]:
+    def members_indexed(self, field: str, values: Sequence[int]) -> list[UUID]:
         rows = self._cursor.execute(
-            f"{LATEST_RECORDS} JOIN member_indexes i USING (member_id)"
-            " WHERE i.field = %s AND i.value = ANY(%s) AND r.field_group = %s"
+            "SELECT member_id FROM member_indexes WHERE field = %s AND value = ANY(%s)", (field, list(values))
+        ).fetchall()
+        return [row[0] for row in rows]
+
+    def latest_records(self, member_ids: Sequence[UUID], field_group: str) -> list[SealedRecord]:
+        rows = self._cursor.execute(
+            f"{LATEST_RECORDS} WHERE r.member_id = ANY(%s) AND r.field_group = %s"
             " ORDER BY r.member_id, r.field_group, r.revision DESC",
-            (field, list(values), field_group),
+            (list(member_ids), field_group),
         ).fetchall()
         return [SealedRecord(*row) for row in rows]
 

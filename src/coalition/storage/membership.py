@@ -20,6 +20,7 @@ from coalition.domain.members import (
     CardPointer,
     CardRow,
     Disclosure,
+    MemberFile,
     MemberRow,
     NewCard,
     NewDevice,
@@ -34,11 +35,13 @@ from coalition.storage.devices import add_tickets
 from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
 from coalition.storage.member_files import DISCLOSURE, LATEST_RECORDS, FileBooks, disclosure_of, read_accesses
 from coalition.storage.member_intake import IntakeBooks
+from coalition.storage.member_merging import MergeBooks
 from coalition.storage.pins import SET_PIN
 
 MEMBER: Final = """
-SELECT m.member_id, m.wallet_id, m.state, p.code, m.create_time, w.is_named
+SELECT m.member_id, m.wallet_id, m.state, p.code, m.create_time, w.is_named, g.into_member_id
 FROM members m JOIN participants p ON p.participant_id = m.recruiter_id JOIN wallets w USING (lane, wallet_id)
+    LEFT JOIN member_merges g ON g.member_id = m.member_id
 """
 CARD: Final = """
 SELECT c.lane, c.card_id, c.wallet_id, c.last_four, c.state, c.replaced_by, p.code, c.kind, c.operation_limit_minor,
@@ -80,12 +83,7 @@ class MemberStore:
 
     def records(self, member_id: UUID, field_groups: Iterable[str]) -> list[SealedRecord]:
         with leased_cursor(self._lease) as cursor:
-            rows = cursor.execute(
-                f"{LATEST_RECORDS} WHERE r.member_id = %s AND r.field_group = ANY(%s)"
-                " ORDER BY r.member_id, r.field_group, r.revision DESC",
-                (member_id, list(field_groups)),
-            ).fetchall()
-        return [SealedRecord(*row) for row in rows]
+            return _records(cursor, member_id, field_groups)
 
     def indexed_records(self, field: str, values: Sequence[int], field_group: str, limit: int) -> list[SealedRecord]:
         with leased_cursor(self._lease) as cursor:
@@ -116,13 +114,18 @@ class MemberStore:
         )
         return _card(row) if row else None
 
-    def cards_of_wallet(self, wallet_id: int, limit: int) -> list[CardRow]:
+    def file(self, member_id: UUID, field_groups: Iterable[str], cards_max: int) -> MemberFile | None:
         with leased_cursor(self._lease) as cursor:
-            rows = cursor.execute(
+            found = cursor.execute(f"{MEMBER} WHERE m.member_id = %s", (member_id,)).fetchone()
+            if found is None:
+                return None
+            member = MemberRow(*found)
+            records = _records(cursor, member_id, field_groups)
+            cards = cursor.execute(
                 f"{CARD} WHERE c.lane = %s AND c.wallet_id = %s ORDER BY c.state = 'REPLACED', c.card_id LIMIT %s",
-                (lane_of_wallet(wallet_id, self._lane_count), wallet_id, limit),
+                (lane_of_wallet(member.wallet_id, self._lane_count), member.wallet_id, cards_max),
             ).fetchall()
-        return [_card(row) for row in rows]
+        return MemberFile(member, tuple(records), tuple(_card(row) for row in cards))
 
     def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
         row = self._one(CARD_OF_KIND, (lane_of_wallet(wallet_id, self._lane_count), wallet_id, kind))
@@ -133,7 +136,7 @@ class MemberStore:
             return cursor.execute(statement, parameters).fetchone()
 
 
-class MemberBooks(FileBooks, IntakeBooks):
+class MemberBooks(FileBooks, IntakeBooks, MergeBooks):
     """Members and cards inside one act's transaction. READ COMMITTED: each statement sees what a lock waited for."""
 
     def participant(self, code: str) -> Participant | None:
@@ -310,6 +313,15 @@ def _card(row: tuple[Any, ...]) -> CardRow:
     """Of a row of CARD, whose last columns are the kind and the limits."""
     lane, card_id, wallet_id, last_four, state, replaced_by, issuer, kind, *limits = row
     return CardRow(lane, card_id, wallet_id, last_four, state, replaced_by, issuer, CardLimits(*limits), kind)
+
+
+def _records(cursor: Cursor, member_id: UUID, field_groups: Iterable[str]) -> list[SealedRecord]:
+    rows = cursor.execute(
+        f"{LATEST_RECORDS} WHERE r.member_id = %s AND r.field_group = ANY(%s)"
+        " ORDER BY r.member_id, r.field_group, r.revision DESC",
+        (member_id, list(field_groups)),
+    ).fetchall()
+    return [SealedRecord(*row) for row in rows]
 
 
 def _indexed_records(

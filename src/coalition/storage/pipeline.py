@@ -6,6 +6,7 @@ block takes about 70). Used by one thread. Results are loaded by psycopg's loade
 """
 
 import select
+from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
 from psycopg import abc as psycopg_abc
@@ -17,6 +18,7 @@ from coalition.storage.connect import Connection
 
 Parameters: TypeAlias = "tuple[str | None, ...]"
 
+KEPT_AS: Final = "coalition_pipeline"
 WAIT_SECONDS: Final = 90.0  # above every statement_timeout of a session
 
 
@@ -128,3 +130,18 @@ class Pipeline:
     def _raise_if_bad(self, result: pq.abc.PGresult) -> None:
         if result.status == pq.ExecStatus.FATAL_ERROR:
             raise errors.error_from_result(result, encoding=self._connection.info.encoding)
+
+
+def pipeline_of(connection: Connection, statements: Iterable[str]) -> Pipeline:
+    """A borrowed connection's pipeline, with `statements` prepared: made on its first loan, kept as long as it is.
+
+    All who borrow connections of one pool name the same statements. Raises psycopg's errors.
+    """
+    pipeline: Pipeline | None = getattr(connection, KEPT_AS, None)
+    if pipeline is None:
+        pipeline = Pipeline(connection)
+        for statement in statements:
+            pipeline.prepare(statement)
+        # With the connection itself: they hold each other, and go together.
+        setattr(connection, KEPT_AS, pipeline)
+    return pipeline

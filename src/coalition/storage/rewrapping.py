@@ -5,6 +5,7 @@ that is not wrapped.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final, Generic
 from uuid import UUID
 
@@ -15,16 +16,27 @@ from coalition.storage.keydb import Key
 
 NIL: Final = UUID(int=0)
 BEHIND: Final = """
-SELECT member_id, dek_id, kek_version, wrapped, check_value FROM member_keys
+SELECT member_id, dek_id, kek_version, wrapped, check_value, phone_check FROM member_keys
 WHERE member_id > %s AND kek_version <> %s ORDER BY member_id LIMIT %s
 """
-# A key that was erased in between stays erased, and one that a rival exchanged is left as it is.
+# A key that was erased in between stays erased, one that a rival exchanged is left as it is, and so is a phone's check
+# that was removed.
 EXCHANGE: Final = """
-UPDATE member_keys AS k SET kek_version = n.kek_version, wrapped = n.wrapped, check_value = n.check_value
-FROM unnest(%s::uuid[], %s::int[], %s::int[], %s::bytea[], %s::bytea[])
-    AS n(member_id, old_version, kek_version, wrapped, check_value)
+UPDATE member_keys AS k SET kek_version = n.kek_version, wrapped = n.wrapped, check_value = n.check_value,
+    phone_check = CASE WHEN k.phone_check IS NULL THEN NULL ELSE n.phone_check END
+FROM unnest(%s::uuid[], %s::int[], %s::int[], %s::bytea[], %s::bytea[], %s::bytea[])
+    AS n(member_id, old_version, kek_version, wrapped, check_value, phone_check)
 WHERE k.member_id = n.member_id AND k.kek_version = n.old_version
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Held(Generic[Key]):
+    """A member's key as the database has it; without a check where the phone's is not known."""
+
+    member_id: UUID
+    key: Key
+    phone_check: bytes | None = field(repr=False)
 
 
 class MemberKeyRows(Generic[Key]):
@@ -42,22 +54,22 @@ class MemberKeyRows(Generic[Key]):
         )
         return dict(rows.fetchall())
 
-    def behind(self, kek_version: int, after: UUID, limit: int) -> list[tuple[UUID, Key]]:
+    def behind(self, kek_version: int, after: UUID, limit: int) -> list[Held[Key]]:
         """Members after `after` whose key is wrapped by another version, in order of member."""
         rows = self._cursor.execute(BEHIND, (after, kek_version, limit)).fetchall()
-        return [(row[0], self._make(row[1], row[2], bytes(row[3]), bytes(row[4]))) for row in rows]
+        return [Held(row[0], self._make(row[1], row[2], bytes(row[3]), bytes(row[4])), row[5]) for row in rows]
 
-    def exchange(self, keys: Sequence[tuple[UUID, Key, Key]]) -> int:
-        """Store the new key of each member in the old one's place; answers how many were."""
-        members = [member_id for member_id, _, _ in keys]
+    def exchange(self, keys: Sequence[tuple[Held[Key], Held[Key]]]) -> int:
+        """Store the new key of each member, and its phone's check, in the old one's place; answers how many were."""
         self._cursor.execute(
             EXCHANGE,
             (
-                members,
-                [old.kek_version for _, old, _ in keys],
-                [new.kek_version for _, _, new in keys],
-                [new.wrapped for _, _, new in keys],
-                [new.check for _, _, new in keys],
+                [old.member_id for old, _ in keys],
+                [old.key.kek_version for old, _ in keys],
+                [new.key.kek_version for _, new in keys],
+                [new.key.wrapped for _, new in keys],
+                [new.key.check for _, new in keys],
+                [new.phone_check for _, new in keys],
             ),
         )
         return self._cursor.rowcount

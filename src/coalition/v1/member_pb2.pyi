@@ -131,6 +131,8 @@ class _MemberStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MemberSta
     """Locked by the operator: its data is kept and not used."""
     MEMBER_STATE_ERASED: _MemberState.ValueType  # 3
     """Erased: no personal field can be read any more."""
+    MEMBER_STATE_MERGED: _MemberState.ValueType  # 4
+    """Merged into another member: its data is history."""
 
 class MemberState(_MemberState, metaclass=_MemberStateEnumTypeWrapper):
     """Where a membership stands."""
@@ -143,6 +145,8 @@ MEMBER_STATE_LOCKED: MemberState.ValueType  # 2
 """Locked by the operator: its data is kept and not used."""
 MEMBER_STATE_ERASED: MemberState.ValueType  # 3
 """Erased: no personal field can be read any more."""
+MEMBER_STATE_MERGED: MemberState.ValueType  # 4
+"""Merged into another member: its data is history."""
 Global___MemberState: _TypeAlias = MemberState  # noqa: Y015
 
 class _Purpose:
@@ -477,6 +481,7 @@ class Member(_message.Message):
     PROFILE_FIELD_NUMBER: _builtins.int
     CARDS_FIELD_NUMBER: _builtins.int
     REAL_NAME_VERIFIED_FIELD_NUMBER: _builtins.int
+    MERGED_INTO_FIELD_NUMBER: _builtins.int
     member_id: _builtins.str
     """UUID of the member."""
     wallet_id: _builtins.int
@@ -487,6 +492,8 @@ class Member(_message.Message):
     """Code of the participant that enrolled the member."""
     real_name_verified: _builtins.bool
     """Whether the member's real name was verified: the wallet is named then, bearer before."""
+    merged_into: _builtins.str
+    """UUID of the member that this one was merged into; empty for members that were not."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the member was enrolled."""
@@ -510,10 +517,11 @@ class Member(_message.Message):
         profile: Global___MaskedProfile | None = ...,
         cards: _abc.Iterable[Global___Card] | None = ...,
         real_name_verified: _builtins.bool = ...,
+        merged_into: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "profile", b"profile"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cards", b"cards", "create_time", b"create_time", "member_id", b"member_id", "profile", b"profile", "real_name_verified", b"real_name_verified", "recruiter", b"recruiter", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cards", b"cards", "create_time", b"create_time", "member_id", b"member_id", "merged_into", b"merged_into", "profile", b"profile", "real_name_verified", b"real_name_verified", "recruiter", b"recruiter", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2217,3 +2225,67 @@ class ImportedLine(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportedLine: _TypeAlias = ImportedLine  # noqa: Y015
+
+@_typing.final
+class MergeMembersRequest(_message.Message):
+    """Merges a member into another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    INTO_MEMBER_ID_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member who is enrolled twice."""
+    into_member_id: _builtins.str
+    """UUID of the member that stays; another one."""
+    purpose: Global___Purpose.ValueType
+    """Why, required; kept in the journal and shown in both members' access reports."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+        into_member_id: _builtins.str = ...,
+        purpose: Global___Purpose.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["into_member_id", b"into_member_id", "member_id", b"member_id", "purpose", b"purpose", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeMembersRequest: _TypeAlias = MergeMembersRequest  # noqa: Y015
+
+@_typing.final
+class MergeMembersResponse(_message.Message):
+    """The answer to MergeMembers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARDS_MOVED_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    cards_moved: _builtins.int
+    """How many cards pay from the other wallet now."""
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        cards_moved: _builtins.int = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cards_moved", b"cards_moved", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MergeMembersResponse: _TypeAlias = MergeMembersResponse  # noqa: Y015

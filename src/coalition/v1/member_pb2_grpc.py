@@ -162,6 +162,11 @@ class MemberServiceStub:
                 request_serializer=coalition_dot_v1_dot_member__pb2.ImportMembersRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_member__pb2.ImportMembersResponse.FromString,
                 _registered_method=True)
+        self.MergeMembers = channel.unary_unary(
+                '/coalition.v1.MemberService/MergeMembers',
+                request_serializer=coalition_dot_v1_dot_member__pb2.MergeMembersRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.MergeMembersResponse.FromString,
+                _registered_method=True)
 
 
 class MemberServiceServicer:
@@ -370,6 +375,16 @@ class MemberServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def MergeMembers(self, request, context):
+        """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
+        old wallet, or comes back to it later, arrives in the new one within seconds. Devices and phone to pay by end. The old
+        member's data stays readable. Idempotent by request_id. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED,
+        MERGE_CONFLICT, WALLET_HAS_HOLDS, WALLET_CLOSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MemberServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -492,6 +507,11 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     servicer.ImportMembers,
                     request_deserializer=coalition_dot_v1_dot_member__pb2.ImportMembersRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_member__pb2.ImportMembersResponse.SerializeToString,
+            ),
+            'MergeMembers': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeMembers,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.MergeMembersRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.MergeMembersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1150,6 +1170,33 @@ class MemberService:
             '/coalition.v1.MemberService/ImportMembers',
             coalition_dot_v1_dot_member__pb2.ImportMembersRequest.SerializeToString,
             coalition_dot_v1_dot_member__pb2.ImportMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeMembers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/MergeMembers',
+            coalition_dot_v1_dot_member__pb2.MergeMembersRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.MergeMembersResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -138,6 +138,12 @@ class MemberServiceStub:
     line that is refused keeps none of the others out. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, SUSPENDED;
     of a line FIELD_INVALID, MEMBER_EXISTS, CARD_NUMBER_TAKEN.
     """
+    MergeMembers: _grpc.UnaryUnaryMultiCallable[_member_pb2.MergeMembersRequest, _member_pb2.MergeMembersResponse]
+    """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
+    old wallet, or comes back to it later, arrives in the new one within seconds. Devices and phone to pay by end. The old
+    member's data stays readable. Idempotent by request_id. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED,
+    MERGE_CONFLICT, WALLET_HAS_HOLDS, WALLET_CLOSED.
+    """
 
 @_typing.type_check_only
 class MemberServiceAsyncStub(MemberServiceStub):
@@ -248,6 +254,12 @@ class MemberServiceAsyncStub(MemberServiceStub):
     """Enrols members who move in from another system, each with an empty wallet and the card in hand, if there is one. A
     line that is refused keeps none of the others out. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, SUSPENDED;
     of a line FIELD_INVALID, MEMBER_EXISTS, CARD_NUMBER_TAKEN.
+    """
+    MergeMembers: _aio.UnaryUnaryMultiCallable[_member_pb2.MergeMembersRequest, _member_pb2.MergeMembersResponse]  # type: ignore[assignment]
+    """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
+    old wallet, or comes back to it later, arrives in the new one within seconds. Devices and phone to pay by end. The old
+    member's data stays readable. Idempotent by request_id. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED,
+    MERGE_CONFLICT, WALLET_HAS_HOLDS, WALLET_CLOSED.
     """
 
 class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -500,6 +512,18 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         """Enrols members who move in from another system, each with an empty wallet and the card in hand, if there is one. A
         line that is refused keeps none of the others out. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, SUSPENDED;
         of a line FIELD_INVALID, MEMBER_EXISTS, CARD_NUMBER_TAKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def MergeMembers(
+        self,
+        request: _member_pb2.MergeMembersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.MergeMembersResponse, _abc.Awaitable[_member_pb2.MergeMembersResponse]]:
+        """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
+        old wallet, or comes back to it later, arrives in the new one within seconds. Devices and phone to pay by end. The old
+        member's data stays readable. Idempotent by request_id. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED,
+        MERGE_CONFLICT, WALLET_HAS_HOLDS, WALLET_CLOSED.
         """
 
 def add_MemberServiceServicer_to_server(servicer: MemberServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -96,6 +96,10 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """An untouched top-up was returned by the member, and paid back."""
     ENTRY_KIND_NETTING: _EntryKind.ValueType  # 20
     """The claims of a window became one amount due per participant."""
+    ENTRY_KIND_MERGE_OUT: _EntryKind.ValueType  # 30
+    """A lot of a merged wallet left it, for the wallet that it was merged into."""
+    ENTRY_KIND_MERGE_IN: _EntryKind.ValueType  # 31
+    """A lot of a merged wallet arrived."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
     """A participant joined."""
     ENTRY_KIND_STORE_CREATED: _EntryKind.ValueType  # 102
@@ -160,6 +164,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A field group of a member got a new revision."""
     ENTRY_KIND_MEMBERS_IMPORTED: _EntryKind.ValueType  # 157
     """Members moved in from another system."""
+    ENTRY_KIND_MEMBERS_MERGED: _EntryKind.ValueType  # 158
+    """A member was merged into another: their cards and value are the other's now."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What an entry of the journal is. Numbers below 100 move value, 100 and above are acts."""
@@ -196,6 +202,10 @@ ENTRY_KIND_TOP_UP_RETURN: EntryKind.ValueType  # 14
 """An untouched top-up was returned by the member, and paid back."""
 ENTRY_KIND_NETTING: EntryKind.ValueType  # 20
 """The claims of a window became one amount due per participant."""
+ENTRY_KIND_MERGE_OUT: EntryKind.ValueType  # 30
+"""A lot of a merged wallet left it, for the wallet that it was merged into."""
+ENTRY_KIND_MERGE_IN: EntryKind.ValueType  # 31
+"""A lot of a merged wallet arrived."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
 """A participant joined."""
 ENTRY_KIND_STORE_CREATED: EntryKind.ValueType  # 102
@@ -260,6 +270,8 @@ ENTRY_KIND_MEMBER_REVISED: EntryKind.ValueType  # 156
 """A field group of a member got a new revision."""
 ENTRY_KIND_MEMBERS_IMPORTED: EntryKind.ValueType  # 157
 """Members moved in from another system."""
+ENTRY_KIND_MEMBERS_MERGED: EntryKind.ValueType  # 158
+"""A member was merged into another: their cards and value are the other's now."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _TransferCode:
@@ -294,6 +306,8 @@ class _TransferCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """What a wallet could not give to a sale that was approved offline, and another bears for its member."""
     TRANSFER_CODE_NETTING: _TransferCode.ValueType  # 20
     """A net position that became due."""
+    TRANSFER_CODE_MERGE: _TransferCode.ValueType  # 30
+    """A lot of a merged wallet is on its way to the wallet it was merged into."""
 
 class TransferCode(_TransferCode, metaclass=_TransferCodeEnumTypeWrapper):
     """Why a transfer was made; claims of a window are reported by it."""
@@ -324,6 +338,8 @@ TRANSFER_CODE_SHORTFALL: TransferCode.ValueType  # 11
 """What a wallet could not give to a sale that was approved offline, and another bears for its member."""
 TRANSFER_CODE_NETTING: TransferCode.ValueType  # 20
 """A net position that became due."""
+TRANSFER_CODE_MERGE: TransferCode.ValueType  # 30
+"""A lot of a merged wallet is on its way to the wallet it was merged into."""
 Global___TransferCode: _TypeAlias = TransferCode  # noqa: Y015
 
 class _Unit:

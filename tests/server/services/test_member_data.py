@@ -16,6 +16,7 @@ from coalition.v1.member_pb2 import (
     Identity,
     IssueCardRequest,
     LinkCardRequest,
+    MergeMembersRequest,
     Profile,
     RefundAccount,
     RequestDisclosureRequest,
@@ -149,3 +150,15 @@ def test_a_member_gets_everything_and_sees_who_looked(doors: Doors) -> None:
     assert list(seen[1].field_groups) == ["identity", "contact"]
     erase = EraseMemberRequest(request_id=new_id(), member_id=member_id)
     assert refused(doors.visitor(OPERATOR).member.EraseMember, erase).reason == "MEMBER_HAS_VALUE"
+
+
+def test_a_merged_member_is_told_as_what_it_is_and_only_the_operator_merges(doors: Doors) -> None:
+    old, new = enrolled(doors, "+8613500000031"), enrolled(doors, "+8613500000032")
+    merge = MergeMembersRequest(request_id=new_id(), member_id=old, into_member_id=new, purpose=DISPUTE)
+    assert refused(doors.visitor(HQ).member.MergeMembers, merge).reason == "PERMISSION_DENIED"
+    told_again(doors.visitor(OPERATOR).member.MergeMembers, merge, purpose=MARKETING)
+    look = GetMemberRequest(member_id=old, purpose=DISPUTE)
+    seen = doors.visitor(HQ).member.GetMember(look).member
+    assert (seen.state, seen.merged_into, seen.profile.name_masked) == (member_pb2.MEMBER_STATE_MERGED, new, "A*")
+    again = MergeMembersRequest(request_id=new_id(), member_id=old, into_member_id=new, purpose=DISPUTE)
+    assert refused(doors.visitor(OPERATOR).member.MergeMembers, again).reason == "MERGE_CONFLICT"

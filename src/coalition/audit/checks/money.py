@@ -19,7 +19,8 @@ from coalition.domain.lots import SHORTFALL_LOT
 
 ACTS: Final = int(Kind.PARTICIPANT_CREATED)
 NETTING: Final = int(Kind.NETTING)
-SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD)})
+SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD), int(Kind.MERGE_OUT)})
+OPENS_LOT: Final = frozenset({int(Kind.TOP_UP), int(Kind.MERGE_IN)})
 GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
 MAY_FALL_SHORT: Final = GIVES_BACK | {int(Kind.UPLOAD)}
 ENDS_HOLD: Final = frozenset({int(Kind.CAPTURE), int(Kind.VOID), int(Kind.HOLD_EXPIRY)})
@@ -48,6 +49,7 @@ class MoneyChecks:
         self._foreign: dict[str, int] = defaultdict(int)  # references to before the bundle, by check
         self._holds: dict[int, int] = {}  # open holds, by entry: what they hold
         self._ended: set[int] = set()
+        self._sent: dict[int, LotLeft] = {}  # lots on their way to another wallet, by the entry that sent them
         self._returned: dict[int, dict[int, LotLeft]] = defaultdict(dict)  # by original and place
         self._returned_amount: dict[int, int] = defaultdict(int)
         self._requests = UniquePairs()
@@ -71,7 +73,8 @@ class MoneyChecks:
                 change -= amount
         self._amounts(opened, answer, change)
         self._wallet(opened, answer, change)
-        self._lots_of(opened)
+        self._lots_of(opened, answer[PRINCIPAL])
+        self._merge(opened, answer)
         self._hold(opened)
         if entry.kind in GIVES_BACK and entry.original_entry_id and entry.allocations:
             self._give_back(entry)
@@ -137,7 +140,8 @@ class MoneyChecks:
         is_spent = change <= -value if entry.kind == Kind.CAPTURE else change == -value
         if entry.kind in SPENDS and not (amount == value + missing == face_of(entry) and is_spent):
             check.breach("what was spent is not what the wallet or its lots lost", opened.at, entry.entry_id)
-        if entry.kind == Kind.TOP_UP and not (amount == answer[PRINCIPAL] and change == value):
+        sold = answer[PRINCIPAL] if entry.kind == Kind.TOP_UP else value
+        if entry.kind in OPENS_LOT and not (amount == sold and change == value):
             check.breach("what was sold is not what the wallet got", opened.at, entry.entry_id)
         if missing and entry.kind not in MAY_FALL_SHORT:
             check.breach("only what was sold offline can cost more than the wallet gave", opened.at, entry.entry_id)
@@ -162,12 +166,12 @@ class MoneyChecks:
             )
         self._balances[wallet] = now
 
-    def _lots_of(self, opened: Opened) -> None:
+    def _lots_of(self, opened: Opened, sold: int) -> None:
         """V9: no lot gives more than it has."""
         entry, check = opened.entry, self._checks["V9"]
-        if entry.kind == Kind.TOP_UP:
+        if entry.kind in OPENS_LOT:
             face = sum(amount for _, credit, amount, *_ in entry.transfers if credit == WALLET)
-            self._lots[entry.entry_id] = LotLeft(face, entry.amount_minor)
+            self._lots[entry.entry_id] = LotLeft(face, sold)
             self._faces[entry.wallet_id] += face
             return
         if entry.kind == Kind.HOLD:
@@ -189,6 +193,18 @@ class MoneyChecks:
                     opened.at,
                     entry.entry_id,
                 )
+
+    def _merge(self, opened: Opened, answer: list[Any]) -> None:
+        """V9: what arrives in the wallet that another was merged into is what was sent, once."""
+        entry = opened.entry
+        if entry.kind == Kind.MERGE_OUT:
+            self._sent[entry.entry_id] = LotLeft(answer[AMOUNT], answer[PRINCIPAL])
+        elif entry.kind == Kind.MERGE_IN:
+            sent = self._sent.pop(entry.original_entry_id, None)
+            if sent is None:
+                self._unknown("V9", opened, f"what entry {entry.original_entry_id} sent arrives, but nothing was sent")
+            elif sent != LotLeft(answer[AMOUNT], answer[PRINCIPAL]):
+                self._checks["V9"].breach("what arrives is not what was sent", opened.at, entry.entry_id)
 
     def _hold(self, opened: Opened) -> None:
         """V10: made once, ended once."""
