@@ -24,6 +24,9 @@ class Kind(IntEnum):
     UPLOAD = 13
     TOP_UP_RETURN = 14
     NETTING = 20
+    SETTLEMENT_PAYMENT = 22
+    SETTLEMENT_RETURN = 23
+    NETTING_REVERSAL = 24
 
     PARTICIPANT_CREATED = 101
     STORE_CREATED = 102
@@ -46,6 +49,13 @@ class Kind(IntEnum):
     TERMINAL_DAY_CLOSED = 121
     CREDENTIAL_REMOVED = 122
     MEMBER_VERIFIED = 123
+    RUN_PREPARED = 130
+    APPROVAL_DECIDED = 131
+    RUN_ABORTED = 132
+    INSTRUCTIONS_EXPORTED = 133
+    BANK_RESULT_IMPORTED = 134
+    BANK_ACCOUNTS_SET = 135
+    OFFICES_SET = 136
 
     DISCLOSED = 150
     CONSENT_SET = 151
@@ -55,3 +65,7 @@ class Kind(IntEnum):
     DISCLOSURE_APPROVED = 155
     MEMBER_REVISED = 156
     MEMBERS_IMPORTED = 157
+
+
+SETTLEMENT: Final = frozenset({Kind.NETTING, Kind.SETTLEMENT_PAYMENT, Kind.SETTLEMENT_RETURN, Kind.NETTING_REVERSAL})
+"""What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""

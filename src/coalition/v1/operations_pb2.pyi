@@ -96,6 +96,12 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """An untouched top-up was returned by the member, and paid back."""
     ENTRY_KIND_NETTING: _EntryKind.ValueType  # 20
     """The claims of a window became one amount due per participant."""
+    ENTRY_KIND_SETTLEMENT_PAYMENT: _EntryKind.ValueType  # 22
+    """The bank moved what a participant had due, or was due."""
+    ENTRY_KIND_SETTLEMENT_RETURN: _EntryKind.ValueType  # 23
+    """A payment of a settlement run came back."""
+    ENTRY_KIND_NETTING_REVERSAL: _EntryKind.ValueType  # 24
+    """A run was aborted: the claims of a window stand as before its netting."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
     """A participant joined."""
     ENTRY_KIND_STORE_CREATED: _EntryKind.ValueType  # 102
@@ -138,6 +144,20 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A device, an id or a phone names a member no more."""
     ENTRY_KIND_MEMBER_VERIFIED: _EntryKind.ValueType  # 123
     """A member's real name was verified."""
+    ENTRY_KIND_RUN_PREPARED: _EntryKind.ValueType  # 130
+    """A settlement run was prepared over netted windows."""
+    ENTRY_KIND_APPROVAL_DECIDED: _EntryKind.ValueType  # 131
+    """An approver agreed to something, or refused."""
+    ENTRY_KIND_RUN_ABORTED: _EntryKind.ValueType  # 132
+    """A settlement run was aborted before its first payment."""
+    ENTRY_KIND_INSTRUCTIONS_EXPORTED: _EntryKind.ValueType  # 133
+    """Payment instructions of a run were handed out."""
+    ENTRY_KIND_BANK_RESULT_IMPORTED: _EntryKind.ValueType  # 134
+    """A bank's result was taken into the books."""
+    ENTRY_KIND_BANK_ACCOUNTS_SET: _EntryKind.ValueType  # 135
+    """Bank accounts of participants were set."""
+    ENTRY_KIND_OFFICES_SET: _EntryKind.ValueType  # 136
+    """An approver got or lost offices."""
     ENTRY_KIND_DISCLOSED: _EntryKind.ValueType  # 150
     """Somebody looked at a member's data, or at whether a phone is a member's."""
     ENTRY_KIND_CONSENT_SET: _EntryKind.ValueType  # 151
@@ -190,6 +210,12 @@ ENTRY_KIND_TOP_UP_RETURN: EntryKind.ValueType  # 14
 """An untouched top-up was returned by the member, and paid back."""
 ENTRY_KIND_NETTING: EntryKind.ValueType  # 20
 """The claims of a window became one amount due per participant."""
+ENTRY_KIND_SETTLEMENT_PAYMENT: EntryKind.ValueType  # 22
+"""The bank moved what a participant had due, or was due."""
+ENTRY_KIND_SETTLEMENT_RETURN: EntryKind.ValueType  # 23
+"""A payment of a settlement run came back."""
+ENTRY_KIND_NETTING_REVERSAL: EntryKind.ValueType  # 24
+"""A run was aborted: the claims of a window stand as before its netting."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
 """A participant joined."""
 ENTRY_KIND_STORE_CREATED: EntryKind.ValueType  # 102
@@ -232,6 +258,20 @@ ENTRY_KIND_CREDENTIAL_REMOVED: EntryKind.ValueType  # 122
 """A device, an id or a phone names a member no more."""
 ENTRY_KIND_MEMBER_VERIFIED: EntryKind.ValueType  # 123
 """A member's real name was verified."""
+ENTRY_KIND_RUN_PREPARED: EntryKind.ValueType  # 130
+"""A settlement run was prepared over netted windows."""
+ENTRY_KIND_APPROVAL_DECIDED: EntryKind.ValueType  # 131
+"""An approver agreed to something, or refused."""
+ENTRY_KIND_RUN_ABORTED: EntryKind.ValueType  # 132
+"""A settlement run was aborted before its first payment."""
+ENTRY_KIND_INSTRUCTIONS_EXPORTED: EntryKind.ValueType  # 133
+"""Payment instructions of a run were handed out."""
+ENTRY_KIND_BANK_RESULT_IMPORTED: EntryKind.ValueType  # 134
+"""A bank's result was taken into the books."""
+ENTRY_KIND_BANK_ACCOUNTS_SET: EntryKind.ValueType  # 135
+"""Bank accounts of participants were set."""
+ENTRY_KIND_OFFICES_SET: EntryKind.ValueType  # 136
+"""An approver got or lost offices."""
 ENTRY_KIND_DISCLOSED: EntryKind.ValueType  # 150
 """Somebody looked at a member's data, or at whether a phone is a member's."""
 ENTRY_KIND_CONSENT_SET: EntryKind.ValueType  # 151
@@ -282,6 +322,12 @@ class _TransferCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """What a wallet could not give to a sale that was approved offline, and another bears for its member."""
     TRANSFER_CODE_NETTING: _TransferCode.ValueType  # 20
     """A net position that became due."""
+    TRANSFER_CODE_SETTLEMENT_PAYMENT: _TransferCode.ValueType  # 21
+    """What was due and the bank has moved."""
+    TRANSFER_CODE_SETTLEMENT_RETURN: _TransferCode.ValueType  # 22
+    """What the bank had moved and came back."""
+    TRANSFER_CODE_OPERATOR_ADVANCE: _TransferCode.ValueType  # 23
+    """What the operator laid out so that others could be paid."""
 
 class TransferCode(_TransferCode, metaclass=_TransferCodeEnumTypeWrapper):
     """Why a transfer was made; claims of a window are reported by it."""
@@ -312,6 +358,12 @@ TRANSFER_CODE_SHORTFALL: TransferCode.ValueType  # 11
 """What a wallet could not give to a sale that was approved offline, and another bears for its member."""
 TRANSFER_CODE_NETTING: TransferCode.ValueType  # 20
 """A net position that became due."""
+TRANSFER_CODE_SETTLEMENT_PAYMENT: TransferCode.ValueType  # 21
+"""What was due and the bank has moved."""
+TRANSFER_CODE_SETTLEMENT_RETURN: TransferCode.ValueType  # 22
+"""What the bank had moved and came back."""
+TRANSFER_CODE_OPERATOR_ADVANCE: TransferCode.ValueType  # 23
+"""What the operator laid out so that others could be paid."""
 Global___TransferCode: _TypeAlias = TransferCode  # noqa: Y015
 
 class _Unit:
