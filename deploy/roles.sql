@@ -95,7 +95,7 @@ GRANT INSERT, DELETE ON approval_offices TO coalition_settlement;
 -- Runs: settlement alone. What is due, instructed and told by the bank is added to, never taken back.
 GRANT INSERT ON due_lines, runs, run_windows, run_parties, run_files, bank_results, bank_lines, bank_accounts
     TO coalition_settlement;
-GRANT UPDATE (state, entry_id) ON runs TO coalition_settlement;
+GRANT UPDATE (state, advanced_minor) ON runs TO coalition_settlement;
 GRANT UPDATE (is_held) ON run_windows TO coalition_settlement;
 GRANT UPDATE (state, settled_minor) ON run_parties TO coalition_settlement;
 GRANT UPDATE, DELETE ON bank_accounts TO coalition_settlement;
@@ -117,8 +117,8 @@ GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_line
     disclosures, erasures, approval_bands, approval_offices, approvals, approval_steps, due_lines,
     run_windows, run_parties, run_files, bank_results, bank_lines TO coalition_auditor;
 -- A run's content holds bank accounts.
-GRANT SELECT (run_id, state, maker, prepare_time, entry_id, collected_minor, paid_minor, advance_minor,
-    advance_limit_minor, content_hash) ON runs TO coalition_app, coalition_auditor;
+GRANT SELECT (run_id, state, maker, prepare_time, collected_minor, paid_minor, advance_minor,
+    advance_limit_minor, advanced_minor, content_hash) ON runs TO coalition_app, coalition_auditor;
 -- end ledger
 \endif
 

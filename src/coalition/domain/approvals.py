@@ -72,7 +72,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """One asking. `content_hash` is SHA-256 of what is approved, `offices` who must agree, fixed when it was asked."""
+    """One asking. `content_hash` is SHA-256 of what is approved, `offices` who must agree, fixed when it was asked.
+
+    `summary` is a sentence for those who decide; what binds them is the hash.
+    """
 
     approval_id: int
     subject: Subject
@@ -84,6 +87,7 @@ class Approval:
     ask_time: datetime
     state: ApprovalState
     steps: tuple[Step, ...] = ()
+    summary: str = ""
 
     @property
     def waits_for(self) -> Office | None:

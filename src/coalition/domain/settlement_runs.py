@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from coalition.domain.accounts import BANK, Account, AccountKind, TransferCode, due_account, kind_of, parties_of
+from coalition.domain.accounts import BANK, Account, AccountKind, TransferCode, Unit, due_account, kind_of, parties_of
 from coalition.domain.acts import JSON, canonical
 from coalition.domain.errors import CoalitionError
 from coalition.domain.journal import Transfer
@@ -121,9 +121,14 @@ def advance(operator_id: int, amount_minor: int) -> Transfer:
 
 
 def due_changes(transfers: Iterable[Transfer]) -> dict[int, int]:
-    """How much more is due to (above zero) or from each participant after these legs, of those with a change."""
+    """How much more is due to (above zero) or from each participant after these legs, of those with a change.
+
+    In money: what other units are worth is due as money (SUMS section 5).
+    """
     changes: dict[int, int] = {}
     for transfer in transfers:
+        if transfer.unit is not Unit.MONEY:
+            continue
         for account, sign in ((transfer.debit, -1), (transfer.credit, 1)):
             if kind_of(account) is AccountKind.DUE:
                 participant, _ = parties_of(account)

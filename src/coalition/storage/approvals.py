@@ -22,7 +22,8 @@ from coalition.domain.approvals import (
 from coalition.storage.connect import Connection
 
 SELECT: Final = """
-SELECT a.approval_id, a.subject, a.name, a.content_hash, a.amount_minor, a.offices, a.maker, a.ask_time, a.state
+SELECT a.approval_id, a.subject, a.name, a.content_hash, a.amount_minor, a.offices, a.maker, a.ask_time, a.state,
+       a.summary
 FROM approvals a
 """
 
@@ -42,6 +43,7 @@ def ask(
     amount_minor: int,
     maker: str,
     time: datetime,
+    summary: str = "",
 ) -> int:
     """Ask for an approval of `name` as it is now, and answer its id.
 
@@ -56,9 +58,9 @@ def ask(
         lapse(connection, subject, name)
     offices = [office.value for office in offices_for(amount_minor, bands(connection))]
     row = connection.execute(
-        "INSERT INTO approvals (subject, name, content_hash, amount_minor, offices, maker, ask_time) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING approval_id",
-        (subject.value, name, content_hash, amount_minor, offices, maker, time),
+        "INSERT INTO approvals (subject, name, content_hash, amount_minor, offices, maker, ask_time, summary) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING approval_id",
+        (subject.value, name, content_hash, amount_minor, offices, maker, time, summary),
     ).fetchall()[0]
     return int(row[0])
 
@@ -162,8 +164,9 @@ def _read(connection: Connection, statement: str, parameters: Sequence[object] |
             ask_time,
             ApprovalState(state),
             steps.get(approval_id, ()),
+            summary,
         )
-        for approval_id, subject, name, content_hash, amount_minor, offices, maker, ask_time, state in rows
+        for approval_id, subject, name, content_hash, amount_minor, offices, maker, ask_time, state, summary in rows
     ]
 
 

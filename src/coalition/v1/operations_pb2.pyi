@@ -149,7 +149,7 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     ENTRY_KIND_APPROVAL_DECIDED: _EntryKind.ValueType  # 131
     """An approver agreed to something, or refused."""
     ENTRY_KIND_RUN_ABORTED: _EntryKind.ValueType  # 132
-    """A settlement run was aborted before its first payment."""
+    """A settlement run was aborted before its first payment, or what of it nobody was handed was withheld."""
     ENTRY_KIND_INSTRUCTIONS_EXPORTED: _EntryKind.ValueType  # 133
     """Payment instructions of a run were handed out."""
     ENTRY_KIND_BANK_RESULT_IMPORTED: _EntryKind.ValueType  # 134
@@ -263,7 +263,7 @@ ENTRY_KIND_RUN_PREPARED: EntryKind.ValueType  # 130
 ENTRY_KIND_APPROVAL_DECIDED: EntryKind.ValueType  # 131
 """An approver agreed to something, or refused."""
 ENTRY_KIND_RUN_ABORTED: EntryKind.ValueType  # 132
-"""A settlement run was aborted before its first payment."""
+"""A settlement run was aborted before its first payment, or what of it nobody was handed was withheld."""
 ENTRY_KIND_INSTRUCTIONS_EXPORTED: EntryKind.ValueType  # 133
 """Payment instructions of a run were handed out."""
 ENTRY_KIND_BANK_RESULT_IMPORTED: EntryKind.ValueType  # 134

@@ -35,11 +35,11 @@ CREATE TABLE runs (
     state text NOT NULL CHECK (state IN ('PREPARED', 'APPROVED', 'SETTLING', 'DONE', 'ABORTED')),
     maker text NOT NULL,
     prepare_time timestamptz NOT NULL,
-    entry_id bigint,
     collected_minor bigint NOT NULL CHECK (collected_minor >= 0),
     paid_minor bigint NOT NULL CHECK (paid_minor >= 0),
     advance_minor bigint NOT NULL CHECK (advance_minor >= 0),
     advance_limit_minor bigint NOT NULL CHECK (advance_limit_minor >= 0),
+    advanced_minor bigint NOT NULL DEFAULT 0 CHECK (advanced_minor >= 0),
     content_hash bytea NOT NULL CHECK (octet_length(content_hash) = 32),
     content bytea NOT NULL
 );
@@ -93,12 +93,12 @@ INSERT INTO due_lines (participant_id, entry_id, amount_minor, time)
     WHERE w.state = 'NETTED' AND p.unit = 1 AND p.net_position_minor <> 0;
 GRANT SELECT ON due_lines, run_windows, run_parties, run_files, bank_results, bank_lines
     TO coalition_app, coalition_settlement, coalition_auditor;
-GRANT SELECT (run_id, state, maker, prepare_time, entry_id, collected_minor, paid_minor, advance_minor,
-    advance_limit_minor, content_hash) ON runs TO coalition_app, coalition_auditor;
+GRANT SELECT (run_id, state, maker, prepare_time, collected_minor, paid_minor, advance_minor,
+    advance_limit_minor, advanced_minor, content_hash) ON runs TO coalition_app, coalition_auditor;
 GRANT SELECT ON runs, bank_accounts TO coalition_settlement;
 GRANT INSERT ON due_lines, runs, run_windows, run_parties, run_files, bank_results, bank_lines, bank_accounts
     TO coalition_settlement;
-GRANT UPDATE (state, entry_id) ON runs TO coalition_settlement;
+GRANT UPDATE (state, advanced_minor) ON runs TO coalition_settlement;
 GRANT UPDATE (is_held) ON run_windows TO coalition_settlement;
 GRANT UPDATE (state, settled_minor) ON run_parties TO coalition_settlement;
 GRANT UPDATE, DELETE ON bank_accounts TO coalition_settlement;
