@@ -42,7 +42,7 @@ def read_csv(file: bytes) -> list[BankLine]:
     try:
         return [csv_line(row, f"line {place}") for place, row in enumerate(reader, 2)]
     except csv.Error as error:
-        raise NeedsHuman(f"the bank's file is no CSV near line {reader.line_num}: {error}") from error
+        raise NeedsHuman(f"the bank's file is no CSV after line {reader.line_num}: {error}") from error
 
 
 def csv_line(row: dict[str, str | None], where: str) -> BankLine:

@@ -8,7 +8,6 @@ import pytest
 
 from coalition.domain.approvals import Decision
 from coalition.domain.errors import Refused
-from coalition.domain.kinds import Kind
 from coalition.storage import approvals
 from settlement import exporting
 from settlement.errors import BooksDiffer, NeedsHuman, NothingToDo
@@ -359,4 +358,3 @@ def test_the_journal_tells_a_run_without_bank_accounts(month: Ledger):
     assert [29_700, 29_700, 0] == [
         json.loads(answers[0])["answer"][name] for name in ("collected_minor", "paid_minor", "advance_minor")
     ]
-    assert Kind.RUN_PREPARED == 130
