@@ -14,11 +14,10 @@ from coalition.domain.approvals import Subject
 from coalition.domain.bank_results import BankLine, Matched, Outcome, match_lines
 from coalition.domain.journal import Entry, Notary
 from coalition.domain.kinds import Kind
-from coalition.domain.settlement_runs import advance, payment
+from coalition.domain.settlement_runs import Run, advance, payment
 from coalition.storage import approvals, runs
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
-from coalition.storage.runs import Run
 from coalition.storage.settlement_entries import Draft, due, post_entries
 from settlement.bank_files import read
 from settlement.errors import BooksDiffer, NeedsHuman, NothingToDo

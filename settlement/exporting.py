@@ -15,12 +15,12 @@ from coalition.domain.acts import JSON, Act, body_hash
 from coalition.domain.approvals import Subject
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.kinds import Kind
-from coalition.domain.settlement_runs import content_hash
+from coalition.domain.settlement_runs import Run, content_hash
 from coalition.storage import approvals, runs
 from coalition.storage import settlement as store
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
-from coalition.storage.runs import Run, RunFile
+from coalition.storage.runs import RunFile
 from coalition.storage.settlement_entries import due
 from settlement.errors import BooksDiffer, NeedsHuman
 from settlement.instructions import PAYMENTS, makers, read_content

@@ -18,6 +18,7 @@ from coalition.domain.journal import Notary
 from coalition.domain.kinds import Kind
 from coalition.domain.settlement_runs import (
     AdvanceAboveLimit,
+    Run,
     RunPlan,
     RunPolicy,
     content_hash,
@@ -30,7 +31,7 @@ from coalition.storage import settlement as store
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.positions import Party, Position
-from coalition.storage.runs import BankAccount, Run
+from coalition.storage.runs import BankAccount
 from coalition.storage.settlement_entries import Draft, due, journal_balances, post_entries
 from settlement.errors import BooksDiffer, ChangedMeanwhile, NeedsHuman, NothingToDo
 from settlement.instructions import read_content

@@ -7,11 +7,11 @@ from uuid import uuid4
 from coalition.domain.acts import Act, ActAnswer
 from coalition.domain.approvals import Decision, Office
 from coalition.domain.kinds import Kind
-from coalition.domain.settlement_runs import RunPolicy
+from coalition.domain.settlement_runs import RunParty, RunPolicy
 from coalition.storage import approvals, runs
 from coalition.storage import settlement as store
 from coalition.storage.acts import Acts
-from coalition.storage.runs import BankAccount, RunParty
+from coalition.storage.runs import BankAccount
 from coalition.storage.settlement_entries import due, journal_balances
 from settlement import approving, closing, confirming, exporting, netting
 from settlement import runs as settling

@@ -84,6 +84,35 @@ class RunPlan:
         return sum(party.instructed_minor for party in self.parties if party.instructed_minor > 0)
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A settlement run as it stands; amounts in minor units. `advanced_minor` came after the plan."""
+
+    run_id: int
+    state: str
+    maker: str
+    prepare_time: datetime
+    collected_minor: int
+    paid_minor: int
+    advance_minor: int
+    advance_limit_minor: int
+    advanced_minor: int
+    content_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RunParty:
+    """A participant in a run as it stands; amounts with its sign. `code` is the participant's."""
+
+    participant_id: int
+    code: str
+    due_minor: int
+    instructed_minor: int
+    settled_minor: int
+    state: str
+    instruction_id: str | None
+
+
 def plan_run(due: Mapping[int, int], operator_id: int, policy: RunPolicy) -> RunPlan:
     """What to instruct of what is due, by participant number.
 

@@ -6,11 +6,11 @@ nothing: settlement/ does, with the rules of domain/settlement_runs.py.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Final
 
 from coalition.domain.bank_results import BankLine, Instruction, Matched, Result
-from coalition.domain.settlement_runs import RunPlan
+from coalition.domain.settlement_runs import Run, RunParty, RunPlan
 from coalition.storage.connect import Connection
 from coalition.storage.settlement import WINDOWS, Window
 
@@ -19,35 +19,6 @@ SELECT run_id, state, maker, prepare_time, collected_minor, paid_minor, advance_
        advanced_minor, content_hash
 FROM runs
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A settlement run; amounts in minor units. `advance_minor` is planned, `advanced_minor` was posted besides."""
-
-    run_id: int
-    state: str
-    maker: str
-    prepare_time: datetime
-    collected_minor: int
-    paid_minor: int
-    advance_minor: int
-    advance_limit_minor: int
-    advanced_minor: int
-    content_hash: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class RunParty:
-    """A participant in a run; amounts with its sign. `code` is the participant's."""
-
-    participant_id: int
-    code: str
-    due_minor: int
-    instructed_minor: int
-    settled_minor: int
-    state: str
-    instruction_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
