@@ -50,6 +50,8 @@ GRANT USAGE ON SCHEMA public TO coalition_app, coalition_settlement, coalition_a
 -- Server and settlement read everything here: nothing in the ledger is in clear that a thief could read.
 GRANT SELECT ON ALL TABLES IN SCHEMA public TO coalition_app, coalition_settlement;
 GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO coalition_app, coalition_settlement;
+-- But for bank accounts: those are settlement's alone.
+REVOKE SELECT ON runs, bank_accounts FROM coalition_app;
 
 -- The journal is append-only: nobody but its owner holds UPDATE, DELETE or TRUNCATE.
 GRANT INSERT ON batches, entries, transfers, allocations, requests TO coalition_app, coalition_settlement;
@@ -88,6 +90,17 @@ GRANT INSERT, UPDATE, DELETE ON member_indexes TO coalition_app;
 -- The month: settlement alone.
 GRANT INSERT, UPDATE ON windows TO coalition_settlement;
 GRANT INSERT, UPDATE, DELETE ON net_positions TO coalition_settlement;
+-- Approvals: asked for by both, decided at settlement's door. Nobody but the owner changes how many must agree.
+GRANT INSERT ON approvals, approval_steps TO coalition_app, coalition_settlement;
+GRANT UPDATE (state) ON approvals TO coalition_app, coalition_settlement;
+GRANT INSERT, DELETE ON approval_offices TO coalition_settlement;
+-- Runs: settlement alone. What is due, instructed and told by the bank is added to, never taken back.
+GRANT INSERT ON due_lines, runs, run_windows, run_parties, run_files, bank_results, bank_lines, bank_accounts
+    TO coalition_settlement;
+GRANT UPDATE (state, advanced_minor) ON runs TO coalition_settlement;
+GRANT UPDATE (is_held) ON run_windows TO coalition_settlement;
+GRANT UPDATE (state, settled_minor) ON run_parties TO coalition_settlement;
+GRANT UPDATE, DELETE ON bank_accounts TO coalition_settlement;
 
 -- The folds can be deleted and made again by whoever follows.
 GRANT INSERT, UPDATE, DELETE ON followers, window_claims TO coalition_app, coalition_settlement;
@@ -103,7 +116,11 @@ GRANT INSERT ON day_closes TO coalition_app;
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
     day_totals, day_limits_reached, day_closes, member_debts, audit_tiles, checkpoints, cosignatures, member_acts,
-    disclosures, erasures, key_versions, member_merges, transits TO coalition_auditor;
+    disclosures, erasures, key_versions, member_merges, transits, approval_bands, approval_offices, approvals,
+    approval_steps, due_lines, run_windows, run_parties, run_files, bank_results, bank_lines TO coalition_auditor;
+-- A run's content holds bank accounts.
+GRANT SELECT (run_id, state, maker, prepare_time, collected_minor, paid_minor, advance_minor,
+    advance_limit_minor, advanced_minor, content_hash) ON runs TO coalition_app, coalition_auditor;
 -- end ledger
 \endif
 

@@ -36,7 +36,9 @@ from coalition.storage.month_reads import MonthReads
 from coalition.storage.pool import open_pool
 from coalition.storage.positions import POSITIONS
 from coalition.storage.reads import WalletReads, read_epoch, read_programme
+from coalition.storage.run_reads import RunReads
 from settlement.orders import Orders
+from settlement.run_orders import RunOrders
 
 POOL_SIZE: Final = 6  # HQ asks seldom; of the connections that the tills' server leaves
 APPLICATION: Final = "coalition settlement"
@@ -81,6 +83,8 @@ def settlement_server(settings: Settings, dsn: str, credentials: Credentials, se
             watch,
             RequestIds(WalletReads(lease, scheme.lane_count), unix_milliseconds),
             Orders(lease, acts, follower, seal, time.sleep),
+            RunReads(lease),
+            RunOrders(lease, acts, seal),
         )
         stop = threading.Event()
         watcher = threading.Thread(target=watch.run, args=(stop,), name="programme watch", daemon=True)

@@ -19,7 +19,7 @@ from coalition.audit.bundle_format import MANIFEST, STATE_SECTIONS
 from coalition.audit.checks.report import Verdict
 from coalition.audit.policy import Policy
 from coalition.audit.trust import BatchKey, Trust
-from coalition.domain.accounts import WALLET, TransferCode, clearing_account, float_account
+from coalition.domain.accounts import BANK, WALLET, TransferCode, clearing_account, due_account, float_account
 from coalition.domain.acts import canonical
 from coalition.domain.audit_records import LeafRecord
 from coalition.domain.ids import entry_id, number_of
@@ -182,6 +182,43 @@ def leave_a_participant_out(forge: Forge, rows: list[LeafRecord]) -> list[LeafRe
     return forge.changed(edited(target, answer=json.dumps(answer).encode()), rows)
 
 
+def settled(rows: list[LeafRecord], kind: Kind, **change: Any) -> list[LeafRecord]:
+    """The log with one more batch: what settlement posts after its netting, by default the mirror of that."""
+    netting = of_day(rows, Kind.NETTING)
+    number = number_of(rows[-1].entry.entry_id) + 1
+    mirror = [leg._replace(debit=leg.credit, credit=leg.debit) for leg in netting.transfers]
+    entry = replace(
+        netting,
+        **{
+            "kind": kind,
+            "entry_id": entry_id(number, 0, netting.lane),
+            "request_id": UUID(int=number),
+            "original_entry_id": netting.entry_id,
+            "transfers": mirror,
+            **change,
+        },
+    )
+    return [*rows, LeafRecord(entry, rows[-1].time + timedelta(seconds=1), b"")]
+
+
+def reverse_a_netting_by_other_legs(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    legs = of_day(rows, Kind.NETTING).transfers[1:]
+    return settled(
+        rows,
+        Kind.NETTING_REVERSAL,
+        transfers=[leg._replace(debit=leg.credit, credit=leg.debit) for leg in legs],
+    )
+
+
+def reverse_a_netting_twice(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return settled(settled(rows, Kind.NETTING_REVERSAL), Kind.NETTING_REVERSAL)
+
+
+def pay_from_what_was_not_due(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    leg = Transfer(BANK, clearing_account(3), 5, TransferCode.SETTLEMENT_PAYMENT)
+    return settled(rows, Kind.SETTLEMENT_PAYMENT, transfers=[leg])
+
+
 def keep_money_of_a_sale(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
     """The wallet pays more than the till was told."""
     target = of_day(rows, Kind.PURCHASE)
@@ -297,6 +334,9 @@ WITH_KEYS: dict[Callable[[Forge, list[LeafRecord]], list[LeafRecord]], str] = {
     net_other_figures: "V17",
     net_what_does_not_add_up: "V17",
     leave_a_participant_out: "V17",
+    reverse_a_netting_by_other_legs: "V17",
+    reverse_a_netting_twice: "V17",
+    pay_from_what_was_not_due: "V17",
     keep_money_of_a_sale: "V8",
     move_value_by_a_decline: "V8",
     give_back_to_another_lot: "V11",
@@ -322,6 +362,16 @@ def test_a_superuser_with_all_keys_is_found(forge: Forge, forgery: Callable[...,
 
     assert Verdict.BREACH is report.verdict, sentences(report)
     assert WITH_KEYS[forgery] in breached(report), sentences(report)
+
+
+def test_a_reversed_netting_and_a_payment_are_no_breach(forge: Forge) -> None:
+    """An aborted run, and money that the bank moved, are what a ledger may do."""
+    leg = Transfer(BANK, due_account(3), 5, TransferCode.SETTLEMENT_PAYMENT)
+    rows = settled(settled(forge.rows(), Kind.NETTING_REVERSAL), Kind.SETTLEMENT_PAYMENT, transfers=[leg])
+    report = forge.judged(forge.resealed(rows))
+
+    assert "V17" not in breached(report), sentences(report)
+    assert "V8" not in breached(report), sentences(report)
 
 
 def test_a_batch_sealed_with_a_retired_key_is_found(forge: Forge) -> None:

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from settlement.labels import label_of, next_label, period_end
+from settlement.labels import interim_label, label_of, next_label, period_end
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,10 @@ from settlement.labels import label_of, next_label, period_end
         ("MONTHLY", "spring", None),
         ("WEEKLY", "2021-W53", None),
         ("MANUAL", "2017-01", None),
+        ("MONTHLY", "2017-01.2", "2017-02"),
+        ("WEEKLY", "2017-W05.3", "2017-W06"),
+        ("DAILY", "2017-12-31.2", "2018-01-01"),
+        ("MONTHLY", "2017-01.x", None),
     ],
 )
 def test_the_next_label_follows_from_the_cadence(cadence, label, following):
@@ -34,3 +38,9 @@ def test_a_period_ends_on_the_first_day_after_it():
 def test_a_day_lies_in_the_period_whose_label_it_gets():
     assert label_of("WEEKLY", date(2021, 1, 3)) == "2020-W53"
     assert label_of("MONTHLY", date(2017, 1, 31)) == "2017-01"
+
+
+def test_the_rest_of_a_period_that_is_cut_early_is_numbered():
+    assert ["2017-01.2", "2017-01.3", "2017-01.10"] == [
+        interim_label(label) for label in ("2017-01", "2017-01.2", "2017-01.9")
+    ]

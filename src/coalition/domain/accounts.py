@@ -46,6 +46,9 @@ class TransferCode(IntEnum):
     EXPIRY = 10
     SHORTFALL = 11
     NETTING = 20
+    SETTLEMENT_PAYMENT = 21
+    SETTLEMENT_RETURN = 22
+    OPERATOR_ADVANCE = 23
     MERGE = 30
 
 

@@ -24,6 +24,9 @@ class Kind(IntEnum):
     UPLOAD = 13
     TOP_UP_RETURN = 14
     NETTING = 20
+    SETTLEMENT_PAYMENT = 22
+    SETTLEMENT_RETURN = 23
+    NETTING_REVERSAL = 24
     MERGE_OUT = 30
     MERGE_IN = 31
 
@@ -51,6 +54,13 @@ class Kind(IntEnum):
     KEYS_CHANGED = 124
     KEYS_REWRAPPED = 125
     INDEXES_REMADE = 126
+    RUN_PREPARED = 130
+    APPROVAL_DECIDED = 131
+    RUN_ABORTED = 132
+    INSTRUCTIONS_EXPORTED = 133
+    BANK_RESULT_IMPORTED = 134
+    BANK_ACCOUNTS_SET = 135
+    OFFICES_SET = 136
 
     DISCLOSED = 150
     CONSENT_SET = 151
@@ -61,3 +71,7 @@ class Kind(IntEnum):
     MEMBER_REVISED = 156
     MEMBERS_IMPORTED = 157
     MEMBERS_MERGED = 158
+
+
+SETTLEMENT: Final = frozenset({Kind.NETTING, Kind.SETTLEMENT_PAYMENT, Kind.SETTLEMENT_RETURN, Kind.NETTING_REVERSAL})
+"""What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""

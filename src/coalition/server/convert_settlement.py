@@ -1,6 +1,10 @@
-"""Windows, positions and claims as messages."""
+"""Windows, positions, claims, runs and approvals as messages."""
 
+from collections.abc import Sequence
+
+from coalition.domain.approvals import Approval, Decision, Office
 from coalition.domain.month_records import ClaimRecord, PositionRecord, WindowRecord
+from coalition.domain.settlement_runs import Run, RunParty
 from coalition.server.convert import timestamp_of
 from coalition.v1 import operations_pb2, settlement_pb2
 
@@ -42,3 +46,63 @@ def claim_message(claim: ClaimRecord, currency_code: str) -> settlement_pb2.Clai
         currency_code=currency_code,
         transfer_count=claim.transfer_count,
     )
+
+
+def run_message(
+    run: Run, windows: Sequence[str], currency_code: str, *, state: str | None = None
+) -> settlement_pb2.Run:
+    """A run and its windows; `state` where it is told as it stood then."""
+    return settlement_pb2.Run(
+        run_id=run.run_id,
+        state=settlement_pb2.RunState.Value(f"RUN_STATE_{state or run.state}"),
+        windows=windows,
+        maker=run.maker,
+        prepare_time=timestamp_of(run.prepare_time),
+        collected_minor=run.collected_minor,
+        paid_minor=run.paid_minor,
+        advance_minor=run.advance_minor,
+        advance_limit_minor=run.advance_limit_minor,
+        currency_code=currency_code,
+        content_hash=run.content_hash.hex(),
+    )
+
+
+def run_party_message(party: RunParty, currency_code: str) -> settlement_pb2.RunParty:
+    """What a run has for a participant."""
+    return settlement_pb2.RunParty(
+        participant=party.code,
+        due_minor=party.due_minor,
+        instructed_minor=party.instructed_minor,
+        settled_minor=party.settled_minor,
+        state=settlement_pb2.RunPartyState.Value(f"RUN_PARTY_STATE_{party.state}"),
+        instruction_id=party.instruction_id or "",
+        currency_code=currency_code,
+    )
+
+
+def approval_message(approval: Approval, currency_code: str) -> settlement_pb2.Approval:
+    """Something that several people must agree to."""
+    return settlement_pb2.Approval(
+        approval_id=approval.approval_id,
+        subject=settlement_pb2.ApprovalSubject.Value(f"APPROVAL_SUBJECT_{approval.subject.value}"),
+        subject_name=approval.name,
+        summary=approval.summary,
+        content_hash=approval.content_hash.hex(),
+        amount_minor=approval.amount_minor,
+        currency_code=currency_code,
+        offices=[settlement_pb2.Office.Value(f"OFFICE_{office.value}") for office in approval.offices],
+        maker=approval.maker,
+        ask_time=timestamp_of(approval.ask_time),
+        state=settlement_pb2.ApprovalState.Value(f"APPROVAL_STATE_{approval.state.value}"),
+        checkers=[step.checker for step in approval.steps],
+    )
+
+
+def decision_of(decision: settlement_pb2.ApprovalDecision.ValueType) -> Decision:
+    """What an approver says."""
+    return Decision(settlement_pb2.ApprovalDecision.Name(decision).removeprefix("APPROVAL_DECISION_"))
+
+
+def office_of(office: settlement_pb2.Office.ValueType) -> Office:
+    """An office by its number on the wire."""
+    return Office(settlement_pb2.Office.Name(office).removeprefix("OFFICE_"))

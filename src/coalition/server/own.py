@@ -7,7 +7,7 @@ from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
 from coalition.server.identity import Caller, Role
 
-READS_ALL = frozenset({Role.OPERATOR, Role.AUDITOR})
+READS_ALL = frozenset({Role.OPERATOR, Role.AUDITOR, Role.APPROVER})
 
 
 def own_codes(caller: Caller, programme: Programme) -> frozenset[str] | None:

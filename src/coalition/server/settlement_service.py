@@ -1,7 +1,7 @@
 """SettlementService: windows, positions, claims, and HQ's two orders, close and net.
 
 A participant's headquarters reads the rows that concern itself. The orders are carried out by what is handed in as
-`month`, under a database role that may close windows: the settlement server's.
+`month`, under a database role that may close windows: the settlement server's. Runs and approvals: settlement_runs.py.
 """
 
 import asyncio
@@ -21,7 +21,8 @@ from coalition.server.identity import HasProgramme, caller
 from coalition.server.own import own_codes
 from coalition.server.page_keys import parts_key, parts_token, whole_part
 from coalition.server.request_ids import RequestIds
-from coalition.v1 import settlement_pb2, settlement_pb2_grpc
+from coalition.server.settlement_runs import RunCalls, RunOrders, RunReads
+from coalition.v1 import settlement_pb2
 
 CALENDAR_DEFAULT: Final = "monthly"
 
@@ -69,13 +70,20 @@ class Month(Protocol):
         """The answer's entry is the netting's own."""
 
 
-class SettlementService(settlement_pb2_grpc.SettlementServiceServicer):
+class SettlementService(RunCalls):
     """Reads and orders block, so each runs in a worker thread."""
 
-    def __init__(self, reads: MonthReads, programme: HasProgramme, request_ids: RequestIds, month: Month) -> None:
+    def __init__(
+        self,
+        reads: MonthReads,
+        programme: HasProgramme,
+        request_ids: RequestIds,
+        month: Month,
+        run_reads: RunReads,
+        run_orders: RunOrders,
+    ) -> None:
+        super().__init__(run_reads, run_orders, programme, request_ids)
         self._reads = reads
-        self._programme = programme
-        self._request_ids = request_ids
         self._month = month
 
     async def ListWindows(

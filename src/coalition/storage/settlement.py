@@ -9,25 +9,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid5
-from zoneinfo import ZoneInfo
 
 from psycopg import errors
 
 from coalition.domain.accounts import TransferCode, Unit, clearing_account, due_account
-from coalition.domain.acts import JSON, Act, body_hash, canonical
+from coalition.domain.acts import JSON, Act, body_hash
 from coalition.domain.errors import Contention, LedgerBroken
-from coalition.domain.ids import NUMBER_SHIFT, entry_id, lane_of_request
+from coalition.domain.ids import NUMBER_SHIFT, number_of
 from coalition.domain.journal import Entry, Notary, Transfer
 from coalition.domain.kinds import Kind
-from coalition.domain.reasons import Reason
 from coalition.storage.connect import Connection
 from coalition.storage.frontier import LAST_NUMBER
-from coalition.storage.journal import CLAIM, HOLD_JOURNAL, TAKE_NUMBER, claim_parameters, write_batch
 from coalition.storage.positions import Position
+from coalition.storage.settlement_entries import WHOLE_JOURNAL_PATIENCE, Draft, post_entries
 
 # While the close waits for the table, every later batch waits behind it: give up before a till does, and ask again.
 LOCK_PATIENCE: Final = "5s"
-WHOLE_JOURNAL_PATIENCE: Final = "1h"  # 2.4 million transfers were summed in half a second on two cores
 ACTOR: Final = "/op/settlement"
 
 WINDOWS = """
@@ -244,39 +241,14 @@ def post_netting(
     }
     own_id = uuid5(known.deployment_id, f"netting/{window.window_id}/{window.netting_entry_id or 0}")
     act = order or Act(Kind.NETTING, known.operator_id, own_id, body_hash(Kind.NETTING, body), ACTOR)
-    lane = lane_of_request(act.request_id, known.lane_count)
-    with connection.cursor() as cursor:
-        cursor.execute(CLAIM, claim_parameters([act], known.lane_count))
-        if cursor.rowcount == 0:
-            raise LedgerBroken(
-                f"window {window.label} is CLOSED although its netting {act.request_id} is in the journal"
-            )
-        cursor.execute(HOLD_JOURNAL)
-        cursor.execute(TAKE_NUMBER)
-        taken: tuple[int, datetime] | None = cursor.fetchone()
-        if taken is None:
-            raise LedgerBroken("sequence journal_number gave no number")
-        number, time = taken
-        moved = sum(max(position.net_minor, 0) for position in positions if position.unit == Unit.MONEY)
-        entry = Entry(
-            lane=lane,
-            entry_id=entry_id(number, 0, lane),
-            kind=act.kind,
-            reason=Reason.ACCEPTED,
-            participant_id=act.participant_id,
-            request_id=act.request_id,
-            body_hash=act.body_hash,
-            actor=act.actor,
-            amount_minor=moved,
-            business_date=time.astimezone(ZoneInfo(known.zone)).date(),
-            answer=canonical({"answer": body, "time": time.isoformat()}),
-            transfers=netting_transfers(positions, window.window_id),
-        )
-        write_batch(cursor, number, time, [entry], notary.seal(number, time, [entry]))
-        cursor.execute(
-            "UPDATE windows SET state = 'NETTED', net_time = %s, netting_entry_id = %s WHERE window_id = %s",
-            (time, entry.entry_id, window.window_id),
-        )
+    moved = sum(max(position.net_minor, 0) for position in positions if position.unit == Unit.MONEY)
+    draft = Draft(act, body, netting_transfers(positions, window.window_id), moved)
+    entry = post_entries(connection, [draft], lane_count=known.lane_count, zone=known.zone, notary=notary)[0]
+    connection.execute(
+        "UPDATE windows SET state = 'NETTED', net_time = (SELECT time FROM batches WHERE number = %s), "
+        "netting_entry_id = %s WHERE window_id = %s",
+        (number_of(entry.entry_id), entry.entry_id, window.window_id),
+    )
     return entry
 
 

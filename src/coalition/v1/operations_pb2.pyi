@@ -96,6 +96,12 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """An untouched top-up was returned by the member, and paid back."""
     ENTRY_KIND_NETTING: _EntryKind.ValueType  # 20
     """The claims of a window became one amount due per participant."""
+    ENTRY_KIND_SETTLEMENT_PAYMENT: _EntryKind.ValueType  # 22
+    """The bank moved what a participant had due, or was due."""
+    ENTRY_KIND_SETTLEMENT_RETURN: _EntryKind.ValueType  # 23
+    """A payment of a settlement run came back."""
+    ENTRY_KIND_NETTING_REVERSAL: _EntryKind.ValueType  # 24
+    """A run was aborted: the claims of a window stand as before its netting."""
     ENTRY_KIND_MERGE_OUT: _EntryKind.ValueType  # 30
     """A lot of a merged wallet left it, for the wallet that it was merged into."""
     ENTRY_KIND_MERGE_IN: _EntryKind.ValueType  # 31
@@ -148,6 +154,20 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Member keys were wrapped anew by another version of the key-encryption key."""
     ENTRY_KIND_INDEXES_REMADE: _EntryKind.ValueType  # 126
     """Members were indexed anew by another version of the blind index."""
+    ENTRY_KIND_RUN_PREPARED: _EntryKind.ValueType  # 130
+    """A settlement run was prepared over netted windows."""
+    ENTRY_KIND_APPROVAL_DECIDED: _EntryKind.ValueType  # 131
+    """An approver agreed to something, or refused."""
+    ENTRY_KIND_RUN_ABORTED: _EntryKind.ValueType  # 132
+    """A settlement run was aborted before its first payment, or what of it nobody was handed was withheld."""
+    ENTRY_KIND_INSTRUCTIONS_EXPORTED: _EntryKind.ValueType  # 133
+    """Payment instructions of a run were handed out."""
+    ENTRY_KIND_BANK_RESULT_IMPORTED: _EntryKind.ValueType  # 134
+    """A bank's result was taken into the books."""
+    ENTRY_KIND_BANK_ACCOUNTS_SET: _EntryKind.ValueType  # 135
+    """Bank accounts of participants were set."""
+    ENTRY_KIND_OFFICES_SET: _EntryKind.ValueType  # 136
+    """An approver got or lost offices."""
     ENTRY_KIND_DISCLOSED: _EntryKind.ValueType  # 150
     """Somebody looked at a member's data, or at whether a phone is a member's."""
     ENTRY_KIND_CONSENT_SET: _EntryKind.ValueType  # 151
@@ -202,6 +222,12 @@ ENTRY_KIND_TOP_UP_RETURN: EntryKind.ValueType  # 14
 """An untouched top-up was returned by the member, and paid back."""
 ENTRY_KIND_NETTING: EntryKind.ValueType  # 20
 """The claims of a window became one amount due per participant."""
+ENTRY_KIND_SETTLEMENT_PAYMENT: EntryKind.ValueType  # 22
+"""The bank moved what a participant had due, or was due."""
+ENTRY_KIND_SETTLEMENT_RETURN: EntryKind.ValueType  # 23
+"""A payment of a settlement run came back."""
+ENTRY_KIND_NETTING_REVERSAL: EntryKind.ValueType  # 24
+"""A run was aborted: the claims of a window stand as before its netting."""
 ENTRY_KIND_MERGE_OUT: EntryKind.ValueType  # 30
 """A lot of a merged wallet left it, for the wallet that it was merged into."""
 ENTRY_KIND_MERGE_IN: EntryKind.ValueType  # 31
@@ -254,6 +280,20 @@ ENTRY_KIND_KEYS_REWRAPPED: EntryKind.ValueType  # 125
 """Member keys were wrapped anew by another version of the key-encryption key."""
 ENTRY_KIND_INDEXES_REMADE: EntryKind.ValueType  # 126
 """Members were indexed anew by another version of the blind index."""
+ENTRY_KIND_RUN_PREPARED: EntryKind.ValueType  # 130
+"""A settlement run was prepared over netted windows."""
+ENTRY_KIND_APPROVAL_DECIDED: EntryKind.ValueType  # 131
+"""An approver agreed to something, or refused."""
+ENTRY_KIND_RUN_ABORTED: EntryKind.ValueType  # 132
+"""A settlement run was aborted before its first payment, or what of it nobody was handed was withheld."""
+ENTRY_KIND_INSTRUCTIONS_EXPORTED: EntryKind.ValueType  # 133
+"""Payment instructions of a run were handed out."""
+ENTRY_KIND_BANK_RESULT_IMPORTED: EntryKind.ValueType  # 134
+"""A bank's result was taken into the books."""
+ENTRY_KIND_BANK_ACCOUNTS_SET: EntryKind.ValueType  # 135
+"""Bank accounts of participants were set."""
+ENTRY_KIND_OFFICES_SET: EntryKind.ValueType  # 136
+"""An approver got or lost offices."""
 ENTRY_KIND_DISCLOSED: EntryKind.ValueType  # 150
 """Somebody looked at a member's data, or at whether a phone is a member's."""
 ENTRY_KIND_CONSENT_SET: EntryKind.ValueType  # 151
@@ -306,6 +346,12 @@ class _TransferCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """What a wallet could not give to a sale that was approved offline, and another bears for its member."""
     TRANSFER_CODE_NETTING: _TransferCode.ValueType  # 20
     """A net position that became due."""
+    TRANSFER_CODE_SETTLEMENT_PAYMENT: _TransferCode.ValueType  # 21
+    """What was due and the bank has moved."""
+    TRANSFER_CODE_SETTLEMENT_RETURN: _TransferCode.ValueType  # 22
+    """What the bank had moved and came back."""
+    TRANSFER_CODE_OPERATOR_ADVANCE: _TransferCode.ValueType  # 23
+    """What the operator laid out so that others could be paid."""
     TRANSFER_CODE_MERGE: _TransferCode.ValueType  # 30
     """A lot of a merged wallet is on its way to the wallet it was merged into."""
 
@@ -338,6 +384,12 @@ TRANSFER_CODE_SHORTFALL: TransferCode.ValueType  # 11
 """What a wallet could not give to a sale that was approved offline, and another bears for its member."""
 TRANSFER_CODE_NETTING: TransferCode.ValueType  # 20
 """A net position that became due."""
+TRANSFER_CODE_SETTLEMENT_PAYMENT: TransferCode.ValueType  # 21
+"""What was due and the bank has moved."""
+TRANSFER_CODE_SETTLEMENT_RETURN: TransferCode.ValueType  # 22
+"""What the bank had moved and came back."""
+TRANSFER_CODE_OPERATOR_ADVANCE: TransferCode.ValueType  # 23
+"""What the operator laid out so that others could be paid."""
 TRANSFER_CODE_MERGE: TransferCode.ValueType  # 30
 """A lot of a merged wallet is on its way to the wallet it was merged into."""
 Global___TransferCode: _TypeAlias = TransferCode  # noqa: Y015

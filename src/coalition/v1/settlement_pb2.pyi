@@ -53,6 +53,198 @@ WINDOW_STATE_SETTLED: WindowState.ValueType  # 4
 """Its net positions are paid."""
 Global___WindowState: _TypeAlias = WindowState  # noqa: Y015
 
+class _RunState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RUN_STATE_UNSPECIFIED: _RunState.ValueType  # 0
+    """Not said; never stored."""
+    RUN_STATE_PREPARED: _RunState.ValueType  # 1
+    """It waits for approval."""
+    RUN_STATE_APPROVED: _RunState.ValueType  # 2
+    """Everybody agreed; nothing was handed out."""
+    RUN_STATE_SETTLING: _RunState.ValueType  # 3
+    """Its instructions are with the bank."""
+    RUN_STATE_DONE: _RunState.ValueType  # 4
+    """The bank has told of every instruction."""
+    RUN_STATE_ABORTED: _RunState.ValueType  # 5
+    """It was taken back before anything was handed out."""
+
+class RunState(_RunState, metaclass=_RunStateEnumTypeWrapper):
+    """Where a settlement run stands."""
+
+RUN_STATE_UNSPECIFIED: RunState.ValueType  # 0
+"""Not said; never stored."""
+RUN_STATE_PREPARED: RunState.ValueType  # 1
+"""It waits for approval."""
+RUN_STATE_APPROVED: RunState.ValueType  # 2
+"""Everybody agreed; nothing was handed out."""
+RUN_STATE_SETTLING: RunState.ValueType  # 3
+"""Its instructions are with the bank."""
+RUN_STATE_DONE: RunState.ValueType  # 4
+"""The bank has told of every instruction."""
+RUN_STATE_ABORTED: RunState.ValueType  # 5
+"""It was taken back before anything was handed out."""
+Global___RunState: _TypeAlias = RunState  # noqa: Y015
+
+class _RunPartyState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RunPartyStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunPartyState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RUN_PARTY_STATE_UNSPECIFIED: _RunPartyState.ValueType  # 0
+    """Not said; never stored."""
+    RUN_PARTY_STATE_CARRIED: _RunPartyState.ValueType  # 1
+    """Nothing is instructed: nothing is due, or less than the minimum. It joins the next run."""
+    RUN_PARTY_STATE_WAITING: _RunPartyState.ValueType  # 2
+    """Instructed; the bank has not told of it."""
+    RUN_PARTY_STATE_PAID: _RunPartyState.ValueType  # 3
+    """The bank has moved it."""
+    RUN_PARTY_STATE_FAILED: _RunPartyState.ValueType  # 4
+    """The bank refused it, or it was withheld. It joins the next run."""
+    RUN_PARTY_STATE_RETURNED: _RunPartyState.ValueType  # 5
+    """The bank took it back. It joins the next run."""
+
+class RunPartyState(_RunPartyState, metaclass=_RunPartyStateEnumTypeWrapper):
+    """What became of what a run has for a participant."""
+
+RUN_PARTY_STATE_UNSPECIFIED: RunPartyState.ValueType  # 0
+"""Not said; never stored."""
+RUN_PARTY_STATE_CARRIED: RunPartyState.ValueType  # 1
+"""Nothing is instructed: nothing is due, or less than the minimum. It joins the next run."""
+RUN_PARTY_STATE_WAITING: RunPartyState.ValueType  # 2
+"""Instructed; the bank has not told of it."""
+RUN_PARTY_STATE_PAID: RunPartyState.ValueType  # 3
+"""The bank has moved it."""
+RUN_PARTY_STATE_FAILED: RunPartyState.ValueType  # 4
+"""The bank refused it, or it was withheld. It joins the next run."""
+RUN_PARTY_STATE_RETURNED: RunPartyState.ValueType  # 5
+"""The bank took it back. It joins the next run."""
+Global___RunPartyState: _TypeAlias = RunPartyState  # noqa: Y015
+
+class _ApprovalSubject:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ApprovalSubjectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApprovalSubject.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    APPROVAL_SUBJECT_UNSPECIFIED: _ApprovalSubject.ValueType  # 0
+    """Not said; never stored."""
+    APPROVAL_SUBJECT_RUN: _ApprovalSubject.ValueType  # 1
+    """The release of a settlement run."""
+    APPROVAL_SUBJECT_ADJUSTMENT: _ApprovalSubject.ValueType  # 2
+    """An adjustment, such as a bank's result that does not fit."""
+    APPROVAL_SUBJECT_WRITE_OFF: _ApprovalSubject.ValueType  # 3
+    """A debt that is given up."""
+    APPROVAL_SUBJECT_CAP: _ApprovalSubject.ValueType  # 4
+    """A net debit cap."""
+    APPROVAL_SUBJECT_AGREEMENT: _ApprovalSubject.ValueType  # 5
+    """A version of an agreement."""
+
+class ApprovalSubject(_ApprovalSubject, metaclass=_ApprovalSubjectEnumTypeWrapper):
+    """What kind of thing is approved."""
+
+APPROVAL_SUBJECT_UNSPECIFIED: ApprovalSubject.ValueType  # 0
+"""Not said; never stored."""
+APPROVAL_SUBJECT_RUN: ApprovalSubject.ValueType  # 1
+"""The release of a settlement run."""
+APPROVAL_SUBJECT_ADJUSTMENT: ApprovalSubject.ValueType  # 2
+"""An adjustment, such as a bank's result that does not fit."""
+APPROVAL_SUBJECT_WRITE_OFF: ApprovalSubject.ValueType  # 3
+"""A debt that is given up."""
+APPROVAL_SUBJECT_CAP: ApprovalSubject.ValueType  # 4
+"""A net debit cap."""
+APPROVAL_SUBJECT_AGREEMENT: ApprovalSubject.ValueType  # 5
+"""A version of an agreement."""
+Global___ApprovalSubject: _TypeAlias = ApprovalSubject  # noqa: Y015
+
+class _Office:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OfficeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Office.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OFFICE_UNSPECIFIED: _Office.ValueType  # 0
+    """Not said; never stored."""
+    OFFICE_FINANCE: _Office.ValueType  # 1
+    """Finance, which reviews."""
+    OFFICE_RATIFIER: _Office.ValueType  # 2
+    """Who ratifies."""
+    OFFICE_CHAIRMAN: _Office.ValueType  # 3
+    """The chairman, who approves."""
+
+class Office(_Office, metaclass=_OfficeEnumTypeWrapper):
+    """Whose agreement a step is."""
+
+OFFICE_UNSPECIFIED: Office.ValueType  # 0
+"""Not said; never stored."""
+OFFICE_FINANCE: Office.ValueType  # 1
+"""Finance, which reviews."""
+OFFICE_RATIFIER: Office.ValueType  # 2
+"""Who ratifies."""
+OFFICE_CHAIRMAN: Office.ValueType  # 3
+"""The chairman, who approves."""
+Global___Office: _TypeAlias = Office  # noqa: Y015
+
+class _ApprovalState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ApprovalStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApprovalState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    APPROVAL_STATE_UNSPECIFIED: _ApprovalState.ValueType  # 0
+    """Not said; never stored."""
+    APPROVAL_STATE_PENDING: _ApprovalState.ValueType  # 1
+    """Somebody's step is next."""
+    APPROVAL_STATE_APPROVED: _ApprovalState.ValueType  # 2
+    """Everybody agreed."""
+    APPROVAL_STATE_REFUSED: _ApprovalState.ValueType  # 3
+    """Somebody refused."""
+    APPROVAL_STATE_LAPSED: _ApprovalState.ValueType  # 4
+    """What was to be approved was changed or taken back."""
+
+class ApprovalState(_ApprovalState, metaclass=_ApprovalStateEnumTypeWrapper):
+    """Where an approval stands."""
+
+APPROVAL_STATE_UNSPECIFIED: ApprovalState.ValueType  # 0
+"""Not said; never stored."""
+APPROVAL_STATE_PENDING: ApprovalState.ValueType  # 1
+"""Somebody's step is next."""
+APPROVAL_STATE_APPROVED: ApprovalState.ValueType  # 2
+"""Everybody agreed."""
+APPROVAL_STATE_REFUSED: ApprovalState.ValueType  # 3
+"""Somebody refused."""
+APPROVAL_STATE_LAPSED: ApprovalState.ValueType  # 4
+"""What was to be approved was changed or taken back."""
+Global___ApprovalState: _TypeAlias = ApprovalState  # noqa: Y015
+
+class _ApprovalDecision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ApprovalDecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApprovalDecision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    APPROVAL_DECISION_UNSPECIFIED: _ApprovalDecision.ValueType  # 0
+    """Not said: refused."""
+    APPROVAL_DECISION_APPROVED: _ApprovalDecision.ValueType  # 1
+    """Agreed."""
+    APPROVAL_DECISION_REFUSED: _ApprovalDecision.ValueType  # 2
+    """Refused: it ends here."""
+
+class ApprovalDecision(_ApprovalDecision, metaclass=_ApprovalDecisionEnumTypeWrapper):
+    """What an approver says."""
+
+APPROVAL_DECISION_UNSPECIFIED: ApprovalDecision.ValueType  # 0
+"""Not said: refused."""
+APPROVAL_DECISION_APPROVED: ApprovalDecision.ValueType  # 1
+"""Agreed."""
+APPROVAL_DECISION_REFUSED: ApprovalDecision.ValueType  # 2
+"""Refused: it ends here."""
+Global___ApprovalDecision: _TypeAlias = ApprovalDecision  # noqa: Y015
+
 @_typing.final
 class Window(_message.Message):
     """A settlement window: the claims between two cut-offs of a calendar."""
@@ -612,3 +804,609 @@ class ListClaimsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListClaimsResponse: _TypeAlias = ListClaimsResponse  # noqa: Y015
+
+@_typing.final
+class Run(_message.Message):
+    """A settlement run: what is due of everybody after some windows, instructed to the bank."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    WINDOWS_FIELD_NUMBER: _builtins.int
+    MAKER_FIELD_NUMBER: _builtins.int
+    PREPARE_TIME_FIELD_NUMBER: _builtins.int
+    COLLECTED_MINOR_FIELD_NUMBER: _builtins.int
+    PAID_MINOR_FIELD_NUMBER: _builtins.int
+    ADVANCE_MINOR_FIELD_NUMBER: _builtins.int
+    ADVANCE_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.int
+    """Its number, > 0, without gaps."""
+    state: Global___RunState.ValueType
+    """Where it stands."""
+    maker: _builtins.str
+    """Who prepared it."""
+    collected_minor: _builtins.int
+    """What participants are instructed to pay, minor units, >= 0."""
+    paid_minor: _builtins.int
+    """What participants are instructed to be paid, minor units, >= 0."""
+    advance_minor: _builtins.int
+    """What the operator leaves of its own due, or pays in, for what is carried forward, minor units, >= 0."""
+    advance_limit_minor: _builtins.int
+    """The most that the operator advances in this run, minor units, >= 0."""
+    currency_code: _builtins.str
+    """ISO 4217 code of every amount."""
+    content_hash: _builtins.str
+    """SHA-256 of everything that is approved of it, 64 lower case hexadecimal digits."""
+    @_builtins.property
+    def windows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The windows it settles, as "monthly/2017-01", oldest first; of an aborted run those it held."""
+
+    @_builtins.property
+    def prepare_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was prepared."""
+
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.int = ...,
+        state: Global___RunState.ValueType = ...,
+        windows: _abc.Iterable[_builtins.str] | None = ...,
+        maker: _builtins.str = ...,
+        prepare_time: _timestamp_pb2.Timestamp | None = ...,
+        collected_minor: _builtins.int = ...,
+        paid_minor: _builtins.int = ...,
+        advance_minor: _builtins.int = ...,
+        advance_limit_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+        content_hash: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prepare_time", b"prepare_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advance_limit_minor", b"advance_limit_minor", "advance_minor", b"advance_minor", "collected_minor", b"collected_minor", "content_hash", b"content_hash", "currency_code", b"currency_code", "maker", b"maker", "paid_minor", b"paid_minor", "prepare_time", b"prepare_time", "run_id", b"run_id", "state", b"state", "windows", b"windows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Run: _TypeAlias = Run  # noqa: Y015
+
+@_typing.final
+class RunParty(_message.Message):
+    """What a run has for one participant. Of every amount: above 0 it receives, below 0 it pays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    DUE_MINOR_FIELD_NUMBER: _builtins.int
+    INSTRUCTED_MINOR_FIELD_NUMBER: _builtins.int
+    SETTLED_MINOR_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    INSTRUCTION_ID_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    """Code of the participant."""
+    due_minor: _builtins.int
+    """What was due when the run was prepared, minor units."""
+    instructed_minor: _builtins.int
+    """What is instructed of it, minor units; 0: it is carried forward."""
+    settled_minor: _builtins.int
+    """What the bank has moved, less what came back, minor units."""
+    state: Global___RunPartyState.ValueType
+    """What became of it."""
+    instruction_id: _builtins.str
+    """What the bank carries through to both statements, at most 35 characters; empty where nothing is instructed."""
+    currency_code: _builtins.str
+    """ISO 4217 code of every amount."""
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        due_minor: _builtins.int = ...,
+        instructed_minor: _builtins.int = ...,
+        settled_minor: _builtins.int = ...,
+        state: Global___RunPartyState.ValueType = ...,
+        instruction_id: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "due_minor", b"due_minor", "instructed_minor", b"instructed_minor", "instruction_id", b"instruction_id", "participant", b"participant", "settled_minor", b"settled_minor", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunParty: _TypeAlias = RunParty  # noqa: Y015
+
+@_typing.final
+class Approval(_message.Message):
+    """Something that several people must agree to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    SUBJECT_NAME_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    OFFICES_FIELD_NUMBER: _builtins.int
+    MAKER_FIELD_NUMBER: _builtins.int
+    ASK_TIME_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CHECKERS_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.int
+    """Its number, > 0."""
+    subject: Global___ApprovalSubject.ValueType
+    """What kind of thing it is."""
+    subject_name: _builtins.str
+    """Which one of its kind, such as the number of a run."""
+    summary: _builtins.str
+    """A sentence on it."""
+    content_hash: _builtins.str
+    """SHA-256 of what is approved, 64 lower case hexadecimal digits: changed afterwards it needs approval anew."""
+    amount_minor: _builtins.int
+    """The amount at stake, minor units."""
+    currency_code: _builtins.str
+    """ISO 4217 code of the amount."""
+    maker: _builtins.str
+    """Who made it."""
+    state: Global___ApprovalState.ValueType
+    """Where it stands."""
+    @_builtins.property
+    def offices(self) -> _containers.RepeatedScalarFieldContainer[Global___Office.ValueType]:
+        """Who must agree, in this order."""
+
+    @_builtins.property
+    def ask_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was asked for."""
+
+    @_builtins.property
+    def checkers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who agreed so far, in order of their steps."""
+
+    def __init__(
+        self,
+        *,
+        approval_id: _builtins.int = ...,
+        subject: Global___ApprovalSubject.ValueType = ...,
+        subject_name: _builtins.str = ...,
+        summary: _builtins.str = ...,
+        content_hash: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+        offices: _abc.Iterable[Global___Office.ValueType] | None = ...,
+        maker: _builtins.str = ...,
+        ask_time: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___ApprovalState.ValueType = ...,
+        checkers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ask_time", b"ask_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "approval_id", b"approval_id", "ask_time", b"ask_time", "checkers", b"checkers", "content_hash", b"content_hash", "currency_code", b"currency_code", "maker", b"maker", "offices", b"offices", "state", b"state", "subject", b"subject", "subject_name", b"subject_name", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Approval: _TypeAlias = Approval  # noqa: Y015
+
+@_typing.final
+class PrepareRunRequest(_message.Message):
+    """Prepares a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CALENDAR_FIELD_NUMBER: _builtins.int
+    MINIMUM_MINOR_FIELD_NUMBER: _builtins.int
+    ADVANCE_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    EXECUTION_DATE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    calendar: _builtins.str
+    """Code of the calendar whose windows to settle. Default (empty): of every calendar."""
+    minimum_minor: _builtins.int
+    """Amounts below it are carried forward, minor units, 0..1000000000000. Default (0): everything is instructed."""
+    advance_limit_minor: _builtins.int
+    """The most that the operator advances, minor units, 0..1000000000000. Default (0): nothing."""
+    currency_code: _builtins.str
+    """ISO 4217 code of both amounts. Default (empty): the coalition's currency."""
+    execution_date: _builtins.str
+    """Date on which the bank is to move the money, YYYY-MM-DD. Default (empty): the day after the business date."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        calendar: _builtins.str = ...,
+        minimum_minor: _builtins.int = ...,
+        advance_limit_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+        execution_date: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advance_limit_minor", b"advance_limit_minor", "calendar", b"calendar", "currency_code", b"currency_code", "execution_date", b"execution_date", "minimum_minor", b"minimum_minor", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrepareRunRequest: _TypeAlias = PrepareRunRequest  # noqa: Y015
+
+@_typing.final
+class PrepareRunResponse(_message.Message):
+    """The answer to PrepareRun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.int
+    """The approval that was asked for."""
+    @_builtins.property
+    def run(self) -> Global___Run:
+        """The run prepared, as it stood then."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        run: Global___Run | None = ...,
+        approval_id: _builtins.int = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "receipt", b"receipt", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrepareRunResponse: _TypeAlias = PrepareRunResponse  # noqa: Y015
+
+@_typing.final
+class AbortRunRequest(_message.Message):
+    """Aborts a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    REST_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    run_id: _builtins.int
+    """Number of the run, > 0."""
+    rest: _builtins.bool
+    """Whether only to withhold what was not handed out of a run that is SETTLING. Default (false): the whole run."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        run_id: _builtins.int = ...,
+        rest: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "rest", b"rest", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbortRunRequest: _TypeAlias = AbortRunRequest  # noqa: Y015
+
+@_typing.final
+class AbortRunResponse(_message.Message):
+    """The answer to AbortRun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbortRunResponse: _TypeAlias = AbortRunResponse  # noqa: Y015
+
+@_typing.final
+class ListRunsRequest(_message.Message):
+    """Asks for runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most runs to answer, 0..1000. Default (0): 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before, 0..512 characters; empty asks for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunsRequest: _TypeAlias = ListRunsRequest  # noqa: Y015
+
+@_typing.final
+class ListRunsResponse(_message.Message):
+    """One page of runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUNS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Pass as page_token to get the next page; empty on the last."""
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Run]:
+        """The runs, newest first."""
+
+    def __init__(
+        self,
+        *,
+        runs: _abc.Iterable[Global___Run] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "runs", b"runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunsResponse: _TypeAlias = ListRunsResponse  # noqa: Y015
+
+@_typing.final
+class ListRunPartiesRequest(_message.Message):
+    """Asks for the participants of a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    run_id: _builtins.int
+    """Number of the run, > 0."""
+    page_size: _builtins.int
+    """Most participants to answer, 0..1000. Default (0): 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before, 0..512 characters; empty asks for the first page."""
+    def __init__(
+        self,
+        *,
+        run_id: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunPartiesRequest: _TypeAlias = ListRunPartiesRequest  # noqa: Y015
+
+@_typing.final
+class ListRunPartiesResponse(_message.Message):
+    """One page of a run's participants."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Pass as page_token to get the next page; empty on the last."""
+    @_builtins.property
+    def parties(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunParty]:
+        """What the run has for each, in order of participant."""
+
+    def __init__(
+        self,
+        *,
+        parties: _abc.Iterable[Global___RunParty] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "parties", b"parties"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRunPartiesResponse: _TypeAlias = ListRunPartiesResponse  # noqa: Y015
+
+@_typing.final
+class ListApprovalsRequest(_message.Message):
+    """Asks for what waits for approval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most approvals to answer, 0..1000. Default (0): 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before, 0..512 characters; empty asks for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListApprovalsRequest: _TypeAlias = ListApprovalsRequest  # noqa: Y015
+
+@_typing.final
+class ListApprovalsResponse(_message.Message):
+    """One page of what waits for approval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Pass as page_token to get the next page; empty on the last."""
+    @_builtins.property
+    def approvals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Approval]:
+        """What waits, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        approvals: _abc.Iterable[Global___Approval] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approvals", b"approvals", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListApprovalsResponse: _TypeAlias = ListApprovalsResponse  # noqa: Y015
+
+@_typing.final
+class DecideApprovalRequest(_message.Message):
+    """Decides on what waits for approval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_HASH_FIELD_NUMBER: _builtins.int
+    DECISION_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    approval_id: _builtins.int
+    """Number of the approval, > 0."""
+    content_hash: _builtins.str
+    """content_hash of what the approver saw: the decision is on that and nothing else."""
+    decision: Global___ApprovalDecision.ValueType
+    """What the approver says."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        approval_id: _builtins.int = ...,
+        content_hash: _builtins.str = ...,
+        decision: Global___ApprovalDecision.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "content_hash", b"content_hash", "decision", b"decision", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideApprovalRequest: _TypeAlias = DecideApprovalRequest  # noqa: Y015
+
+@_typing.final
+class DecideApprovalResponse(_message.Message):
+    """The answer to DecideApproval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    state: Global___ApprovalState.ValueType
+    """Where the approval stands after this step."""
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        state: Global___ApprovalState.ValueType = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideApprovalResponse: _TypeAlias = DecideApprovalResponse  # noqa: Y015
+
+@_typing.final
+class SetOfficesRequest(_message.Message):
+    """Says which offices an approver holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    APPROVER_FIELD_NUMBER: _builtins.int
+    OFFICES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    approver: _builtins.str
+    """The approver's identity, such as "/ap/liu"."""
+    @_builtins.property
+    def offices(self) -> _containers.RepeatedScalarFieldContainer[Global___Office.ValueType]:
+        """The offices it holds from now on, 0..3; none: it decides nothing any more."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        approver: _builtins.str = ...,
+        offices: _abc.Iterable[Global___Office.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approver", b"approver", "offices", b"offices", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOfficesRequest: _TypeAlias = SetOfficesRequest  # noqa: Y015
+
+@_typing.final
+class SetOfficesResponse(_message.Message):
+    """The answer to SetOffices."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetOfficesResponse: _TypeAlias = SetOfficesResponse  # noqa: Y015

@@ -26,7 +26,9 @@ if _version_not_supported:
 
 
 class SettlementServiceStub:
-    """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself.
+    """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
+    (/ap/<name>) decide on what waits for them. Payment files and banks' results do not travel here: the job of the month
+    (python -m settlement export, confirm) hands them out and takes them in.
 
     A window goes OPEN, CLOSED, NETTED, SETTLED and never back. Every write is an act in the journal, exactly once by its
     request_id. Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID,
@@ -70,10 +72,47 @@ class SettlementServiceStub:
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.ListClaimsRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_settlement__pb2.ListClaimsResponse.FromString,
                 _registered_method=True)
+        self.PrepareRun = channel.unary_unary(
+                '/coalition.v1.SettlementService/PrepareRun',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.PrepareRunRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.PrepareRunResponse.FromString,
+                _registered_method=True)
+        self.AbortRun = channel.unary_unary(
+                '/coalition.v1.SettlementService/AbortRun',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.AbortRunRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.AbortRunResponse.FromString,
+                _registered_method=True)
+        self.ListRuns = channel.unary_unary(
+                '/coalition.v1.SettlementService/ListRuns',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.ListRunsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.ListRunsResponse.FromString,
+                _registered_method=True)
+        self.ListRunParties = channel.unary_unary(
+                '/coalition.v1.SettlementService/ListRunParties',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.ListRunPartiesRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.ListRunPartiesResponse.FromString,
+                _registered_method=True)
+        self.ListApprovals = channel.unary_unary(
+                '/coalition.v1.SettlementService/ListApprovals',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.ListApprovalsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.ListApprovalsResponse.FromString,
+                _registered_method=True)
+        self.DecideApproval = channel.unary_unary(
+                '/coalition.v1.SettlementService/DecideApproval',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.DecideApprovalRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.DecideApprovalResponse.FromString,
+                _registered_method=True)
+        self.SetOffices = channel.unary_unary(
+                '/coalition.v1.SettlementService/SetOffices',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.SetOfficesRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.SetOfficesResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
-    """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself.
+    """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
+    (/ap/<name>) decide on what waits for them. Payment files and banks' results do not travel here: the job of the month
+    (python -m settlement export, confirm) hands them out and takes them in.
 
     A window goes OPEN, CLOSED, NETTED, SETTLED and never back. Every write is an act in the journal, exactly once by its
     request_id. Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID,
@@ -127,6 +166,61 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PrepareRun(self, request, context):
+        """Prepares a settlement run over every netted window that no run holds, and asks for its approval. Moves nothing.
+        Idempotent by request_id. Errors: CURRENCY_UNKNOWN, RUN_STATE_CONFLICT, whose metadata tells what to do first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbortRun(self, request, context):
+        """Takes a run back that nothing was handed out of: its windows are CLOSED again. With rest, ends a run whose payments
+        wait for money that does not come: what was not handed out joins the next run. Idempotent by request_id.
+        Errors: RUN_UNKNOWN, RUN_STATE_CONFLICT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRuns(self, request, context):
+        """Reads the runs, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRunParties(self, request, context):
+        """Reads what a run has for each participant, in order of participant. Errors: RUN_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListApprovals(self, request, context):
+        """Reads what waits for approval, oldest first: for an approver (/ap/<name>) what waits for an office it holds, for
+        the operator and auditors everything.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DecideApproval(self, request, context):
+        """Takes the next step of an approval. For approvers; another person than who asked and than who agreed before.
+        Idempotent by request_id. Errors: APPROVAL_UNKNOWN (not stored), APPROVER_NOT_ANOTHER (not stored),
+        APPROVAL_STATE_CONFLICT, CONTENT_CHANGED, OFFICE_NOT_HELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetOffices(self, request, context):
+        """Says which offices an approver holds from now on. Idempotent by request_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -160,6 +254,41 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.ListClaimsRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_settlement__pb2.ListClaimsResponse.SerializeToString,
             ),
+            'PrepareRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.PrepareRun,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.PrepareRunRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.PrepareRunResponse.SerializeToString,
+            ),
+            'AbortRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbortRun,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.AbortRunRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.AbortRunResponse.SerializeToString,
+            ),
+            'ListRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRuns,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.ListRunsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.ListRunsResponse.SerializeToString,
+            ),
+            'ListRunParties': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRunParties,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.ListRunPartiesRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.ListRunPartiesResponse.SerializeToString,
+            ),
+            'ListApprovals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListApprovals,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.ListApprovalsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.ListApprovalsResponse.SerializeToString,
+            ),
+            'DecideApproval': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideApproval,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.DecideApprovalRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.DecideApprovalResponse.SerializeToString,
+            ),
+            'SetOffices': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetOffices,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.SetOfficesRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.SetOfficesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'coalition.v1.SettlementService', rpc_method_handlers)
@@ -169,7 +298,9 @@ def add_SettlementServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SettlementService:
-    """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself.
+    """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
+    (/ap/<name>) decide on what waits for them. Payment files and banks' results do not travel here: the job of the month
+    (python -m settlement export, confirm) hands them out and takes them in.
 
     A window goes OPEN, CLOSED, NETTED, SETTLED and never back. Every write is an act in the journal, exactly once by its
     request_id. Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID,
@@ -329,6 +460,195 @@ class SettlementService:
             '/coalition.v1.SettlementService/ListClaims',
             coalition_dot_v1_dot_settlement__pb2.ListClaimsRequest.SerializeToString,
             coalition_dot_v1_dot_settlement__pb2.ListClaimsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PrepareRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/PrepareRun',
+            coalition_dot_v1_dot_settlement__pb2.PrepareRunRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.PrepareRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbortRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/AbortRun',
+            coalition_dot_v1_dot_settlement__pb2.AbortRunRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.AbortRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/ListRuns',
+            coalition_dot_v1_dot_settlement__pb2.ListRunsRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.ListRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRunParties(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/ListRunParties',
+            coalition_dot_v1_dot_settlement__pb2.ListRunPartiesRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.ListRunPartiesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListApprovals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/ListApprovals',
+            coalition_dot_v1_dot_settlement__pb2.ListApprovalsRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.ListApprovalsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideApproval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/DecideApproval',
+            coalition_dot_v1_dot_settlement__pb2.DecideApprovalRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.DecideApprovalResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetOffices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/SetOffices',
+            coalition_dot_v1_dot_settlement__pb2.SetOfficesRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.SetOfficesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SettlementServiceStub:
-    """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself.
+    """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
+    (/ap/<name>) decide on what waits for them. Payment files and banks' results do not travel here: the job of the month
+    (python -m settlement export, confirm) hands them out and takes them in.
 
     A window goes OPEN, CLOSED, NETTED, SETTLED and never back. Every write is an act in the journal, exactly once by its
     request_id. Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID,
@@ -59,10 +61,36 @@ class SettlementServiceStub:
     """
     ListClaims: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ListClaimsRequest, _settlement_pb2.ListClaimsResponse]
     """Reads the claims of a window summed by debtor, creditor and code, in that order. Errors: WINDOW_UNKNOWN."""
+    PrepareRun: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.PrepareRunRequest, _settlement_pb2.PrepareRunResponse]
+    """Prepares a settlement run over every netted window that no run holds, and asks for its approval. Moves nothing.
+    Idempotent by request_id. Errors: CURRENCY_UNKNOWN, RUN_STATE_CONFLICT, whose metadata tells what to do first.
+    """
+    AbortRun: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.AbortRunRequest, _settlement_pb2.AbortRunResponse]
+    """Takes a run back that nothing was handed out of: its windows are CLOSED again. With rest, ends a run whose payments
+    wait for money that does not come: what was not handed out joins the next run. Idempotent by request_id.
+    Errors: RUN_UNKNOWN, RUN_STATE_CONFLICT.
+    """
+    ListRuns: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ListRunsRequest, _settlement_pb2.ListRunsResponse]
+    """Reads the runs, newest first."""
+    ListRunParties: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ListRunPartiesRequest, _settlement_pb2.ListRunPartiesResponse]
+    """Reads what a run has for each participant, in order of participant. Errors: RUN_UNKNOWN."""
+    ListApprovals: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ListApprovalsRequest, _settlement_pb2.ListApprovalsResponse]
+    """Reads what waits for approval, oldest first: for an approver (/ap/<name>) what waits for an office it holds, for
+    the operator and auditors everything.
+    """
+    DecideApproval: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.DecideApprovalRequest, _settlement_pb2.DecideApprovalResponse]
+    """Takes the next step of an approval. For approvers; another person than who asked and than who agreed before.
+    Idempotent by request_id. Errors: APPROVAL_UNKNOWN (not stored), APPROVER_NOT_ANOTHER (not stored),
+    APPROVAL_STATE_CONFLICT, CONTENT_CHANGED, OFFICE_NOT_HELD.
+    """
+    SetOffices: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.SetOfficesRequest, _settlement_pb2.SetOfficesResponse]
+    """Says which offices an approver holds from now on. Idempotent by request_id."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
-    """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself.
+    """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
+    (/ap/<name>) decide on what waits for them. Payment files and banks' results do not travel here: the job of the month
+    (python -m settlement export, confirm) hands them out and takes them in.
 
     A window goes OPEN, CLOSED, NETTED, SETTLED and never back. Every write is an act in the journal, exactly once by its
     request_id. Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID,
@@ -91,9 +119,35 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """
     ListClaims: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ListClaimsRequest, _settlement_pb2.ListClaimsResponse]  # type: ignore[assignment]
     """Reads the claims of a window summed by debtor, creditor and code, in that order. Errors: WINDOW_UNKNOWN."""
+    PrepareRun: _aio.UnaryUnaryMultiCallable[_settlement_pb2.PrepareRunRequest, _settlement_pb2.PrepareRunResponse]  # type: ignore[assignment]
+    """Prepares a settlement run over every netted window that no run holds, and asks for its approval. Moves nothing.
+    Idempotent by request_id. Errors: CURRENCY_UNKNOWN, RUN_STATE_CONFLICT, whose metadata tells what to do first.
+    """
+    AbortRun: _aio.UnaryUnaryMultiCallable[_settlement_pb2.AbortRunRequest, _settlement_pb2.AbortRunResponse]  # type: ignore[assignment]
+    """Takes a run back that nothing was handed out of: its windows are CLOSED again. With rest, ends a run whose payments
+    wait for money that does not come: what was not handed out joins the next run. Idempotent by request_id.
+    Errors: RUN_UNKNOWN, RUN_STATE_CONFLICT.
+    """
+    ListRuns: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ListRunsRequest, _settlement_pb2.ListRunsResponse]  # type: ignore[assignment]
+    """Reads the runs, newest first."""
+    ListRunParties: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ListRunPartiesRequest, _settlement_pb2.ListRunPartiesResponse]  # type: ignore[assignment]
+    """Reads what a run has for each participant, in order of participant. Errors: RUN_UNKNOWN."""
+    ListApprovals: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ListApprovalsRequest, _settlement_pb2.ListApprovalsResponse]  # type: ignore[assignment]
+    """Reads what waits for approval, oldest first: for an approver (/ap/<name>) what waits for an office it holds, for
+    the operator and auditors everything.
+    """
+    DecideApproval: _aio.UnaryUnaryMultiCallable[_settlement_pb2.DecideApprovalRequest, _settlement_pb2.DecideApprovalResponse]  # type: ignore[assignment]
+    """Takes the next step of an approval. For approvers; another person than who asked and than who agreed before.
+    Idempotent by request_id. Errors: APPROVAL_UNKNOWN (not stored), APPROVER_NOT_ANOTHER (not stored),
+    APPROVAL_STATE_CONFLICT, CONTENT_CHANGED, OFFICE_NOT_HELD.
+    """
+    SetOffices: _aio.UnaryUnaryMultiCallable[_settlement_pb2.SetOfficesRequest, _settlement_pb2.SetOfficesResponse]  # type: ignore[assignment]
+    """Says which offices an approver holds from now on. Idempotent by request_id."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself.
+    """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
+    (/ap/<name>) decide on what waits for them. Payment files and banks' results do not travel here: the job of the month
+    (python -m settlement export, confirm) hands them out and takes them in.
 
     A window goes OPEN, CLOSED, NETTED, SETTLED and never back. Every write is an act in the journal, exactly once by its
     request_id. Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID,
@@ -156,5 +210,71 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_settlement_pb2.ListClaimsResponse, _abc.Awaitable[_settlement_pb2.ListClaimsResponse]]:
         """Reads the claims of a window summed by debtor, creditor and code, in that order. Errors: WINDOW_UNKNOWN."""
+
+    @_abc_1.abstractmethod
+    def PrepareRun(
+        self,
+        request: _settlement_pb2.PrepareRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.PrepareRunResponse, _abc.Awaitable[_settlement_pb2.PrepareRunResponse]]:
+        """Prepares a settlement run over every netted window that no run holds, and asks for its approval. Moves nothing.
+        Idempotent by request_id. Errors: CURRENCY_UNKNOWN, RUN_STATE_CONFLICT, whose metadata tells what to do first.
+        """
+
+    @_abc_1.abstractmethod
+    def AbortRun(
+        self,
+        request: _settlement_pb2.AbortRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.AbortRunResponse, _abc.Awaitable[_settlement_pb2.AbortRunResponse]]:
+        """Takes a run back that nothing was handed out of: its windows are CLOSED again. With rest, ends a run whose payments
+        wait for money that does not come: what was not handed out joins the next run. Idempotent by request_id.
+        Errors: RUN_UNKNOWN, RUN_STATE_CONFLICT.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRuns(
+        self,
+        request: _settlement_pb2.ListRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.ListRunsResponse, _abc.Awaitable[_settlement_pb2.ListRunsResponse]]:
+        """Reads the runs, newest first."""
+
+    @_abc_1.abstractmethod
+    def ListRunParties(
+        self,
+        request: _settlement_pb2.ListRunPartiesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.ListRunPartiesResponse, _abc.Awaitable[_settlement_pb2.ListRunPartiesResponse]]:
+        """Reads what a run has for each participant, in order of participant. Errors: RUN_UNKNOWN."""
+
+    @_abc_1.abstractmethod
+    def ListApprovals(
+        self,
+        request: _settlement_pb2.ListApprovalsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.ListApprovalsResponse, _abc.Awaitable[_settlement_pb2.ListApprovalsResponse]]:
+        """Reads what waits for approval, oldest first: for an approver (/ap/<name>) what waits for an office it holds, for
+        the operator and auditors everything.
+        """
+
+    @_abc_1.abstractmethod
+    def DecideApproval(
+        self,
+        request: _settlement_pb2.DecideApprovalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.DecideApprovalResponse, _abc.Awaitable[_settlement_pb2.DecideApprovalResponse]]:
+        """Takes the next step of an approval. For approvers; another person than who asked and than who agreed before.
+        Idempotent by request_id. Errors: APPROVAL_UNKNOWN (not stored), APPROVER_NOT_ANOTHER (not stored),
+        APPROVAL_STATE_CONFLICT, CONTENT_CHANGED, OFFICE_NOT_HELD.
+        """
+
+    @_abc_1.abstractmethod
+    def SetOffices(
+        self,
+        request: _settlement_pb2.SetOfficesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.SetOfficesResponse, _abc.Awaitable[_settlement_pb2.SetOfficesResponse]]:
+        """Says which offices an approver holds from now on. Idempotent by request_id."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -14,11 +14,10 @@ from coalition.audit.checks.unique import UniquePairs
 from coalition.audit.checks.wallets import WalletChecks
 from coalition.audit.leaf import Payload
 from coalition.domain.accounts import WALLET
-from coalition.domain.kinds import Kind
+from coalition.domain.kinds import SETTLEMENT, Kind
 from coalition.domain.lots import SHORTFALL_LOT
 
 ACTS: Final = int(Kind.PARTICIPANT_CREATED)
-NETTING: Final = int(Kind.NETTING)
 SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD), int(Kind.MERGE_OUT)})
 OPENS_LOT: Final = frozenset({int(Kind.TOP_UP), int(Kind.MERGE_IN)})
 GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
@@ -60,7 +59,7 @@ class MoneyChecks:
         self._checks["V12"].looked_at += 1
         self._requests.add(opened.leaf.request_id, entry.participant_id, opened.at)
         self._legs(opened)
-        if entry.kind >= ACTS or entry.kind == NETTING:
+        if entry.kind >= ACTS or entry.kind in SETTLEMENT:
             return None
         answer = self._answer(opened)
         if answer is None or entry.reason:

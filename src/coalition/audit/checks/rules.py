@@ -17,9 +17,11 @@ from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.report import Report
 from coalition.domain.accounts import AccountKind, TransferCode, Unit, parties_of
 from coalition.domain.ids import number_of
-from coalition.domain.kinds import Kind
+from coalition.domain.kinds import SETTLEMENT, Kind
 
 CLEARING: Final = int(AccountKind.CLEARING)
+BANK: Final = int(AccountKind.BANK)
+DUE: Final = int(AccountKind.DUE)
 KIND_BITS: Final = 48  # an account's kind lies above them (domain/accounts.py)
 NETTING_CODE: Final = int(TransferCode.NETTING)
 AGREEMENT_ACTS: Final = frozenset({int(Kind.AGREEMENT_CREATED), int(Kind.AGREEMENT_REVISED)})
@@ -59,6 +61,7 @@ class RuleChecks:
         self._cuts: dict[tuple[str, str], int] = {}
         self._labels: dict[tuple[str, str], int] = {}  # the window a label was netted as
         self._netted: dict[tuple[str, str], dict[str, Any]] = {}
+        self._nettings: dict[int, tuple[tuple[str, str], list[tuple[Any, ...]]]] = {}  # by entry, those in force
         self._participants = FOUNDERS
         self._undecided_agreements: set[int] = set()
 
@@ -69,6 +72,9 @@ class RuleChecks:
             self._act(opened)
         if entry.kind == Kind.NETTING:
             self._netting(opened)
+            return
+        if entry.kind in SETTLEMENT:
+            self._settlement(opened)
             return
         for debit, credit, amount, code, window, unit in entry.transfers:
             if debit >> KIND_BITS == CLEARING and credit >> KIND_BITS == CLEARING:
@@ -144,6 +150,7 @@ class RuleChecks:
         if name in self._netted:
             breach(f"window {'/'.join(name)} is netted twice")
         self._netted[name] = told
+        self._nettings[entry.entry_id] = name, sorted(tuple(transfer) for transfer in entry.transfers)
         if sum(net for (_, unit), net in positions.items() if unit == Unit.MONEY):
             breach("the net positions do not add up to zero")
         if self._bundle.start_size == 0 and len({party for party, _ in positions}) != self._participants:
@@ -159,6 +166,28 @@ class RuleChecks:
             breach("what a netting posts is not what it answers")
         if windows:
             self._recompute(name, self._windows[windows.pop()], positions, breach)
+
+    def _settlement(self, opened: Opened) -> None:
+        """V17: a payment moves between the bank and a due; a reversed netting is its mirror, and its window is open to
+        be netted anew, yet not to claims.
+        """
+        check, entry = self._checks["V17"], opened.entry
+        check.looked_at += 1
+        if entry.kind != Kind.NETTING_REVERSAL:
+            if any({debit >> KIND_BITS, credit >> KIND_BITS} != {BANK, DUE} for debit, credit, *_ in entry.transfers):
+                check.breach("a payment moves something else than a due", opened.at, entry.entry_id)
+            return None
+        netted = self._nettings.pop(entry.original_entry_id or 0, None)
+        if netted is None:
+            if self._bundle.start_size:
+                return check.lacks("a netting that was reversed lies before the bundle's start")
+            return check.breach("what was never netted, or reversed already, is reversed", opened.at, entry.entry_id)
+        name, legs = netted
+        mirrored = sorted((credit, debit, *more) for debit, credit, *more in entry.transfers)
+        if mirrored != legs:
+            check.breach("a reversal is not the mirror of its netting", opened.at, entry.entry_id)
+        self._netted.pop(name, None)
+        return None
 
     def _recompute(
         self,

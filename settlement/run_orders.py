@@ -1,0 +1,96 @@
+"""Orders about runs and approvals over the wire, each exactly once by its request_id.
+
+What the commands do by themselves is done here as the answer to an order: an order that is sent again gets its first
+answer, also when that was a decline. Decides nothing about money.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+
+from coalition.domain.acts import JSON, Act, ActAnswer
+from coalition.domain.approvals import Decision, Office
+from coalition.domain.errors import CoalitionError, Contention, LedgerBroken, Refused
+from coalition.domain.journal import Notary
+from coalition.domain.reasons import Reason
+from coalition.domain.settlement_runs import RunPolicy
+from coalition.storage import runs as store
+from coalition.storage.acts import Acts
+from coalition.storage.connect import Connection
+from coalition.storage.cursors import available
+from coalition.storage.lease import Lease
+from settlement import approving, runs
+from settlement.errors import BooksDiffer, ChangedMeanwhile, SettlementError
+from settlement.orders import refusing
+from settlement.runs import Wish
+
+
+class RunOrders:
+    """Callable from any thread: each order leases a connection for itself, as role coalition_settlement."""
+
+    def __init__(self, lease: Lease, acts: Acts, notary: Notary) -> None:
+        self._lease = lease
+        self._acts = acts
+        self._notary = notary
+
+    def prepare(self, act: Act, calendar: str | None, policy: RunPolicy, execution_date: date | None) -> ActAnswer:
+        """Prepare the next run. Raises Refused(RUN_STATE_CONFLICT); BooksDiffer, never stored."""
+        wish = Wish(calendar, policy, execution_date)
+
+        def order(connection: Connection) -> ActAnswer:
+            amounts = runs.verified_due(connection)
+
+            def apply(connection: Connection) -> dict[str, JSON]:
+                try:
+                    return runs.prepare_in_transaction(connection, wish, amounts, act.actor)
+                except SettlementError as error:
+                    raise refusal(connection, None, error) from error
+
+            return self._acts.perform(connection, act, apply)
+
+        return self._once(act, order)
+
+    def abort(self, act: Act, run_id: int, *, rest: bool) -> ActAnswer:
+        """Abort a run, or what of it was not handed out. Raises Refused(RUN_UNKNOWN, RUN_STATE_CONFLICT)."""
+
+        def order(connection: Connection) -> ActAnswer:
+            undo = runs.withhold if rest else runs.abort
+            try:
+                undo(connection, run_id, notary=self._notary, order=act)
+            except SettlementError as error:
+                return self._acts.perform(connection, act, refusing(refusal(connection, run_id, error)))
+            answer = self._acts.told_before(connection, act)
+            if answer is None:
+                raise LedgerBroken(f"run {run_id} was aborted, yet the act is not there")
+            return replace(answer, replayed=False)
+
+        return self._once(act, order)
+
+    def decide(self, act: Act, approval_id: int, content_hash: bytes, decision: Decision) -> ActAnswer:
+        """The next step of an approval, as domain/approvals.py allows it."""
+        return self._once(
+            act,
+            lambda connection: approving.decide(connection, self._acts, act, approval_id, content_hash, decision),
+        )
+
+    def set_offices(self, act: Act, approver: str, offices: list[Office]) -> ActAnswer:
+        """Who holds which office from now on."""
+        return self._once(act, lambda connection: approving.set_offices(connection, self._acts, act, approver, offices))
+
+    def _once(self, act: Act, order: Callable[[Connection], ActAnswer]) -> ActAnswer:
+        with available(), self._lease() as connection:
+            before = self._acts.told_before(connection, act)
+            return order(connection) if before is None else before
+
+
+def refusal(connection: Connection, run_id: int | None, error: SettlementError) -> CoalitionError:
+    """Why an order cannot be carried out, in the words of the wire: a decline, or Contention where a retry may do."""
+    if isinstance(error, BooksDiffer):
+        return error
+    if isinstance(error, ChangedMeanwhile):
+        return Contention(str(error))
+    run = None if run_id is None else store.read_run(connection, run_id)
+    if run_id is not None and run is None:
+        return Refused(Reason.RUN_UNKNOWN, "run_id", {"run_id": str(run_id)})
+    facts = {"cause": str(error)} | ({"state": run.state, "run_id": str(run_id)} if run else {})
+    return Refused(Reason.RUN_STATE_CONFLICT, "run_id" if run else None, facts)

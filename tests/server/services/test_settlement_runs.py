@@ -1,0 +1,176 @@
+"""Runs and approvals behind the real doors: who may what, maker and checkers apart, each order exactly once."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from coalition.storage import runs
+from coalition.storage.connect import connect
+from coalition.storage.runs import BankAccount
+from coalition.v1 import settlement_pb2
+from coalition.v1.member_pb2 import EnrolMemberRequest, IssueCardRequest, LinkCardRequest, Profile
+from coalition.v1.settlement_pb2 import (
+    AbortRunRequest,
+    Approval,
+    CloseWindowRequest,
+    DecideApprovalRequest,
+    ListApprovalsRequest,
+    ListRunPartiesRequest,
+    ListRunsRequest,
+    NetWindowRequest,
+    PrepareRunRequest,
+    SetOfficesRequest,
+)
+from tests.postgres import SharedPostgres
+from tests.server.services.house import Doors, new_id, open_doors, pay, refused, told_again, top_up, trading, walk
+
+APPROVED, REFUSED = settlement_pb2.APPROVAL_DECISION_APPROVED, settlement_pb2.APPROVAL_DECISION_REFUSED
+CHAIN = {
+    "/ap/liu": settlement_pb2.OFFICE_FINANCE,
+    "/ap/chen": settlement_pb2.OFFICE_RATIFIER,
+    "/ap/zhao": settlement_pb2.OFFICE_CHAIRMAN,
+}
+
+
+@pytest.fixture(scope="module")
+def month(postgres: SharedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
+    """A sold 800,000.00 + a fifth, 720,000.00 of it was spent at C: more than half a million to be paid, three offices.
+
+    A owes C 600,000.00 of principal and 120,000.00 of bonus, C owes the operator 0.6 %.
+    """
+    with open_doors(postgres, tmp_path_factory.mktemp("runs")) as doors:
+        trading(doors, "a", "c")
+        counter = doors.visitor("/hq/a").member
+        member = counter.EnrolMember(
+            EnrolMemberRequest(request_id=new_id(), profile=Profile(name="Zoe", phone="+8613700000301"))
+        )
+        number = counter.IssueCard(IssueCardRequest(request_id=new_id())).card_number
+        counter.LinkCard(LinkCardRequest(request_id=new_id(), card_number=number, member_id=member.member_id))
+        top_up(doors, "a", number, 80_000_000)
+        pay(doors, "c", number, 72_000_000)
+        doors.fold()
+        doors.known("c")
+        with connect(doors.house.postgres.dsn("coalition_settlement", doors.house.ledger)) as connection:
+            runs.set_bank_accounts(
+                connection,
+                [
+                    BankAccount(party, f"6217{party:012}", f"1021{party:08}", code, "", None)
+                    for party, code in connection.execute("SELECT participant_id, code FROM participants").fetchall()
+                ],
+            )
+        stub = doors.visitor().settlement
+        stub.CloseWindow(CloseWindowRequest(request_id=new_id(), label="2017-01"))
+        stub.NetWindow(NetWindowRequest(request_id=new_id(), label="2017-01"))
+        for approver, office in CHAIN.items():
+            stub.SetOffices(SetOfficesRequest(request_id=new_id(), approver=approver, offices=[office]))
+        yield doors
+
+
+def waiting(month: Doors, path: str) -> list[Approval]:
+    return walk(month.visitor(path).settlement.ListApprovals, ListApprovalsRequest(), "approvals")
+
+
+def decide(
+    approval: Approval, decision: settlement_pb2.ApprovalDecision.ValueType = APPROVED, content: str = ""
+) -> DecideApprovalRequest:
+    return DecideApprovalRequest(
+        request_id=new_id(),
+        approval_id=approval.approval_id,
+        content_hash=content or approval.content_hash,
+        decision=decision,
+    )
+
+
+def test_a_run_is_approved_by_three_people_over_the_wire(month: Doors) -> None:
+    """Half a million: finance, then who ratifies, then the chairman; each sees it when it is their turn, and once."""
+    stub = month.visitor().settlement
+    prepared = told_again(stub.PrepareRun, PrepareRunRequest(request_id=new_id()), minimum_minor=5)
+    assert ("monthly/2017-01", settlement_pb2.RUN_STATE_PREPARED) == (prepared.run.windows[0], prepared.run.state)
+    assert (72_000_000, 72_000_000) == (prepared.run.collected_minor, prepared.run.paid_minor)
+    conflict = refused(lambda: stub.PrepareRun(PrepareRunRequest(request_id=new_id())))
+    assert ("RUN_STATE_CONFLICT", True) == (conflict.reason, "is PREPARED" in conflict.metadata["cause"])
+
+    for place, approver in enumerate(CHAIN):
+        inboxes = {path: [each.approval_id for each in waiting(month, path)] for path in CHAIN}
+        assert [prepared.approval_id] == inboxes.pop(approver)
+        assert [[], []] == list(inboxes.values())
+        approval = waiting(month, approver)[0]
+        assert list(CHAIN)[:place] == list(approval.checkers)
+        answer = told_again(month.visitor(approver).settlement.DecideApproval, decide(approval), decision=REFUSED)
+        last = place == len(CHAIN) - 1
+        assert (settlement_pb2.APPROVAL_STATE_APPROVED if last else settlement_pb2.APPROVAL_STATE_PENDING) == (
+            answer.state
+        )
+    rows = walk(stub.ListRuns, ListRunsRequest(), "runs")
+    assert [(1, settlement_pb2.RUN_STATE_APPROVED)] == [(row.run_id, row.state) for row in rows]
+    assert [] == waiting(month, "/op/admin")
+
+    abort = AbortRunRequest(request_id=new_id(), run_id=1)
+    told_again(stub.AbortRun, abort, run_id=2)
+    assert settlement_pb2.RUN_STATE_ABORTED == stub.ListRuns(ListRunsRequest()).runs[0].state
+    assert "RUN_STATE_CONFLICT" == refused(lambda: stub.AbortRun(AbortRunRequest(request_id=new_id(), run_id=1))).reason
+    stub.NetWindow(NetWindowRequest(request_id=new_id(), label="2017-01"))
+
+
+def test_who_may_not_decide_learns_why(month: Doors) -> None:
+    """The operator who prepared a run cannot approve it, under no role; nor can who saw something else."""
+    stub = month.visitor().settlement
+    for run in stub.ListRuns(ListRunsRequest()).runs:
+        if run.state == settlement_pb2.RUN_STATE_PREPARED:
+            stub.AbortRun(AbortRunRequest(request_id=new_id(), run_id=run.run_id))
+    prepared = stub.PrepareRun(PrepareRunRequest(request_id=new_id(), execution_date="2030-01-02"))
+    approval = waiting(month, "/op/admin")[0]
+    stub.SetOffices(
+        SetOfficesRequest(request_id=new_id(), approver="/ap/admin", offices=[settlement_pb2.OFFICE_FINANCE])
+    )
+
+    def reason(path: str, request: DecideApprovalRequest) -> str:
+        return refused(lambda: month.visitor(path).settlement.DecideApproval(request)).reason
+
+    assert "PERMISSION_DENIED" == reason("/op/admin", decide(approval))
+    assert "PERMISSION_DENIED" == reason("/hq/a", decide(approval))
+    assert "APPROVER_NOT_ANOTHER" == reason("/ap/admin", decide(approval))
+    assert "OFFICE_NOT_HELD" == reason("/ap/nobody", decide(approval))
+    assert "CONTENT_CHANGED" == reason("/ap/liu", decide(approval, content="0" * 64))
+    unknown = decide(approval)
+    unknown.approval_id = 1 << 40
+    assert "APPROVAL_UNKNOWN" == reason("/ap/liu", unknown)
+    assert "FIELD_INVALID" == reason("/ap/liu", decide(approval, content="zz"))
+    month.visitor("/ap/liu").settlement.DecideApproval(decide(approval, REFUSED))
+    assert "APPROVAL_STATE_CONFLICT" == reason("/ap/chen", decide(approval))
+    stub.AbortRun(AbortRunRequest(request_id=new_id(), run_id=prepared.run.run_id))
+    stub.NetWindow(NetWindowRequest(request_id=new_id(), label="2017-01"))
+
+
+def test_a_headquarters_reads_its_own_row_of_a_run(month: Doors) -> None:
+    stub = month.visitor().settlement
+    run_id = stub.ListRuns(ListRunsRequest()).runs[0].run_id
+    everybody = walk(stub.ListRunParties, ListRunPartiesRequest(run_id=run_id), "parties")
+    own = walk(month.visitor("/hq/c").settlement.ListRunParties, ListRunPartiesRequest(run_id=run_id), "parties")
+
+    assert ["a", "c", "hq", "trust"] == [row.participant for row in everybody]
+    assert [("c", 71_568_000)] == [(row.participant, row.instructed_minor) for row in own]
+    approvers = month.visitor("/ap/liu").settlement
+    assert everybody == walk(approvers.ListRunParties, ListRunPartiesRequest(run_id=run_id), "parties")
+    assert "RUN_UNKNOWN" == refused(lambda: stub.ListRunParties(ListRunPartiesRequest(run_id=999))).reason
+    assert "RUN_UNKNOWN" == refused(lambda: stub.AbortRun(AbortRunRequest(request_id=new_id(), run_id=999))).reason
+
+
+@pytest.mark.parametrize("path", ["/hq/a", "/aud/firm", "/ap/liu"])
+def test_only_the_operator_prepares_aborts_and_gives_offices(month: Doors, path: str) -> None:
+    stub = month.visitor(path).settlement
+    calls = [
+        lambda: stub.PrepareRun(PrepareRunRequest(request_id=new_id())),
+        lambda: stub.AbortRun(AbortRunRequest(request_id=new_id(), run_id=1)),
+        lambda: stub.SetOffices(SetOfficesRequest(request_id=new_id(), approver="/ap/liu")),
+    ]
+    assert ["PERMISSION_DENIED"] * 3 == [refused(call).reason for call in calls]
+
+
+def test_a_day_that_does_not_exist_is_refused_by_name(month: Doors) -> None:
+    request = PrepareRunRequest(request_id=new_id(), execution_date="2017-02-30")
+    answer = refused(lambda: month.visitor().settlement.PrepareRun(request))
+
+    assert ("FIELD_INVALID", ("execution_date",)) == (answer.reason, answer.fields)
+    request = PrepareRunRequest(request_id=new_id(), minimum_minor=1, currency_code="EUR")
+    assert "CURRENCY_UNKNOWN" == refused(lambda: month.visitor().settlement.PrepareRun(request)).reason
