@@ -281,6 +281,25 @@ def test_a_member_is_verified_and_a_top_up_returned(coalition, card):
     assert 2 == coalition("return-top-up", "--at", GROCER, "yesterday").code
 
 
+def test_bounced_money_is_taken_back_and_a_wallet_is_paid_out_and_closed(coalition, card):
+    """By headquarters of who sold it; by any till that has the cash."""
+    sell = ("top-up", "--at", GROCER, "--card", f"@{card}", "100.00", "--field", "receipt.entry_id")
+    before = coalition(
+        "balance", "--at", GROCER, "--card", f"@{card}", "--field", "balance.principal_minor"
+    ).out.strip()
+    bounced = coalition("reverse-top-up", "--as", "hq/store-a", coalition(*sell).out.strip())
+    again = coalition("reverse-top-up", "--at", GROCER, coalition(*sell).out.strip())
+    paid = coalition("cash-out", "--at", GROCER, "--card", f"@{card}", "--close")
+
+    assert (0, 0, 0) == (bounced.code, again.code, paid.code), bounced.err + again.err + paid.err
+    assert "Taken back 100.00 CNY" in bounced.out
+    assert f"To be paid out {int(before) // 100:,}.{int(before) % 100:02} CNY" in paid.out
+    assert "the wallet is closed" in paid.out
+    assert "refused: WALLET_CLOSED" in coalition(*sell).err
+    assert "refused: ORIGINAL_UNKNOWN" in coalition("refund", "--at", GROCER, "7", "1.00", "--goods", "kept").err
+    assert 2 == coalition("refund", "--at", GROCER, "7", "1.00", "--goods", "lost").code
+
+
 def test_a_lost_card_is_named_by_its_member(coalition, card, tmp_path):
     """Its number went with it."""
     member = coalition("card", "show", "--card", f"@{card}", "--field", "card.member_id").out.strip()

@@ -20,6 +20,7 @@ from coalition.domain.commands import (
     CashOut,
     Command,
     Funding,
+    Goods,
     Hold,
     HoldExpiry,
     Purchase,
@@ -177,6 +178,10 @@ class House:
     def refund(self, at: str, amount: int, of: Done) -> Done:
         return self._run(Refund(**self._asks(at), amount_minor=amount, original_request_id=of.request_id))
 
+    def return_elsewhere(self, at: str, amount: int, of: Done, goods: Goods = Goods.KEPT) -> Done:
+        """A purchase made at another participant is returned at this one."""
+        return self._run(Refund(**self._asks(at), amount_minor=amount, original_entry_id=of.entry_id, goods=goods))
+
     def reverse_top_up(self, at: str, of: Done) -> Done:
         return self._run(TopUpReversal(**self._asks(at), original_entry_id=of.entry_id))
 
@@ -188,13 +193,12 @@ class House:
         return self._run(
             BonusExpiry(
                 **(self._asks("h") | {"store_id": None, "terminal_id": None}),
-                wallet_id=self.wallet().wallet_id,
-                lot_id=of.entry_id,
+                original_entry_id=of.entry_id,
             )
         )
 
-    def cash_out(self, at: str, card: str = "w") -> Done:
-        return self._run(CashOut(**self._asks(at), token=card.encode()))
+    def cash_out(self, at: str, card: str = "w", *, closes: bool = False) -> Done:
+        return self._run(CashOut(**self._asks(at), token=card.encode(), closes=closes))
 
     def hold(self, at: str, amount: int, card: str = "w", seconds: int = 604_800) -> Done:
         return self._run(Hold(**self._asks(at), amount_minor=amount, token=card.encode(), hold_seconds=seconds))

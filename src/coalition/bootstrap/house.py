@@ -7,10 +7,10 @@ import os
 import random
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 from coalition.bootstrap.clock import business_date_in, unix_milliseconds, utc_now
@@ -23,6 +23,7 @@ from coalition.bootstrap.statements import signed_by
 from coalition.bootstrap.strongroom import notary
 from coalition.bootstrap.telemetry import Telemetry
 from coalition.bootstrap.workers import Workers
+from coalition.clearing.bonus_expiry import expiring_bonuses
 from coalition.clearing.day_end import DayEnd
 from coalition.clearing.desk import Desk
 from coalition.clearing.expiry import expiring_holds
@@ -48,6 +49,7 @@ from coalition.server.terminal import TerminalServicer
 from coalition.storage.acts import Acts
 from coalition.storage.audit_leaves import AuditTreeReads
 from coalition.storage.audit_reads import AuditReads
+from coalition.storage.bonuses import BonusReads
 from coalition.storage.connect import connect
 from coalition.storage.day_closes import DayCloses
 from coalition.storage.devices import DeviceStore
@@ -162,13 +164,23 @@ def _furnish(
         server_credentials(settings),
         identities,
         settings.listen,
-        desk=expiring_holds(desk, HoldReads(lease), watch.current.scheme.operator_id),
+        desk=_at_work(desk, lease, watch.current.scheme.operator_id, lambda: business_date(utc_now())),
         limits=limits_of(settings),
         revocations=revocations,
         observe=telemetry.observe,
         tracer=telemetry.tracer,
     )
     return watch, front_door, telemetry
+
+
+@asynccontextmanager
+async def _at_work(desk: Desk, lease: Lease, operator_id: int, today: Callable[[], date]) -> AsyncIterator[None]:
+    """The desk, open, with the jobs of the house before it."""
+    async with (
+        expiring_holds(desk, HoldReads(lease), operator_id),
+        expiring_bonuses(desk, BonusReads(lease), operator_id, today),
+    ):
+        yield
 
 
 def lay(settings: Settings, ring: KeyRing, dsn: str) -> bool:

@@ -5,7 +5,6 @@ once. It never decides what has expired: the batch's own time does.
 """
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Final, Protocol
@@ -13,11 +12,10 @@ from uuid import UUID
 
 import structlog
 
-from coalition.clearing.queue import Answer, Ticket
+from coalition.clearing.sweep import Desk, derived_request_id, put_before
 from coalition.domain.commands import HoldExpiry
 from coalition.domain.errors import CoalitionError
-from coalition.domain.journal import Outcome, micros_of
-from coalition.domain.reasons import Reason
+from coalition.domain.journal import micros_of
 from coalition.domain.wallet_lines import DueHold
 
 ACTOR: Final = "/op/holds"
@@ -31,12 +29,6 @@ class DueHolds(Protocol):
     """Open holds whose time is over, soonest first, behind one of them or from the first. Blocks."""
 
     def due(self, after: DueHold | None, limit: int) -> Sequence[DueHold]: ...
-
-
-class Desk(Protocol):
-    """Where commands are handed in; answers come through each ticket's sink."""
-
-    def submit(self, tickets: Sequence[Ticket]) -> None: ...
 
 
 @asynccontextmanager
@@ -75,10 +67,8 @@ async def _expire_holds(desk: Desk, holds: DueHolds, operator_id: int) -> None:
 
 async def _release(desk: Desk, page: Sequence[DueHold], operator_id: int) -> None:
     """Wait until the desk has answered for every hold of the page. Raises Refused when it takes none now."""
-    sink = _Page(len(page))
-    desk.submit([Ticket(_expiry_of(hold, operator_id), sink) for hold in page])
-    await sink.complete
-    log.info("holds_expired", released=sink.released, resolved=sink.resolved, failed=sink.failed)
+    done = await put_before(desk, [_expiry_of(hold, operator_id) for hold in page])
+    log.info("holds_expired", released=done.accepted, resolved=done.declined, failed=done.failed)
 
 
 def _expiry_of(hold: DueHold, operator_id: int) -> HoldExpiry:
@@ -93,28 +83,5 @@ def _expiry_of(hold: DueHold, operator_id: int) -> HoldExpiry:
 
 
 def expiry_request_id(hold: DueHold) -> UUID:
-    """The one request id of a hold's expiry: a version 7 UUID of its time, so that it lies with others of its month."""
-    milliseconds = micros_of(hold.expire_time) // 1_000
-    random = int.from_bytes(hashlib.sha256(f"hold expiry {hold.entry_id}".encode()).digest()[:10], "big")
-    return UUID(int=milliseconds << 80 | 7 << 76 | (random >> 62 & 0xFFF) << 64 | 2 << 62 | random & ((1 << 62) - 1))
-
-
-class _Page:
-    """Counts the answers of one page and wakes the job when all are there."""
-
-    def __init__(self, count: int) -> None:
-        self._missing = count
-        self.released = self.resolved = self.failed = 0
-        self.complete: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def deliver(self, answers: Sequence[tuple[Ticket, Answer]]) -> None:
-        for _, answer in answers:
-            if not isinstance(answer, Outcome):
-                self.failed += 1
-            elif answer.reason is Reason.ACCEPTED:
-                self.released += 1
-            else:
-                self.resolved += 1
-        self._missing -= len(answers)
-        if not self._missing and not self.complete.done():
-            self.complete.set_result(None)
+    """The one request id of a hold's expiry."""
+    return derived_request_id(micros_of(hold.expire_time) // 1_000, f"hold expiry {hold.entry_id}")

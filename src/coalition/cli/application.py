@@ -9,6 +9,7 @@ from coalition.cli import (  # five of them add commands only
     card_rules,  # noqa: F401
     credentials,
     day_limits,  # noqa: F401
+    giving_back,
     house,
     member_data,  # noqa: F401
     till_day,  # noqa: F401
@@ -103,11 +104,17 @@ app.command("pay", rich_help_panel=TILL, epilog="Example: coalition pay --at caf
     tills.pay
 )
 app.command("refund", rich_help_panel=TILL, epilog="Example: coalition refund --at cafe/main/till-1 4194305 100.00")(
-    tills.refund
+    giving_back.refund
 )
 app.command(
     "return-top-up", rich_help_panel=TILL, epilog="Example: coalition return-top-up --at grocer/main/till-1 4194305"
-)(tills.return_top_up)
+)(giving_back.return_top_up)
+app.command("reverse-top-up", rich_help_panel=TILL, epilog="Example: coalition reverse-top-up --as hq/grocer 4194305")(
+    giving_back.reverse_top_up
+)
+app.command(
+    "cash-out", rich_help_panel=TILL, epilog="Example: coalition cash-out --at grocer/main/till-1 --card @card.txt"
+)(giving_back.cash_out)
 app.command(
     "balance", rich_help_panel=TILL, epilog="Example: coalition balance --at cafe/main/till-1 --card @card.txt"
 )(tills.balance)

@@ -98,7 +98,10 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Acquiring:
-    """What an acquirer pays per purchase: the operator's fee and the recruiter's commission."""
+    """What an acquirer pays per purchase: the operator's fee and the recruiter's commission.
+
+    What it has sold may be returned at the stores of the participants `returns_at` too (return_elsewhere.py).
+    """
 
     acquirer: str
     operator_fee: Rate
@@ -107,6 +110,7 @@ class Acquiring:
     fee_base: str
     fees_return: bool
     calendar: str
+    returns_at: tuple[str, ...] = ()
 
 
 Content = Terms | Acceptance | Acquiring | CardRules | DayLimits
@@ -163,9 +167,9 @@ class _Fields:
             raise self.bad(name, "a participant code or chain:<code>")
         return str(value)
 
-    def parties(self, name: str, default: list[str]) -> tuple[str, ...]:
+    def parties(self, name: str, default: list[str], *, may_be_none: bool = False) -> tuple[str, ...]:
         values = self._content.pop(name, default)
-        if not isinstance(values, list) or not values or not all(_is_party(value) for value in values):
+        if not isinstance(values, list) or not (values or may_be_none) or not all(_is_party(value) for value in values):
             raise self.bad(name, "a list of participant codes or chain:<code>")
         return tuple(values)
 
@@ -237,6 +241,7 @@ def parse_content(kind: str, content: Mapping[str, Any]) -> Content:
                 fee_base=fields.choice("fee_base", BASES),
                 fees_return=fields.flag("fees_return", default=True),
                 calendar=fields.code("calendar", "monthly"),
+                returns_at=fields.parties("returns_at", [], may_be_none=True),
             )
         case "CARD_RULES":
             parsed = _card_rules(fields)

@@ -101,6 +101,8 @@ def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
             yield "acquirer", content.acquirer, True
             if content.commission_to != RECRUITER:
                 yield "commission_to", content.commission_to, False
+            for index, party in enumerate(content.returns_at):
+                yield f"returns_at[{index}]", party, True
         case DayLimits():
             yield "acquirer", content.acquirer, True
         case CardRules():

@@ -106,7 +106,7 @@ def content_of(message: Message) -> dict[str, JSON]:
             content[name] = kind.Name(value).removeprefix(prefix)
         elif name == "tiers":
             content[name] = [content_of(tier) for tier in value]
-        elif name == "sellers":
+        elif name in {"sellers", "returns_at"}:
             content[name] = list(value)
         else:
             content[name] = value
@@ -184,6 +184,7 @@ def _acquiring(acquiring: Acquiring) -> programme_pb2.Acquiring:
         fee_base=programme_pb2.FeeBase.Value(f"FEE_BASE_{acquiring.fee_base}"),
         fees_return=acquiring.fees_return,
         calendar=acquiring.calendar,
+        returns_at=acquiring.returns_at,
     )
 
 

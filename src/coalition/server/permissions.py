@@ -40,6 +40,8 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.TerminalService/Void": TILLS,
         "/coalition.v1.TerminalService/Upload": TILLS,
         "/coalition.v1.TerminalService/ReturnTopUp": TILLS,
+        "/coalition.v1.TerminalService/ReverseTopUp": TILLS | HEADQUARTERS,
+        "/coalition.v1.TerminalService/CashOut": TILLS,
         "/coalition.v1.TerminalService/Reverse": TILLS,
         "/coalition.v1.TerminalService/Resolve": TILLS,
         "/coalition.v1.TerminalService/GetBalance": TILLS,

@@ -603,6 +603,7 @@ class Acquiring(_message.Message):
     FEE_BASE_FIELD_NUMBER: _builtins.int
     FEES_RETURN_FIELD_NUMBER: _builtins.int
     CALENDAR_FIELD_NUMBER: _builtins.int
+    RETURNS_AT_FIELD_NUMBER: _builtins.int
     acquirer: _builtins.str
     """Who pays: a participant code, or "chain:<code>" for each participant of a chain."""
     commission_to: _builtins.str
@@ -623,6 +624,12 @@ class Acquiring(_message.Message):
     def commission(self) -> Global___Rate:
         """The commission's share of fee_base, 0..1. Default (absent): 0."""
 
+    @_builtins.property
+    def returns_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At whose stores its purchases may be returned too: participant codes or "chain:<code>", at most 1000.
+        Default (empty): at its own alone.
+        """
+
     def __init__(
         self,
         *,
@@ -633,10 +640,11 @@ class Acquiring(_message.Message):
         fee_base: Global___FeeBase.ValueType = ...,
         fees_return: _builtins.bool | None = ...,
         calendar: _builtins.str = ...,
+        returns_at: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_fees_return", b"_fees_return", "commission", b"commission", "fees_return", b"fees_return", "operator_fee", b"operator_fee"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fees_return", b"_fees_return", "acquirer", b"acquirer", "calendar", b"calendar", "commission", b"commission", "commission_to", b"commission_to", "fee_base", b"fee_base", "fees_return", b"fees_return", "operator_fee", b"operator_fee"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fees_return", b"_fees_return", "acquirer", b"acquirer", "calendar", b"calendar", "commission", b"commission", "commission_to", b"commission_to", "fee_base", b"fee_base", "fees_return", b"fees_return", "operator_fee", b"operator_fee", "returns_at", b"returns_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fees_return: _TypeAlias = _typing.Literal["fees_return"]  # noqa: Y015
     _WhichOneofArgType__fees_return: _TypeAlias = _typing.Literal["_fees_return", b"_fees_return"]  # noqa: Y015

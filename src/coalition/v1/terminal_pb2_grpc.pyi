@@ -60,7 +60,8 @@ class TerminalServiceStub:
     """
     Refund: _grpc.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]
     """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
-    first, then the wallet's. Idempotent by request_id.
+    first, then the wallet's. One of another participant too, where that one has agreed to it (returned_goods).
+    Idempotent by request_id.
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
     WALLET_CLOSED, SUSPENDED.
     """
@@ -90,6 +91,19 @@ class TerminalServiceStub:
     was sold; the participant pays the member out. Idempotent by request_id.
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
     RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
+    """
+    ReverseTopUp: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseTopUpRequest, _terminal_pb2.ReverseTopUpResponse]
+    """Takes what is left of a top-up whose money bounced; never declined for what was spent of it. For the participant that
+    sold it, the one whose value it is, and the operator. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN, SUSPENDED.
+    """
+    CashOut: _grpc.UnaryUnaryMultiCallable[_operations_pb2.CashOutRequest, _terminal_pb2.CashOutResponse]
+    """Pays the member out: the principal of every lot, at any participant; may close the wallet. Above the no-PIN limit with
+    the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
+    Idempotent by request_id.
+    Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
+    WALLET_HAS_HOLDS, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+    Not stored: PIN_UNREADABLE.
     """
     Reverse: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -169,7 +183,8 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     """
     Refund: _aio.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]  # type: ignore[assignment]
     """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
-    first, then the wallet's. Idempotent by request_id.
+    first, then the wallet's. One of another participant too, where that one has agreed to it (returned_goods).
+    Idempotent by request_id.
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
     WALLET_CLOSED, SUSPENDED.
     """
@@ -199,6 +214,19 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     was sold; the participant pays the member out. Idempotent by request_id.
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
     RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
+    """
+    ReverseTopUp: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseTopUpRequest, _terminal_pb2.ReverseTopUpResponse]  # type: ignore[assignment]
+    """Takes what is left of a top-up whose money bounced; never declined for what was spent of it. For the participant that
+    sold it, the one whose value it is, and the operator. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN, SUSPENDED.
+    """
+    CashOut: _aio.UnaryUnaryMultiCallable[_operations_pb2.CashOutRequest, _terminal_pb2.CashOutResponse]  # type: ignore[assignment]
+    """Pays the member out: the principal of every lot, at any participant; may close the wallet. Above the no-PIN limit with
+    the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
+    Idempotent by request_id.
+    Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
+    WALLET_HAS_HOLDS, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+    Not stored: PIN_UNREADABLE.
     """
     Reverse: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]  # type: ignore[assignment]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -293,7 +321,8 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_terminal_pb2.RefundResponse, _abc.Awaitable[_terminal_pb2.RefundResponse]]:
         """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
-        first, then the wallet's. Idempotent by request_id.
+        first, then the wallet's. One of another participant too, where that one has agreed to it (returned_goods).
+        Idempotent by request_id.
         Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
         WALLET_CLOSED, SUSPENDED.
         """
@@ -353,6 +382,31 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         was sold; the participant pays the member out. Idempotent by request_id.
         Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
         RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def ReverseTopUp(
+        self,
+        request: _operations_pb2.ReverseTopUpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.ReverseTopUpResponse, _abc.Awaitable[_terminal_pb2.ReverseTopUpResponse]]:
+        """Takes what is left of a top-up whose money bounced; never declined for what was spent of it. For the participant that
+        sold it, the one whose value it is, and the operator. Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN, SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def CashOut(
+        self,
+        request: _operations_pb2.CashOutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.CashOutResponse, _abc.Awaitable[_terminal_pb2.CashOutResponse]]:
+        """Pays the member out: the principal of every lot, at any participant; may close the wallet. Above the no-PIN limit with
+        the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
+        Idempotent by request_id.
+        Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
+        WALLET_HAS_HOLDS, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+        Not stored: PIN_UNREADABLE.
         """
 
     @_abc_1.abstractmethod
