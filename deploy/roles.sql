@@ -86,6 +86,10 @@ GRANT INSERT, UPDATE, DELETE ON member_indexes TO coalition_app;
 -- The month: settlement alone.
 GRANT INSERT, UPDATE ON windows TO coalition_settlement;
 GRANT INSERT, UPDATE, DELETE ON net_positions TO coalition_settlement;
+-- Approvals: asked for by both, decided at settlement's door. Nobody but the owner changes how many must agree.
+GRANT INSERT ON approvals, approval_steps TO coalition_app, coalition_settlement;
+GRANT UPDATE (state) ON approvals TO coalition_app, coalition_settlement;
+GRANT INSERT, DELETE ON approval_offices TO coalition_settlement;
 
 -- The folds can be deleted and made again by whoever follows.
 GRANT INSERT, UPDATE, DELETE ON followers, window_claims TO coalition_app, coalition_settlement;
@@ -101,7 +105,7 @@ GRANT INSERT ON day_closes TO coalition_app;
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
     day_totals, day_limits_reached, day_closes, member_debts, audit_tiles, checkpoints, cosignatures, member_acts,
-    disclosures, erasures TO coalition_auditor;
+    disclosures, erasures, approval_bands, approval_offices, approvals, approval_steps TO coalition_auditor;
 -- end ledger
 \endif
 

@@ -21,7 +21,7 @@ ROW = "M1,T1,cafe/main/till-1,"
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "iso8583.md"
 # Reasons that no message of a till server can meet: acts of headquarters and the counter, other services' look-ups.
-ELSEWHERE = {reason.name for reason in Reason if 40 <= reason < 60} - {"PARTICIPANT_UNKNOWN"}
+ELSEWHERE = {reason.name for reason in Reason if 40 <= reason < 60 or 65 <= reason < 73} - {"PARTICIPANT_UNKNOWN"}
 # And what would be the gateway's own fault, or belongs to calls that it does not make.
 NOT_OF_A_TILL = {
     "REQUEST_ID_MALFORMED",
@@ -48,6 +48,7 @@ NOT_OF_A_TILL = {
     "RETENTION_NOT_OVER",
     "DISCLOSURE_UNKNOWN",
     "APPROVER_NOT_ANOTHER",
+    "APPROVAL_UNKNOWN",
     "APPROVAL_MISSING",
     "CONSENT_MISSING",
     "MEMBER_ERASED",

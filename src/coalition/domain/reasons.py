@@ -76,6 +76,11 @@ class Reason(IntEnum):
     PIN_WEAK = 63
     RETURN_TOO_LATE = 56
     LOT_TOUCHED = 57
+    RUN_UNKNOWN = 65
+    RUN_STATE_CONFLICT = 66
+    APPROVAL_STATE_CONFLICT = 67
+    CONTENT_CHANGED = 68
+    OFFICE_NOT_HELD = 69
     MEMBER_LOCKED = 90
     MEMBER_ERASED = 91
     MEMBER_HAS_VALUE = 92
@@ -117,6 +122,7 @@ class Reason(IntEnum):
     CREDENTIALS_LOCKED = 141
     PIN_KEY_MISSING = 145
     CHECKPOINT_UNKNOWN = 158
+    APPROVAL_UNKNOWN = 160
     RETENTION_NOT_OVER = 180
     DISCLOSURE_UNKNOWN = 181
     APPROVER_NOT_ANOTHER = 182
@@ -259,6 +265,19 @@ ADVICE: Final[dict[Reason, Advice]] = {
         "FAILED_PRECONDITION",
         "Some of this top-up is spent or held; refund the purchases or void the holds first, then return it.",
     ),
+    Reason.RUN_UNKNOWN: Advice("NOT_FOUND", "No such settlement run; see `settlement status`."),
+    Reason.RUN_STATE_CONFLICT: Advice(
+        "FAILED_PRECONDITION", "The settlement run is in another state; see `settlement status`."
+    ),
+    Reason.APPROVAL_STATE_CONFLICT: Advice(
+        "FAILED_PRECONDITION", "This approval waits for nobody any more; look into the inbox again."
+    ),
+    Reason.CONTENT_CHANGED: Advice(
+        "ABORTED", "What is to be approved is not what you saw; read it again and decide on that."
+    ),
+    Reason.OFFICE_NOT_HELD: Advice(
+        "FAILED_PRECONDITION", "This step belongs to an office you do not hold; its holder decides, or comes first."
+    ),
     Reason.MEMBER_LOCKED: Advice(
         "FAILED_PRECONDITION", "The member's data is locked: it is kept and not used; the operator can unlock it."
     ),
@@ -351,11 +370,12 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.DISCLOSURE_UNKNOWN: Advice("NOT_FOUND", "No disclosure was requested under this id by whom you are."),
     Reason.APPROVER_NOT_ANOTHER: Advice(
-        "PERMISSION_DENIED", "Who requested a disclosure may not approve it; another person in another role does."
+        "PERMISSION_DENIED", "Who asked for it may not approve it; another person in another role does."
     ),
     Reason.CREDENTIALS_LOCKED: Advice(
         "RESOURCE_EXHAUSTED", "Too many wrong codes or phones from this till; take cards until the time given is over."
     ),
+    Reason.APPROVAL_UNKNOWN: Advice("NOT_FOUND", "Nothing was asked to be approved under this id."),
     Reason.CHECKPOINT_UNKNOWN: Advice(
         "NOT_FOUND", "No checkpoint was signed over so many entries; ask without a size for the newest."
     ),
