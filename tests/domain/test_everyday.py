@@ -111,7 +111,7 @@ def test_cash_needs_the_pin_above_the_limit_and_a_card_that_is_not_lent(house: H
     house.books.pins = {1: HeldPin(5, 1, 2, 0)}
     card = house.books.cards[b"w"]
     for limit in ("operation_limit_minor", "day_limit_minor", "month_limit_minor"):
-        house.books.cards[b"w"] = replace(card, **{limit: 10**9})
+        house.books.cards[b"w"] = replace(card, **{limit: 10**9})  # type: ignore[arg-type]  # each is an amount
         declined(Reason.CARD_LIMIT_EXCEEDED, house.cash_out, "a")
     house.books.cards[b"w"] = card
     house.agree("rules", "CARD_RULES", no_pin_limit_minor=99999)

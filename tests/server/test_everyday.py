@@ -42,10 +42,11 @@ def _agreed(house: House) -> None:
     contents = {code: content for code, _, content in AGREEMENTS}
     acquiring = {**contents["acquiring-cafe"], "returns_at": ["garage"]}
     house.office.revise_agreement(house.act(Kind.AGREEMENT_REVISED), "acquiring-cafe", 1, acquiring, FIRST_DAY)
-    for code, kind, content in (
+    made_here: list[tuple[str, str, dict[str, Any]]] = [
         ("terms-b", "TERMS", {"issuer": "store-b", "sellers": ["store-b", "cafe"], "seller_commission": "1/50"}),
         ("b-at-cafe", "ACCEPTANCE", {"issuer": "store-b", "acquirer": "cafe", "interchange": "1/200"}),
-    ):
+    ]
+    for code, kind, content in made_here:
         made = house.act(Kind.AGREEMENT_CREATED, code=code)
         house.office.create_agreement(made, code, kind, content, FIRST_DAY)
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from coalition.cli import (  # five of them add commands only
+from coalition.cli import (  # six of them add commands only
     card_rules,  # noqa: F401
     credentials,
     day_limits,  # noqa: F401
@@ -14,6 +14,7 @@ from coalition.cli import (  # five of them add commands only
     member_data,  # noqa: F401
     till_day,  # noqa: F401
     tills,
+    window_fees,  # noqa: F401
     windows,
 )
 from coalition.cli.agreements import agreement_app

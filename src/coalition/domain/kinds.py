@@ -24,6 +24,7 @@ class Kind(IntEnum):
     UPLOAD = 13
     TOP_UP_RETURN = 14
     NETTING = 20
+    ASSESS = 21
 
     PARTICIPANT_CREATED = 101
     STORE_CREATED = 102

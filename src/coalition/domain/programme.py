@@ -12,13 +12,17 @@ from typing import Final
 from uuid import UUID
 
 from coalition.domain.accounts import PARTICIPANT_BITS
-from coalition.domain.agreements import CHAIN_PREFIX, Acceptance, Acquiring, Terms, Version
+from coalition.domain.agreement_fields import CHAIN_PREFIX
+from coalition.domain.agreements import Acceptance, Acquiring, Terms, Version
 from coalition.domain.bearing import Bearing, bearing
+from coalition.domain.caps import Caps
 from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayKey, DayLimits, Flow, Subject
 from coalition.domain.errors import LedgerBroken
+from coalition.domain.window_fees import OPERATOR, AgreedFee, WindowFees
 
 CARD_RULES_KEY: Final = ("CARD_RULES",)
+FEES: Final = "FEES"
 NO_WINDOWS: Final[Mapping[int, str]] = MappingProxyType({})
 NOTHING_REACHED: Final[Mapping[DayKey, int]] = MappingProxyType({})
 
@@ -243,6 +247,31 @@ class Programme:
             memory[acquirer_id] = version.content if version and isinstance(version.content, DayLimits) else None
         return memory[acquirer_id]
 
+    def caps(self, participant_id: int, day: date) -> Caps | None:
+        """What a participant may owe; its own agreement before its chain's. None: nobody minds."""
+        version = self._first([("CAPS", party) for party in self.participants[participant_id].parties], day)
+        return version.content if version and isinstance(version.content, Caps) else None
+
+    def window_fees(self, calendar: str, day: date) -> list[AgreedFee]:
+        """The fee schedules that hold for windows of a calendar whose last business date is `day`, one a payer.
+
+        Of a payer's schedules with the same payee and base its own goes before its chain's.
+        """
+        measures = {key[2:] for key in self._by_key if key[0] == FEES}
+        found = []
+        for participant in self.participants.values():
+            for payee, base in sorted(measures):
+                version = self._first([(FEES, party, payee, base) for party in participant.parties], day)
+                if version is None or not isinstance(version.content, WindowFees):
+                    continue
+                if version.content.calendar == calendar:
+                    payee_id = (
+                        self.scheme.operator_id if payee == OPERATOR else self.participant_by_code[payee].participant_id
+                    )
+                    agreed = (version.agreement_id, version.version, version.code)
+                    found.append(AgreedFee(*agreed, participant.participant_id, payee_id, version.content))
+        return found
+
     def day_is_full(self, participant_id: int, terminal_id: int | None, flow: Flow, day: date) -> Subject | None:
         """Whose limit is reached on that business date, if one is: the terminal's or the participant's."""
         if not self._reached:
@@ -320,3 +349,7 @@ def _key_of(version: Version) -> tuple[str, ...]:
             return CARD_RULES_KEY
         case DayLimits():
             return ("LIMITS", content.acquirer)
+        case WindowFees():
+            return (FEES, content.payer, content.payee, content.base.value)
+        case Caps():
+            return ("CAPS", content.participant)

@@ -122,6 +122,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A purchase that was approved offline was told: the wallet gave what was there."""
     ENTRY_KIND_TOP_UP_RETURN: _EntryKind.ValueType  # 14
     """An untouched top-up was returned by the member, and paid back."""
+    ENTRY_KIND_ASSESS: _EntryKind.ValueType  # 21
+    """The fees of a closed window were asked for."""
     ENTRY_KIND_NETTING: _EntryKind.ValueType  # 20
     """The claims of a window became one amount due per participant."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
@@ -216,6 +218,8 @@ ENTRY_KIND_UPLOAD: EntryKind.ValueType  # 13
 """A purchase that was approved offline was told: the wallet gave what was there."""
 ENTRY_KIND_TOP_UP_RETURN: EntryKind.ValueType  # 14
 """An untouched top-up was returned by the member, and paid back."""
+ENTRY_KIND_ASSESS: EntryKind.ValueType  # 21
+"""The fees of a closed window were asked for."""
 ENTRY_KIND_NETTING: EntryKind.ValueType  # 20
 """The claims of a window became one amount due per participant."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101

@@ -17,7 +17,8 @@ from coalition.domain.kinds import Kind
 from coalition.domain.lots import SHORTFALL_LOT
 
 ACTS: Final = int(Kind.PARTICIPANT_CREATED)
-NETTING: Final = int(Kind.NETTING)
+OF_WINDOWS: Final = frozenset({int(Kind.NETTING), int(Kind.ASSESS)})
+"""What settlement posts for a window: its answer is no outcome of an operation."""
 SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD)})
 GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
 MAY_FALL_SHORT: Final = GIVES_BACK | {int(Kind.UPLOAD)}
@@ -55,7 +56,7 @@ class MoneyChecks:
         self._checks["V12"].looked_at += 1
         self._requests.add(opened.leaf.request_id, entry.participant_id, opened.at)
         self._legs(opened)
-        if entry.kind >= ACTS or entry.kind == NETTING:
+        if entry.kind >= ACTS or entry.kind in OF_WINDOWS:
             return
         answer = self._answer(opened)
         if answer is None or entry.reason:
