@@ -93,6 +93,7 @@ GRANT INSERT, DELETE ON approval_offices TO coalition_settlement;
 
 -- The folds can be deleted and made again by whoever follows.
 GRANT INSERT, UPDATE, DELETE ON followers, window_claims, window_volumes TO coalition_app, coalition_settlement;
+GRANT INSERT, UPDATE, DELETE ON participant_exposures, caps_reached TO coalition_app, coalition_settlement;
 GRANT INSERT, UPDATE, DELETE ON day_totals, day_limits_reached TO coalition_app;
 GRANT INSERT, UPDATE, DELETE ON audit_tiles TO coalition_app;
 -- What the audit log has signed, and witnesses after it, is never taken back.
@@ -104,7 +105,7 @@ GRANT INSERT ON day_closes TO coalition_app;
 -- Auditors verify records they cannot read: no member, no card, no PIN, no wallet, no lot, no hold.
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
-    window_volumes, day_totals, day_limits_reached, day_closes, member_debts, audit_tiles, checkpoints, cosignatures, member_acts,
+    window_volumes, participant_exposures, caps_reached, day_totals, day_limits_reached, day_closes, member_debts, audit_tiles, checkpoints, cosignatures, member_acts,
     disclosures, erasures, approval_bands, approval_offices, approvals, approval_steps TO coalition_auditor;
 -- end ledger
 \endif

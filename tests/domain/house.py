@@ -77,6 +77,7 @@ class House:
         self.versions: list[Version] = []
         self.journal: list[Done] = []
         self.window = 1
+        self.stopped: frozenset[int] = frozenset()
         windows = dict.fromkeys(self.calendars.values(), self.window)
         self.books = Books(self._programme(), self.day, windows, datetime(2026, 1, 10, 12, tzinfo=UTC))
         self.member("w")
@@ -119,6 +120,11 @@ class House:
 
     def acquire(self, acquirer: str, **content: Any) -> None:
         self.agree(f"acquire-{acquirer}", "ACQUIRING", acquirer=acquirer, **content)
+
+    def stop(self, *codes: str) -> None:
+        """These participants have reached their net debit caps, and no others."""
+        self.stopped = frozenset(self.participants[code].participant_id for code in codes)
+        self.books.programme = self._programme()
 
     def next_window(self) -> None:
         self.window += 1
@@ -320,4 +326,5 @@ class House:
             terminals=[Terminal(each.participant_id, each.participant_id, "1", True) for each in everyone],
             calendars=self.calendars,
             versions=self.versions,
+            stopped=self.stopped,
         )

@@ -153,11 +153,11 @@ class Books:
 
     def balance_here(self, wallet: Wallet, acquirer_id: int) -> int:
         """What of the wallet can be spent at `acquirer_id` today, minor units."""
-        acceptance, day = self.programme.acceptance, self.business_date
+        taken, day = self.programme.taken, self.business_date
         return sum(
             lot.face - lot.reserved
             for lot in wallet.lots.values()
-            if lot.face and acceptance(lot.issuer_id, acquirer_id, day) is not None
+            if lot.face and taken(lot.issuer_id, acquirer_id, day) is not None
         )
 
     def card_and_wallet(self, command: Presented, *, closed_too: bool = False) -> tuple[Card, Wallet]:

@@ -24,6 +24,7 @@ from coalition.domain.window_fees import OPERATOR, AgreedFee, WindowFees
 CARD_RULES_KEY: Final = ("CARD_RULES",)
 FEES: Final = "FEES"
 NO_WINDOWS: Final[Mapping[int, str]] = MappingProxyType({})
+NOBODY: Final[frozenset[int]] = frozenset()
 NOTHING_REACHED: Final[Mapping[DayKey, int]] = MappingProxyType({})
 
 
@@ -100,6 +101,7 @@ class _Remembered:
 
     day: date
     acceptance: dict[int, AcceptanceInForce | None] = field(default_factory=dict)
+    taken: dict[int, AcceptanceInForce | None] = field(default_factory=dict)
     acquiring: dict[int, Version | None] = field(default_factory=dict)
     terms: dict[tuple[int, str | None], Version | None] = field(default_factory=dict)
     card_rules: dict[date, CardRules | None] = field(default_factory=dict)
@@ -120,16 +122,19 @@ class Programme:
         versions: Iterable[Version],
         windows: Mapping[int, str] = NO_WINDOWS,
         reached: Mapping[DayKey, int] = NOTHING_REACHED,
+        stopped: frozenset[int] = NOBODY,
     ) -> None:
         """`windows` names every settlement window, "calendar/label" by window_id.
 
-        `reached` are the counters of present days that had reached a limit, with their totals, minor units.
+        `reached` are the counters of present days that had reached a limit, with their totals, minor units; `stopped`
+        the participants that had reached their net debit caps.
         """
         self.epoch = epoch
         self.scheme = scheme
         self.calendars = calendars
         self.windows = windows
         self._reached = reached
+        self.stopped = stopped
         self.participants = {participant.participant_id: participant for participant in participants}
         self.participant_by_code = {participant.code: participant for participant in self.participants.values()}
         self.stores = {store.store_id: store for store in stores}
@@ -210,6 +215,17 @@ class Programme:
             return memory[key]
         except KeyError:
             found = memory[key] = self._find_acceptance(issuer_id, acquirer_id, day)
+            return found
+
+    def taken(self, issuer_id: int, acquirer_id: int, day: date) -> AcceptanceInForce | None:
+        """As `acceptance`, for what is spent anew: None also where the issuer has reached its net debit cap."""
+        memory = self._on(day).taken
+        key = issuer_id << PARTICIPANT_BITS | acquirer_id
+        try:
+            return memory[key]
+        except KeyError:
+            is_stopped = issuer_id in self.stopped and issuer_id != acquirer_id
+            found = memory[key] = None if is_stopped else self.acceptance(issuer_id, acquirer_id, day)
             return found
 
     def acquiring(self, acquirer_id: int, day: date) -> Version | None:

@@ -81,6 +81,7 @@ class Reason(IntEnum):
     APPROVAL_STATE_CONFLICT = 67
     CONTENT_CHANGED = 68
     OFFICE_NOT_HELD = 69
+    PARTICIPANT_CAPPED = 76
     MEMBER_LOCKED = 90
     MEMBER_ERASED = 91
     MEMBER_HAS_VALUE = 92
@@ -277,6 +278,10 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.OFFICE_NOT_HELD: Advice(
         "FAILED_PRECONDITION", "This step belongs to an office you do not hold; its holder decides, or comes first."
+    ),
+    Reason.PARTICIPANT_CAPPED: Advice(
+        "FAILED_PRECONDITION",
+        "A participant owes others as much as it may: pay otherwise, or at that participant itself, until it has paid.",
     ),
     Reason.MEMBER_LOCKED: Advice(
         "FAILED_PRECONDITION", "The member's data is locked: it is kept and not used; the operator can unlock it."

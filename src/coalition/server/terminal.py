@@ -211,7 +211,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         here = sum(
             lot.face - lot.reserved
             for lot in holding.lots
-            if programme.acceptance(lot.issuer_id, seat.participant_id, day) is not None
+            if programme.taken(lot.issuer_id, seat.participant_id, day) is not None
         )
         principal = sum(lot.principal for lot in holding.lots)
         return terminal_pb2.GetBalanceResponse(

@@ -48,12 +48,12 @@ class TerminalServiceStub:
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
     TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
     CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED,
-    PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
+    PARTICIPANT_CAPPED (where another's value is sold), PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
     """
     Purchase: _grpc.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+    NOT_ACCEPTED_HERE, PARTICIPANT_CAPPED, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
     VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG
     (metadata: tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the
     no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
@@ -102,7 +102,7 @@ class TerminalServiceStub:
     the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
     Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
-    WALLET_HAS_HOLDS, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+    WALLET_HAS_HOLDS, PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
     Not stored: PIN_UNREADABLE.
     """
     Reverse: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]
@@ -171,12 +171,12 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
     TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
     CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED,
-    PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
+    PARTICIPANT_CAPPED (where another's value is sold), PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
     """
     Purchase: _aio.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]  # type: ignore[assignment]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+    NOT_ACCEPTED_HERE, PARTICIPANT_CAPPED, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
     VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG
     (metadata: tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the
     no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
@@ -225,7 +225,7 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
     Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
-    WALLET_HAS_HOLDS, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+    WALLET_HAS_HOLDS, PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
     Not stored: PIN_UNREADABLE.
     """
     Reverse: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]  # type: ignore[assignment]
@@ -297,7 +297,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
         TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
         CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED,
-        PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
+        PARTICIPANT_CAPPED (where another's value is sold), PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
         """
 
     @_abc_1.abstractmethod
@@ -308,7 +308,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.PurchaseResponse, _abc.Awaitable[_terminal_pb2.PurchaseResponse]]:
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+        NOT_ACCEPTED_HERE, PARTICIPANT_CAPPED, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
         VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG
         (metadata: tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the
         no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
@@ -405,7 +405,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
         Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
-        WALLET_HAS_HOLDS, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+        WALLET_HAS_HOLDS, PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
         Not stored: PIN_UNREADABLE.
         """
 

@@ -1,4 +1,4 @@
-"""Everyday cases and bad days: bonuses that expire, fees of windows.
+"""Everyday cases and bad days: bonuses that expire, fees of windows, net debit caps.
 
 Revision ID: 0022
 """
@@ -33,6 +33,25 @@ GRANT SELECT ON window_volumes TO coalition_app, coalition_settlement, coalition
 GRANT INSERT, UPDATE, DELETE ON window_volumes TO coalition_app, coalition_settlement;
 """
 
+# `participant_exposures` is a fold of the journal, a row a participant; `caps_reached` follows from it.
+CAPS = """
+CREATE TABLE participant_exposures (
+    participant_id integer NOT NULL,
+    unit smallint NOT NULL,
+    owed_minor bigint NOT NULL,
+    collateral_minor bigint NOT NULL,
+    PRIMARY KEY (participant_id, unit)
+);
+CREATE TABLE caps_reached (
+    participant_id integer PRIMARY KEY,
+    is_stopped boolean NOT NULL,
+    owed_minor bigint NOT NULL,
+    number bigint NOT NULL
+);
+GRANT SELECT ON participant_exposures, caps_reached TO coalition_app, coalition_settlement, coalition_auditor;
+GRANT INSERT, UPDATE, DELETE ON participant_exposures, caps_reached TO coalition_app, coalition_settlement;
+"""
+
 # For the job that takes expired bonuses. None of the columns changes but is_open, which flips when a lot empties or
 # reopens: updates of lots stay HOT. Built while the tills sell.
 BONUSES = """
@@ -42,8 +61,8 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS lots_bonus ON lots (bonus_expiry, lot_id
 
 
 def upgrade() -> None:
-    """Widen one constraint, lay a fold and an index; the previous release neither reads nor writes them."""
-    for statements in (KINDS, FEES):
+    """Widen one constraint, lay two folds and an index; the previous release neither reads nor writes them."""
+    for statements in (KINDS, FEES, CAPS):
         op.execute(statements)
     with op.get_context().autocommit_block():
         op.execute(BONUSES)
