@@ -86,6 +86,9 @@ GRANT INSERT, UPDATE, DELETE ON member_indexes TO coalition_app;
 -- The month: settlement alone.
 GRANT INSERT, UPDATE ON windows TO coalition_settlement;
 GRANT INSERT, UPDATE, DELETE ON net_positions TO coalition_settlement;
+-- What a complaint is about never changes.
+GRANT INSERT ON disputes TO coalition_settlement;
+GRANT UPDATE (state, awarded_minor, note, proposer, settle_request_id) ON disputes TO coalition_settlement;
 -- Approvals: asked for by both, decided at settlement's door. Nobody but the owner changes how many must agree.
 GRANT INSERT ON approvals, approval_steps TO coalition_app, coalition_settlement;
 GRANT UPDATE (state) ON approvals TO coalition_app, coalition_settlement;
@@ -105,7 +108,7 @@ GRANT INSERT ON day_closes TO coalition_app;
 -- Auditors verify records they cannot read: no member, no card, no PIN, no wallet, no lot, no hold.
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
-    window_volumes, participant_exposures, caps_reached, day_totals, day_limits_reached, day_closes, member_debts, audit_tiles, checkpoints, cosignatures, member_acts,
+    disputes, window_volumes, participant_exposures, caps_reached, day_totals, day_limits_reached, day_closes, member_debts, audit_tiles, checkpoints, cosignatures, member_acts,
     disclosures, erasures, approval_bands, approval_offices, approvals, approval_steps TO coalition_auditor;
 -- end ledger
 \endif

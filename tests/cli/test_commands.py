@@ -453,7 +453,7 @@ def test_a_window_may_be_named_as_it_is_printed():
         "terminal suspend", "agreement add terms", "agreement add acceptance", "agreement add acquiring",
         "agreement add card-rules", "card limit", "member verify", "return-top-up",
         "agreement add limits", "agreement add fees", "agreement add caps",
-        "reverse-top-up", "cash-out", "member enrol", "member find",
+        "reverse-top-up", "cash-out", "dispute open", "dispute list", "dispute settle", "member enrol", "member find",
         "member lock", "member unlock", "member erase", "member consent", "member export", "member access",
         "member ask", "members import", "member approve", "member see", "card device", "card code", "card add-id",
         "card add-phone", "card remove", "card issue", "card replace", "wallet", "top-up", "pay", "refund", "balance",

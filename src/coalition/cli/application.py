@@ -22,6 +22,7 @@ from coalition.cli.audit import audit_app
 from coalition.cli.cards import card_app
 from coalition.cli.conformance import conformance
 from coalition.cli.days import day_app
+from coalition.cli.disputes import dispute_app
 from coalition.cli.follow import follow
 from coalition.cli.gateway import gateway
 from coalition.cli.keys import key_app
@@ -135,6 +136,7 @@ app.command("positions", rich_help_panel=MONTH, epilog="Example: coalition posit
     windows.positions
 )
 app.command("claims", rich_help_panel=MONTH, epilog="Example: coalition claims --participant cafe")(windows.claims)
+app.add_typer(dispute_app, name="dispute", rich_help_panel=MONTH)
 app.add_typer(audit_app, name="audit", rich_help_panel=AUDIT)
 app.command(
     "witness",

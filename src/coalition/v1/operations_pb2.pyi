@@ -124,6 +124,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """An untouched top-up was returned by the member, and paid back."""
     ENTRY_KIND_ASSESS: _EntryKind.ValueType  # 21
     """The fees of a closed window were asked for."""
+    ENTRY_KIND_ADJUSTMENT: _EntryKind.ValueType  # 25
+    """A line was corrected by a decision of the operator."""
     ENTRY_KIND_NETTING: _EntryKind.ValueType  # 20
     """The claims of a window became one amount due per participant."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
@@ -168,6 +170,12 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A device, an id or a phone names a member no more."""
     ENTRY_KIND_MEMBER_VERIFIED: _EntryKind.ValueType  # 123
     """A member's real name was verified."""
+    ENTRY_KIND_DISPUTE_OPENED: _EntryKind.ValueType  # 140
+    """A merchant complained about a line."""
+    ENTRY_KIND_DISPUTE_PROPOSED: _EntryKind.ValueType  # 141
+    """A decision on a dispute was proposed."""
+    ENTRY_KIND_DISPUTE_WITHDRAWN: _EntryKind.ValueType  # 142
+    """A dispute was taken back."""
     ENTRY_KIND_DISCLOSED: _EntryKind.ValueType  # 150
     """Somebody looked at a member's data, or at whether a phone is a member's."""
     ENTRY_KIND_CONSENT_SET: _EntryKind.ValueType  # 151
@@ -220,6 +228,8 @@ ENTRY_KIND_TOP_UP_RETURN: EntryKind.ValueType  # 14
 """An untouched top-up was returned by the member, and paid back."""
 ENTRY_KIND_ASSESS: EntryKind.ValueType  # 21
 """The fees of a closed window were asked for."""
+ENTRY_KIND_ADJUSTMENT: EntryKind.ValueType  # 25
+"""A line was corrected by a decision of the operator."""
 ENTRY_KIND_NETTING: EntryKind.ValueType  # 20
 """The claims of a window became one amount due per participant."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
@@ -264,6 +274,12 @@ ENTRY_KIND_CREDENTIAL_REMOVED: EntryKind.ValueType  # 122
 """A device, an id or a phone names a member no more."""
 ENTRY_KIND_MEMBER_VERIFIED: EntryKind.ValueType  # 123
 """A member's real name was verified."""
+ENTRY_KIND_DISPUTE_OPENED: EntryKind.ValueType  # 140
+"""A merchant complained about a line."""
+ENTRY_KIND_DISPUTE_PROPOSED: EntryKind.ValueType  # 141
+"""A decision on a dispute was proposed."""
+ENTRY_KIND_DISPUTE_WITHDRAWN: EntryKind.ValueType  # 142
+"""A dispute was taken back."""
 ENTRY_KIND_DISCLOSED: EntryKind.ValueType  # 150
 """Somebody looked at a member's data, or at whether a phone is a member's."""
 ENTRY_KIND_CONSENT_SET: EntryKind.ValueType  # 151

@@ -956,9 +956,11 @@ class WindowFees(_message.Message):
     flat_minor: _builtins.int
     """Asked for each window besides, minor units of the scheme currency, 1..1000000000000. Default (absent): nothing."""
     minimum_minor: _builtins.int
-    """At least this is asked, minor units, 1..1000000000000. Default (absent): no minimum."""
+    """At least this is asked, minor units of the scheme currency, 1..1000000000000. Default (absent): no minimum."""
     maximum_minor: _builtins.int
-    """At most this is asked, minor units, 1..1000000000000, at least minimum_minor. Default (absent): no maximum."""
+    """At most this is asked, minor units of the scheme currency, 1..1000000000000, at least minimum_minor.
+    Default (absent): no maximum.
+    """
     calendar: _builtins.str
     """Code of the settlement calendar whose windows it is asked for. Default (empty): "monthly"."""
     measured: Global___Measured.ValueType

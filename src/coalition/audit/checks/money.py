@@ -17,8 +17,8 @@ from coalition.domain.kinds import Kind
 from coalition.domain.lots import SHORTFALL_LOT
 
 ACTS: Final = int(Kind.PARTICIPANT_CREATED)
-OF_WINDOWS: Final = frozenset({int(Kind.NETTING), int(Kind.ASSESS)})
-"""What settlement posts for a window: its answer is no outcome of an operation."""
+OF_WINDOWS: Final = frozenset({int(Kind.NETTING), int(Kind.ASSESS), int(Kind.ADJUSTMENT)})
+"""What settlement posts: its answer is no outcome of an operation."""
 SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD)})
 GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
 MAY_FALL_SHORT: Final = GIVES_BACK | {int(Kind.UPLOAD)}

@@ -1,4 +1,4 @@
-"""Everyday cases and bad days: bonuses that expire, fees of windows, net debit caps.
+"""Everyday cases and bad days: bonuses that expire, fees of windows, net debit caps, disputes.
 
 Revision ID: 0022
 """
@@ -52,6 +52,38 @@ GRANT SELECT ON participant_exposures, caps_reached TO coalition_app, coalition_
 GRANT INSERT, UPDATE, DELETE ON participant_exposures, caps_reached TO coalition_app, coalition_settlement;
 """
 
+# A complaint is decided by others than who made it, and only one about a line waits at a time.
+DISPUTES = """
+CREATE TABLE disputes (
+    dispute_id uuid PRIMARY KEY,
+    number bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
+    entry_id bigint NOT NULL,
+    calendar text NOT NULL,
+    participant_id integer NOT NULL REFERENCES participants,
+    against_id integer NOT NULL REFERENCES participants,
+    amount_minor bigint NOT NULL CHECK (amount_minor > 0),
+    evidence text NOT NULL,
+    evidence_sha256 bytea NOT NULL CHECK (octet_length(evidence_sha256) IN (0, 32)),
+    opener text NOT NULL,
+    open_time timestamptz NOT NULL,
+    state text NOT NULL DEFAULT 'OPEN'
+        CHECK (state IN ('OPEN', 'PROPOSED', 'UPHELD', 'REJECTED', 'WITHDRAWN')),
+    awarded_minor bigint CHECK (awarded_minor BETWEEN 0 AND amount_minor),
+    note text NOT NULL DEFAULT '',
+    proposer text NOT NULL DEFAULT '',
+    settle_request_id uuid,
+    CHECK (participant_id <> against_id),
+    CHECK (proposer <> opener),
+    CHECK (state NOT IN ('PROPOSED', 'UPHELD', 'REJECTED') OR (awarded_minor IS NOT NULL AND proposer <> ''))
+);
+CREATE UNIQUE INDEX disputes_unsettled ON disputes (entry_id, participant_id, against_id)
+    WHERE state IN ('OPEN', 'PROPOSED');
+GRANT SELECT ON disputes TO coalition_app, coalition_settlement, coalition_auditor;
+GRANT SELECT ON SEQUENCE disputes_number_seq TO coalition_app, coalition_settlement;
+GRANT INSERT ON disputes TO coalition_settlement;
+GRANT UPDATE (state, awarded_minor, note, proposer, settle_request_id) ON disputes TO coalition_settlement;
+"""
+
 # For the job that takes expired bonuses. None of the columns changes but is_open, which flips when a lot empties or
 # reopens: updates of lots stay HOT. Built while the tills sell.
 BONUSES = """
@@ -61,8 +93,8 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS lots_bonus ON lots (bonus_expiry, lot_id
 
 
 def upgrade() -> None:
-    """Widen one constraint, lay two folds and an index; the previous release neither reads nor writes them."""
-    for statements in (KINDS, FEES, CAPS):
+    """Widen one constraint, lay tables and an index; the previous release neither reads nor writes them."""
+    for statements in (KINDS, FEES, CAPS, DISPUTES):
         op.execute(statements)
     with op.get_context().autocommit_block():
         op.execute(BONUSES)
