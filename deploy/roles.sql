@@ -90,6 +90,9 @@ GRANT INSERT, UPDATE, DELETE ON member_indexes TO coalition_app;
 -- The month: settlement alone.
 GRANT INSERT, UPDATE ON windows TO coalition_settlement;
 GRANT INSERT, UPDATE, DELETE ON net_positions TO coalition_settlement;
+-- What a complaint is about never changes.
+GRANT INSERT ON disputes TO coalition_settlement;
+GRANT UPDATE (state, awarded_minor, note, proposer, settle_request_id) ON disputes TO coalition_settlement;
 -- Approvals: asked for by both, decided at settlement's door. Nobody but the owner changes how many must agree.
 GRANT INSERT ON approvals, approval_steps TO coalition_app, coalition_settlement;
 GRANT UPDATE (state) ON approvals TO coalition_app, coalition_settlement;
@@ -103,7 +106,8 @@ GRANT UPDATE (state, settled_minor) ON run_parties TO coalition_settlement;
 GRANT UPDATE, DELETE ON bank_accounts TO coalition_settlement;
 
 -- The folds can be deleted and made again by whoever follows.
-GRANT INSERT, UPDATE, DELETE ON followers, window_claims TO coalition_app, coalition_settlement;
+GRANT INSERT, UPDATE, DELETE ON followers, window_claims, window_volumes TO coalition_app, coalition_settlement;
+GRANT INSERT, UPDATE, DELETE ON participant_exposures, caps_reached TO coalition_app, coalition_settlement;
 GRANT INSERT, UPDATE, DELETE ON day_totals, day_limits_reached TO coalition_app;
 GRANT INSERT, UPDATE, DELETE ON audit_tiles TO coalition_app;
 -- What the audit log has signed, and witnesses after it, is never taken back.
@@ -115,9 +119,10 @@ GRANT INSERT ON day_closes TO coalition_app;
 -- Auditors verify records they cannot read: no member, no card, no PIN, no wallet, no lot, no hold.
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
-    day_totals, day_limits_reached, day_closes, member_debts, audit_tiles, checkpoints, cosignatures, member_acts,
-    disclosures, erasures, key_versions, member_merges, transits, approval_bands, approval_offices, approvals,
-    approval_steps, due_lines, run_windows, run_parties, run_files, bank_results, bank_lines TO coalition_auditor;
+    disputes, window_volumes, participant_exposures, caps_reached, day_totals, day_limits_reached, day_closes,
+    member_debts, audit_tiles, checkpoints, cosignatures, member_acts, disclosures, erasures, key_versions,
+    member_merges, transits, approval_bands, approval_offices, approvals, approval_steps, due_lines, run_windows,
+    run_parties, run_files, bank_results, bank_lines TO coalition_auditor;
 -- A run's content holds bank accounts.
 GRANT SELECT (run_id, state, maker, prepare_time, collected_minor, paid_minor, advance_minor,
     advance_limit_minor, advanced_minor, content_hash) ON runs TO coalition_app, coalition_auditor;

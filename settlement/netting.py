@@ -17,6 +17,7 @@ from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
 from coalition.storage.positions import Claim, Party, Position
 from settlement import multilateral
+from settlement.assessment import assess_window
 from settlement.errors import BooksDiffer, ChangedMeanwhile, NeedsHuman, NothingToDo
 
 CODE_NAMES: Final = {int(code): code.name for code in TransferCode}
@@ -46,15 +47,17 @@ def net(
 ) -> Netted:
     """Net the window and post its NETTING entry, as the answer to `order` if there is one. Needs autocommit.
 
-    Folds what the follower has not folded yet. Raises NothingToDo if it is netted already, NeedsHuman if it is still
-    open, unknown, or an older window of the calendar waits, BooksDiffer if the figures do not agree.
+    Folds what the follower has not folded yet, and posts the window's fees first. Raises NothingToDo if it is netted
+    already, NeedsHuman if it is still open, unknown, or an older window of the calendar waits, BooksDiffer if the
+    figures do not agree.
     """
     window = window_to_net(store.windows(connection, calendar), calendar, label)
     cut_number = cut_of(window)
-    follower.catch_up(cut_number)
+    assessed = assess_window(connection, follower, window, cut_number, notary=notary)
+    follower.catch_up(assessed or cut_number)
     parties = folded.parties(connection)
     claims = folded.bilateral(connection, window.window_id)
-    verify_claims(claims, store.account_pairs(connection, window.window_id), cut_number)
+    verify_claims(claims, store.account_pairs(connection, window.window_id), cut_number, assessed)
     positions = verified_positions(claims, parties)
     scheme = store.scheme(connection)
     with connection.transaction():
@@ -113,8 +116,13 @@ def already(window: store.Window) -> NothingToDo:
     )
 
 
-def verify_claims(claims: list[Claim], pairs: list[store.AccountPair], cut_number: int) -> None:
-    """Hold the fold against the journal itself: same keys, same amounts, same counts, nothing behind the cut."""
+def verify_claims(
+    claims: list[Claim], pairs: list[store.AccountPair], cut_number: int, assessed: int | None = None
+) -> None:
+    """Hold the fold against the journal itself: same keys, same amounts, same counts, nothing behind the cut.
+
+    But the window's fees, in the batch `assessed`.
+    """
     differences = []
     journal = {}
     for pair in pairs:
@@ -122,7 +130,8 @@ def verify_claims(claims: list[Claim], pairs: list[store.AccountPair], cut_numbe
         if kind_of(pair.debit) != AccountKind.CLEARING or kind_of(pair.credit) != AccountKind.CLEARING:
             differences.append(f"{where}: {pair.amount_minor} is in the window but is no claim")
             continue
-        if pair.last_number > cut_number:
+        is_fee = pair.code == TransferCode.WINDOW_FEE and pair.first_number == pair.last_number == assessed
+        if pair.last_number > cut_number and not is_fee:
             differences.append(f"{where}: batch {pair.last_number} entered after the cut at {cut_number}")
         key = (parties_of(pair.debit)[0], parties_of(pair.credit)[0], pair.code, pair.unit)
         journal[key] = (pair.amount_minor, pair.transfer_count)

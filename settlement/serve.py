@@ -25,6 +25,7 @@ from coalition.domain.journal import Notary
 from coalition.followers.follower import Follower
 from coalition.log import set_up_log
 from coalition.server.assembly import Credentials
+from coalition.server.dispute_calls import DisputeCalls
 from coalition.server.front_door import FrontDoor
 from coalition.server.identity import Identities
 from coalition.server.programme_watch import ProgrammeWatch
@@ -37,6 +38,7 @@ from coalition.storage.pool import open_pool
 from coalition.storage.positions import POSITIONS
 from coalition.storage.reads import WalletReads, read_epoch, read_programme
 from coalition.storage.run_reads import RunReads
+from settlement.disputing import Disputes
 from settlement.orders import Orders
 from settlement.run_orders import RunOrders
 
@@ -78,13 +80,15 @@ def settlement_server(settings: Settings, dsn: str, credentials: Credentials, se
         scheme = watch.current.scheme
         acts = Acts(scheme.lane_count, business_date_in(scheme.zone), seal)
         follower = Follower(POSITIONS, open_connection, utc_now, time.sleep)
+        request_ids = RequestIds(WalletReads(lease, scheme.lane_count), unix_milliseconds)
         service = SettlementService(
             MonthReads(lease),
             watch,
-            RequestIds(WalletReads(lease, scheme.lane_count), unix_milliseconds),
+            request_ids,
             Orders(lease, acts, follower, seal, time.sleep),
             RunReads(lease),
             RunOrders(lease, acts, seal),
+            DisputeCalls(Disputes(lease, acts, business_date_in(scheme.zone)), watch, request_ids),
         )
         stop = threading.Event()
         watcher = threading.Thread(target=watch.run, args=(stop,), name="programme watch", daemon=True)

@@ -160,6 +160,33 @@ def test_card_rules_are_set_in_amounts_and_shown_in_amounts(coalition):
     assert "the scheme and everybody" in coalition("agreement", "list").out
 
 
+def test_fees_of_windows_and_caps_are_agreed_on_and_shown(coalition, tmp_path):
+    """What is typed, shown and read from a file is one content."""
+    # fmt: off
+    fees = coalition(
+        "agreement", "add", "fees", "cafe-month", "--payer", "cafe", "--band", "0:0.6%", "--band", "100000:0.4%",
+        "--minimum", "50", "--flat", "9.90",
+    )
+    members = coalition(
+        "agreement", "add", "fees", "b-recruits", "--payer", "cafe", "--payee", "store-b", "--base", "new-members",
+        "--measured", "payee", "--band", "0:5.00", "--band", "100:3.00",
+    )
+    cap = coalition("agreement", "add", "caps", "cafe-cap", "--participant", "cafe", "--net-debit", "50000")
+    # fmt: on
+    assert (0, 0, 0) == (fees.code, members.code, cap.code), fees.err + members.err + cap.err
+    shown = coalition("agreement", "show", "cafe-month")
+    for line in ("payer: cafe", "base: PURCHASES", "banding: MARGINAL", "flat: 9.90 CNY", "minimum: 50.00 CNY"):
+        assert line in shown.out
+    assert "from a volume of 10000000: 0.4%" in shown.out
+    assert "measured: PAYEE" in coalition("agreement", "show", "b-recruits").out
+    assert "net_debit: 50,000.00 CNY" in coalition("agreement", "show", "cafe-cap").out
+    file = tmp_path / "fees.json"
+    file.write_text(coalition("agreement", "show", "b-recruits", "--json").out)
+    copied = coalition("agreement", "add", "fees", "rival", "--file", str(file), "--from", "2030-01-01")
+    assert "overlaps b-recruits" in copied.err
+    assert 2 == coalition("agreement", "add", "fees", "bad", "--payer", "cafe", "--band", "0.6%").code
+
+
 def test_an_agreement_is_revised_only_by_who_has_read_it(coalition):
     """Two people at headquarters must not overwrite each other."""
     arguments = ("agreement", "add", "acceptance", "a-at-garage", "--issuer", "store-a", "--acquirer", "garage")
@@ -279,6 +306,25 @@ def test_a_member_is_verified_and_a_top_up_returned(coalition, card):
     assert "To be paid out 100.00 CNY: principal 100.00, bonus 20.00" in back.out
     assert 2 == coalition("top-up", "--at", GROCER, "--card", f"@{card}", "1.00", "--funding", "barter").code
     assert 2 == coalition("return-top-up", "--at", GROCER, "yesterday").code
+
+
+def test_bounced_money_is_taken_back_and_a_wallet_is_paid_out_and_closed(coalition, card):
+    """By headquarters of who sold it; by any till that has the cash."""
+    sell = ("top-up", "--at", GROCER, "--card", f"@{card}", "100.00", "--field", "receipt.entry_id")
+    before = coalition(
+        "balance", "--at", GROCER, "--card", f"@{card}", "--field", "balance.principal_minor"
+    ).out.strip()
+    bounced = coalition("reverse-top-up", "--as", "hq/store-a", coalition(*sell).out.strip())
+    again = coalition("reverse-top-up", "--at", GROCER, coalition(*sell).out.strip())
+    paid = coalition("cash-out", "--at", GROCER, "--card", f"@{card}", "--close")
+
+    assert (0, 0, 0) == (bounced.code, again.code, paid.code), bounced.err + again.err + paid.err
+    assert "Taken back 100.00 CNY" in bounced.out
+    assert f"To be paid out {int(before) // 100:,}.{int(before) % 100:02} CNY" in paid.out
+    assert "the wallet is closed" in paid.out
+    assert "refused: WALLET_CLOSED" in coalition(*sell).err
+    assert "refused: ORIGINAL_UNKNOWN" in coalition("refund", "--at", GROCER, "7", "1.00", "--goods", "kept").err
+    assert 2 == coalition("refund", "--at", GROCER, "7", "1.00", "--goods", "lost").code
 
 
 def test_a_lost_card_is_named_by_its_member(coalition, card, tmp_path):
@@ -406,7 +452,8 @@ def test_a_window_may_be_named_as_it_is_printed():
         "", "serve", "demo", "migrate", "check", "certificate", "help", "replay olist", "participant add", "store add",
         "terminal suspend", "agreement add terms", "agreement add acceptance", "agreement add acquiring",
         "agreement add card-rules", "card limit", "member verify", "return-top-up",
-        "agreement add limits", "member enrol", "member find",
+        "agreement add limits", "agreement add fees", "agreement add caps",
+        "reverse-top-up", "cash-out", "dispute open", "dispute list", "dispute settle", "member enrol", "member find",
         "member lock", "member unlock", "member erase", "member consent", "member export", "member access",
         "member ask", "member revise", "member merge",
         "members import", "member approve", "member see", "card device", "card code", "card add-id",

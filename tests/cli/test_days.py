@@ -89,8 +89,8 @@ def test_a_lost_an_invented_and_a_changed_sale_are_each_named(counter: Counter):
         books.execute("DELETE FROM operations WHERE request_id = ?", (lost,))
         books.execute("UPDATE operations SET amount_minor = 900 WHERE request_id = ?", (changed,))
         books.execute(
-            "INSERT INTO operations SELECT place + 10, ?, kind, 300, '', state, begin_ms, change_ms, '', 0, '', 77, till"
-            " FROM operations WHERE request_id = ?",
+            "INSERT INTO operations SELECT place + 10, ?, kind, 300, '', state, begin_ms, change_ms, '', 0, '', 77,"
+            " till FROM operations WHERE request_id = ?",
             (invented, changed),
         )
     assert "DIFFERS" in counter.shown("day")

@@ -19,6 +19,7 @@ from coalition.v1.operations_pb2 import EntryKind, OperationResult, Receipt
 
 POSTING = {
     *("TopUp", "Purchase", "Refund", "Authorize", "Capture", "Void", "ReturnTopUp", "Upload"),
+    *("ReverseTopUp", "CashOut"),
     *("Reverse", "Resolve"),
 }
 KINDS = {
@@ -29,6 +30,8 @@ KINDS = {
     "Capture": EntryKind.ENTRY_KIND_CAPTURE,
     "Void": EntryKind.ENTRY_KIND_VOID,
     "ReturnTopUp": EntryKind.ENTRY_KIND_TOP_UP_RETURN,
+    "ReverseTopUp": EntryKind.ENTRY_KIND_TOP_UP_REVERSAL,
+    "CashOut": EntryKind.ENTRY_KIND_CASH_OUT,
     "Upload": EntryKind.ENTRY_KIND_UPLOAD,
 }
 

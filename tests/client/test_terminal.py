@@ -50,7 +50,7 @@ def test_a_sale_is_answered_by_its_receipt(counter):
 
 
 def test_every_operation_of_a_till_is_there(counter):
-    """One object, nine verbs."""
+    """One object, all verbs."""
     with counter.terminal(at="cafe/main/till-1") as till:
         sold = till.purchase(CARD, 500)
         hold = till.authorize(CARD, 300, hold_seconds=60)
@@ -61,6 +61,8 @@ def test_every_operation_of_a_till_is_there(counter):
         till.capture(hold, 200)
         till.void(hold.request_id)
         till.return_top_up(bought)
+        till.reverse_top_up(bought)
+        till.cash_out(CARD, close_wallet=True)
         assert sold == till.resolve(sold.request_id)
         assert "2345" == till.balance(CARD).card_last_four
 
@@ -72,6 +74,8 @@ def test_every_operation_of_a_till_is_there(counter):
         "Capture",
         "Void",
         "ReturnTopUp",
+        "ReverseTopUp",
+        "CashOut",
         "Resolve",
     ] == counter.stub.methods()
 

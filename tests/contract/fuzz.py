@@ -87,6 +87,8 @@ class Fuzz:
             "Capture": lambda: v1.CaptureRequest(**keyed, **money, hold_request_id=new_request_id()),
             "Void": lambda: v1.VoidRequest(**keyed, hold_entry_id=draw.getrandbits(40) + 1),
             "ReturnTopUp": lambda: v1.ReturnTopUpRequest(**keyed, original_entry_id=draw.getrandbits(40) + 1),
+            "ReverseTopUp": lambda: v1.ReverseTopUpRequest(**keyed, original_entry_id=draw.getrandbits(40) + 1),
+            "CashOut": lambda: v1.CashOutRequest(**keyed, **self._presented("9" * 16), sealed_pin=self._noise()),
             "Reverse": lambda: v1.ReverseRequest(**keyed, original_request_id=new_request_id()),
             "Resolve": lambda: terminal_pb2.ResolveRequest(**keyed),
             "GetBalance": lambda: terminal_pb2.GetBalanceRequest(**said, **presented),

@@ -20,6 +20,7 @@ from coalition.domain.commands import (
     CashOut,
     Command,
     Funding,
+    Goods,
     Hold,
     HoldExpiry,
     MergeIn,
@@ -78,6 +79,7 @@ class House:
         self.versions: list[Version] = []
         self.journal: list[Done] = []
         self.window = 1
+        self.stopped: frozenset[int] = frozenset()
         windows = dict.fromkeys(self.calendars.values(), self.window)
         self.books = Books(self._programme(), self.day, windows, datetime(2026, 1, 10, 12, tzinfo=UTC))
         self.member("w")
@@ -120,6 +122,11 @@ class House:
 
     def acquire(self, acquirer: str, **content: Any) -> None:
         self.agree(f"acquire-{acquirer}", "ACQUIRING", acquirer=acquirer, **content)
+
+    def stop(self, *codes: str) -> None:
+        """These participants have reached their net debit caps, and no others."""
+        self.stopped = frozenset(self.participants[code].participant_id for code in codes)
+        self.books.programme = self._programme()
 
     def next_window(self) -> None:
         self.window += 1
@@ -179,6 +186,10 @@ class House:
     def refund(self, at: str, amount: int, of: Done) -> Done:
         return self._run(Refund(**self._asks(at), amount_minor=amount, original_request_id=of.request_id))
 
+    def return_elsewhere(self, at: str, amount: int, of: Done, goods: Goods = Goods.KEPT) -> Done:
+        """A purchase made at another participant is returned at this one."""
+        return self._run(Refund(**self._asks(at), amount_minor=amount, original_entry_id=of.entry_id, goods=goods))
+
     def reverse_top_up(self, at: str, of: Done) -> Done:
         return self._run(TopUpReversal(**self._asks(at), original_entry_id=of.entry_id))
 
@@ -190,8 +201,7 @@ class House:
         return self._run(
             BonusExpiry(
                 **self._asks_of_house(),
-                wallet_id=self.wallet().wallet_id,
-                lot_id=of.entry_id,
+                original_entry_id=of.entry_id,
             )
         )
 
@@ -215,8 +225,8 @@ class House:
         open_transits = {each.entry_id for each in self.books.transits.values() if each.is_open}
         return [done for done in self.journal if done.entry_id in open_transits]
 
-    def cash_out(self, at: str, card: str = "w") -> Done:
-        return self._run(CashOut(**self._asks(at), token=card.encode()))
+    def cash_out(self, at: str, card: str = "w", *, closes: bool = False) -> Done:
+        return self._run(CashOut(**self._asks(at), token=card.encode(), closes=closes))
 
     def hold(self, at: str, amount: int, card: str = "w", seconds: int = 604_800) -> Done:
         return self._run(Hold(**self._asks(at), amount_minor=amount, token=card.encode(), hold_seconds=seconds))
@@ -297,9 +307,9 @@ class House:
             assert sum(lot.face for lot in wallet.lots.values()) == wallet.balance_minor, "a wallet is its lots' sum"
         for done in self.under_way():
             (sent,) = done.decision.allocations
-            lot = done.decision.wallet.lots[sent.lot_id] if done.decision.wallet else None
-            assert lot is not None
-            issuer, custodian = self.letter[lot.issuer_id], self.letter[lot.custodian_id]
+            assert done.decision.wallet is not None
+            gone = done.decision.wallet.lots[sent.lot_id]
+            issuer, custodian = self.letter[gone.issuer_id], self.letter[gone.custodian_id]
             owed["FLOAT(" + ",".join(dict.fromkeys((custodian, issuer))) + ")"] += sent.principal
             owed[f"BONUS({issuer})"] += sent.face - sent.principal
             owed[f"TRANSIT({issuer})"] += sent.face
@@ -347,4 +357,5 @@ class House:
             terminals=[Terminal(each.participant_id, each.participant_id, "1", True) for each in everyone],
             calendars=self.calendars,
             versions=self.versions,
+            stopped=self.stopped,
         )

@@ -169,6 +169,14 @@ class Model:
             for payee, rate in (("H", spend.rules.fee), ("A", spend.rules.commission)):
                 self.claim(payee, spend.at, slice_of(spend.fee(rate), before, before + amount, spend.face))
 
+    def return_elsewhere(self, spend: Spend, amount: int, at: str, *, kept: bool) -> None:
+        """The seller gives back; who keeps the goods pays what the seller is short of by that."""
+        before = self.claims[self.window, spend.at]
+        self.refund(spend, amount)
+        short = before - self.claims[self.window, spend.at]
+        if kept and at != spend.at:
+            self.claim(at, spend.at, max(short, 0))
+
     def _refund_part(self, spend: Spend, part: Part, face: int) -> None:
         lot = part.lot
         principal = floor(Fraction((part.back_face + face) * part.principal, part.face)) - part.back_principal

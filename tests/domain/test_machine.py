@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from coalition.domain.commands import Goods
 from coalition.domain.errors import Refused
 from tests.domain.house import Done, House
 from tests.domain.model import Model, ModelHold, ModelLot, Rules, Spend
@@ -59,7 +60,12 @@ class Month(RuleBasedStateMachine):
     @rule(acquirer=acquirers, fee=rates, commission=rates, gross=st.booleans(), fees_return=st.booleans())
     def acquire(self, acquirer: str, fee: str, commission: str, gross: bool, fees_return: bool) -> None:
         self.house.acquire(
-            acquirer, operator_fee=fee, commission=commission, fee_base=base(gross), fees_return=fees_return
+            acquirer,
+            operator_fee=fee,
+            commission=commission,
+            fee_base=base(gross),
+            fees_return=fees_return,
+            returns_at=list(ACQUIRERS),
         )
         self.model.acquiring[acquirer.upper()] = Rules(
             fee=Fraction(fee), commission=Fraction(commission), gross=gross, fees_return=fees_return
@@ -142,6 +148,16 @@ class Month(RuleBasedStateMachine):
         expected = "REFUND_EXCEEDS_ORIGINAL" if amount > left else None
         if self.agrees(expected, self.house.refund, spend.at.lower(), amount, done) is not None:
             self.model.refund(spend, amount)
+
+    @precondition(lambda self: self.spends)
+    @rule(data=st.data(), at=acquirers, goods=st.sampled_from([Goods.KEPT, Goods.PASSED_ON]))
+    def return_elsewhere(self, data: st.DataObject, at: str, goods: Goods) -> None:
+        done, spend = data.draw(st.sampled_from(self.spends))
+        left = spend.face - spend.back
+        amount = data.draw(st.integers(1, left + 1) | st.just(max(left, 1)))
+        expected = "REFUND_EXCEEDS_ORIGINAL" if amount > left else None
+        if self.agrees(expected, self.house.return_elsewhere, at, amount, done, goods) is not None:
+            self.model.return_elsewhere(spend, amount, at.upper(), kept=goods is Goods.KEPT)
 
     @precondition(lambda self: self.spends)
     @rule(data=st.data())

@@ -8,11 +8,13 @@ from coalition.server.convert import OperationRequest
 from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,
+    CashOutRequest,
     Operation,
     PurchaseRequest,
     RefundRequest,
     ReturnTopUpRequest,
     ReverseRequest,
+    ReverseTopUpRequest,
     TerminalRef,
     TopUpRequest,
     UploadRequest,
@@ -111,6 +113,14 @@ def return_top_up(original: str, **fields: Any) -> ReturnTopUpRequest:
     return ReturnTopUpRequest(**{"request_id": new_id(), "original_request_id": original, **fields})
 
 
+def reverse_top_up(original: str, **fields: Any) -> ReverseTopUpRequest:
+    return ReverseTopUpRequest(**{"request_id": new_id(), "original_request_id": original, **fields})
+
+
+def cash_out(card: str, **fields: Any) -> CashOutRequest:
+    return CashOutRequest(**{"request_id": new_id(), "card_number": card, **fields})
+
+
 FIELD_OF = {
     TopUpRequest: "top_up",
     PurchaseRequest: "purchase",
@@ -121,6 +131,8 @@ FIELD_OF = {
     ReverseRequest: "reverse",
     UploadRequest: "upload",
     ReturnTopUpRequest: "return_top_up",
+    ReverseTopUpRequest: "reverse_top_up",
+    CashOutRequest: "cash_out",
 }
 
 

@@ -21,11 +21,13 @@ from tests.server.messages import (
     STORE_TILL,
     authorize,
     capture,
+    cash_out,
     operation,
     purchase,
     refund,
     return_top_up,
     reverse,
+    reverse_top_up,
     top_up,
     upload,
     void,
@@ -55,6 +57,8 @@ MAKERS: dict[str, Maker] = {
     "Void": lambda _: void(new_id()),
     "Upload": lambda card: upload(card, 1),
     "ReturnTopUp": lambda _: return_top_up(new_id()),
+    "ReverseTopUp": lambda _: reverse_top_up(new_id()),
+    "CashOut": lambda _: cash_out("9" * 16),
     "Reverse": lambda _: reverse(new_id()),
     "Resolve": lambda _: terminal_pb2.ResolveRequest(request_id=new_id()),
     "GetBalance": lambda card: terminal_pb2.GetBalanceRequest(card_number=card),
@@ -130,6 +134,7 @@ def about(name: str, original: str, entry_id: int = 0) -> Any:
         "Capture": lambda: capture(original, 1),
         "Void": lambda: void(original),
         "ReturnTopUp": lambda: return_top_up(original),
+        "ReverseTopUp": lambda: reverse_top_up(original),
         "Reverse": lambda: reverse(original),
     }
     request = makers[name]()
@@ -144,6 +149,7 @@ UNDONE = {
     "Capture": ("HOLD_UNKNOWN", "HOLD_UNKNOWN"),
     "Void": ("HOLD_UNKNOWN", "HOLD_UNKNOWN"),
     "ReturnTopUp": ("ORIGINAL_UNKNOWN", "ORIGINAL_OF_OTHER_PARTICIPANT"),
+    "ReverseTopUp": ("ORIGINAL_UNKNOWN", "ORIGINAL_OF_OTHER_PARTICIPANT"),
     "Reverse": ("", None),
 }
 """What is said of another participant's operation, by its request_id and by its entry_id. A reversal is accepted, of
@@ -163,6 +169,7 @@ def test_what_another_has_done_is_not_undone(tills: Tills, card: str, name: str)
         "Capture": lambda: theirs.Authorize(authorize(card, 10)),
         "Void": lambda: theirs.Authorize(authorize(card, 10)),
         "ReturnTopUp": lambda: theirs.TopUp(top_up(card, 10_000)),
+        "ReverseTopUp": lambda: theirs.TopUp(top_up(card, 10_000)),
         "Reverse": lambda: theirs.Purchase(purchase(card, 10)),
     }
     by_request, by_entry = UNDONE[name]

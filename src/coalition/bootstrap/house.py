@@ -25,6 +25,7 @@ from coalition.bootstrap.statements import signed_by
 from coalition.bootstrap.strongroom import notary
 from coalition.bootstrap.telemetry import Telemetry
 from coalition.bootstrap.workers import Workers
+from coalition.clearing.bonus_expiry import expiring_bonuses
 from coalition.clearing.day_end import DayEnd
 from coalition.clearing.desk import Desk
 from coalition.clearing.expiry import expiring_holds
@@ -54,6 +55,7 @@ from coalition.storage.acts import Acts
 from coalition.storage.audit_leaves import AuditTreeReads
 from coalition.storage.audit_reads import AuditReads
 from coalition.storage.audit_state import AuditStateReads
+from coalition.storage.bonuses import BonusReads
 from coalition.storage.connect import connect
 from coalition.storage.day_closes import DayCloses
 from coalition.storage.devices import DeviceStore
@@ -176,7 +178,12 @@ def _furnish(
         identities,
         settings.listen,
         desk=tended(
-            desk, [expiring_holds(HoldReads(lease), operator_id), moving_merged_value(MergeReads(lease), operator_id)]
+            desk,
+            [
+                expiring_holds(HoldReads(lease), operator_id),
+                expiring_bonuses(BonusReads(lease), operator_id, lambda: business_date(utc_now())),
+                moving_merged_value(MergeReads(lease), operator_id),
+            ],
         ),
         limits=limits_of(settings),
         revocations=revocations,

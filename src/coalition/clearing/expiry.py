@@ -11,8 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from coalition.clearing.queue import Ticket
-from coalition.clearing.sweeping import Desk, Job, Page, derived_request_id
+from coalition.clearing.sweeping import Desk, Job, derived_request_id, put_before
 from coalition.domain.commands import HoldExpiry
 from coalition.domain.errors import CoalitionError
 from coalition.domain.wallet_lines import DueHold
@@ -56,10 +55,8 @@ async def _expire_holds(desk: Desk, holds: DueHolds, operator_id: int) -> None:
 
 async def _release(desk: Desk, page: Sequence[DueHold], operator_id: int) -> None:
     """Wait until the desk has answered for every hold of the page. Raises Refused when it takes none now."""
-    sink = Page(len(page))
-    desk.submit([Ticket(_expiry_of(hold, operator_id), sink) for hold in page])
-    await sink.complete
-    log.info("holds_expired", released=sink.accepted, resolved=sink.declined, failed=sink.failed)
+    done = await put_before(desk, [_expiry_of(hold, operator_id) for hold in page])
+    log.info("holds_expired", released=done.accepted, resolved=done.declined, failed=done.failed)
 
 
 def _expiry_of(hold: DueHold, operator_id: int) -> HoldExpiry:

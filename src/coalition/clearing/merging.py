@@ -10,8 +10,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from coalition.clearing.queue import Ticket
-from coalition.clearing.sweeping import Desk, Job, Page, derived_request_id
+from coalition.clearing.sweeping import Desk, Job, derived_request_id, put_before
 from coalition.domain.commands import Command, MergeIn, MergeOut
 from coalition.domain.errors import CoalitionError
 from coalition.domain.wallet_lines import LeftBehind, UnderWay
@@ -57,13 +56,10 @@ async def _sweep(desk: Desk, merges: Merges, operator_id: int) -> int:
     left = await asyncio.to_thread(merges.left_behind, PAGE - len(under_way))
     commands: list[Command] = [arrival(each, operator_id) for each in under_way]
     commands += [sending(each, operator_id) for each in left]
-    if not commands:
-        return 0
-    sink = Page(len(commands))
-    desk.submit([Ticket(command, sink) for command in commands])
-    await sink.complete
-    log.info("merged_value_moved", halves=sink.accepted, declined=sink.declined, failed=sink.failed)
-    return sink.accepted
+    done = await put_before(desk, commands)
+    if commands:
+        log.info("merged_value_moved", halves=done.accepted, declined=done.declined, failed=done.failed)
+    return done.accepted
 
 
 def sending(left: LeftBehind, operator_id: int) -> MergeOut:

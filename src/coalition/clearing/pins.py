@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Protocol, TypeAlias
 from uuid import UUID
 
-from coalition.domain.commands import Command, Hold, Purchase
+from coalition.domain.commands import Command, Paying
 from coalition.domain.errors import PinChanged, Refused
 from coalition.domain.pins import CountedTry, PinEvidence, PinRow, SealedPin
 from coalition.domain.reasons import Reason
@@ -39,7 +39,7 @@ class PinCounts(Protocol):
     def unanswered(self, commands: Sequence[Command]) -> set[Key]:
         """Those (participant, request_id) that have no stored answer."""
 
-    def count_tries(self, commands: Sequence[Purchase | Hold]) -> Mapping[Key, CountedTry]:
+    def count_tries(self, commands: Sequence[Paying]) -> Mapping[Key, CountedTry]:
         """Count and commit one try for each command that has no stored answer and whose card leads to a wallet."""
 
 
@@ -54,12 +54,12 @@ def compared(counts: PinCounts, checker: PinChecker, batch: Sequence[Asked]) -> 
     A PIN of a card that leads nowhere stays as it is, and so does that of a request that is answered already or comes
     a second time: none of them is compared.
     """
-    opened: dict[Key, tuple[Purchase | Hold, SealedPin, OpenedPin | None]] = {}
+    opened: dict[Key, tuple[Paying, SealedPin, OpenedPin | None]] = {}
     seen: set[Key] = set()
     for asked in batch:
         if isinstance(asked, Refused):
             continue
-        if _key(asked) not in seen and isinstance(asked, Purchase | Hold) and isinstance(asked.pin, SealedPin):
+        if _key(asked) not in seen and isinstance(asked, Paying) and isinstance(asked.pin, SealedPin):
             opened[_key(asked)] = (asked, asked.pin, checker.open(asked.request_id, asked.pin))
         seen.add(_key(asked))
     unreadable = [command for command, _, pin in opened.values() if pin is None]
@@ -78,9 +78,7 @@ def to_compare_again(batch: Sequence[Asked], changed: PinChanged) -> list[Asked]
     """The batch with the PIN of one request sealed as it came, because it was compared with what is gone."""
     return [
         replace(asked, pin=asked.pin.sealed)
-        if isinstance(asked, Purchase | Hold)
-        and asked.request_id == changed.request_id
-        and isinstance(asked.pin, PinEvidence)
+        if isinstance(asked, Paying) and asked.request_id == changed.request_id and isinstance(asked.pin, PinEvidence)
         else asked
         for asked in batch
     ]

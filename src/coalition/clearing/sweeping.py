@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 from coalition.clearing.queue import Answer, Ticket
+from coalition.domain.commands import Command
 from coalition.domain.journal import Outcome, micros_of
 from coalition.domain.reasons import Reason
 
@@ -65,3 +66,12 @@ class Page:
         self._missing -= len(answers)
         if not self._missing and not self.complete.done():
             self.complete.set_result(None)
+
+
+async def put_before(desk: Desk, commands: Sequence[Command]) -> Page:
+    """Wait until the desk has answered for every command. Raises Refused when it takes none now."""
+    page = Page(len(commands))
+    if commands:
+        desk.submit([Ticket(command, page) for command in commands])
+        await page.complete
+    return page

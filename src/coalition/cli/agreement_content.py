@@ -9,12 +9,23 @@ from typing import Any, Final, TypeAlias, cast
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from coalition.cli.money import format_rate, parse_rate
 from coalition.cli.output import fields_of, short_name
-from coalition.v1.programme_pb2 import Acceptance, Acquiring, Agreement, CardRules, Limits, Rate, Terms, Tier
+from coalition.v1.programme_pb2 import (
+    Acceptance,
+    Acquiring,
+    Agreement,
+    Caps,
+    CardRules,
+    Limits,
+    Rate,
+    Terms,
+    WindowFees,
+)
 
-Content: TypeAlias = Terms | Acceptance | Acquiring | CardRules | Limits
+Content: TypeAlias = Terms | Acceptance | Acquiring | CardRules | Limits | WindowFees | Caps
 
 KINDS: Final[Mapping[str, type[Content]]] = {
     "terms": Terms,
@@ -22,6 +33,8 @@ KINDS: Final[Mapping[str, type[Content]]] = {
     "acquiring": Acquiring,
     "card_rules": CardRules,
     "limits": Limits,
+    "fees": WindowFees,
+    "caps": Caps,
 }
 
 
@@ -57,6 +70,10 @@ def content_of(agreement: Agreement) -> Content:
             return agreement.card_rules
         case "limits":
             return agreement.limits
+        case "fees":
+            return agreement.fees
+        case "caps":
+            return agreement.caps
         case _:
             return agreement.acquiring
 
@@ -97,10 +114,10 @@ def _value(field: FieldDescriptor, value: Any, path: str) -> Any:
             raise ValueError(f"{path}: {error}") from None
     if field.message_type is not None:
         if not isinstance(value, Mapping):
-            raise ValueError(f"{path}: must be an object with {', '.join(Tier.DESCRIPTOR.fields_by_name)}")
-        tier = Tier()
-        _fill(tier, value, f"{path}.")
-        return tier
+            raise ValueError(f"{path}: must be an object with {', '.join(field.message_type.fields_by_name)}")
+        row = GetMessageClass(field.message_type)()
+        _fill(row, value, f"{path}.")
+        return row
     if field.enum_type is not None:
         return _enum_number(field, value, path)
     if isinstance(value, bool) is not (field.type == field.TYPE_BOOL):

@@ -7,7 +7,19 @@ from google.protobuf.descriptor import FieldDescriptor
 from coalition.cli.agreement_content import Content, content_of, rate_text
 from coalition.cli.money import format_amount
 from coalition.cli.output import short_name
-from coalition.v1.programme_pb2 import Acceptance, Acquiring, Agreement, CardRules, Limits, Rate, Terms, Tier
+from coalition.v1.programme_pb2 import (
+    Acceptance,
+    Acquiring,
+    Agreement,
+    Caps,
+    CardRules,
+    FeeBand,
+    Limits,
+    Rate,
+    Terms,
+    Tier,
+    WindowFees,
+)
 
 MINOR_SUFFIX: Final = "_minor"
 
@@ -26,6 +38,10 @@ def parties(content: Content) -> str:
             return "the scheme and everybody"
         case Limits():
             return f"{content.acquirer} takes in"
+        case WindowFees():
+            return f"{content.payer} pays {content.payee or 'OPERATOR'} for each window"
+        case Caps():
+            return f"{content.participant} may owe"
 
 
 def described(currency_code: str, agreement: Agreement) -> str:
@@ -46,6 +62,8 @@ def _value_text(currency_code: str, field: FieldDescriptor, value: Any) -> str:
         return rate_text(value)
     if isinstance(value, Tier):
         return f"from {format_amount(value.from_minor, currency_code)} a bonus of {rate_text(value.bonus)}"
+    if isinstance(value, FeeBand):
+        return f"from a volume of {value.from_volume}: {rate_text(value.rate)}"
     if field.name.endswith(MINOR_SUFFIX):
         return format_amount(value, currency_code)
     if field.enum_type is not None:

@@ -5,15 +5,17 @@ from typing import Final
 
 import typer
 
-from coalition.cli import (  # five of them add commands only
+from coalition.cli import (  # six of them add commands only
     card_rules,  # noqa: F401
     credentials,
     day_limits,  # noqa: F401
+    giving_back,
     house,
     member_changes,  # noqa: F401
     member_data,  # noqa: F401
     till_day,  # noqa: F401
     tills,
+    window_fees,  # noqa: F401
     windows,
 )
 from coalition.cli.agreements import agreement_app
@@ -21,6 +23,7 @@ from coalition.cli.audit import audit_app
 from coalition.cli.cards import card_app
 from coalition.cli.conformance import conformance
 from coalition.cli.days import day_app
+from coalition.cli.disputes import dispute_app
 from coalition.cli.follow import follow
 from coalition.cli.gateway import gateway
 from coalition.cli.keys import key_app
@@ -104,11 +107,17 @@ app.command("pay", rich_help_panel=TILL, epilog="Example: coalition pay --at caf
     tills.pay
 )
 app.command("refund", rich_help_panel=TILL, epilog="Example: coalition refund --at cafe/main/till-1 4194305 100.00")(
-    tills.refund
+    giving_back.refund
 )
 app.command(
     "return-top-up", rich_help_panel=TILL, epilog="Example: coalition return-top-up --at grocer/main/till-1 4194305"
-)(tills.return_top_up)
+)(giving_back.return_top_up)
+app.command("reverse-top-up", rich_help_panel=TILL, epilog="Example: coalition reverse-top-up --as hq/grocer 4194305")(
+    giving_back.reverse_top_up
+)
+app.command(
+    "cash-out", rich_help_panel=TILL, epilog="Example: coalition cash-out --at grocer/main/till-1 --card @card.txt"
+)(giving_back.cash_out)
 app.command(
     "balance", rich_help_panel=TILL, epilog="Example: coalition balance --at cafe/main/till-1 --card @card.txt"
 )(tills.balance)
@@ -128,6 +137,7 @@ app.command("positions", rich_help_panel=MONTH, epilog="Example: coalition posit
     windows.positions
 )
 app.command("claims", rich_help_panel=MONTH, epilog="Example: coalition claims --participant cafe")(windows.claims)
+app.add_typer(dispute_app, name="dispute", rich_help_panel=MONTH)
 app.add_typer(audit_app, name="audit", rich_help_panel=AUDIT)
 app.command(
     "witness",

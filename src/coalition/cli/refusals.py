@@ -17,6 +17,7 @@ NEXT_STEPS: Final = {
     "CARD_STATE_CONFLICT": "coalition card show --card -",
     "INSUFFICIENT_FUNDS": "coalition top-up --at PARTICIPANT/STORE/TERMINAL --card - AMOUNT",
     "NOT_ACCEPTED_HERE": "headquarters may allow it: coalition agreement add acceptance --help",
+    "PARTICIPANT_CAPPED": "headquarters may raise its cap: coalition agreement add caps --help",
     "NO_ACQUIRING_AGREEMENT": "headquarters adds one: coalition agreement add acquiring --help",
     "TERMS_UNKNOWN": "headquarters adds them: coalition agreement add terms --help; see also top-up --issuer, --terms",
     "TERMS_NOT_SOLD_HERE": "coalition agreement show CODE lists the sellers",

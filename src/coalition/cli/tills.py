@@ -1,4 +1,4 @@
-"""`coalition top-up`, `pay`, `refund`, `return-top-up`, `balance`, `entries`: what a till does, one at a time."""
+"""`coalition top-up`, `pay`, `balance`, `entries`: what a till does, one at a time."""
 
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -28,8 +28,6 @@ from coalition.v1.operations_pb2 import (
     Funding,
     PurchaseRequest,
     Receipt,
-    RefundRequest,
-    ReturnTopUpRequest,
     TopUpRequest,
 )
 from coalition.v1.terminal_pb2 import GetBalanceRequest, GetPinKeyRequest, ListEntriesRequest
@@ -125,48 +123,6 @@ def pay(
             request.sealed_pin = seal_pin(key.public_key, typed, request.request_id, till.place)
         answer = connection.call(connection.terminal.Purchase, request)
     session.say(answer, receipt_text("Paid", answer.receipt))
-
-
-@client_command
-def refund(
-    session: Session,
-    original: Annotated[
-        str, typer.Argument(metavar="PURCHASE", help="Entry of the purchase as its receipt says, or its request_id.")
-    ],
-    amount: Amount,
-    at: At = None,
-    request_id: RequestId = None,
-) -> None:
-    """Give AMOUNT of a purchase back to the wallet it was paid from. Several refunds may share a purchase."""
-    till = read_till(session, at)
-    request = RefundRequest(
-        request_id=read_request_id(request_id),
-        terminal=till.ref,
-        amount_minor=session.amount(amount),
-        currency_code=session.settings.currency,
-    )
-    name_original(request, original, "PURCHASE")
-    with session.coalition(till.identity) as connection:
-        answer = connection.call(connection.terminal.Refund, request)
-    session.say(answer, receipt_text("Refunded", answer.receipt))
-
-
-@client_command
-def return_top_up(
-    session: Session,
-    original: Annotated[
-        str, typer.Argument(metavar="TOP_UP", help="Entry of the top-up as its receipt says, or its request_id.")
-    ],
-    at: At = None,
-    request_id: RequestId = None,
-) -> None:
-    """Take an untouched top-up back, whole, and pay the member out. Nothing of it may be spent or held."""
-    till = read_till(session, at)
-    request = ReturnTopUpRequest(request_id=read_request_id(request_id), terminal=till.ref)
-    name_original(request, original, "TOP_UP")
-    with session.coalition(till.identity) as connection:
-        answer = connection.call(connection.terminal.ReturnTopUp, request)
-    session.say(answer, receipt_text("To be paid out", answer.receipt))
 
 
 @client_command

@@ -45,11 +45,14 @@ from coalition.v1.audit_pb2 import GetSealedReceiptResponse
 from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,
+    CashOutRequest,
     Funding,
     PurchaseRequest,
     Receipt,
     RefundRequest,
+    ReturnedGoods,
     ReturnTopUpRequest,
+    ReverseTopUpRequest,
     SaleItem,
     Tender,
     TopUpRequest,
@@ -66,6 +69,8 @@ METHODS: Final = {
     Kind.CAPTURE: "Capture",
     Kind.VOID: "Void",
     Kind.RETURN_TOP_UP: "ReturnTopUp",
+    Kind.REVERSE_TOP_UP: "ReverseTopUp",
+    Kind.CASH_OUT: "CashOut",
 }
 
 
@@ -178,9 +183,18 @@ class AioTerminal:
         check_offline_sale(request)
         return (await self._uploading.approve(request, reference_of(request), self._complete)).request_id
 
-    async def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
-        """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
-        request = RefundRequest(amount_minor=amount_minor, currency_code=self._currency)
+    async def refund(
+        self,
+        original: Receipt | str | int,
+        amount_minor: int,
+        *,
+        goods: ReturnedGoods.ValueType = ReturnedGoods.RETURNED_GOODS_UNSPECIFIED,
+    ) -> Receipt:
+        """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id.
+
+        `goods`: who has them, where they were bought at another participant; named by its entry_id then.
+        """
+        request = RefundRequest(amount_minor=amount_minor, currency_code=self._currency, returned_goods=goods)
         name_original(request, "original", original)
         return await self._operate(Kind.REFUND, request)
 
@@ -220,6 +234,17 @@ class AioTerminal:
         request = ReturnTopUpRequest()
         name_original(request, "original", top_up)
         return await self._operate(Kind.RETURN_TOP_UP, request)
+
+    async def reverse_top_up(self, top_up: Receipt | str | int) -> Receipt:
+        """The money of a top-up bounced: take what is left of it. `top_up`: as for `refund`."""
+        request = ReverseTopUpRequest()
+        name_original(request, "original", top_up)
+        return await self._operate(Kind.REVERSE_TOP_UP, request)
+
+    async def cash_out(self, card: Credential, *, close_wallet: bool = False, pin: str | None = None) -> Receipt:
+        """Pay the member the receipt's amount, the principal of all lots; `close_wallet`: for good. `pin`: as above."""
+        request = CashOutRequest(**presented(card), close_wallet=close_wallet)
+        return await self._operate(Kind.CASH_OUT, request, pin)
 
     async def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here. Raises Declined, Offline."""

@@ -22,6 +22,8 @@ ENTRY_KINDS: Final = {
     Kind.CAPTURE: EntryKind.ENTRY_KIND_CAPTURE,
     Kind.VOID: EntryKind.ENTRY_KIND_VOID,
     Kind.RETURN_TOP_UP: EntryKind.ENTRY_KIND_TOP_UP_RETURN,
+    Kind.REVERSE_TOP_UP: EntryKind.ENTRY_KIND_TOP_UP_REVERSAL,
+    Kind.CASH_OUT: EntryKind.ENTRY_KIND_CASH_OUT,
     Kind.UPLOAD: EntryKind.ENTRY_KIND_UPLOAD,
 }
 NOT_COUNTED_YET: Final = frozenset({State.BEGUN, State.APPROVED, State.TO_UNDO})

@@ -15,11 +15,13 @@ class Kind(StrEnum):
     CAPTURE = "CAPTURE"
     VOID = "VOID"
     RETURN_TOP_UP = "RETURN_TOP_UP"
+    REVERSE_TOP_UP = "REVERSE_TOP_UP"
+    CASH_OUT = "CASH_OUT"
     UPLOAD = "UPLOAD"
 
 
-# Undone by Reverse. A refund, a void or a return cannot be reversed, so its request_id is resolved: killed unless it
-# was posted.
+# Undone by Reverse. A refund, a void, a return or a cash-out cannot be reversed, so its request_id is resolved: killed
+# unless it was posted.
 REVERSIBLE: Final = frozenset({Kind.TOP_UP, Kind.PURCHASE, Kind.AUTHORIZE, Kind.CAPTURE, Kind.UPLOAD})
 
 
@@ -41,7 +43,7 @@ class State(StrEnum):
     UNDONE = "UNDONE"
     """Has no effect now and never will."""
     STANDS = "STANDS"
-    """Was resolved and had been posted: a refund, a void or a return whose answer had been lost."""
+    """Was resolved and had been posted: an operation that cannot be reversed, whose answer was lost."""
     NEEDS_HELP = "NEEDS_HELP"
     """The service will not undo it (`reason`): a person has to, and then dismisses it."""
 
@@ -51,7 +53,7 @@ OPEN_STATES: Final = frozenset({State.BEGUN, State.TO_UNDO, State.NEEDS_HELP})
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One operation. Times are milliseconds since 1970, UTC; a void or a return has its amount from its receipt."""
+    """One operation. Times are milliseconds since 1970, UTC; what names no amount has it from its receipt."""
 
     place: int
     """Order of beginning, 1, 2, ..."""

@@ -25,7 +25,7 @@ from coalition.client.receipts import KeptReceipts
 from coalition.client.surroundings import Surroundings
 from coalition.client.tries import TryRules
 from coalition.v1.audit_pb2 import GetSealedReceiptResponse
-from coalition.v1.operations_pb2 import Funding, Receipt, SaleItem, Tender
+from coalition.v1.operations_pb2 import Funding, Receipt, ReturnedGoods, SaleItem, Tender
 from coalition.v1.terminal_pb2 import Balance
 
 Answer = TypeVar("Answer")
@@ -137,9 +137,18 @@ class Terminal:
             )
         )
 
-    def refund(self, original: Receipt | str | int, amount_minor: int) -> Receipt:
-        """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id."""
-        return self._run(self._aio.refund(original, amount_minor))
+    def refund(
+        self,
+        original: Receipt | str | int,
+        amount_minor: int,
+        *,
+        goods: ReturnedGoods.ValueType = ReturnedGoods.RETURNED_GOODS_UNSPECIFIED,
+    ) -> Receipt:
+        """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id.
+
+        `goods`: who has them, where they were bought at another participant; named by its entry_id then.
+        """
+        return self._run(self._aio.refund(original, amount_minor, goods=goods))
 
     def authorize(
         self,
@@ -166,6 +175,14 @@ class Terminal:
     def return_top_up(self, top_up: Receipt | str | int) -> Receipt:
         """Take an untouched top-up back; the receipt's amount is to be paid out. `top_up`: as for `refund`."""
         return self._run(self._aio.return_top_up(top_up))
+
+    def reverse_top_up(self, top_up: Receipt | str | int) -> Receipt:
+        """The money of a top-up bounced: take what is left of it. `top_up`: as for `refund`."""
+        return self._run(self._aio.reverse_top_up(top_up))
+
+    def cash_out(self, card: Credential, *, close_wallet: bool = False, pin: str | None = None) -> Receipt:
+        """Pay the member the receipt's amount, the principal of all lots; `close_wallet`: for good. `pin`: as above."""
+        return self._run(self._aio.cash_out(card, close_wallet=close_wallet, pin=pin))
 
     def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here."""

@@ -45,6 +45,9 @@ class TransferCode(IntEnum):
     CASH_OUT = 9
     EXPIRY = 10
     SHORTFALL = 11
+    RETURNED_GOODS = 12
+    WINDOW_FEE = 13
+    ADJUSTMENT = 14
     NETTING = 20
     SETTLEMENT_PAYMENT = 21
     SETTLEMENT_RETURN = 22

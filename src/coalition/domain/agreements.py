@@ -5,33 +5,30 @@ turns it into a frozen type or says which field is wrong. A party is a participa
 participant of that chain; card rules have none, they are the whole scheme's.
 """
 
-import re
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
+from coalition.domain.agreement_fields import COUNT_MAX, Fields
+from coalition.domain.caps import WARNING_PERCENT_DEFAULT, WARNING_PERCENT_MAX, Caps
 from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayLimits
 from coalition.domain.errors import Refused
 from coalition.domain.rates import Rate
 from coalition.domain.reasons import Reason
+from coalition.domain.window_fees import WindowFees, window_fees
 
-KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING", "CARD_RULES", "LIMITS")
+KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING", "CARD_RULES", "LIMITS", "FEES", "CAPS")
 CUSTODIES: Final = ("ISSUER_HELD", "OPERATOR_HELD")
 BASES: Final = ("GROSS", "PRINCIPAL")
 LOSS_BEARERS: Final = ("SELLER", "ISSUER")
 SHORTFALL_BEARERS: Final = ("ACQUIRER", "ISSUER")
 RECRUITER: Final = "RECRUITER"
-CODE: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-CHAIN_PREFIX: Final = "chain:"
-# Bounds that keep a slip of the pen out of every later sum: no amount passes 10**15 fen, no bonus ten times what was
-# paid, no bonus outlives a century (nor the last year a date can hold).
-MINOR_MAX: Final = 10**15
+# No bonus is more than ten times what was paid, none outlives a century (nor the last year a date can hold).
 BONUS_RATE_MAX: Final = 10
 BONUS_MONTHS_MAX: Final = 1200
-COUNT_MAX: Final = 1_000_000
 RETURN_DAYS_MAX: Final = 3650
 ZERO: Final = Rate(0, 1)
 WHOLE: Final = Rate(1, 1)
@@ -98,7 +95,10 @@ class Acceptance:
 
 @dataclass(frozen=True, slots=True)
 class Acquiring:
-    """What an acquirer pays per purchase: the operator's fee and the recruiter's commission."""
+    """What an acquirer pays per purchase: the operator's fee and the recruiter's commission.
+
+    What it has sold may be returned at the stores of the participants `returns_at` too (return_elsewhere.py).
+    """
 
     acquirer: str
     operator_fee: Rate
@@ -107,9 +107,10 @@ class Acquiring:
     fee_base: str
     fees_return: bool
     calendar: str
+    returns_at: tuple[str, ...] = ()
 
 
-Content = Terms | Acceptance | Acquiring | CardRules | DayLimits
+Content = Terms | Acceptance | Acquiring | CardRules | DayLimits | WindowFees | Caps
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,97 +132,9 @@ class Version:
         return self.effective_from <= day and (self.effective_until is None or day < self.effective_until)
 
 
-class _Fields:
-    """Reads typed fields out of foreign JSON; every complaint names the field."""
-
-    def __init__(self, content: Mapping[str, Any], path: str = "content") -> None:
-        self._content = dict(content)
-        self._path = path
-
-    def bad(self, name: str, wish: str) -> Refused:
-        return Refused(Reason.AGREEMENT_INVALID, field=f"{self._path}.{name}", metadata={"expected": wish})
-
-    def choice(self, name: str, among: tuple[str, ...]) -> str:
-        """One of `among`, whose first is what an absent field means."""
-        value = self._content.pop(name, among[0])
-        if not isinstance(value, str) or value not in among:
-            raise self.bad(name, " or ".join(among))
-        return value
-
-    def code(self, name: str, default: str | None = None, *, also: str | None = None) -> str:
-        value = self._content.pop(name, default)
-        if not isinstance(value, str) or not (value == also or CODE.fullmatch(value)):
-            raise self.bad(name, "a code such as store-12" + (f" or {also}" if also else ""))
-        return value
-
-    def optional_code(self, name: str) -> str | None:
-        return self.code(name) if self._content.get(name) is not None else self._content.pop(name, None)
-
-    def party(self, name: str) -> str:
-        value = self._content.pop(name, None)
-        if not _is_party(value):
-            raise self.bad(name, "a participant code or chain:<code>")
-        return str(value)
-
-    def parties(self, name: str, default: list[str]) -> tuple[str, ...]:
-        values = self._content.pop(name, default)
-        if not isinstance(values, list) or not values or not all(_is_party(value) for value in values):
-            raise self.bad(name, "a list of participant codes or chain:<code>")
-        return tuple(values)
-
-    def rate(self, name: str, default: str, most: int = 1) -> Rate:
-        value = self._content.pop(name, default)
-        try:
-            rate = Rate.parse(value) if isinstance(value, str) else None
-        except ValueError:
-            rate = None
-        if rate is None or rate.numerator > rate.denominator * most:
-            raise self.bad(name, f'a fraction such as "6/1000" from 0 to {most}')
-        return rate
-
-    def whole(self, name: str, default: int | None, most: int = MINOR_MAX) -> int | None:
-        value = self._content.pop(name, default)
-        if value is None:
-            return default
-        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= most:
-            raise self.bad(name, f"a whole number from 1 to {most}")
-        return value
-
-    def flag(self, name: str, default: bool) -> bool:  # noqa: FBT001  (a default value, not a switch)
-        value = self._content.pop(name, default)
-        if not isinstance(value, bool):
-            raise self.bad(name, "true or false")
-        return value
-
-    def tiers(self, name: str) -> tuple[Tier, ...]:
-        rows = self._content.pop(name, [])
-        if not isinstance(rows, list):
-            raise self.bad(name, "a list of tiers")
-        tiers: list[Tier] = []
-        for index, row in enumerate(rows):
-            place = f"{name}[{index}]"
-            if not isinstance(row, Mapping):
-                raise self.bad(place, "a tier with from_minor and bonus")
-            fields = _Fields(row, f"{self._path}.{place}")
-            from_minor = fields.whole("from_minor", None)
-            if from_minor is None or (tiers and from_minor <= tiers[-1].from_minor):
-                raise fields.bad("from_minor", "amounts in rising order")
-            tiers.append(Tier(from_minor, fields.rate("bonus", "0", BONUS_RATE_MAX)))
-            fields.finish()
-        return tuple(tiers)
-
-    def finish(self) -> None:
-        for name in self._content:
-            raise self.bad(name, "no such field")
-
-
-def _is_party(value: object) -> bool:
-    return isinstance(value, str) and CODE.fullmatch(value.removeprefix(CHAIN_PREFIX)) is not None
-
-
 def parse_content(kind: str, content: Mapping[str, Any]) -> Content:
     """The typed content of an agreement of `kind`. Raises Refused(AGREEMENT_INVALID) naming the first wrong field."""
-    fields = _Fields(content)
+    fields = Fields(content)
     parsed: Content
     match kind:
         case "TERMS":
@@ -237,6 +150,7 @@ def parse_content(kind: str, content: Mapping[str, Any]) -> Content:
                 fee_base=fields.choice("fee_base", BASES),
                 fees_return=fields.flag("fees_return", default=True),
                 calendar=fields.code("calendar", "monthly"),
+                returns_at=fields.parties("returns_at", [], may_be_none=True),
             )
         case "CARD_RULES":
             parsed = _card_rules(fields)
@@ -250,13 +164,22 @@ def parse_content(kind: str, content: Mapping[str, Any]) -> Content:
                 participant_top_up_minor=fields.whole("participant_top_up_minor", None),
                 participant_refund_minor=fields.whole("participant_refund_minor", None),
             )
+        case "FEES":
+            parsed = window_fees(fields)
+        case "CAPS":
+            parsed = Caps(
+                participant=fields.party("participant"),
+                net_debit_minor=fields.whole("net_debit_minor", None) or 0,
+                warning_percent=fields.whole("warning_percent", None, WARNING_PERCENT_MAX) or WARNING_PERCENT_DEFAULT,
+                collateral_counts=fields.flag("collateral_counts", default=True),
+            )
         case _:
             raise Refused(Reason.AGREEMENT_INVALID, field="kind", metadata={"expected": " or ".join(KINDS)})
     fields.finish()
     return parsed
 
 
-def _acceptance(fields: _Fields) -> Acceptance:
+def _acceptance(fields: Fields) -> Acceptance:
     acceptance = Acceptance(
         issuer=fields.party("issuer"),
         acquirer=fields.party("acquirer"),
@@ -274,13 +197,13 @@ def _acceptance(fields: _Fields) -> Acceptance:
     return acceptance
 
 
-def _terms(fields: _Fields) -> Terms:
+def _terms(fields: Fields) -> Terms:
     issuer = fields.party("issuer")
     terms = Terms(
         issuer=issuer,
         custody=fields.choice("custody", CUSTODIES),
         sellers=fields.parties("sellers", [issuer]),
-        tiers=fields.tiers("tiers"),
+        tiers=_tiers(fields),
         minimum_minor=fields.whole("minimum_minor", 1) or 1,
         bonus_months=fields.whole("bonus_months", None, BONUS_MONTHS_MAX),
         sponsor=fields.optional_code("sponsor"),
@@ -295,7 +218,7 @@ def _terms(fields: _Fields) -> Terms:
     return terms
 
 
-def _card_rules(fields: _Fields) -> CardRules:
+def _card_rules(fields: Fields) -> CardRules:
     return CardRules(
         named_balance_limit_minor=fields.whole("named_balance_limit_minor", None),
         bearer_balance_limit_minor=fields.whole("bearer_balance_limit_minor", None),
@@ -312,3 +235,14 @@ def _card_rules(fields: _Fields) -> CardRules:
         card_hour_count=fields.whole("card_hour_count", None, COUNT_MAX),
         return_days=fields.whole("return_days", None, RETURN_DAYS_MAX),
     )
+
+
+def _tiers(fields: Fields) -> tuple[Tier, ...]:
+    tiers: list[Tier] = []
+    for row in fields.rows("tiers", "tiers with from_minor and bonus"):
+        from_minor = row.whole("from_minor", None)
+        if from_minor is None or (tiers and from_minor <= tiers[-1].from_minor):
+            raise row.bad("from_minor", "amounts in rising order")
+        tiers.append(Tier(from_minor, row.rate("bonus", "0", BONUS_RATE_MAX)))
+        row.finish()
+    return tuple(tiers)

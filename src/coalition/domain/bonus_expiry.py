@@ -16,8 +16,12 @@ def decide_bonus_expiry(command: BonusExpiry, books: Books) -> Decision:
     Taking the bonus beside a reservation would make the capture split at another ratio than the lot was sold at, at the
     expense of the member's principal.
     """
-    wallet = books.wallets[command.wallet_id]
-    lot = wallet.lots.get(command.lot_id)
+    original = books.original_of(command)
+    if original is None or original.wallet_id is None:
+        raise Refused(Reason.ORIGINAL_UNKNOWN)
+    wallet = books.wallets[original.wallet_id]
+    # A lot has the id of the entry that opened it.
+    lot = wallet.lots.get(original.entry_id)
     if lot is None or not lot.bonus or not lot.bonus_expired(books.business_date):
         raise Refused(Reason.LOT_NOT_OPEN)
     if lot.reserved:
@@ -35,6 +39,7 @@ def decide_bonus_expiry(command: BonusExpiry, books: Books) -> Decision:
         last_four="",
         changes=[(lot, -bonus, 0)],
         allocations=[AllocationRow(lot.lot_id, 0, bonus, 0, None, None)],
+        original=original,
         agreement_id=lot.terms_id,
         agreement_version=lot.terms_version,
     )

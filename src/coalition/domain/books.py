@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from coalition.domain.commands import Command, FollowUp, Presented
-from coalition.domain.credentials import CODE, NUMBER, PHONE, CodeEvidence, Device, PayTicket
+from coalition.domain.credentials import CODE, NUMBER, CodeEvidence, Device, PayTicket
 from coalition.domain.errors import Refused
 from coalition.domain.journal import NO_FACTS
 from coalition.domain.kinds import Kind
@@ -23,9 +23,9 @@ from coalition.domain.usage import Usage
 class Wallet:
     """A locked wallet with its lots: the open ones, and those that a refund in this batch may reopen.
 
-    `moved` are the lots that this batch has changed and the store must write. It is named once its member's real name
-    was verified. What comes to a wallet that was `merged_into` another is sent on to that. `usage` is what it has spent
-    lately, where a limit asks for that.
+    `moved` are the lots that this batch has changed and the store must write, `closes` says that it was closed by this
+    batch. It is named once its member's real name was verified. What comes to a wallet that was `merged_into` another
+    is sent on to that. `usage` is what it has spent lately, where a limit asks for that.
     """
 
     lane: int
@@ -38,6 +38,7 @@ class Wallet:
     lots: dict[int, Lot] = field(default_factory=dict)
     moved: set[int] = field(default_factory=set)
     usage: Usage | None = None
+    closes: bool = False
 
     def open_lots(self) -> list[Lot]:
         return consumption_order(lot for lot in self.lots.values() if lot.face)
@@ -166,15 +167,18 @@ class Books:
 
     def balance_here(self, wallet: Wallet, acquirer_id: int) -> int:
         """What of the wallet can be spent at `acquirer_id` today, minor units."""
-        acceptance, day = self.programme.acceptance, self.business_date
+        taken, day = self.programme.taken, self.business_date
         return sum(
             lot.face - lot.reserved
             for lot in wallet.lots.values()
-            if lot.face and acceptance(lot.issuer_id, acquirer_id, day) is not None
+            if lot.face and taken(lot.issuer_id, acquirer_id, day) is not None
         )
 
-    def card_and_wallet(self, command: Presented) -> tuple[Card, Wallet]:
-        """A card that may be used and its wallet. Raises Refused with what stands in the way, a code's faults last."""
+    def card_and_wallet(self, command: Presented, *, closed_too: bool = False) -> tuple[Card, Wallet]:
+        """A card that may be used and its wallet. Raises Refused with what stands in the way, a code's faults last.
+
+        With `closed_too` the wallet may be closed.
+        """
         card = self.cards.get(command.token)
         if card is None:
             raise Refused(Reason.CARD_UNKNOWN)
@@ -185,7 +189,7 @@ class Books:
         if card.wallet_id is None or card.state != "ACTIVE":
             raise Refused(Reason.CARD_NOT_LINKED)
         wallet = self.wallets[card.wallet_id]
-        if wallet.state != "OPEN":
+        if wallet.state != "OPEN" and not closed_too:
             raise Refused(Reason.WALLET_CLOSED)
         if card.kind == CODE:
             device, ticket, evidence = self._code(command, card)
@@ -200,13 +204,6 @@ class Books:
         if card.wallet_id is None:
             raise Refused(Reason.CARD_NOT_LINKED)
         return card, self.wallets[card.wallet_id]
-
-    def paying(self, command: Presented) -> tuple[Card, Wallet]:
-        """As `card_and_wallet`, where value leaves: a phone, which many know, is not enough for that."""
-        card, wallet = self.card_and_wallet(command)
-        if card.kind == PHONE:
-            raise Refused(Reason.PIN_REQUIRED)
-        return card, wallet
 
     def use_code(self, command: Command) -> Mapping[str, str]:
         """An accepted command has used its payment code, if it was made with one; the facts that the journal keeps."""

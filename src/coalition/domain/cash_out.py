@@ -1,33 +1,49 @@
-"""A cash-out: the member gets what was paid of every lot, the bonus of the rest goes back (SUMS section 3)."""
+"""A cash-out: the member gets what was paid of every lot, the bonus of the rest goes back (SUMS section 3).
+
+It may close the wallet. A closed wallet still takes refunds; what they bring is paid out by another cash-out.
+"""
+
+from typing import Final
 
 from coalition.domain.accounts import TransferCode
-from coalition.domain.books import Books
+from coalition.domain.books import Books, Card
 from coalition.domain.commands import CashOut
 from coalition.domain.decision import Decision
 from coalition.domain.errors import Refused
 from coalition.domain.journal import AllocationRow
+from coalition.domain.pin_rule import check_pin
 from coalition.domain.postings import Postings
 from coalition.domain.reasons import Reason
+
+CLOSED: Final = {"wallet_state": "CLOSED"}
+"""What the journal and the receipt say where the wallet is closed now."""
 
 
 def decide_cash_out(command: CashOut, books: Books) -> Decision:
     """Empty every lot; each custodian owes the principal to the participant that hands the cash over.
 
-    Open holds block it. `amount_minor` of the decision is the cash to hand over.
+    Open holds block it. `amount_minor` of the decision is the cash to hand over; 0 only where an empty wallet is
+    closed.
     """
     programme, payer_id = books.programme, command.participant_id
-    card, wallet = books.paying(command)
+    card, wallet = books.card_and_wallet(command, closed_too=True)
     lots = wallet.open_lots()
-    if not lots:
+    principal = sum(lot.principal for lot in lots)
+    check_pin(command, card, wallet, books, principal)
+    _check_own_limits(card)
+    if not lots and not (command.closes and wallet.state == "OPEN"):
         raise Refused(Reason.INSUFFICIENT_FUNDS)
     if any(lot.reserved for lot in lots):
         raise Refused(Reason.WALLET_HAS_HOLDS)
+    for lot in lots if programme.stopped else ():
+        if lot.custodian_id in programme.stopped and lot.custodian_id != payer_id:
+            code = programme.participants[lot.custodian_id].code
+            raise Refused(Reason.PARTICIPANT_CAPPED, metadata={"participant": code})
     postings = Postings(books.windows)
     for lot in lots:
         calendar_id = programme.calendar_id(programme.terms_sold(lot.terms_id, lot.terms_version).calendar)
         postings.spend(lot, lot.principal, lot.bonus)
         postings.claim(lot.custodian_id, payer_id, lot.principal, TransferCode.CASH_OUT, calendar_id)
-    principal = sum(lot.principal for lot in lots)
     face = sum(lot.face for lot in lots)
     return Decision(
         wallet=wallet,
@@ -42,4 +58,13 @@ def decide_cash_out(command: CashOut, books: Books) -> Decision:
         allocations=[
             AllocationRow(lot.lot_id, place, lot.face, lot.principal, None, None) for place, lot in enumerate(lots)
         ],
+        facts=CLOSED if command.closes or wallet.state != "OPEN" else None,
+        closes=command.closes and wallet.state == "OPEN",
     )
+
+
+def _check_own_limits(card: Card) -> None:
+    """A card with limits of its own is lent: who holds it may spend, not empty the wallet."""
+    limit = card.operation_limit_minor
+    if limit is not None or card.has_period_limit:
+        raise Refused(Reason.CARD_LIMIT_EXCEEDED, metadata={"per": "CASH_OUT", "limit_minor": "0", "left_minor": "0"})

@@ -11,7 +11,7 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID
 
 from coalition.domain.credentials import Evidence
@@ -145,14 +145,35 @@ class FollowUp(Command):
     original_entry_id: int | None = None
 
     def _particulars(self) -> bytes:
+        return self._named()
+
+    def _named(self) -> bytes:
         return f"{self.original_request_id or ''}|{self.original_entry_id or ''}".encode()
+
+
+class Goods(StrEnum):
+    """Where the goods of a refund were bought, and who has them afterwards."""
+
+    OWN = "OWN"
+    KEPT = "KEPT"
+    PASSED_ON = "PASSED_ON"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refund(FollowUp):
-    """Give back `amount_minor` of an earlier purchase or capture."""
+    """Give back `amount_minor` of an earlier purchase or capture.
+
+    Of the asking participant's own, or (`goods` KEPT or PASSED_ON) of another's, which has agreed to that.
+    """
+
+    goods: Goods = Goods.OWN
 
     kind = Kind.REFUND
+
+    def _particulars(self) -> bytes:
+        # An own purchase adds nothing: requests from before there was a choice mean the same as now.
+        elsewhere = b"" if self.goods is Goods.OWN else f"|{self.goods}".encode()
+        return self._named() + elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,15 +203,15 @@ class OnWallet(Command):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BonusExpiry(OnWallet):
-    """Take the bonus of a lot whose last day is over. The books know how much that is."""
+class BonusExpiry(FollowUp):
+    """Take the bonus of the lot that an earlier top-up opened, its last day being over. The books know how much it is.
 
-    lot_id: int
+    A job of the house asks, in the operator's name.
+    """
+
+    amount_minor: int = 0
 
     kind = Kind.BONUS_EXPIRY
-
-    def _particulars(self) -> bytes:
-        return f"{self.wallet_id}|{self.lot_id}".encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,11 +241,19 @@ class MergeIn(FollowUp):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CashOut(Presented):
-    """The asking participant pays the member the principal of all lots. The books know how much that is."""
+    """The asking participant pays the member the principal of all lots. The books know how much that is.
+
+    `closes`: the wallet is closed besides. A closed one still takes refunds, and is paid out again.
+    """
 
     amount_minor: int = 0
+    closes: bool = False
+    pin: SealedPin | PinEvidence | None = None
 
     kind = Kind.CASH_OUT
+
+    def _particulars(self) -> bytes:
+        return self.token + (b"|closes" if self.closes else b"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +268,10 @@ class Hold(Presented):
 
     def _particulars(self) -> bytes:
         return self.token + f"|{self.hold_seconds}".encode()
+
+
+Paying: TypeAlias = Purchase | Hold | CashOut
+"""What takes value from a wallet that the member is present with: it may come with a PIN."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,8 +20,9 @@ class Decision:
     """What an accepted command does. `changes` are (lot, face change, principal change); a new lot is in `opens`.
 
     `reserves` are kept aside by a hold until `hold_expire_time`; `resolves` is the hold whose reservations end;
-    `reverses` the reversed lot. Only a reversal of what never took place has no wallet. `facts` are what
-    the answer, and so the journal, keeps besides: the tier of a spend, how a top-up was paid, a shortfall, a used code.
+    `reverses` the reversed lot; `closes`: the wallet is closed. Only a reversal of what never took place has no wallet.
+    `facts` are what the answer, and so the journal, keeps besides: the tier of a spend, how a top-up was paid, a
+    shortfall, a used code, that the wallet is closed.
     """
 
     wallet: Wallet | None
@@ -44,6 +45,7 @@ class Decision:
     agreement_version: int | None = None
     facts: Mapping[str, str] | None = None
     card_issuer_id: int | None = None
+    closes: bool = False
 
     def apply(self, books: Books, command: Command, entry_id: int) -> None:
         """Bring the books up to this decision, so that the batch's next command sees it."""
@@ -98,6 +100,8 @@ class Decision:
 
     def _apply_to_wallet(self, wallet: Wallet, books: Books) -> None:
         wallet.balance_minor += self.balance_change
+        if self.closes:
+            wallet.state, wallet.closes = "CLOSED", True
         if self.opens is not None:
             wallet.lots[self.opens.lot_id] = self.opens
         for lot, face, principal in self.changes:

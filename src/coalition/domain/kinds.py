@@ -24,9 +24,11 @@ class Kind(IntEnum):
     UPLOAD = 13
     TOP_UP_RETURN = 14
     NETTING = 20
+    ASSESS = 21
     SETTLEMENT_PAYMENT = 22
     SETTLEMENT_RETURN = 23
     NETTING_REVERSAL = 24
+    ADJUSTMENT = 25
     MERGE_OUT = 30
     MERGE_IN = 31
 
@@ -62,6 +64,10 @@ class Kind(IntEnum):
     BANK_ACCOUNTS_SET = 135
     OFFICES_SET = 136
 
+    DISPUTE_OPENED = 140
+    DISPUTE_PROPOSED = 141
+    DISPUTE_WITHDRAWN = 142
+
     DISCLOSED = 150
     CONSENT_SET = 151
     MEMBER_STATE_CHANGED = 152
@@ -73,5 +79,16 @@ class Kind(IntEnum):
     MEMBERS_MERGED = 158
 
 
-SETTLEMENT: Final = frozenset({Kind.NETTING, Kind.SETTLEMENT_PAYMENT, Kind.SETTLEMENT_RETURN, Kind.NETTING_REVERSAL})
+SETTLEMENT: Final = frozenset(
+    {
+        Kind.NETTING,
+        Kind.ASSESS,
+        Kind.SETTLEMENT_PAYMENT,
+        Kind.SETTLEMENT_RETURN,
+        Kind.NETTING_REVERSAL,
+        Kind.ADJUSTMENT,
+    }
+)
 """What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""
+OPENS_LOT: Final = frozenset({Kind.TOP_UP, Kind.MERGE_IN})
+"""What opens a lot, whose id is the entry's."""

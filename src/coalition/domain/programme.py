@@ -12,14 +12,19 @@ from typing import Final
 from uuid import UUID
 
 from coalition.domain.accounts import PARTICIPANT_BITS
-from coalition.domain.agreements import CHAIN_PREFIX, Acceptance, Acquiring, Terms, Version
+from coalition.domain.agreement_fields import CHAIN_PREFIX
+from coalition.domain.agreements import Acceptance, Acquiring, Terms, Version
 from coalition.domain.bearing import Bearing, bearing
+from coalition.domain.caps import Caps
 from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayKey, DayLimits, Flow, Subject
 from coalition.domain.errors import LedgerBroken
+from coalition.domain.window_fees import OPERATOR, AgreedFee, WindowFees
 
 CARD_RULES_KEY: Final = ("CARD_RULES",)
+FEES: Final = "FEES"
 NO_WINDOWS: Final[Mapping[int, str]] = MappingProxyType({})
+NOBODY: Final[frozenset[int]] = frozenset()
 NOTHING_REACHED: Final[Mapping[DayKey, int]] = MappingProxyType({})
 
 
@@ -96,6 +101,7 @@ class _Remembered:
 
     day: date
     acceptance: dict[int, AcceptanceInForce | None] = field(default_factory=dict)
+    taken: dict[int, AcceptanceInForce | None] = field(default_factory=dict)
     acquiring: dict[int, Version | None] = field(default_factory=dict)
     terms: dict[tuple[int, str | None], Version | None] = field(default_factory=dict)
     card_rules: dict[date, CardRules | None] = field(default_factory=dict)
@@ -116,16 +122,19 @@ class Programme:
         versions: Iterable[Version],
         windows: Mapping[int, str] = NO_WINDOWS,
         reached: Mapping[DayKey, int] = NOTHING_REACHED,
+        stopped: frozenset[int] = NOBODY,
     ) -> None:
         """`windows` names every settlement window, "calendar/label" by window_id.
 
-        `reached` are the counters of present days that had reached a limit, with their totals, minor units.
+        `reached` are the counters of present days that had reached a limit, with their totals, minor units; `stopped`
+        the participants that had reached their net debit caps.
         """
         self.epoch = epoch
         self.scheme = scheme
         self.calendars = calendars
         self.windows = windows
         self._reached = reached
+        self.stopped = stopped
         self.participants = {participant.participant_id: participant for participant in participants}
         self.participant_by_code = {participant.code: participant for participant in self.participants.values()}
         self.stores = {store.store_id: store for store in stores}
@@ -208,6 +217,17 @@ class Programme:
             found = memory[key] = self._find_acceptance(issuer_id, acquirer_id, day)
             return found
 
+    def taken(self, issuer_id: int, acquirer_id: int, day: date) -> AcceptanceInForce | None:
+        """As `acceptance`, for what is spent anew: None also where the issuer has reached its net debit cap."""
+        memory = self._on(day).taken
+        key = issuer_id << PARTICIPANT_BITS | acquirer_id
+        try:
+            return memory[key]
+        except KeyError:
+            is_stopped = issuer_id in self.stopped and issuer_id != acquirer_id
+            found = memory[key] = None if is_stopped else self.acceptance(issuer_id, acquirer_id, day)
+            return found
+
     def acquiring(self, acquirer_id: int, day: date) -> Version | None:
         """The acquiring agreement of a participant on `day`; its own before its chain's."""
         memory = self._on(day).acquiring
@@ -242,6 +262,31 @@ class Programme:
             version = self._first([("LIMITS", party) for party in self.participants[acquirer_id].parties], day)
             memory[acquirer_id] = version.content if version and isinstance(version.content, DayLimits) else None
         return memory[acquirer_id]
+
+    def caps(self, participant_id: int, day: date) -> Caps | None:
+        """What a participant may owe; its own agreement before its chain's. None: nobody minds."""
+        version = self._first([("CAPS", party) for party in self.participants[participant_id].parties], day)
+        return version.content if version and isinstance(version.content, Caps) else None
+
+    def window_fees(self, calendar: str, day: date) -> list[AgreedFee]:
+        """The fee schedules that hold for windows of a calendar whose last business date is `day`, one a payer.
+
+        Of a payer's schedules with the same payee and base its own goes before its chain's.
+        """
+        measures = {key[2:] for key in self._by_key if key[0] == FEES}
+        found = []
+        for participant in self.participants.values():
+            for payee, base in sorted(measures):
+                version = self._first([(FEES, party, payee, base) for party in participant.parties], day)
+                if version is None or not isinstance(version.content, WindowFees):
+                    continue
+                if version.content.calendar == calendar:
+                    payee_id = (
+                        self.scheme.operator_id if payee == OPERATOR else self.participant_by_code[payee].participant_id
+                    )
+                    agreed = (version.agreement_id, version.version, version.code)
+                    found.append(AgreedFee(*agreed, participant.participant_id, payee_id, version.content))
+        return found
 
     def day_is_full(self, participant_id: int, terminal_id: int | None, flow: Flow, day: date) -> Subject | None:
         """Whose limit is reached on that business date, if one is: the terminal's or the participant's."""
@@ -320,3 +365,7 @@ def _key_of(version: Version) -> tuple[str, ...]:
             return CARD_RULES_KEY
         case DayLimits():
             return ("LIMITS", content.acquirer)
+        case WindowFees():
+            return (FEES, content.payer, content.payee, content.base.value)
+        case Caps():
+            return ("CAPS", content.participant)

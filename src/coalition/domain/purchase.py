@@ -1,5 +1,8 @@
 """A purchase: draw from the lots accepted here; custodians, bonus bearers and fees follow (SUMS section 3)."""
 
+from collections.abc import Callable
+from datetime import date
+
 from coalition.domain.accounts import TransferCode
 from coalition.domain.agreements import Acquiring, Version
 from coalition.domain.books import Books, Wallet
@@ -43,16 +46,17 @@ def acquiring_in_force(books: Books, acquirer_id: int) -> Version:
 
 def draw_here(books: Books, wallet: Wallet, acquirer_id: int, amount: int) -> tuple[list[Draw], Accepted]:
     """The draws of `amount` from what is accepted here, and under what. Raises Refused where that is too little."""
-    lots, accepted = lots_here(books, wallet, acquirer_id)
+    lots, accepted = lots_here(books, wallet, acquirer_id, books.programme.taken)
     draws = draw(lots, amount)
     drawn = 0
     for part in draws:
         drawn += part.face
     if drawn < amount:
-        spendable = sum(lot.spendable for lot in wallet.lots.values())
+        reason, facts = _why_too_little(books, wallet, acquirer_id, amount)
         raise Refused(
-            Reason.NOT_ACCEPTED_HERE if spendable >= amount else Reason.INSUFFICIENT_FUNDS,
+            reason,
             metadata={
+                **facts,
                 "balance_minor": str(wallet.balance_minor),
                 "balance_here_minor": str(books.balance_here(wallet, acquirer_id)),
             },
@@ -60,9 +64,22 @@ def draw_here(books: Books, wallet: Wallet, acquirer_id: int, amount: int) -> tu
     return draws, accepted
 
 
-def lots_here(books: Books, wallet: Wallet, acquirer_id: int) -> tuple[list[Lot], Accepted]:
+def _why_too_little(books: Books, wallet: Wallet, acquirer_id: int, amount: int) -> tuple[Reason, dict[str, str]]:
+    """Why a wallet does not give `amount` here, with whose cap is in the way if that is it."""
+    if sum(lot.spendable for lot in wallet.lots.values()) < amount:
+        return Reason.INSUFFICIENT_FUNDS, {}
+    programme, day = books.programme, books.business_date
+    for lot in wallet.open_lots() if programme.stopped else ():
+        if lot.issuer_id in programme.stopped and programme.acceptance(lot.issuer_id, acquirer_id, day) is not None:
+            return Reason.PARTICIPANT_CAPPED, {"participant": programme.participants[lot.issuer_id].code}
+    return Reason.NOT_ACCEPTED_HERE, {}
+
+
+def lots_here(
+    books: Books, wallet: Wallet, acquirer_id: int, acceptance: Callable[[int, int, date], AcceptanceInForce | None]
+) -> tuple[list[Lot], Accepted]:
     """The open lots that are accepted here, in the order they are consumed, and under what each is."""
-    acceptance, day = books.programme.acceptance, books.business_date
+    day = books.business_date
     accepted: Accepted = {}
     lots = []
     for lot in wallet.open_lots():

@@ -81,6 +81,12 @@ class Reason(IntEnum):
     APPROVAL_STATE_CONFLICT = 67
     CONTENT_CHANGED = 68
     OFFICE_NOT_HELD = 69
+    PARTICIPANT_CAPPED = 76
+    DISPUTE_UNKNOWN = 77
+    DISPUTE_EXISTS = 78
+    DISPUTE_STATE_CONFLICT = 79
+    DISPUTE_TOO_LATE = 80
+    DISPUTE_EXCEEDS_LINE = 81
     MEMBER_LOCKED = 90
     MEMBER_ERASED = 91
     MEMBER_HAS_VALUE = 92
@@ -278,6 +284,22 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.OFFICE_NOT_HELD: Advice(
         "FAILED_PRECONDITION", "This step belongs to an office you do not hold; its holder decides, or comes first."
+    ),
+    Reason.PARTICIPANT_CAPPED: Advice(
+        "FAILED_PRECONDITION",
+        "A participant owes others as much as it may: pay otherwise, or at that participant itself, until it has paid.",
+    ),
+    Reason.DISPUTE_UNKNOWN: Advice("NOT_FOUND", "No such dispute; see the list of disputes."),
+    Reason.DISPUTE_EXISTS: Advice("ALREADY_EXISTS", "This line is disputed already; wait for its decision."),
+    Reason.DISPUTE_STATE_CONFLICT: Advice(
+        "FAILED_PRECONDITION", "The dispute is in another state; read it again before you go on."
+    ),
+    Reason.DISPUTE_TOO_LATE: Advice(
+        "FAILED_PRECONDITION", "The days in which this line could be disputed are over; agree with the other directly."
+    ),
+    Reason.DISPUTE_EXCEEDS_LINE: Advice(
+        "FAILED_PRECONDITION",
+        "A dispute is about what its entry claims between the two, and asks for no more than that.",
     ),
     Reason.MEMBER_LOCKED: Advice(
         "FAILED_PRECONDITION", "The member's data is locked: it is kept and not used; the operator can unlock it."

@@ -3,7 +3,7 @@
 from coalition.domain.accounts import WALLET, TransferCode, bonus_account
 from coalition.domain.agreements import Acquiring
 from coalition.domain.books import Books, Original, Wallet
-from coalition.domain.commands import Refund
+from coalition.domain.commands import Goods, Refund
 from coalition.domain.decision import Decision
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.journal import AllocationRow
@@ -13,6 +13,7 @@ from coalition.domain.postings import Portion, PortionKey, Postings, add_to_port
 from coalition.domain.programme import Programme
 from coalition.domain.rates import returned
 from coalition.domain.reasons import Reason
+from coalition.domain.return_elsewhere import check_return_elsewhere, price_of_goods
 from coalition.domain.shortfall import return_shortfall, shortfall_facts
 from coalition.domain.top_up_reversal import take_reversed
 
@@ -29,12 +30,16 @@ def decide_refund(command: Refund, books: Books) -> Decision:
         raise Refused(Reason.ORIGINAL_UNKNOWN)
     if original.kind not in REFUNDABLE or original.reason is not Reason.ACCEPTED or original.wallet_id is None:
         raise Refused(Reason.ORIGINAL_NOT_REFUNDABLE)
-    if original.participant_id != command.participant_id:
-        raise Refused(Reason.ORIGINAL_OF_OTHER_PARTICIPANT)
+    elsewhere = original.participant_id != command.participant_id
+    if elsewhere:
+        check_return_elsewhere(command, original, books.programme)
     left = original.amount_minor - original.returned
     if command.amount_minor > left:
         raise Refused(Reason.REFUND_EXCEEDS_ORIGINAL, metadata={"refundable_minor": str(left)})
-    return give_value_back(original, command.amount_minor, books)
+    decision = give_value_back(original, command.amount_minor, books)
+    if elsewhere and command.goods is Goods.KEPT:
+        decision.transfers += price_of_goods(command, original, decision.transfers, books)
+    return decision
 
 
 def give_value_back(original: Original, amount: int, books: Books, *, fees_always: bool = False) -> Decision:

@@ -36,6 +36,8 @@ def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
     if terms.balance_limit_minor is not None and wallet.balance_minor + face > terms.balance_limit_minor:
         raise Refused(Reason.BALANCE_ABOVE_LIMIT, metadata={"balance_limit_minor": str(terms.balance_limit_minor)})
     custodian_id = programme.custodian(terms, issuer.participant_id)
+    if seller_id in programme.stopped and custodian_id != seller_id:
+        raise Refused(Reason.PARTICIPANT_CAPPED, metadata={"participant": programme.participants[seller_id].code})
     calendar_id = programme.calendar_id(terms.calendar)
     postings = Postings(books.windows)
     postings.post(float_account(custodian_id, issuer.participant_id), WALLET, principal, TransferCode.PRINCIPAL)

@@ -15,28 +15,42 @@ from coalition.domain.reasons import Reason
 
 
 def decide_top_up_reversal(command: TopUpReversal, books: Books) -> Decision:
-    """Take what is left of the lot and give the cash taker its principal; never declined for what was spent."""
-    original, _ = own_top_up(command, books)
+    """Take what is left of the lot and give the cash taker its principal; never declined for what was spent.
+
+    Who sold it asks, whose value it is, or the operator: each of them may be the first to hear from the bank.
+    """
+    original, lot = _named_top_up(command, books)
+    if command.participant_id not in {lot.seller_id, lot.issuer_id, books.programme.scheme.operator_id}:
+        raise Refused(Reason.ORIGINAL_OF_OTHER_PARTICIPANT)
+    _still_there(lot)
     return take_back_top_up(original, books)
 
 
-def own_top_up(command: TopUpReversal | TopUpReturn, books: Books) -> tuple[Original, Lot]:
-    """The participant's own accepted top-up that the command names, and its lot, which is open.
+def own_top_up(command: TopUpReturn, books: Books) -> tuple[Original, Lot]:
+    """The participant's own accepted top-up that the command names, and its lot, which is not reversed.
 
     Refused: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN.
     """
+    original, lot = _named_top_up(command, books)
+    if original.participant_id != command.participant_id:
+        raise Refused(Reason.ORIGINAL_OF_OTHER_PARTICIPANT)
+    _still_there(lot)
+    return original, lot
+
+
+def _named_top_up(command: TopUpReversal | TopUpReturn, books: Books) -> tuple[Original, Lot]:
     original = books.original_of(command)
     if original is None:
         raise Refused(Reason.ORIGINAL_UNKNOWN)
     if original.kind is not Kind.TOP_UP or original.reason is not Reason.ACCEPTED or original.wallet_id is None:
         raise Refused(Reason.ORIGINAL_NOT_REFUNDABLE)
-    if original.participant_id != command.participant_id:
-        raise Refused(Reason.ORIGINAL_OF_OTHER_PARTICIPANT)
     # A lot has the id of the entry that opened it.
-    lot = books.wallets[original.wallet_id].lots[original.entry_id]
+    return original, books.wallets[original.wallet_id].lots[original.entry_id]
+
+
+def _still_there(lot: Lot) -> None:
     if lot.is_reversed:
         raise Refused(Reason.LOT_NOT_OPEN)
-    return original, lot
 
 
 def take_back_top_up(original: Original, books: Books, *, commission_back: bool = False) -> Decision:

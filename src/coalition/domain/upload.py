@@ -22,7 +22,7 @@ def decide_upload(command: Upload, books: Books) -> Decision:
     card, wallet = books.linked_card(command.token)
     acquiring = acquiring_in_force(books, acquirer_id)
     obstacle = _obstacle(card, wallet)
-    lots, accepted = lots_here(books, wallet, acquirer_id) if obstacle is None else ([], {})
+    lots, accepted = lots_here(books, wallet, acquirer_id, books.programme.acceptance) if obstacle is None else ([], {})
     draws = draw(lots, command.amount_minor)
     missing = command.amount_minor - sum(part.face for part in draws)
     held = books.programme.acceptance(card.issuer_id, acquirer_id, books.business_date)

@@ -58,6 +58,13 @@ class UnderWay(NamedTuple):
     time: datetime
 
 
+class DueBonus(NamedTuple):
+    """An open lot whose bonus ended on `bonus_expiry`, that day included."""
+
+    lot_id: int
+    bonus_expiry: date
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
     """A card and its wallet in one snapshot. Wallet and lane are None until the card is linked."""

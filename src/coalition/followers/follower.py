@@ -59,6 +59,10 @@ class Follower:
         self._sleep = sleep
         self._numbers_max = numbers_max
 
+    def beside(self, fold: Fold) -> "Follower":
+        """A reader of another fold, by the same way to the ledger."""
+        return Follower(fold, self._connect, self._clock, self._sleep, numbers_max=self._numbers_max)
+
     def run(self, stop: Event) -> None:
         """Follow the journal until `stop` is set; a database that does not answer is tried again for ever."""
         follow([self._fold], self._connect, self._clock, self._sleep, stop, numbers_max=self._numbers_max)

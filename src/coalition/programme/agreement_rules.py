@@ -6,13 +6,19 @@ The form of one agreement's content is judged before, by `domain.agreements.pars
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
+from typing import Final
 
 from coalition.domain.acts import JSON, canonical
 from coalition.domain.agreements import RECRUITER, Acceptance, Acquiring, Content, Terms, Version
+from coalition.domain.caps import Caps
 from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayLimits
 from coalition.domain.errors import Refused
 from coalition.domain.reasons import Reason
+from coalition.domain.window_fees import OPERATOR, WindowFees
+
+NAMED_FIRST: Final = {Terms: "issuer", Acceptance: "issuer", WindowFees: "payer", Caps: "participant"}
+"""The field that a complaint about other parties names, where it is not the acquirer."""
 
 
 def check_period(effective_from: date, effective_until: date | None) -> None:
@@ -34,7 +40,7 @@ def check_names(content: Content, parties: frozenset[str], calendars: frozenset[
         if name not in parties or (not may_be_chain and name.startswith("chain:")):
             wish = "a participant's code" + (", or chain: and the chain code of one" if may_be_chain else "")
             raise invalid(f"content.{field}", wish)
-    if not isinstance(content, CardRules | DayLimits) and content.calendar not in calendars:
+    if not isinstance(content, CardRules | DayLimits | Caps) and content.calendar not in calendars:
         raise invalid("content.calendar", " or ".join(sorted(calendars)))
 
 
@@ -66,7 +72,7 @@ def check_succession(latest: Version, expected_version: int, content: Content, e
     if expected_version != latest.version:
         raise Refused(Reason.AGREEMENT_VERSION_CONFLICT, "expected_version", {"latest_version": str(latest.version)})
     if parties_of(content) != parties_of(latest.content):
-        field = "issuer" if isinstance(content, Terms | Acceptance) else "acquirer"
+        field = NAMED_FIRST.get(type(content), "acquirer")
         if isinstance(content, Acceptance) and content.issuer == parties_of(latest.content)[0]:
             field = "acquirer"
         raise invalid(f"content.{field}", "the same parties as before; make another agreement for others")
@@ -85,6 +91,10 @@ def parties_of(content: Content) -> tuple[str, ...]:
             return (content.issuer, content.acquirer)
         case Acquiring() | DayLimits():
             return (content.acquirer,)
+        case WindowFees():
+            return (content.payer, content.payee, content.base.value)
+        case Caps():
+            return (content.participant,)
         case CardRules():
             return ()
 
@@ -99,8 +109,7 @@ def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
     match content:
         case Terms():
             yield "issuer", content.issuer, True
-            for index, seller in enumerate(content.sellers):
-                yield f"sellers[{index}]", seller, True
+            yield from _listed("sellers", content.sellers)
             if content.sponsor is not None:
                 yield "sponsor", content.sponsor, False
         case Acceptance():
@@ -110,10 +119,22 @@ def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
             yield "acquirer", content.acquirer, True
             if content.commission_to != RECRUITER:
                 yield "commission_to", content.commission_to, False
+            yield from _listed("returns_at", content.returns_at)
         case DayLimits():
             yield "acquirer", content.acquirer, True
+        case WindowFees():
+            yield "payer", content.payer, True
+            if content.payee != OPERATOR:
+                yield "payee", content.payee, False
+        case Caps():
+            yield "participant", content.participant, True
         case CardRules():
             return
+
+
+def _listed(field: str, parties: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
+    for index, party in enumerate(parties):
+        yield f"{field}[{index}]", party, True
 
 
 def _with_ends(versions: Iterable[Version]) -> Iterator[tuple[Version, date | None]]:

@@ -13,8 +13,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from coalition.domain.commands import (
     HOLD_SECONDS_DEFAULT,
     Capture,
+    CashOut,
     Command,
     Funding,
+    Goods,
     Hold,
     Purchase,
     Refund,
@@ -22,6 +24,7 @@ from coalition.domain.commands import (
     Reverse,
     TopUp,
     TopUpReturn,
+    TopUpReversal,
     Upload,
     Void,
 )
@@ -49,8 +52,16 @@ OperationRequest: TypeAlias = (
     | operations_pb2.ReverseRequest
     | operations_pb2.UploadRequest
     | operations_pb2.ReturnTopUpRequest
+    | operations_pb2.ReverseTopUpRequest
+    | operations_pb2.CashOutRequest
 )
-Undoing: TypeAlias = operations_pb2.VoidRequest | operations_pb2.ReverseRequest | operations_pb2.ReturnTopUpRequest
+Undoing: TypeAlias = (
+    operations_pb2.VoidRequest
+    | operations_pb2.ReverseRequest
+    | operations_pb2.ReturnTopUpRequest
+    | operations_pb2.ReverseTopUpRequest
+    | operations_pb2.CashOutRequest
+)
 
 
 FUNDINGS: Final = {
@@ -60,12 +71,25 @@ FUNDINGS: Final = {
     operations_pb2.FUNDING_DEBIT_CARD: Funding.DEBIT_CARD,
     operations_pb2.FUNDING_CREDIT_CARD: Funding.CREDIT_CARD,
 }
+GOODS: Final = {
+    operations_pb2.RETURNED_GOODS_UNSPECIFIED: Goods.OWN,
+    operations_pb2.RETURNED_GOODS_KEPT: Goods.KEPT,
+    operations_pb2.RETURNED_GOODS_PASSED_ON: Goods.PASSED_ON,
+}
 
 
 # Tuples made once: a union of types is made anew wherever it is written.
-UNDOING: Final = (operations_pb2.VoidRequest, operations_pb2.ReverseRequest, operations_pb2.ReturnTopUpRequest)
+UNDOING: Final = (
+    operations_pb2.VoidRequest,
+    operations_pb2.ReverseRequest,
+    operations_pb2.ReturnTopUpRequest,
+    operations_pb2.ReverseTopUpRequest,
+    operations_pb2.CashOutRequest,
+)
 
 
+HEADQUARTERS: Final = frozenset({Role.OPERATOR, Role.PARTICIPANT_HQ})
+"""Who asks for an operation without a till: only where the permission table lets it."""
 NANOS: Final = 1_000_000_000
 
 
@@ -75,6 +99,14 @@ class Seat(NamedTuple):
     participant_id: int
     store_id: int
     terminal_id: int
+
+
+class Office(NamedTuple):
+    """Headquarters, which has no till."""
+
+    participant_id: int
+    store_id: None = None
+    terminal_id: None = None
 
 
 def seat_of(caller: Caller, named: operations_pb2.TerminalRef | None, programme: Programme) -> Seat:
@@ -107,10 +139,11 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
     Raises Refused: see `seat_of`, and AMOUNT_TOO_LARGE, CURRENCY_UNKNOWN, REQUEST_ID_MALFORMED, PARTICIPANT_UNKNOWN;
     FIELD_INVALID for a reversal of itself, a payment code that is none, and tenders whose sums do not agree.
     """
-    seat = seat_of(caller, request.terminal if request.HasField("terminal") else None, programme)
+    named = request.terminal if request.HasField("terminal") else None
+    seat = _office(caller, named) if caller.role in HEADQUARTERS else seat_of(caller, named, programme)
     occurred_time = _moment(request.occurred_time, "occurred_time") if request.HasField("occurred_time") else None
     if isinstance(request, UNDOING):
-        return _undoing(request, seat, caller, occurred_time)
+        return _undoing(request, seat, caller, occurred_time, token)
     check_money(request.amount_minor, request.currency_code, programme.scheme)
     request_id = parse_request_id(request.request_id)
     if isinstance(request, operations_pb2.UploadRequest):
@@ -193,11 +226,20 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
         occurred_time=occurred_time,
         original_request_id=_request_named(request.original_request_id, "original_request_id"),
         original_entry_id=request.original_entry_id or None,
+        goods=GOODS[request.returned_goods],
     )
 
 
+def _office(caller: Caller, named: operations_pb2.TerminalRef | None) -> Office:
+    """Headquarters speaks for no till. Raises Refused(TERMINAL_OF_OTHER_STORE) where it names one."""
+    if named is not None:
+        raise Refused(Reason.TERMINAL_OF_OTHER_STORE, "terminal")
+    return Office(caller.participant_id)
+
+
 def _sealed_pin(
-    request: operations_pb2.PurchaseRequest | operations_pb2.AuthorizeRequest, caller: Caller
+    request: operations_pb2.PurchaseRequest | operations_pb2.AuthorizeRequest | operations_pb2.CashOutRequest,
+    caller: Caller,
 ) -> SealedPin | None:
     """The PIN as it was sealed, with the terminal it was typed at; `seat_of` has checked who that is."""
     if not request.sealed_pin:
@@ -221,9 +263,10 @@ def resolve_of(request: terminal_pb2.ResolveRequest, caller: Caller, programme: 
 
 def _undoing(
     request: Undoing,
-    seat: Seat,
+    seat: Seat | Office,
     caller: Caller,
     occurred_time: datetime | None,
+    token: Token,
 ) -> Command:
     """What names no amount: the books know it."""
     request_id = parse_request_id(request.request_id)
@@ -238,8 +281,21 @@ def _undoing(
             original_request_id=_request_named(request.hold_request_id, "hold_request_id"),
             original_entry_id=request.hold_entry_id or None,
         )
-    if isinstance(request, operations_pb2.ReturnTopUpRequest):
-        return TopUpReturn(
+    if isinstance(request, operations_pb2.CashOutRequest):
+        return CashOut(
+            participant_id=seat.participant_id,
+            store_id=seat.store_id,
+            terminal_id=seat.terminal_id,
+            actor=caller.actor,
+            request_id=request_id,
+            occurred_time=occurred_time,
+            token=token(request),
+            closes=request.close_wallet,
+            pin=_sealed_pin(request, caller),
+        )
+    if isinstance(request, operations_pb2.ReturnTopUpRequest | operations_pb2.ReverseTopUpRequest):
+        bounced = isinstance(request, operations_pb2.ReverseTopUpRequest)
+        return (TopUpReversal if bounced else TopUpReturn)(
             participant_id=seat.participant_id,
             store_id=seat.store_id,
             terminal_id=seat.terminal_id,
@@ -298,6 +354,7 @@ def write_receipt(receipt: operations_pb2.Receipt, request_id: str, outcome: Out
         receipt.shortfall_minor = shortfall_minor(outcome)
         receipt.shortfall_bearer = outcome.facts.get("shortfall_bearer", "")
         receipt.shortfall_reason = outcome.facts.get("shortfall_reason", "")
+        receipt.wallet_closed = outcome.facts.get("wallet_state") == "CLOSED"
 
 
 def shortfall_minor(outcome: Outcome) -> int:
@@ -359,7 +416,7 @@ def write_time(timestamp: Timestamp, moment: datetime) -> None:
     timestamp.nanos = moment.microsecond * 1000
 
 
-def _issuer(code: str, seat: Seat, programme: Programme) -> int:
+def _issuer(code: str, seat: Seat | Office, programme: Programme) -> int:
     if not code:
         return seat.participant_id
     issuer = programme.participant_by_code.get(code)

@@ -9,12 +9,14 @@ from google.protobuf.message import Message
 
 from coalition.domain.acts import JSON
 from coalition.domain.agreements import Acceptance, Acquiring, Terms, parse_content
+from coalition.domain.caps import Caps
 from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayLimits
 from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
 from coalition.domain.errors import Refused
 from coalition.domain.rates import Rate
 from coalition.domain.reasons import Reason
+from coalition.domain.window_fees import WindowFees
 from coalition.server.convert import timestamp_of
 from coalition.v1 import programme_pb2
 
@@ -24,15 +26,23 @@ KIND_OF_FIELD: Mapping[str, str] = {
     "acquiring": "ACQUIRING",
     "card_rules": "CARD_RULES",
     "limits": "LIMITS",
+    "fees": "FEES",
+    "caps": "CAPS",
 }
 RATES = frozenset(
-    {"bonus", "sponsor_share", "seller_commission", "issuer_bonus_share", "interchange", "operator_fee", "commission"}
+    {
+        *("bonus", "sponsor_share", "seller_commission", "issuer_bonus_share", "interchange", "operator_fee"),
+        *("commission", "rate"),
+    }
 )
 CHOICES: Mapping[str, tuple[type[Any], str]] = {
     "custody": (programme_pb2.Custody, "CUSTODY_"),
     "top_up_loss": (programme_pb2.LossBearer, "LOSS_BEARER_"),
     "interchange_base": (programme_pb2.FeeBase, "FEE_BASE_"),
     "fee_base": (programme_pb2.FeeBase, "FEE_BASE_"),
+    "base": (programme_pb2.WindowBase, "WINDOW_BASE_"),
+    "measured": (programme_pb2.Measured, "MEASURED_"),
+    "banding": (programme_pb2.Banding, "BANDING_"),
     "shortfall_bearer": (programme_pb2.ShortfallBearer, "SHORTFALL_BEARER_"),
 }
 
@@ -104,9 +114,9 @@ def content_of(message: Message) -> dict[str, JSON]:
         elif name in CHOICES:
             kind, prefix = CHOICES[name]
             content[name] = kind.Name(value).removeprefix(prefix)
-        elif name == "tiers":
-            content[name] = [content_of(tier) for tier in value]
-        elif name == "sellers":
+        elif name in {"tiers", "bands"}:
+            content[name] = [content_of(row) for row in value]
+        elif name in {"sellers", "returns_at"}:
             content[name] = list(value)
         else:
             content[name] = value
@@ -133,6 +143,12 @@ def agreement_message(record: AgreementRecord) -> programme_pb2.Agreement:
             message.card_rules.CopyFrom(_card_rules(rules))
         case DayLimits() as limits:
             message.limits.CopyFrom(programme_pb2.Limits(**asdict(limits)))
+        case WindowFees() as fees:
+            message.fees.CopyFrom(_fees(fees))
+        case Caps() as caps:
+            message.caps.CopyFrom(
+                programme_pb2.Caps(**asdict(caps) | {"net_debit_minor": caps.net_debit_minor or None})
+            )
     return message
 
 
@@ -184,6 +200,22 @@ def _acquiring(acquiring: Acquiring) -> programme_pb2.Acquiring:
         fee_base=programme_pb2.FeeBase.Value(f"FEE_BASE_{acquiring.fee_base}"),
         fees_return=acquiring.fees_return,
         calendar=acquiring.calendar,
+        returns_at=acquiring.returns_at,
+    )
+
+
+def _fees(fees: WindowFees) -> programme_pb2.WindowFees:
+    return programme_pb2.WindowFees(
+        payer=fees.payer,
+        payee=fees.payee,
+        base=programme_pb2.WindowBase.Value(f"WINDOW_BASE_{fees.base.value}"),
+        measured=programme_pb2.Measured.Value(f"MEASURED_{fees.measured.value}"),
+        bands=[programme_pb2.FeeBand(from_volume=band.start, rate=_rate_message(band.rate)) for band in fees.bands],
+        banding=programme_pb2.Banding.Value(f"BANDING_{fees.banding.value}"),
+        flat_minor=fees.flat_minor or None,
+        minimum_minor=fees.minimum_minor,
+        maximum_minor=fees.maximum_minor,
+        calendar=fees.calendar,
     )
 
 

@@ -41,6 +41,7 @@ Presenting: TypeAlias = (
     operations_pb2.TopUpRequest
     | operations_pb2.PurchaseRequest
     | operations_pb2.AuthorizeRequest
+    | operations_pb2.CashOutRequest
     | terminal_pb2.GetBalanceRequest
     | terminal_pb2.ListEntriesRequest
 )

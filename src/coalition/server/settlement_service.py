@@ -17,6 +17,7 @@ from coalition.domain.pages import number_key, page_limit, page_token
 from coalition.domain.reasons import Reason
 from coalition.server import convert_settlement as convert
 from coalition.server.acting import act_of, receipt
+from coalition.server.dispute_calls import DisputeCalls
 from coalition.server.identity import HasProgramme, caller
 from coalition.server.own import own_codes
 from coalition.server.page_keys import parts_key, parts_token, whole_part
@@ -81,10 +82,12 @@ class SettlementService(RunCalls):
         month: Month,
         run_reads: RunReads,
         run_orders: RunOrders,
+        disputes: DisputeCalls,
     ) -> None:
         super().__init__(run_reads, run_orders, programme, request_ids)
         self._reads = reads
         self._month = month
+        self._disputes = disputes
 
     async def ListWindows(
         self, request: settlement_pb2.ListWindowsRequest, context: Any
@@ -171,6 +174,21 @@ class SettlementService(RunCalls):
             lag_batches=lag_batches,
             next_page_token=parts_token(scope, last.debtor, last.creditor, last.code, last.unit) if last else "",
         )
+
+    async def OpenDispute(self, request: Any, context: Any) -> settlement_pb2.OpenDisputeResponse:
+        return await self._disputes.open(request, caller(context))
+
+    async def WithdrawDispute(self, request: Any, context: Any) -> settlement_pb2.WithdrawDisputeResponse:
+        return await self._disputes.withdraw(request, caller(context))
+
+    async def ProposeDispute(self, request: Any, context: Any) -> settlement_pb2.ProposeDisputeResponse:
+        return await self._disputes.propose(request, caller(context))
+
+    async def SettleDispute(self, request: Any, context: Any) -> settlement_pb2.SettleDisputeResponse:
+        return await self._disputes.settle(request, caller(context))
+
+    async def ListDisputes(self, request: Any, context: Any) -> settlement_pb2.ListDisputesResponse:
+        return await self._disputes.page(request, caller(context))
 
     async def _positions(
         self, request: Any, window: WindowRecord, name: str, read: ReadPositions

@@ -51,6 +51,8 @@ Posted = TypeVar(
     terminal_pb2.VoidResponse,
     terminal_pb2.UploadResponse,
     terminal_pb2.ReturnTopUpResponse,
+    terminal_pb2.ReverseTopUpResponse,
+    terminal_pb2.CashOutResponse,
     terminal_pb2.ReverseResponse,
 )
 """The responses that are a receipt."""
@@ -123,6 +125,12 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def ReturnTopUp(self, request: Any, context: Any) -> terminal_pb2.ReturnTopUpResponse:
         return await self._posted(request, context, terminal_pb2.ReturnTopUpResponse())
+
+    async def ReverseTopUp(self, request: Any, context: Any) -> terminal_pb2.ReverseTopUpResponse:
+        return await self._posted(request, context, terminal_pb2.ReverseTopUpResponse())
+
+    async def CashOut(self, request: Any, context: Any) -> terminal_pb2.CashOutResponse:
+        return await self._posted(request, context, terminal_pb2.CashOutResponse())
 
     async def Reverse(self, request: Any, context: Any) -> terminal_pb2.ReverseResponse:
         return await self._posted(request, context, terminal_pb2.ReverseResponse())
@@ -203,7 +211,7 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
         here = sum(
             lot.face - lot.reserved
             for lot in holding.lots
-            if programme.acceptance(lot.issuer_id, seat.participant_id, day) is not None
+            if programme.taken(lot.issuer_id, seat.participant_id, day) is not None
         )
         principal = sum(lot.principal for lot in holding.lots)
         return terminal_pb2.GetBalanceResponse(

@@ -1,6 +1,6 @@
 """Day limits in SQL: which counters a step of the day totals fold has moved, and which of them are full.
 
-Writes `day_limits_reached`, and raises `config_epoch` so that every desk reads it before its next decision.
+Writes `day_limits_reached`.
 """
 
 from collections.abc import Collection, Mapping
@@ -10,7 +10,6 @@ from coalition.domain.day_limits import COUNTED, DayKey, Flow, Subject
 from coalition.domain.ids import NUMBER_SHIFT
 from coalition.storage.connect import Connection
 
-ANY_LIMITS: Final = "SELECT EXISTS (SELECT FROM agreements WHERE kind = 'LIMITS')"
 # Every counter of the days that a step has touched, with whether it was among what moved: a terminal's by itself, a
 # participant's over all of its terminals. Grouping leaves terminal_id NULL for the latter.
 MOVED: Final = """
@@ -31,18 +30,6 @@ ON CONFLICT (business_date, subject, subject_id, flow) DO UPDATE
 SET reached_minor = excluded.reached_minor, number = excluded.number
 """
 REACHED: Final = "SELECT business_date, subject, subject_id, flow, reached_minor FROM day_limits_reached"
-
-
-def any_limits(connection: Connection) -> bool:
-    """Whether anybody ever agreed on day limits; most coalitions pay no more than this question."""
-    row = connection.execute(ANY_LIMITS).fetchone()
-    return row is not None and bool(row[0])
-
-
-def epoch(connection: Connection) -> int:
-    """How often the programme was changed."""
-    row = connection.execute("SELECT epoch FROM config_epoch").fetchone()
-    return 0 if row is None else int(row[0])
 
 
 def moved(connection: Connection, participants: Collection[int], after: int) -> Mapping[DayKey, tuple[int, int]]:
@@ -72,7 +59,6 @@ def reached(connection: Connection) -> dict[DayKey, int]:
 
 
 def record(connection: Connection, full: Mapping[DayKey, int], number: int) -> None:
-    """Keep that these counters are full at these totals, as of journal number `number`; every desk learns of it."""
+    """Keep that these counters are full at these totals, as of journal number `number`."""
     with connection.cursor() as cursor:
         cursor.executemany(RECORD, [(*key, total, number) for key, total in full.items()])
-        cursor.execute("UPDATE config_epoch SET epoch = epoch + 1")

@@ -1,7 +1,7 @@
 """The journal's own statements: claim a request, take a number, write a batch. Insert only.
 
 Everyone who writes entries (the desk, acts, settlement) does it through here, in this order: claim, locks,
-HOLD_JOURNAL, TAKE_NUMBER, `write_batch`, commit.
+`take_number`, `write_batch`, commit.
 """
 
 import struct
@@ -124,6 +124,13 @@ def claim_parameters(requests: Sequence[Any], lane_count: int) -> tuple[str, str
     )
     lanes, ids, participants, hashes = zip(*rows, strict=True)
     return whole_numbers(lanes), plain_texts(ids), whole_numbers(participants), byte_strings(hashes)
+
+
+def take_number(cursor: Any) -> tuple[int, datetime]:
+    """Hold the journal lock to the end of the transaction and take the next number; call after the last other lock."""
+    cursor.execute(HOLD_JOURNAL)
+    number, time = cursor.execute(TAKE_NUMBER).fetchone()
+    return number, time
 
 
 class Execute(Protocol):

@@ -12,7 +12,7 @@ from uuid import UUID
 import psycopg
 from psycopg.pq import PipelineStatus
 
-from coalition.domain.commands import Command, Hold, Purchase
+from coalition.domain.commands import Command, Paying
 from coalition.domain.errors import StoreUnavailable
 from coalition.domain.journal import Notary
 from coalition.domain.pins import CountedTry
@@ -87,7 +87,7 @@ class LedgerStore:
             _, pipeline, programme = self._ready()
             return pins.unanswered(pipeline, programme.scheme.lane_count, commands)
 
-    def count_tries(self, commands: Sequence[Purchase | Hold]) -> Mapping[tuple[int, UUID], CountedTry]:
+    def count_tries(self, commands: Sequence[Paying]) -> Mapping[tuple[int, UUID], CountedTry]:
         """Count and commit a try for each command that has no stored answer and whose card leads to a wallet."""
         with self._errors():
             _, pipeline, programme = self._ready()

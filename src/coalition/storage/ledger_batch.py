@@ -15,7 +15,7 @@ from coalition.domain.credentials import VIRTUAL, PayTicket
 from coalition.domain.errors import Contention, LedgerBroken
 from coalition.domain.ids import lane_of_entry, lane_of_wallet
 from coalition.domain.journal import Entry, Notary, Outcome
-from coalition.domain.kinds import Kind
+from coalition.domain.kinds import OPENS_LOT, Kind
 from coalition.domain.limits import wallets_to_count
 from coalition.domain.lots import Lot
 from coalition.domain.prefetch import Prefetched, Stored
@@ -264,8 +264,8 @@ class LedgerBatch:
         if by_original:
             lots.append(pipeline.execute(ORIGINAL_LOTS, by_original))
             allocations = pipeline.execute(ALLOCATIONS, by_original)
-            if top_ups := number_columns([_place(each) for each in named if each.original.kind is Kind.TOP_UP]):
-                lots.append(pipeline.execute(TOP_UP_LOTS, top_ups))
+            if openers := number_columns([_place(each) for each in named if each.original.kind in OPENS_LOT]):
+                lots.append(pipeline.execute(TOP_UP_LOTS, openers))
             if made := number_columns([_place(each) for each in named if each.original.kind is Kind.HOLD]):
                 holds = pipeline.execute(HOLDS, made)
         taken = pipeline.execute(LOCK_SALES, sale_columns(sales, self.programme.scheme.lane_count)) if sales else None

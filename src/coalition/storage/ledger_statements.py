@@ -121,6 +121,11 @@ FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[])
     AS new (lane, wallet_id, balance_minor, last_entry_id)
 WHERE w.lane = new.lane AND w.wallet_id = new.wallet_id
 """
+CLOSE_WALLETS: Final = """
+UPDATE wallets w SET state = 'CLOSED'
+FROM unnest(%s::smallint[], %s::bigint[]) AS new (lane, wallet_id)
+WHERE w.lane = new.lane AND w.wallet_id = new.wallet_id
+"""
 UPDATE_LOTS: Final = """
 UPDATE lots l SET face = new.face, principal = new.principal, is_open = new.face > 0
 FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::bigint[]) AS new (lane, lot_id, face, principal)
@@ -198,6 +203,7 @@ PREPARED: Final = (
     NUMBER_BEFORE,
     OPEN_WINDOWS,
     UPDATE_WALLETS,
+    CLOSE_WALLETS,
     UPDATE_LOTS,
     MARK_LOTS,
     INSERT_LOTS,

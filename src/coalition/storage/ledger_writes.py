@@ -10,6 +10,7 @@ from coalition.domain.kinds import Kind
 from coalition.domain.sale_references import Sale, SaleReferences
 from coalition.storage.arrays import moments, number_columns, numbers, texts, whole_numbers
 from coalition.storage.ledger_statements import (
+    CLOSE_WALLETS,
     FREE_SALES,
     INSERT_HOLDS,
     INSERT_LOTS,
@@ -54,6 +55,8 @@ def _write_wallets(pipeline: Pipeline, touched: Sequence[Wallet], entries: Seque
     opened_here = {entry.entry_id for entry in entries if entry.kind is Kind.TOP_UP} | books.opened
     balances = [(w.lane, w.wallet_id, w.balance_minor, last_entry[w.wallet_id]) for w in touched]
     pipeline.execute(UPDATE_WALLETS, number_columns(balances))
+    if closed := [(each.lane, each.wallet_id) for each in touched if each.closes]:
+        pipeline.execute(CLOSE_WALLETS, number_columns(closed))
     changed, opened = [], []
     for wallet in touched:
         for lot in wallet.lots.values():

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
-from coalition.domain.commands import Command, Hold, Purchase
+from coalition.domain.commands import Command, Paying
 from coalition.domain.ids import lane_of_request
 from coalition.domain.pins import CountedTry, HeldPin, PinRow, count_tries
 from coalition.storage.arrays import byte_strings, number_columns, plain_texts, whole_numbers
@@ -58,7 +58,7 @@ def unanswered(pipeline: Pipeline, lane_count: int, commands: Sequence[Command])
 
 
 def count_and_commit(
-    pipeline: Pipeline, lane_count: int, known: Mapping[bytes, Place], commands: Sequence[Purchase | Hold]
+    pipeline: Pipeline, lane_count: int, known: Mapping[bytes, Place], commands: Sequence[Paying]
 ) -> dict[Key, CountedTry]:
     """Count a try for each command without a stored answer whose card leads to a wallet, in their order.
 

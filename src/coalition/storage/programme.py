@@ -37,7 +37,8 @@ SELECT (SELECT epoch FROM config_epoch),
     (SELECT coalesce(json_object_agg(window_id, code || '/' || label), '{}') FROM windows JOIN calendars
         USING (calendar_id)),
     (SELECT coalesce(json_agg(json_build_array(business_date, subject, subject_id, flow, reached_minor)), '[]')
-        FROM day_limits_reached WHERE business_date >= current_date - 2)
+        FROM day_limits_reached WHERE business_date >= current_date - 2),
+    (SELECT coalesce(json_agg(participant_id), '[]') FROM caps_reached WHERE is_stopped)
 """
 
 
@@ -58,7 +59,7 @@ def load(connection: Connection) -> Programme:
         row = cursor.execute(LOAD).fetchone()
     if row is None or row[1] is None:
         raise LedgerBroken("the database holds no scheme yet; start it with `coalition serve`")
-    epoch, scheme, participants, stores, terminals, calendars, versions, windows, reached = row
+    epoch, scheme, participants, stores, terminals, calendars, versions, windows, reached, stopped = row
     return Programme(
         epoch,
         Scheme(UUID(scheme[0]), *scheme[1:]),
@@ -72,6 +73,7 @@ def load(connection: Connection) -> Programme:
             DayKey(date.fromisoformat(day), Subject(subject), subject_id, Flow(flow)): total
             for day, subject, subject_id, flow, total in reached
         },
+        frozenset(stopped),
     )
 
 

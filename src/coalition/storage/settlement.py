@@ -29,7 +29,7 @@ ACTOR: Final = "/op/settlement"
 
 WINDOWS = """
 SELECT w.window_id, w.calendar_id, c.code, c.cadence, w.label, w.state, w.open_time, w.close_time, w.cut_number,
-       w.net_time, w.netting_entry_id
+       w.net_time, w.netting_entry_id, w.assess_entry_id
 FROM windows w JOIN calendars c USING (calendar_id)
 """
 
@@ -49,6 +49,7 @@ class Window:
     cut_number: int | None
     net_time: datetime | None
     netting_entry_id: int | None
+    assess_entry_id: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,11 @@ def lock_window(connection: Connection, window_id: int) -> Window:
     return Window(*row)
 
 
+def note_assessment(connection: Connection, window_id: int, entry_id: int) -> None:
+    """Keep which entry holds the window's fees."""
+    connection.execute("UPDATE windows SET assess_entry_id = %s WHERE window_id = %s", (entry_id, window_id))
+
+
 def account_pairs(connection: Connection, window_id: int) -> list[AccountPair]:
     """Every transfer tagged with the window except netting's own, summed from the whole journal without the fold.
 
@@ -269,10 +275,16 @@ def claim_lines(
 ) -> Iterator[list[ClaimLine]]:
     """The claims of a window in journal order, for `after < number <= up_to`, one list per range of numbers.
 
-    Short statements over immutable rows: no snapshot is held between two ranges.
+    The window's fees come last: their batch lies behind the cut. Short statements over immutable rows: no snapshot is
+    held between two ranges.
     """
-    for start in range(after, up_to, numbers_max):
-        end = min(up_to, start + numbers_max)
+    assessed = connection.execute(
+        "SELECT assess_entry_id FROM windows WHERE window_id = %s AND assess_entry_id IS NOT NULL", (window_id,)
+    ).fetchone()
+    ranges = [(start, min(up_to, start + numbers_max)) for start in range(after, up_to, numbers_max)]
+    if assessed is not None and number_of(assessed[0]) > up_to:
+        ranges.append((number_of(assessed[0]) - 1, number_of(assessed[0])))
+    for start, end in ranges:
         rows = connection.execute(
             f"""
             SELECT t.entry_id, e.occurred_time, b.time, e.kind, (t.debit >> 24 & 16777215)::integer,

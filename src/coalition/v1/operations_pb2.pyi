@@ -26,6 +26,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ReturnedGoods:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ReturnedGoodsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReturnedGoods.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RETURNED_GOODS_UNSPECIFIED: _ReturnedGoods.ValueType  # 0
+    """Not said: bought at this participant."""
+    RETURNED_GOODS_KEPT: _ReturnedGoods.ValueType  # 1
+    """Bought at another participant, which has agreed to returns here (Acquiring.returns_at); named by entry_id. They stay
+    here: this participant pays the other what it had earned by them.
+    """
+    RETURNED_GOODS_PASSED_ON: _ReturnedGoods.ValueType  # 2
+    """The same, and they go back to where they were bought."""
+
+class ReturnedGoods(_ReturnedGoods, metaclass=_ReturnedGoodsEnumTypeWrapper):
+    """Where goods that are given back were bought, and who has them afterwards."""
+
+RETURNED_GOODS_UNSPECIFIED: ReturnedGoods.ValueType  # 0
+"""Not said: bought at this participant."""
+RETURNED_GOODS_KEPT: ReturnedGoods.ValueType  # 1
+"""Bought at another participant, which has agreed to returns here (Acquiring.returns_at); named by entry_id. They stay
+here: this participant pays the other what it had earned by them.
+"""
+RETURNED_GOODS_PASSED_ON: ReturnedGoods.ValueType  # 2
+"""The same, and they go back to where they were bought."""
+Global___ReturnedGoods: _TypeAlias = ReturnedGoods  # noqa: Y015
+
 class _Funding:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -94,6 +122,10 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A purchase that was approved offline was told: the wallet gave what was there."""
     ENTRY_KIND_TOP_UP_RETURN: _EntryKind.ValueType  # 14
     """An untouched top-up was returned by the member, and paid back."""
+    ENTRY_KIND_ASSESS: _EntryKind.ValueType  # 21
+    """The fees of a closed window were asked for."""
+    ENTRY_KIND_ADJUSTMENT: _EntryKind.ValueType  # 25
+    """A line was corrected by a decision of the operator."""
     ENTRY_KIND_NETTING: _EntryKind.ValueType  # 20
     """The claims of a window became one amount due per participant."""
     ENTRY_KIND_SETTLEMENT_PAYMENT: _EntryKind.ValueType  # 22
@@ -168,6 +200,12 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Bank accounts of participants were set."""
     ENTRY_KIND_OFFICES_SET: _EntryKind.ValueType  # 136
     """An approver got or lost offices."""
+    ENTRY_KIND_DISPUTE_OPENED: _EntryKind.ValueType  # 140
+    """A merchant complained about a line."""
+    ENTRY_KIND_DISPUTE_PROPOSED: _EntryKind.ValueType  # 141
+    """A decision on a dispute was proposed."""
+    ENTRY_KIND_DISPUTE_WITHDRAWN: _EntryKind.ValueType  # 142
+    """A dispute was taken back."""
     ENTRY_KIND_DISCLOSED: _EntryKind.ValueType  # 150
     """Somebody looked at a member's data, or at whether a phone is a member's."""
     ENTRY_KIND_CONSENT_SET: _EntryKind.ValueType  # 151
@@ -220,6 +258,10 @@ ENTRY_KIND_UPLOAD: EntryKind.ValueType  # 13
 """A purchase that was approved offline was told: the wallet gave what was there."""
 ENTRY_KIND_TOP_UP_RETURN: EntryKind.ValueType  # 14
 """An untouched top-up was returned by the member, and paid back."""
+ENTRY_KIND_ASSESS: EntryKind.ValueType  # 21
+"""The fees of a closed window were asked for."""
+ENTRY_KIND_ADJUSTMENT: EntryKind.ValueType  # 25
+"""A line was corrected by a decision of the operator."""
 ENTRY_KIND_NETTING: EntryKind.ValueType  # 20
 """The claims of a window became one amount due per participant."""
 ENTRY_KIND_SETTLEMENT_PAYMENT: EntryKind.ValueType  # 22
@@ -294,6 +336,12 @@ ENTRY_KIND_BANK_ACCOUNTS_SET: EntryKind.ValueType  # 135
 """Bank accounts of participants were set."""
 ENTRY_KIND_OFFICES_SET: EntryKind.ValueType  # 136
 """An approver got or lost offices."""
+ENTRY_KIND_DISPUTE_OPENED: EntryKind.ValueType  # 140
+"""A merchant complained about a line."""
+ENTRY_KIND_DISPUTE_PROPOSED: EntryKind.ValueType  # 141
+"""A decision on a dispute was proposed."""
+ENTRY_KIND_DISPUTE_WITHDRAWN: EntryKind.ValueType  # 142
+"""A dispute was taken back."""
 ENTRY_KIND_DISCLOSED: EntryKind.ValueType  # 150
 """Somebody looked at a member's data, or at whether a phone is a member's."""
 ENTRY_KIND_CONSENT_SET: EntryKind.ValueType  # 151
@@ -344,6 +392,12 @@ class _TransferCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """Bonus that expired."""
     TRANSFER_CODE_SHORTFALL: _TransferCode.ValueType  # 11
     """What a wallet could not give to a sale that was approved offline, and another bears for its member."""
+    TRANSFER_CODE_RETURNED_GOODS: _TransferCode.ValueType  # 12
+    """What a participant that keeps goods bought at another one pays for them."""
+    TRANSFER_CODE_WINDOW_FEE: _TransferCode.ValueType  # 13
+    """What a fee schedule asks for a whole window."""
+    TRANSFER_CODE_ADJUSTMENT: _TransferCode.ValueType  # 14
+    """What a dispute or another decision of the operator corrects."""
     TRANSFER_CODE_NETTING: _TransferCode.ValueType  # 20
     """A net position that became due."""
     TRANSFER_CODE_SETTLEMENT_PAYMENT: _TransferCode.ValueType  # 21
@@ -382,6 +436,12 @@ TRANSFER_CODE_EXPIRY: TransferCode.ValueType  # 10
 """Bonus that expired."""
 TRANSFER_CODE_SHORTFALL: TransferCode.ValueType  # 11
 """What a wallet could not give to a sale that was approved offline, and another bears for its member."""
+TRANSFER_CODE_RETURNED_GOODS: TransferCode.ValueType  # 12
+"""What a participant that keeps goods bought at another one pays for them."""
+TRANSFER_CODE_WINDOW_FEE: TransferCode.ValueType  # 13
+"""What a fee schedule asks for a whole window."""
+TRANSFER_CODE_ADJUSTMENT: TransferCode.ValueType  # 14
+"""What a dispute or another decision of the operator corrects."""
 TRANSFER_CODE_NETTING: TransferCode.ValueType  # 20
 """A net position that became due."""
 TRANSFER_CODE_SETTLEMENT_PAYMENT: TransferCode.ValueType  # 21
@@ -553,6 +613,8 @@ class Operation(_message.Message):
     REVERSE_FIELD_NUMBER: _builtins.int
     UPLOAD_FIELD_NUMBER: _builtins.int
     RETURN_TOP_UP_FIELD_NUMBER: _builtins.int
+    REVERSE_TOP_UP_FIELD_NUMBER: _builtins.int
+    CASH_OUT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def top_up(self) -> Global___TopUpRequest:
         """Sell stored value."""
@@ -589,6 +651,14 @@ class Operation(_message.Message):
     def return_top_up(self) -> Global___ReturnTopUpRequest:
         """Take an untouched top-up back and pay the member out."""
 
+    @_builtins.property
+    def reverse_top_up(self) -> Global___ReverseTopUpRequest:
+        """Take what is left of a top-up whose money bounced."""
+
+    @_builtins.property
+    def cash_out(self) -> Global___CashOutRequest:
+        """Pay the member out, and close the wallet if that is asked for."""
+
     def __init__(
         self,
         *,
@@ -601,12 +671,14 @@ class Operation(_message.Message):
         reverse: Global___ReverseRequest | None = ...,
         upload: Global___UploadRequest | None = ...,
         return_top_up: Global___ReturnTopUpRequest | None = ...,
+        reverse_top_up: Global___ReverseTopUpRequest | None = ...,
+        cash_out: Global___CashOutRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_top_up", b"return_top_up", "reverse", b"reverse", "top_up", b"top_up", "upload", b"upload", "void", b"void"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_top_up", b"return_top_up", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "top_up", b"top_up", "upload", b"upload", "void", b"void"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_top_up", b"return_top_up", "reverse", b"reverse", "top_up", b"top_up", "upload", b"upload", "void", b"void"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_top_up", b"return_top_up", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "top_up", b"top_up", "upload", b"upload", "void", b"void"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse", "upload", "return_top_up"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse", "upload", "return_top_up", "reverse_top_up", "cash_out"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -671,6 +743,7 @@ class Receipt(_message.Message):
     SHORTFALL_MINOR_FIELD_NUMBER: _builtins.int
     SHORTFALL_BEARER_FIELD_NUMBER: _builtins.int
     SHORTFALL_REASON_FIELD_NUMBER: _builtins.int
+    WALLET_CLOSED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """request_id of the operation."""
     entry_id: _builtins.int
@@ -680,7 +753,8 @@ class Receipt(_message.Message):
     amount_minor: _builtins.int
     """Amount, minor units: the principal paid of a top-up, the price of a purchase, capture or upload, what a refund or a
     reversal gave back, what an authorization keeps aside or a void released, the principal to pay out of a returned
-    top-up. 0 only for a reversal that found nothing to undo.
+    top-up or a cash-out, the principal that was left of a top-up whose money bounced. 0 only for a reversal that found
+    nothing to undo, a bounced top-up that was spent, and the closing of an empty wallet.
     """
     principal_minor: _builtins.int
     """Principal that entered the wallet (top-up, refund) or left it (purchase), minor units, >= 0."""
@@ -708,6 +782,8 @@ class Receipt(_message.Message):
     """Why the wallet did not give it: "INSUFFICIENT_FUNDS", "NOT_ACCEPTED_HERE", "CARD_FROZEN", "CARD_REPLACED" or
     "WALLET_CLOSED"; empty on every other receipt.
     """
+    wallet_closed: _builtins.bool
+    """True on the receipt of a cash-out whose wallet is closed now: it takes refunds and nothing else."""
     @_builtins.property
     def post_time(self) -> _timestamp_pb2.Timestamp:
         """When the journal took it."""
@@ -740,10 +816,11 @@ class Receipt(_message.Message):
         shortfall_minor: _builtins.int = ...,
         shortfall_bearer: _builtins.str = ...,
         shortfall_reason: _builtins.str = ...,
+        wallet_closed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hold_expire_time", b"hold_expire_time", "post_time", b"post_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "hold_expire_time", b"hold_expire_time", "kind", b"kind", "post_time", b"post_time", "principal_minor", b"principal_minor", "replayed", b"replayed", "request_id", b"request_id", "shortfall_bearer", b"shortfall_bearer", "shortfall_minor", b"shortfall_minor", "shortfall_reason", b"shortfall_reason", "window_labels", b"window_labels"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "hold_expire_time", b"hold_expire_time", "kind", b"kind", "post_time", b"post_time", "principal_minor", b"principal_minor", "replayed", b"replayed", "request_id", b"request_id", "shortfall_bearer", b"shortfall_bearer", "shortfall_minor", b"shortfall_minor", "shortfall_reason", b"shortfall_reason", "wallet_closed", b"wallet_closed", "window_labels", b"window_labels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1094,6 +1171,126 @@ class ReturnTopUpRequest(_message.Message):
 Global___ReturnTopUpRequest: _TypeAlias = ReturnTopUpRequest  # noqa: Y015
 
 @_typing.final
+class ReverseTopUpRequest(_message.Message):
+    """Take what is left of a top-up whose money bounced: a returned debit, a false note, a charge taken back. The lot is
+    reversed, whatever was spent of it; what was spent is borne as the terms say, by the seller or the issuer.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    ORIGINAL_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_ENTRY_ID_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    original_request_id: _builtins.str
+    """request_id of the top-up; only its seller can name it so."""
+    original_entry_id: _builtins.int
+    """entry_id on the receipt of the top-up, > 0."""
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that reverses. A terminal may leave it out (it speaks for itself); a till server must say it; headquarters
+        have none.
+        """
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        original_request_id: _builtins.str = ...,
+        original_entry_id: _builtins.int = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "request_id", b"request_id", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_original: _TypeAlias = _typing.Literal["original_request_id", "original_entry_id"]  # noqa: Y015
+    _WhichOneofArgType_original: _TypeAlias = _typing.Literal["original", b"original"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_original) -> _WhichOneofReturnType_original | None: ...
+
+Global___ReverseTopUpRequest: _TypeAlias = ReverseTopUpRequest  # noqa: Y015
+
+@_typing.final
+class CashOutRequest(_message.Message):
+    """Pay the member the principal of every lot and give the bonus of the rest back to its issuers. The terminal's participant
+    hands the cash over (the receipt's amount); the custodians owe it that. It may close the wallet besides.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    CLOSE_WALLET_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    SEALED_PIN_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    card_number: _builtins.str
+    """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
+    close_wallet: _builtins.bool
+    """Whether the wallet is closed: it takes refunds afterwards, which another cash-out pays, and nothing else.
+    Default: false.
+    """
+    sealed_pin: _builtins.bytes
+    """The member's PIN, sealed to the key of GetPinKey for this request_id and terminal (docs/pins.md), 0..512 bytes. Never
+    stored, neither here nor at the terminal: a request is sent again without it. Default: empty, none was typed.
+    """
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that pays out. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
+        close_wallet: _builtins.bool = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+        sealed_pin: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "close_wallet", b"close_wallet", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sealed_pin", b"sealed_pin", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
+
+Global___CashOutRequest: _TypeAlias = CashOutRequest  # noqa: Y015
+
+@_typing.final
 class PurchaseRequest(_message.Message):
     """Spend stored value of the wallet of a card at the terminal's participant."""
 
@@ -1192,6 +1389,7 @@ class RefundRequest(_message.Message):
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    RETURNED_GOODS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1204,6 +1402,8 @@ class RefundRequest(_message.Message):
     """What to give back, minor units, 1..1000000000000; all refunds of a purchase together at most its amount."""
     currency_code: _builtins.str
     """ISO 4217 code; must be the scheme currency."""
+    returned_goods: Global___ReturnedGoods.ValueType
+    """Whose purchase it is, and who keeps the goods. Default (unspecified): one of this participant."""
     @_builtins.property
     def terminal(self) -> Global___TerminalRef:
         """Terminal that refunds. A terminal may leave it out (it speaks for itself); a till server must say it."""
@@ -1222,10 +1422,11 @@ class RefundRequest(_message.Message):
         amount_minor: _builtins.int = ...,
         currency_code: _builtins.str = ...,
         occurred_time: _timestamp_pb2.Timestamp | None = ...,
+        returned_goods: Global___ReturnedGoods.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "terminal", b"terminal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "request_id", b"request_id", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "request_id", b"request_id", "returned_goods", b"returned_goods", "terminal", b"terminal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_original: _TypeAlias = _typing.Literal["original_request_id", "original_entry_id"]  # noqa: Y015
     _WhichOneofArgType_original: _TypeAlias = _typing.Literal["original", b"original"]  # noqa: Y015

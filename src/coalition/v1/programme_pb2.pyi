@@ -153,6 +153,86 @@ SHORTFALL_BEARER_ISSUER: ShortfallBearer.ValueType  # 2
 """The issuer of the card."""
 Global___ShortfallBearer: _TypeAlias = ShortfallBearer  # noqa: Y015
 
+class _WindowBase:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WindowBaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WindowBase.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WINDOW_BASE_UNSPECIFIED: _WindowBase.ValueType  # 0
+    """Not said: purchases."""
+    WINDOW_BASE_PURCHASES: _WindowBase.ValueType  # 1
+    """Purchases, captures and uploads less what was given back of them, on-us too."""
+    WINDOW_BASE_TOP_UPS: _WindowBase.ValueType  # 2
+    """Top-ups it sold less what was taken back of them."""
+    WINDOW_BASE_NEW_MEMBERS: _WindowBase.ValueType  # 3
+    """Members it recruited that were enrolled in the window."""
+    WINDOW_BASE_ACTIVATED_MEMBERS: _WindowBase.ValueType  # 4
+    """Members it recruited whose first purchase lies in the window."""
+
+class WindowBase(_WindowBase, metaclass=_WindowBaseEnumTypeWrapper):
+    """What a fee on a window is measured by."""
+
+WINDOW_BASE_UNSPECIFIED: WindowBase.ValueType  # 0
+"""Not said: purchases."""
+WINDOW_BASE_PURCHASES: WindowBase.ValueType  # 1
+"""Purchases, captures and uploads less what was given back of them, on-us too."""
+WINDOW_BASE_TOP_UPS: WindowBase.ValueType  # 2
+"""Top-ups it sold less what was taken back of them."""
+WINDOW_BASE_NEW_MEMBERS: WindowBase.ValueType  # 3
+"""Members it recruited that were enrolled in the window."""
+WINDOW_BASE_ACTIVATED_MEMBERS: WindowBase.ValueType  # 4
+"""Members it recruited whose first purchase lies in the window."""
+Global___WindowBase: _TypeAlias = WindowBase  # noqa: Y015
+
+class _Measured:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MeasuredEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Measured.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MEASURED_UNSPECIFIED: _Measured.ValueType  # 0
+    """Not said: the payer's."""
+    MEASURED_PAYER: _Measured.ValueType  # 1
+    """The payer's."""
+    MEASURED_PAYEE: _Measured.ValueType  # 2
+    """The payee's."""
+
+class Measured(_Measured, metaclass=_MeasuredEnumTypeWrapper):
+    """Whose volume a fee on a window is measured by."""
+
+MEASURED_UNSPECIFIED: Measured.ValueType  # 0
+"""Not said: the payer's."""
+MEASURED_PAYER: Measured.ValueType  # 1
+"""The payer's."""
+MEASURED_PAYEE: Measured.ValueType  # 2
+"""The payee's."""
+Global___Measured: _TypeAlias = Measured  # noqa: Y015
+
+class _Banding:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BandingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Banding.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BANDING_UNSPECIFIED: _Banding.ValueType  # 0
+    """Not said: the part of the volume within the band."""
+    BANDING_MARGINAL: _Banding.ValueType  # 1
+    """The part of the volume within the band."""
+    BANDING_WHOLE: _Banding.ValueType  # 2
+    """All of the volume, by the highest band it has reached."""
+
+class Banding(_Banding, metaclass=_BandingEnumTypeWrapper):
+    """What the rate of a fee's band is taken of."""
+
+BANDING_UNSPECIFIED: Banding.ValueType  # 0
+"""Not said: the part of the volume within the band."""
+BANDING_MARGINAL: Banding.ValueType  # 1
+"""The part of the volume within the band."""
+BANDING_WHOLE: Banding.ValueType  # 2
+"""All of the volume, by the highest band it has reached."""
+Global___Banding: _TypeAlias = Banding  # noqa: Y015
+
 class _FeeBase:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -319,6 +399,8 @@ class Agreement(_message.Message):
     ACQUIRING_FIELD_NUMBER: _builtins.int
     CARD_RULES_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    FEES_FIELD_NUMBER: _builtins.int
+    CAPS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Its code, for ever."""
@@ -349,6 +431,14 @@ class Agreement(_message.Message):
         """What a participant and its terminals may take in on one day."""
 
     @_builtins.property
+    def fees(self) -> Global___WindowFees:
+        """What a participant pays for each settlement window."""
+
+    @_builtins.property
+    def caps(self) -> Global___Caps:
+        """How much a participant may owe."""
+
+    @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When this version was made."""
 
@@ -364,13 +454,15 @@ class Agreement(_message.Message):
         acquiring: Global___Acquiring | None = ...,
         card_rules: Global___CardRules | None = ...,
         limits: Global___Limits | None = ...,
+        fees: Global___WindowFees | None = ...,
+        caps: Global___Caps | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "content", b"content", "create_time", b"create_time", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "create_time", b"create_time", "fees", b"fees", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "limits", b"limits", "terms", b"terms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "terms", b"terms", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -603,6 +695,7 @@ class Acquiring(_message.Message):
     FEE_BASE_FIELD_NUMBER: _builtins.int
     FEES_RETURN_FIELD_NUMBER: _builtins.int
     CALENDAR_FIELD_NUMBER: _builtins.int
+    RETURNS_AT_FIELD_NUMBER: _builtins.int
     acquirer: _builtins.str
     """Who pays: a participant code, or "chain:<code>" for each participant of a chain."""
     commission_to: _builtins.str
@@ -623,6 +716,12 @@ class Acquiring(_message.Message):
     def commission(self) -> Global___Rate:
         """The commission's share of fee_base, 0..1. Default (absent): 0."""
 
+    @_builtins.property
+    def returns_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At whose stores its purchases may be returned too: participant codes or "chain:<code>", at most 1000.
+        Default (empty): at its own alone.
+        """
+
     def __init__(
         self,
         *,
@@ -633,10 +732,11 @@ class Acquiring(_message.Message):
         fee_base: Global___FeeBase.ValueType = ...,
         fees_return: _builtins.bool | None = ...,
         calendar: _builtins.str = ...,
+        returns_at: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_fees_return", b"_fees_return", "commission", b"commission", "fees_return", b"fees_return", "operator_fee", b"operator_fee"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fees_return", b"_fees_return", "acquirer", b"acquirer", "calendar", b"calendar", "commission", b"commission", "commission_to", b"commission_to", "fee_base", b"fee_base", "fees_return", b"fees_return", "operator_fee", b"operator_fee"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fees_return", b"_fees_return", "acquirer", b"acquirer", "calendar", b"calendar", "commission", b"commission", "commission_to", b"commission_to", "fee_base", b"fee_base", "fees_return", b"fees_return", "operator_fee", b"operator_fee", "returns_at", b"returns_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fees_return: _TypeAlias = _typing.Literal["fees_return"]  # noqa: Y015
     _WhichOneofArgType__fees_return: _TypeAlias = _typing.Literal["_fees_return", b"_fees_return"]  # noqa: Y015
@@ -794,6 +894,160 @@ class CardRules(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__wallet_day_limit_minor) -> _WhichOneofReturnType__wallet_day_limit_minor | None: ...
 
 Global___CardRules: _TypeAlias = CardRules  # noqa: Y015
+
+@_typing.final
+class FeeBand(_message.Message):
+    """One step of a fee schedule."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_VOLUME_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    from_volume: _builtins.int
+    """Volume it begins at, in what the base counts: sales in the smallest unit of the scheme currency, or members. Rising,
+    0..1000000000000000. Default (0): from the first.
+    """
+    @_builtins.property
+    def rate(self) -> Global___Rate:
+        """Share of the volume, 0..1; or minor units a member where the base counts members, 0..10000000.
+        Default (absent): nothing.
+        """
+
+    def __init__(
+        self,
+        *,
+        from_volume: _builtins.int = ...,
+        rate: Global___Rate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_volume", b"from_volume", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeeBand: _TypeAlias = FeeBand  # noqa: Y015
+
+@_typing.final
+class WindowFees(_message.Message):
+    """What a participant pays another for each settlement window: written by netting, once, with the window's other claims.
+    What holds is the version in force on the last business date of the window.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAYER_FIELD_NUMBER: _builtins.int
+    PAYEE_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    BANDS_FIELD_NUMBER: _builtins.int
+    BANDING_FIELD_NUMBER: _builtins.int
+    FLAT_MINOR_FIELD_NUMBER: _builtins.int
+    MINIMUM_MINOR_FIELD_NUMBER: _builtins.int
+    MAXIMUM_MINOR_FIELD_NUMBER: _builtins.int
+    CALENDAR_FIELD_NUMBER: _builtins.int
+    MEASURED_FIELD_NUMBER: _builtins.int
+    payer: _builtins.str
+    """Who pays: a participant code, or "chain:<code>" for each participant of a chain by itself."""
+    payee: _builtins.str
+    """Who is paid: a participant code, or "OPERATOR". Default (empty): "OPERATOR"."""
+    base: Global___WindowBase.ValueType
+    """What it is measured by. Default: WINDOW_BASE_PURCHASES."""
+    banding: Global___Banding.ValueType
+    """What a band's rate is taken of. Default: BANDING_MARGINAL."""
+    flat_minor: _builtins.int
+    """Asked for each window besides, minor units of the scheme currency, 1..1000000000000. Default (absent): nothing."""
+    minimum_minor: _builtins.int
+    """At least this is asked, minor units of the scheme currency, 1..1000000000000. Default (absent): no minimum."""
+    maximum_minor: _builtins.int
+    """At most this is asked, minor units of the scheme currency, 1..1000000000000, at least minimum_minor.
+    Default (absent): no maximum.
+    """
+    calendar: _builtins.str
+    """Code of the settlement calendar whose windows it is asked for. Default (empty): "monthly"."""
+    measured: Global___Measured.ValueType
+    """Whose volume it is: a recruiter is paid by its own members. Default: MEASURED_PAYER."""
+    @_builtins.property
+    def bands(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeBand]:
+        """The schedule, from_volume rising, 0..100 steps; below the first nothing is asked. Default (none): the flat part alone."""
+
+    def __init__(
+        self,
+        *,
+        payer: _builtins.str = ...,
+        payee: _builtins.str = ...,
+        base: Global___WindowBase.ValueType = ...,
+        bands: _abc.Iterable[Global___FeeBand] | None = ...,
+        banding: Global___Banding.ValueType = ...,
+        flat_minor: _builtins.int | None = ...,
+        minimum_minor: _builtins.int | None = ...,
+        maximum_minor: _builtins.int | None = ...,
+        calendar: _builtins.str = ...,
+        measured: Global___Measured.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_flat_minor", b"_flat_minor", "_maximum_minor", b"_maximum_minor", "_minimum_minor", b"_minimum_minor", "flat_minor", b"flat_minor", "maximum_minor", b"maximum_minor", "minimum_minor", b"minimum_minor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_flat_minor", b"_flat_minor", "_maximum_minor", b"_maximum_minor", "_minimum_minor", b"_minimum_minor", "banding", b"banding", "bands", b"bands", "base", b"base", "calendar", b"calendar", "flat_minor", b"flat_minor", "maximum_minor", b"maximum_minor", "measured", b"measured", "minimum_minor", b"minimum_minor", "payee", b"payee", "payer", b"payer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__flat_minor: _TypeAlias = _typing.Literal["flat_minor"]  # noqa: Y015
+    _WhichOneofArgType__flat_minor: _TypeAlias = _typing.Literal["_flat_minor", b"_flat_minor"]  # noqa: Y015
+    _WhichOneofReturnType__maximum_minor: _TypeAlias = _typing.Literal["maximum_minor"]  # noqa: Y015
+    _WhichOneofArgType__maximum_minor: _TypeAlias = _typing.Literal["_maximum_minor", b"_maximum_minor"]  # noqa: Y015
+    _WhichOneofReturnType__minimum_minor: _TypeAlias = _typing.Literal["minimum_minor"]  # noqa: Y015
+    _WhichOneofArgType__minimum_minor: _TypeAlias = _typing.Literal["_minimum_minor", b"_minimum_minor"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__flat_minor) -> _WhichOneofReturnType__flat_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__maximum_minor) -> _WhichOneofReturnType__maximum_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum_minor) -> _WhichOneofReturnType__minimum_minor | None: ...
+
+Global___WindowFees: _TypeAlias = WindowFees  # noqa: Y015
+
+@_typing.final
+class Caps(_message.Message):
+    """How much a participant may owe all others together, over every window that is not paid. From its cap on its value is
+    taken by nobody else (PARTICIPANT_CAPPED) and it sells nobody else's, until it owes less than the warning.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    NET_DEBIT_MINOR_FIELD_NUMBER: _builtins.int
+    WARNING_PERCENT_FIELD_NUMBER: _builtins.int
+    COLLATERAL_COUNTS_FIELD_NUMBER: _builtins.int
+    participant: _builtins.str
+    """Whose cap: a participant code, or "chain:<code>" for each participant of a chain by itself."""
+    net_debit_minor: _builtins.int
+    """What it may owe, minor units of the scheme currency, 1..1000000000000. Default (absent): nothing but its collateral."""
+    warning_percent: _builtins.int
+    """At what part of the cap operators are told, percent, 1..99. Default (absent): 80."""
+    collateral_counts: _builtins.bool
+    """Whether its collateral adds to the cap. Default (absent): true."""
+    def __init__(
+        self,
+        *,
+        participant: _builtins.str = ...,
+        net_debit_minor: _builtins.int | None = ...,
+        warning_percent: _builtins.int | None = ...,
+        collateral_counts: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_collateral_counts", b"_collateral_counts", "_net_debit_minor", b"_net_debit_minor", "_warning_percent", b"_warning_percent", "collateral_counts", b"collateral_counts", "net_debit_minor", b"net_debit_minor", "warning_percent", b"warning_percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_collateral_counts", b"_collateral_counts", "_net_debit_minor", b"_net_debit_minor", "_warning_percent", b"_warning_percent", "collateral_counts", b"collateral_counts", "net_debit_minor", b"net_debit_minor", "participant", b"participant", "warning_percent", b"warning_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__collateral_counts: _TypeAlias = _typing.Literal["collateral_counts"]  # noqa: Y015
+    _WhichOneofArgType__collateral_counts: _TypeAlias = _typing.Literal["_collateral_counts", b"_collateral_counts"]  # noqa: Y015
+    _WhichOneofReturnType__net_debit_minor: _TypeAlias = _typing.Literal["net_debit_minor"]  # noqa: Y015
+    _WhichOneofArgType__net_debit_minor: _TypeAlias = _typing.Literal["_net_debit_minor", b"_net_debit_minor"]  # noqa: Y015
+    _WhichOneofReturnType__warning_percent: _TypeAlias = _typing.Literal["warning_percent"]  # noqa: Y015
+    _WhichOneofArgType__warning_percent: _TypeAlias = _typing.Literal["_warning_percent", b"_warning_percent"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__collateral_counts) -> _WhichOneofReturnType__collateral_counts | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__net_debit_minor) -> _WhichOneofReturnType__net_debit_minor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__warning_percent) -> _WhichOneofReturnType__warning_percent | None: ...
+
+Global___Caps: _TypeAlias = Caps  # noqa: Y015
 
 @_typing.final
 class Limits(_message.Message):
@@ -1396,6 +1650,8 @@ class CreateAgreementRequest(_message.Message):
     ACQUIRING_FIELD_NUMBER: _builtins.int
     CARD_RULES_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    FEES_FIELD_NUMBER: _builtins.int
+    CAPS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1426,6 +1682,14 @@ class CreateAgreementRequest(_message.Message):
     def limits(self) -> Global___Limits:
         """What a participant and its terminals may take in on one day."""
 
+    @_builtins.property
+    def fees(self) -> Global___WindowFees:
+        """What a participant pays for each settlement window."""
+
+    @_builtins.property
+    def caps(self) -> Global___Caps:
+        """How much a participant may owe."""
+
     def __init__(
         self,
         *,
@@ -1438,12 +1702,14 @@ class CreateAgreementRequest(_message.Message):
         acquiring: Global___Acquiring | None = ...,
         card_rules: Global___CardRules | None = ...,
         limits: Global___Limits | None = ...,
+        fees: Global___WindowFees | None = ...,
+        caps: Global___Caps | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "content", b"content", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "limits", b"limits", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -1495,6 +1761,8 @@ class ReviseAgreementRequest(_message.Message):
     ACQUIRING_FIELD_NUMBER: _builtins.int
     CARD_RULES_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
+    FEES_FIELD_NUMBER: _builtins.int
+    CAPS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1527,6 +1795,14 @@ class ReviseAgreementRequest(_message.Message):
     def limits(self) -> Global___Limits:
         """What a participant and its terminals may take in on one day."""
 
+    @_builtins.property
+    def fees(self) -> Global___WindowFees:
+        """What a participant pays for each settlement window."""
+
+    @_builtins.property
+    def caps(self) -> Global___Caps:
+        """How much a participant may owe."""
+
     def __init__(
         self,
         *,
@@ -1540,12 +1816,14 @@ class ReviseAgreementRequest(_message.Message):
         acquiring: Global___Acquiring | None = ...,
         card_rules: Global___CardRules | None = ...,
         limits: Global___Limits | None = ...,
+        fees: Global___WindowFees | None = ...,
+        caps: Global___Caps | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "content", b"content", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "expected_version", b"expected_version", "limits", b"limits", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "expected_version", b"expected_version", "fees", b"fees", "limits", b"limits", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 

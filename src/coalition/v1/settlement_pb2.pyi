@@ -245,6 +245,42 @@ APPROVAL_DECISION_REFUSED: ApprovalDecision.ValueType  # 2
 """Refused: it ends here."""
 Global___ApprovalDecision: _TypeAlias = ApprovalDecision  # noqa: Y015
 
+class _DisputeState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DisputeStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DisputeState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DISPUTE_STATE_UNSPECIFIED: _DisputeState.ValueType  # 0
+    """Not said; never stored."""
+    DISPUTE_STATE_OPEN: _DisputeState.ValueType  # 1
+    """Nobody has proposed a decision."""
+    DISPUTE_STATE_PROPOSED: _DisputeState.ValueType  # 2
+    """A decision waits for its approval, or to be carried out."""
+    DISPUTE_STATE_UPHELD: _DisputeState.ValueType  # 3
+    """Something was awarded."""
+    DISPUTE_STATE_REJECTED: _DisputeState.ValueType  # 4
+    """Nothing was awarded."""
+    DISPUTE_STATE_WITHDRAWN: _DisputeState.ValueType  # 5
+    """Its complainant has taken it back."""
+
+class DisputeState(_DisputeState, metaclass=_DisputeStateEnumTypeWrapper):
+    """Where a dispute stands."""
+
+DISPUTE_STATE_UNSPECIFIED: DisputeState.ValueType  # 0
+"""Not said; never stored."""
+DISPUTE_STATE_OPEN: DisputeState.ValueType  # 1
+"""Nobody has proposed a decision."""
+DISPUTE_STATE_PROPOSED: DisputeState.ValueType  # 2
+"""A decision waits for its approval, or to be carried out."""
+DISPUTE_STATE_UPHELD: DisputeState.ValueType  # 3
+"""Something was awarded."""
+DISPUTE_STATE_REJECTED: DisputeState.ValueType  # 4
+"""Nothing was awarded."""
+DISPUTE_STATE_WITHDRAWN: DisputeState.ValueType  # 5
+"""Its complainant has taken it back."""
+Global___DisputeState: _TypeAlias = DisputeState  # noqa: Y015
+
 @_typing.final
 class Window(_message.Message):
     """A settlement window: the claims between two cut-offs of a calendar."""
@@ -1410,3 +1446,383 @@ class SetOfficesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetOfficesResponse: _TypeAlias = SetOfficesResponse  # noqa: Y015
+
+@_typing.final
+class Dispute(_message.Message):
+    """A complaint about a line between two participants."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISPUTE_ID_FIELD_NUMBER: _builtins.int
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    COMPLAINANT_FIELD_NUMBER: _builtins.int
+    AGAINST_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    AWARDED_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_SHA256_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    OPEN_TIME_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    CORRECTING_ENTRY_ID_FIELD_NUMBER: _builtins.int
+    dispute_id: _builtins.str
+    """Its id: the request_id it was opened under."""
+    entry_id: _builtins.int
+    """Journal entry of the line."""
+    complainant: _builtins.str
+    """Code of the participant that complains."""
+    against: _builtins.str
+    """Code of the participant it says owes it."""
+    amount_minor: _builtins.int
+    """What it says it is owed, minor units, > 0."""
+    awarded_minor: _builtins.int
+    """What was awarded or is proposed, minor units, 0..amount_minor; absent before a decision was proposed."""
+    currency_code: _builtins.str
+    """ISO 4217 code of both amounts."""
+    evidence: _builtins.str
+    """Where its evidence is found."""
+    evidence_sha256: _builtins.bytes
+    """SHA-256 of the evidence, 32 bytes; empty where none was told."""
+    state: Global___DisputeState.ValueType
+    """Where it stands."""
+    note: _builtins.str
+    """Why it was decided so; empty before."""
+    correcting_entry_id: _builtins.int
+    """Entry that corrects the line; 0 where nothing was awarded yet."""
+    @_builtins.property
+    def open_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was opened."""
+
+    def __init__(
+        self,
+        *,
+        dispute_id: _builtins.str = ...,
+        entry_id: _builtins.int = ...,
+        complainant: _builtins.str = ...,
+        against: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        awarded_minor: _builtins.int | None = ...,
+        currency_code: _builtins.str = ...,
+        evidence: _builtins.str = ...,
+        evidence_sha256: _builtins.bytes = ...,
+        state: Global___DisputeState.ValueType = ...,
+        open_time: _timestamp_pb2.Timestamp | None = ...,
+        note: _builtins.str = ...,
+        correcting_entry_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_awarded_minor", b"_awarded_minor", "awarded_minor", b"awarded_minor", "open_time", b"open_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_awarded_minor", b"_awarded_minor", "against", b"against", "amount_minor", b"amount_minor", "awarded_minor", b"awarded_minor", "complainant", b"complainant", "correcting_entry_id", b"correcting_entry_id", "currency_code", b"currency_code", "dispute_id", b"dispute_id", "entry_id", b"entry_id", "evidence", b"evidence", "evidence_sha256", b"evidence_sha256", "note", b"note", "open_time", b"open_time", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__awarded_minor: _TypeAlias = _typing.Literal["awarded_minor"]  # noqa: Y015
+    _WhichOneofArgType__awarded_minor: _TypeAlias = _typing.Literal["_awarded_minor", b"_awarded_minor"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__awarded_minor) -> _WhichOneofReturnType__awarded_minor | None: ...
+
+Global___Dispute: _TypeAlias = Dispute  # noqa: Y015
+
+@_typing.final
+class OpenDisputeRequest(_message.Message):
+    """Complains about a line."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    COMPLAINANT_FIELD_NUMBER: _builtins.int
+    AGAINST_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_SHA256_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    entry_id: _builtins.int
+    """Entry of the journal whose line it is, > 0."""
+    complainant: _builtins.str
+    """Code of the participant that complains. Default (empty): the caller's own."""
+    against: _builtins.str
+    """Code of the participant that owes it something."""
+    amount_minor: _builtins.int
+    """How much, minor units of the scheme currency, at most what the line claims between the two."""
+    evidence: _builtins.str
+    """Where the evidence is found, 1..200 characters: a file number, an address; no personal data."""
+    evidence_sha256: _builtins.bytes
+    """SHA-256 of the evidence, 32 bytes, so that it cannot be exchanged. Default (empty): not told."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        entry_id: _builtins.int = ...,
+        complainant: _builtins.str = ...,
+        against: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        evidence: _builtins.str = ...,
+        evidence_sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["against", b"against", "amount_minor", b"amount_minor", "complainant", b"complainant", "entry_id", b"entry_id", "evidence", b"evidence", "evidence_sha256", b"evidence_sha256", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenDisputeRequest: _TypeAlias = OpenDisputeRequest  # noqa: Y015
+
+@_typing.final
+class OpenDisputeResponse(_message.Message):
+    """The answer to OpenDispute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISPUTE_ID_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    dispute_id: _builtins.str
+    """Its id from now on."""
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        dispute_id: _builtins.str = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dispute_id", b"dispute_id", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenDisputeResponse: _TypeAlias = OpenDisputeResponse  # noqa: Y015
+
+@_typing.final
+class WithdrawDisputeRequest(_message.Message):
+    """Takes a dispute back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DISPUTE_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    dispute_id: _builtins.str
+    """Which."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        dispute_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dispute_id", b"dispute_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawDisputeRequest: _TypeAlias = WithdrawDisputeRequest  # noqa: Y015
+
+@_typing.final
+class WithdrawDisputeResponse(_message.Message):
+    """The answer to WithdrawDispute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawDisputeResponse: _TypeAlias = WithdrawDisputeResponse  # noqa: Y015
+
+@_typing.final
+class ProposeDisputeRequest(_message.Message):
+    """Proposes a decision."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DISPUTE_ID_FIELD_NUMBER: _builtins.int
+    AWARDED_MINOR_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    dispute_id: _builtins.str
+    """Which."""
+    awarded_minor: _builtins.int
+    """What is awarded, minor units of the scheme currency, at most what was asked for; 0 rejects the complaint."""
+    note: _builtins.str
+    """Why, 1..500 characters; no personal data."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        dispute_id: _builtins.str = ...,
+        awarded_minor: _builtins.int = ...,
+        note: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["awarded_minor", b"awarded_minor", "dispute_id", b"dispute_id", "note", b"note", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeDisputeRequest: _TypeAlias = ProposeDisputeRequest  # noqa: Y015
+
+@_typing.final
+class ProposeDisputeResponse(_message.Message):
+    """The answer to ProposeDispute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.int
+    """The approval that was asked for."""
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        approval_id: _builtins.int = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeDisputeResponse: _TypeAlias = ProposeDisputeResponse  # noqa: Y015
+
+@_typing.final
+class SettleDisputeRequest(_message.Message):
+    """Carries an approved decision out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    DISPUTE_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    dispute_id: _builtins.str
+    """Which."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        dispute_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dispute_id", b"dispute_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleDisputeRequest: _TypeAlias = SettleDisputeRequest  # noqa: Y015
+
+@_typing.final
+class SettleDisputeResponse(_message.Message):
+    """The answer to SettleDispute."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    state: Global___DisputeState.ValueType
+    """How it ended: UPHELD or REJECTED."""
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it: its entry corrects the line."""
+
+    def __init__(
+        self,
+        *,
+        state: Global___DisputeState.ValueType = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleDisputeResponse: _TypeAlias = SettleDisputeResponse  # noqa: Y015
+
+@_typing.final
+class ListDisputesRequest(_message.Message):
+    """Asks for disputes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    state: Global___DisputeState.ValueType
+    """Only those in this state. Default (unspecified): all."""
+    page_size: _builtins.int
+    """Most disputes to answer, 0..1000. Default (0): 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before, 0..512 characters; empty asks for the first page."""
+    def __init__(
+        self,
+        *,
+        state: Global___DisputeState.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDisputesRequest: _TypeAlias = ListDisputesRequest  # noqa: Y015
+
+@_typing.final
+class ListDisputesResponse(_message.Message):
+    """One page of disputes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISPUTES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Pass as page_token to get the next page; empty on the last."""
+    @_builtins.property
+    def disputes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Dispute]:
+        """The disputes, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        disputes: _abc.Iterable[Global___Dispute] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disputes", b"disputes", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListDisputesResponse: _TypeAlias = ListDisputesResponse  # noqa: Y015

@@ -107,6 +107,31 @@ class SettlementServiceStub:
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.SetOfficesRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_settlement__pb2.SetOfficesResponse.FromString,
                 _registered_method=True)
+        self.OpenDispute = channel.unary_unary(
+                '/coalition.v1.SettlementService/OpenDispute',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.OpenDisputeRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.OpenDisputeResponse.FromString,
+                _registered_method=True)
+        self.WithdrawDispute = channel.unary_unary(
+                '/coalition.v1.SettlementService/WithdrawDispute',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.WithdrawDisputeRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.WithdrawDisputeResponse.FromString,
+                _registered_method=True)
+        self.ProposeDispute = channel.unary_unary(
+                '/coalition.v1.SettlementService/ProposeDispute',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.ProposeDisputeRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.ProposeDisputeResponse.FromString,
+                _registered_method=True)
+        self.SettleDispute = channel.unary_unary(
+                '/coalition.v1.SettlementService/SettleDispute',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.SettleDisputeRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.SettleDisputeResponse.FromString,
+                _registered_method=True)
+        self.ListDisputes = channel.unary_unary(
+                '/coalition.v1.SettlementService/ListDisputes',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.ListDisputesRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.ListDisputesResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
@@ -221,6 +246,47 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenDispute(self, request, context):
+        """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
+        corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
+        Errors: PARTICIPANT_UNKNOWN, DISPUTE_EXCEEDS_LINE (also where there is no such line), DISPUTE_TOO_LATE (metadata:
+        last_day), DISPUTE_EXISTS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawDispute(self, request, context):
+        """Ends a dispute without a decision, for its complainant. Idempotent by request_id.
+        Errors: DISPUTE_UNKNOWN, DISPUTE_STATE_CONFLICT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProposeDispute(self, request, context):
+        """Proposes a decision and asks for its approval; another one takes its place. Who opened the dispute cannot decide it.
+        Idempotent by request_id. Errors: DISPUTE_UNKNOWN, DISPUTE_STATE_CONFLICT, DISPUTE_EXCEEDS_LINE, APPROVER_NOT_ANOTHER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SettleDispute(self, request, context):
+        """Carries an approved decision out: what was awarded becomes a claim in the open window. Idempotent by request_id.
+        Errors: DISPUTE_UNKNOWN, DISPUTE_STATE_CONFLICT, APPROVAL_MISSING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDisputes(self, request, context):
+        """Reads disputes in the order they were opened; headquarters of a participant those it is a side of.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -288,6 +354,31 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.SetOffices,
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.SetOfficesRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_settlement__pb2.SetOfficesResponse.SerializeToString,
+            ),
+            'OpenDispute': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenDispute,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.OpenDisputeRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.OpenDisputeResponse.SerializeToString,
+            ),
+            'WithdrawDispute': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawDispute,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.WithdrawDisputeRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.WithdrawDisputeResponse.SerializeToString,
+            ),
+            'ProposeDispute': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeDispute,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.ProposeDisputeRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.ProposeDisputeResponse.SerializeToString,
+            ),
+            'SettleDispute': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleDispute,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.SettleDisputeRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.SettleDisputeResponse.SerializeToString,
+            ),
+            'ListDisputes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDisputes,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.ListDisputesRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.ListDisputesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -649,6 +740,141 @@ class SettlementService:
             '/coalition.v1.SettlementService/SetOffices',
             coalition_dot_v1_dot_settlement__pb2.SetOfficesRequest.SerializeToString,
             coalition_dot_v1_dot_settlement__pb2.SetOfficesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenDispute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/OpenDispute',
+            coalition_dot_v1_dot_settlement__pb2.OpenDisputeRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.OpenDisputeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawDispute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/WithdrawDispute',
+            coalition_dot_v1_dot_settlement__pb2.WithdrawDisputeRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.WithdrawDisputeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeDispute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/ProposeDispute',
+            coalition_dot_v1_dot_settlement__pb2.ProposeDisputeRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.ProposeDisputeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleDispute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/SettleDispute',
+            coalition_dot_v1_dot_settlement__pb2.SettleDisputeRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.SettleDisputeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDisputes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/ListDisputes',
+            coalition_dot_v1_dot_settlement__pb2.ListDisputesRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.ListDisputesResponse.FromString,
             options,
             channel_credentials,
             insecure,

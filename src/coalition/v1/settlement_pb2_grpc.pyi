@@ -85,6 +85,26 @@ class SettlementServiceStub:
     """
     SetOffices: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.SetOfficesRequest, _settlement_pb2.SetOfficesResponse]
     """Says which offices an approver holds from now on. Idempotent by request_id."""
+    OpenDispute: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.OpenDisputeRequest, _settlement_pb2.OpenDisputeResponse]
+    """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
+    corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
+    Errors: PARTICIPANT_UNKNOWN, DISPUTE_EXCEEDS_LINE (also where there is no such line), DISPUTE_TOO_LATE (metadata:
+    last_day), DISPUTE_EXISTS.
+    """
+    WithdrawDispute: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.WithdrawDisputeRequest, _settlement_pb2.WithdrawDisputeResponse]
+    """Ends a dispute without a decision, for its complainant. Idempotent by request_id.
+    Errors: DISPUTE_UNKNOWN, DISPUTE_STATE_CONFLICT.
+    """
+    ProposeDispute: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ProposeDisputeRequest, _settlement_pb2.ProposeDisputeResponse]
+    """Proposes a decision and asks for its approval; another one takes its place. Who opened the dispute cannot decide it.
+    Idempotent by request_id. Errors: DISPUTE_UNKNOWN, DISPUTE_STATE_CONFLICT, DISPUTE_EXCEEDS_LINE, APPROVER_NOT_ANOTHER.
+    """
+    SettleDispute: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.SettleDisputeRequest, _settlement_pb2.SettleDisputeResponse]
+    """Carries an approved decision out: what was awarded becomes a claim in the open window. Idempotent by request_id.
+    Errors: DISPUTE_UNKNOWN, DISPUTE_STATE_CONFLICT, APPROVAL_MISSING.
+    """
+    ListDisputes: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ListDisputesRequest, _settlement_pb2.ListDisputesResponse]
+    """Reads disputes in the order they were opened; headquarters of a participant those it is a side of."""
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -143,6 +163,26 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """
     SetOffices: _aio.UnaryUnaryMultiCallable[_settlement_pb2.SetOfficesRequest, _settlement_pb2.SetOfficesResponse]  # type: ignore[assignment]
     """Says which offices an approver holds from now on. Idempotent by request_id."""
+    OpenDispute: _aio.UnaryUnaryMultiCallable[_settlement_pb2.OpenDisputeRequest, _settlement_pb2.OpenDisputeResponse]  # type: ignore[assignment]
+    """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
+    corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
+    Errors: PARTICIPANT_UNKNOWN, DISPUTE_EXCEEDS_LINE (also where there is no such line), DISPUTE_TOO_LATE (metadata:
+    last_day), DISPUTE_EXISTS.
+    """
+    WithdrawDispute: _aio.UnaryUnaryMultiCallable[_settlement_pb2.WithdrawDisputeRequest, _settlement_pb2.WithdrawDisputeResponse]  # type: ignore[assignment]
+    """Ends a dispute without a decision, for its complainant. Idempotent by request_id.
+    Errors: DISPUTE_UNKNOWN, DISPUTE_STATE_CONFLICT.
+    """
+    ProposeDispute: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ProposeDisputeRequest, _settlement_pb2.ProposeDisputeResponse]  # type: ignore[assignment]
+    """Proposes a decision and asks for its approval; another one takes its place. Who opened the dispute cannot decide it.
+    Idempotent by request_id. Errors: DISPUTE_UNKNOWN, DISPUTE_STATE_CONFLICT, DISPUTE_EXCEEDS_LINE, APPROVER_NOT_ANOTHER.
+    """
+    SettleDispute: _aio.UnaryUnaryMultiCallable[_settlement_pb2.SettleDisputeRequest, _settlement_pb2.SettleDisputeResponse]  # type: ignore[assignment]
+    """Carries an approved decision out: what was awarded becomes a claim in the open window. Idempotent by request_id.
+    Errors: DISPUTE_UNKNOWN, DISPUTE_STATE_CONFLICT, APPROVAL_MISSING.
+    """
+    ListDisputes: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ListDisputesRequest, _settlement_pb2.ListDisputesResponse]  # type: ignore[assignment]
+    """Reads disputes in the order they were opened; headquarters of a participant those it is a side of."""
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
@@ -276,5 +316,55 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_settlement_pb2.SetOfficesResponse, _abc.Awaitable[_settlement_pb2.SetOfficesResponse]]:
         """Says which offices an approver holds from now on. Idempotent by request_id."""
+
+    @_abc_1.abstractmethod
+    def OpenDispute(
+        self,
+        request: _settlement_pb2.OpenDisputeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.OpenDisputeResponse, _abc.Awaitable[_settlement_pb2.OpenDisputeResponse]]:
+        """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
+        corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
+        Errors: PARTICIPANT_UNKNOWN, DISPUTE_EXCEEDS_LINE (also where there is no such line), DISPUTE_TOO_LATE (metadata:
+        last_day), DISPUTE_EXISTS.
+        """
+
+    @_abc_1.abstractmethod
+    def WithdrawDispute(
+        self,
+        request: _settlement_pb2.WithdrawDisputeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.WithdrawDisputeResponse, _abc.Awaitable[_settlement_pb2.WithdrawDisputeResponse]]:
+        """Ends a dispute without a decision, for its complainant. Idempotent by request_id.
+        Errors: DISPUTE_UNKNOWN, DISPUTE_STATE_CONFLICT.
+        """
+
+    @_abc_1.abstractmethod
+    def ProposeDispute(
+        self,
+        request: _settlement_pb2.ProposeDisputeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.ProposeDisputeResponse, _abc.Awaitable[_settlement_pb2.ProposeDisputeResponse]]:
+        """Proposes a decision and asks for its approval; another one takes its place. Who opened the dispute cannot decide it.
+        Idempotent by request_id. Errors: DISPUTE_UNKNOWN, DISPUTE_STATE_CONFLICT, DISPUTE_EXCEEDS_LINE, APPROVER_NOT_ANOTHER.
+        """
+
+    @_abc_1.abstractmethod
+    def SettleDispute(
+        self,
+        request: _settlement_pb2.SettleDisputeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.SettleDisputeResponse, _abc.Awaitable[_settlement_pb2.SettleDisputeResponse]]:
+        """Carries an approved decision out: what was awarded becomes a claim in the open window. Idempotent by request_id.
+        Errors: DISPUTE_UNKNOWN, DISPUTE_STATE_CONFLICT, APPROVAL_MISSING.
+        """
+
+    @_abc_1.abstractmethod
+    def ListDisputes(
+        self,
+        request: _settlement_pb2.ListDisputesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.ListDisputesResponse, _abc.Awaitable[_settlement_pb2.ListDisputesResponse]]:
+        """Reads disputes in the order they were opened; headquarters of a participant those it is a side of."""
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -265,6 +265,54 @@ class ReturnTopUpResponse(_message.Message):
 Global___ReturnTopUpResponse: _TypeAlias = ReturnTopUpResponse  # noqa: Y015
 
 @_typing.final
+class ReverseTopUpResponse(_message.Message):
+    """The answer to ReverseTopUp."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted; amount_minor is the principal that was left."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReverseTopUpResponse: _TypeAlias = ReverseTopUpResponse  # noqa: Y015
+
+@_typing.final
+class CashOutResponse(_message.Message):
+    """The answer to CashOut."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted; amount_minor is to be paid out to the member."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CashOutResponse: _TypeAlias = CashOutResponse  # noqa: Y015
+
+@_typing.final
 class ReverseResponse(_message.Message):
     """The answer to Reverse."""
 

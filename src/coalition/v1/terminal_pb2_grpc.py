@@ -84,6 +84,16 @@ class TerminalServiceStub:
                 request_serializer=coalition_dot_v1_dot_operations__pb2.ReturnTopUpRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_terminal__pb2.ReturnTopUpResponse.FromString,
                 _registered_method=True)
+        self.ReverseTopUp = channel.unary_unary(
+                '/coalition.v1.TerminalService/ReverseTopUp',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.ReverseTopUpRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.ReverseTopUpResponse.FromString,
+                _registered_method=True)
+        self.CashOut = channel.unary_unary(
+                '/coalition.v1.TerminalService/CashOut',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.CashOutRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.CashOutResponse.FromString,
+                _registered_method=True)
         self.Reverse = channel.unary_unary(
                 '/coalition.v1.TerminalService/Reverse',
                 request_serializer=coalition_dot_v1_dot_operations__pb2.ReverseRequest.SerializeToString,
@@ -148,7 +158,7 @@ class TerminalServiceServicer:
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
         TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
         CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED,
-        PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
+        PARTICIPANT_CAPPED (where another's value is sold), PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,7 +167,7 @@ class TerminalServiceServicer:
     def Purchase(self, request, context):
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+        NOT_ACCEPTED_HERE, PARTICIPANT_CAPPED, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
         VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG
         (metadata: tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the
         no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
@@ -168,7 +178,8 @@ class TerminalServiceServicer:
 
     def Refund(self, request, context):
         """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
-        first, then the wallet's. Idempotent by request_id.
+        first, then the wallet's. One of another participant too, where that one has agreed to it (returned_goods).
+        Idempotent by request_id.
         Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
         WALLET_CLOSED, SUSPENDED.
         """
@@ -218,6 +229,27 @@ class TerminalServiceServicer:
         was sold; the participant pays the member out. Idempotent by request_id.
         Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
         RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReverseTopUp(self, request, context):
+        """Takes what is left of a top-up whose money bounced; never declined for what was spent of it. For the participant that
+        sold it, the one whose value it is, and the operator. Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN, SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CashOut(self, request, context):
+        """Pays the member out: the principal of every lot, at any participant; may close the wallet. Above the no-PIN limit with
+        the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
+        Idempotent by request_id.
+        Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
+        WALLET_HAS_HOLDS, PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+        Not stored: PIN_UNREADABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -347,6 +379,16 @@ def add_TerminalServiceServicer_to_server(servicer, server):
                     servicer.ReturnTopUp,
                     request_deserializer=coalition_dot_v1_dot_operations__pb2.ReturnTopUpRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_terminal__pb2.ReturnTopUpResponse.SerializeToString,
+            ),
+            'ReverseTopUp': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReverseTopUp,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.ReverseTopUpRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.ReverseTopUpResponse.SerializeToString,
+            ),
+            'CashOut': grpc.unary_unary_rpc_method_handler(
+                    servicer.CashOut,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.CashOutRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.CashOutResponse.SerializeToString,
             ),
             'Reverse': grpc.unary_unary_rpc_method_handler(
                     servicer.Reverse,
@@ -619,6 +661,60 @@ class TerminalService:
             '/coalition.v1.TerminalService/ReturnTopUp',
             coalition_dot_v1_dot_operations__pb2.ReturnTopUpRequest.SerializeToString,
             coalition_dot_v1_dot_terminal__pb2.ReturnTopUpResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReverseTopUp(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/ReverseTopUp',
+            coalition_dot_v1_dot_operations__pb2.ReverseTopUpRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.ReverseTopUpResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CashOut(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/CashOut',
+            coalition_dot_v1_dot_operations__pb2.CashOutRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.CashOutResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -48,19 +48,20 @@ class TerminalServiceStub:
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
     TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
     CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED,
-    PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
+    PARTICIPANT_CAPPED (where another's value is sold), PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
     """
     Purchase: _grpc.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+    NOT_ACCEPTED_HERE, PARTICIPANT_CAPPED, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
     VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG
     (metadata: tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the
     no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
     """
     Refund: _grpc.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]
     """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
-    first, then the wallet's. Idempotent by request_id.
+    first, then the wallet's. One of another participant too, where that one has agreed to it (returned_goods).
+    Idempotent by request_id.
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
     WALLET_CLOSED, SUSPENDED.
     """
@@ -90,6 +91,19 @@ class TerminalServiceStub:
     was sold; the participant pays the member out. Idempotent by request_id.
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
     RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
+    """
+    ReverseTopUp: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseTopUpRequest, _terminal_pb2.ReverseTopUpResponse]
+    """Takes what is left of a top-up whose money bounced; never declined for what was spent of it. For the participant that
+    sold it, the one whose value it is, and the operator. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN, SUSPENDED.
+    """
+    CashOut: _grpc.UnaryUnaryMultiCallable[_operations_pb2.CashOutRequest, _terminal_pb2.CashOutResponse]
+    """Pays the member out: the principal of every lot, at any participant; may close the wallet. Above the no-PIN limit with
+    the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
+    Idempotent by request_id.
+    Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
+    WALLET_HAS_HOLDS, PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+    Not stored: PIN_UNREADABLE.
     """
     Reverse: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -157,19 +171,20 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
     TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
     CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED,
-    PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
+    PARTICIPANT_CAPPED (where another's value is sold), PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
     """
     Purchase: _aio.UnaryUnaryMultiCallable[_operations_pb2.PurchaseRequest, _terminal_pb2.PurchaseResponse]  # type: ignore[assignment]
     """Spends stored value, the whole amount or nothing. Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-    NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+    NOT_ACCEPTED_HERE, PARTICIPANT_CAPPED, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
     VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG
     (metadata: tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the
     no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
     """
     Refund: _aio.UnaryUnaryMultiCallable[_operations_pb2.RefundRequest, _terminal_pb2.RefundResponse]  # type: ignore[assignment]
     """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
-    first, then the wallet's. Idempotent by request_id.
+    first, then the wallet's. One of another participant too, where that one has agreed to it (returned_goods).
+    Idempotent by request_id.
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
     WALLET_CLOSED, SUSPENDED.
     """
@@ -199,6 +214,19 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     was sold; the participant pays the member out. Idempotent by request_id.
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
     RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
+    """
+    ReverseTopUp: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseTopUpRequest, _terminal_pb2.ReverseTopUpResponse]  # type: ignore[assignment]
+    """Takes what is left of a top-up whose money bounced; never declined for what was spent of it. For the participant that
+    sold it, the one whose value it is, and the operator. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN, SUSPENDED.
+    """
+    CashOut: _aio.UnaryUnaryMultiCallable[_operations_pb2.CashOutRequest, _terminal_pb2.CashOutResponse]  # type: ignore[assignment]
+    """Pays the member out: the principal of every lot, at any participant; may close the wallet. Above the no-PIN limit with
+    the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
+    Idempotent by request_id.
+    Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
+    WALLET_HAS_HOLDS, PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+    Not stored: PIN_UNREADABLE.
     """
     Reverse: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]  # type: ignore[assignment]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -269,7 +297,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, TERMS_UNKNOWN,
         TERMS_NOT_SOLD_HERE, TOP_UP_BELOW_MINIMUM, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED, FUNDING_NOT_ALLOWED,
         CURRENCY_OF_WALLET_DIFFERS, PARTICIPANT_UNKNOWN, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED,
-        PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
+        PARTICIPANT_CAPPED (where another's value is sold), PAYMENT_CODE_WRONG, PAYMENT_CODE_USED.
         """
 
     @_abc_1.abstractmethod
@@ -280,7 +308,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_terminal_pb2.PurchaseResponse, _abc.Awaitable[_terminal_pb2.PurchaseResponse]]:
         """Spends stored value, the whole amount or nothing. Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, INSUFFICIENT_FUNDS,
-        NOT_ACCEPTED_HERE, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
+        NOT_ACCEPTED_HERE, PARTICIPANT_CAPPED, NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, CREDENTIAL_LIMIT_EXCEEDED, WALLET_LIMIT_EXCEEDED,
         VELOCITY_EXCEEDED, CURRENCY_OF_WALLET_DIFFERS, SALE_REFERENCE_USED, DAY_LIMIT_REACHED, SUSPENDED, PAYMENT_CODE_WRONG
         (metadata: tries_left, after which the member's phone shows another code), PAYMENT_CODE_USED, PIN_REQUIRED (above the
         no-PIN limit, and by phone), PIN_WRONG (metadata: tries_left), PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
@@ -293,7 +321,8 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_terminal_pb2.RefundResponse, _abc.Awaitable[_terminal_pb2.RefundResponse]]:
         """Gives an accepted purchase, capture or upload of the same participant back, whole or in part: what another paid of it
-        first, then the wallet's. Idempotent by request_id.
+        first, then the wallet's. One of another participant too, where that one has agreed to it (returned_goods).
+        Idempotent by request_id.
         Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
         WALLET_CLOSED, SUSPENDED.
         """
@@ -353,6 +382,31 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         was sold; the participant pays the member out. Idempotent by request_id.
         Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN,
         RETURN_TOO_LATE, LOT_TOUCHED, SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def ReverseTopUp(
+        self,
+        request: _operations_pb2.ReverseTopUpRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.ReverseTopUpResponse, _abc.Awaitable[_terminal_pb2.ReverseTopUpResponse]]:
+        """Takes what is left of a top-up whose money bounced; never declined for what was spent of it. For the participant that
+        sold it, the one whose value it is, and the operator. Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN, SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def CashOut(
+        self,
+        request: _operations_pb2.CashOutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.CashOutResponse, _abc.Awaitable[_terminal_pb2.CashOutResponse]]:
+        """Pays the member out: the principal of every lot, at any participant; may close the wallet. Above the no-PIN limit with
+        the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
+        Idempotent by request_id.
+        Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
+        WALLET_HAS_HOLDS, PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+        Not stored: PIN_UNREADABLE.
         """
 
     @_abc_1.abstractmethod

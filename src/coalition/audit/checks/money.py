@@ -14,12 +14,11 @@ from coalition.audit.checks.unique import UniquePairs
 from coalition.audit.checks.wallets import WalletChecks
 from coalition.audit.leaf import Payload
 from coalition.domain.accounts import WALLET
-from coalition.domain.kinds import SETTLEMENT, Kind
+from coalition.domain.kinds import OPENS_LOT, SETTLEMENT, Kind
 from coalition.domain.lots import SHORTFALL_LOT
 
 ACTS: Final = int(Kind.PARTICIPANT_CREATED)
 SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD), int(Kind.MERGE_OUT)})
-OPENS_LOT: Final = frozenset({int(Kind.TOP_UP), int(Kind.MERGE_IN)})
 GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
 MAY_FALL_SHORT: Final = GIVES_BACK | {int(Kind.UPLOAD)}
 ENDS_HOLD: Final = frozenset({int(Kind.CAPTURE), int(Kind.VOID), int(Kind.HOLD_EXPIRY)})

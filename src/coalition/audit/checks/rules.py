@@ -17,18 +17,20 @@ from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.report import Report
 from coalition.domain.accounts import AccountKind, TransferCode, Unit, parties_of
 from coalition.domain.ids import number_of
-from coalition.domain.kinds import SETTLEMENT, Kind
+from coalition.domain.kinds import Kind
 
 CLEARING: Final = int(AccountKind.CLEARING)
 BANK: Final = int(AccountKind.BANK)
 DUE: Final = int(AccountKind.DUE)
 KIND_BITS: Final = 48  # an account's kind lies above them (domain/accounts.py)
 NETTING_CODE: Final = int(TransferCode.NETTING)
+FEE_CODE: Final = int(TransferCode.WINDOW_FEE)
 AGREEMENT_ACTS: Final = frozenset({int(Kind.AGREEMENT_CREATED), int(Kind.AGREEMENT_REVISED)})
 FOUNDERS: Final = 2  # operator and custody are laid with the scheme, before the first act
 
 Key = tuple[int, int, int, int]
 """Debtor, creditor, code, unit."""
+OF_RUNS: Final = frozenset({Kind.SETTLEMENT_PAYMENT, Kind.SETTLEMENT_RETURN, Kind.NETTING_REVERSAL})
 
 
 class Window:
@@ -62,6 +64,7 @@ class RuleChecks:
         self._labels: dict[tuple[str, str], int] = {}  # the window a label was netted as
         self._netted: dict[tuple[str, str], dict[str, Any]] = {}
         self._nettings: dict[int, tuple[tuple[str, str], list[tuple[Any, ...]]]] = {}  # by entry, those in force
+        self._assessed: set[tuple[str, str]] = set()
         self._participants = FOUNDERS
         self._undecided_agreements: set[int] = set()
 
@@ -73,9 +76,11 @@ class RuleChecks:
         if entry.kind == Kind.NETTING:
             self._netting(opened)
             return
-        if entry.kind in SETTLEMENT:
+        if entry.kind in OF_RUNS:
             self._settlement(opened)
             return
+        if entry.kind == Kind.ASSESS:
+            self._assess(opened)
         for debit, credit, amount, code, window, unit in entry.transfers:
             if debit >> KIND_BITS == CLEARING and credit >> KIND_BITS == CLEARING:
                 known = self._windows[window]
@@ -84,7 +89,8 @@ class RuleChecks:
                 sums = known.claims[parties_of(debit)[0], parties_of(credit)[0], code, unit]
                 sums[0] += amount
                 sums[1] += 1
-                known.last_number = number_of(entry.entry_id)
+                if entry.kind != Kind.ASSESS:
+                    known.last_number = number_of(entry.entry_id)
         if entry.agreement_id:
             self._use((entry.agreement_id, entry.agreement_version), opened)
         for _, _, _, _, agreement, version, _ in entry.allocations:
@@ -127,6 +133,38 @@ class RuleChecks:
                 check.lacks(f"version {version} of {code} was made before the bundle's start")
             else:
                 check.breach(f"version {version} of {code} was used and never made", opened.at, opened.entry.entry_id)
+
+    def _assess(self, opened: Opened) -> None:
+        """V16 and V17: fees of a window follow from versions that were made, and are posted as they are told."""
+        check, entry = self._checks["V17"], opened.entry
+        check.looked_at += 1
+        try:
+            told = json.loads(entry.answer)["answer"]
+            name = str(told["calendar"]), str(told["label"])
+            fees = [
+                (
+                    int(fee["payer_id"]),
+                    int(fee["payee_id"]),
+                    int(fee["fee_minor"]),
+                    int(fee["agreement_id"]),
+                    int(fee["version"]),
+                )
+                for fee in told["fees"]
+            ]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            check.breach("the answer of an assessment cannot be read", opened.at, entry.entry_id)
+            return
+        for *_, agreement, version in fees:
+            self._use((agreement, version), opened)
+        asked = sorted((payer, payee, fee) for payer, payee, fee, *_ in fees if fee and payer != payee)
+        posted = sorted((parties_of(t[0])[0], parties_of(t[1])[0], t[2]) for t in entry.transfers)
+        if asked != posted or {t[3] for t in entry.transfers} - {FEE_CODE} or len({t[4] for t in entry.transfers}) > 1:
+            check.breach("what an assessment posts is not what it answers", opened.at, entry.entry_id)
+        if name in self._assessed:
+            check.breach(f"the fees of window {'/'.join(name)} are asked for twice", opened.at, entry.entry_id)
+        elif name not in self._cuts and self._bundle.start_size == 0:
+            check.breach(f"window {'/'.join(name)} is assessed and was never closed", opened.at, entry.entry_id)
+        self._assessed.add(name)
 
     def _netting(self, opened: Opened) -> None:
         """V17: positions of the answer, transfers of the entry, and the claims of the window say the same."""
