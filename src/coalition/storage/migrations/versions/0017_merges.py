@@ -29,6 +29,7 @@ CREATE TABLE member_merges (
     merge_time timestamptz NOT NULL,
     CHECK (member_id <> into_member_id)
 );
+-- squawk-ignore ban-drop-constraint
 ALTER TABLE members DROP CONSTRAINT members_state_check;
 ALTER TABLE members ADD CONSTRAINT members_state_known
     CHECK (state IN ('ACTIVE', 'LOCKED', 'ERASED', 'MERGED')) NOT VALID;
