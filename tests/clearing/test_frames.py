@@ -38,6 +38,7 @@ IDS = st.integers(0, 2**128 - 1).map(lambda number: UUID(int=number))
 SEALED_PINS = st.builds(SealedPin, st.binary(max_size=40), TEXTS)
 BY_TYPE: dict[object, st.SearchStrategy[Any]] = {
     int: WHOLE,
+    bool: st.booleans(),
     str: TEXTS,
     bytes: st.binary(max_size=40),
     UUID: IDS,
