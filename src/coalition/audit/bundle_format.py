@@ -111,6 +111,8 @@ def read_rows(path: Path) -> Iterator[list[Any]]:
     seen: set[int] = set()
     with path.open("rb") as file:
         while line := file.readline(PAYLOAD_BYTES_MAX + 1):
+            if not line.endswith(b"\n"):
+                raise BundleDamaged(f"{path.name} ends within a row")
             if (mark := hash(line)) in seen:
                 raise BundleDamaged(f"{path.name} tells a row twice")
             seen.add(mark)

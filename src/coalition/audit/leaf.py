@@ -24,6 +24,8 @@ _FIXED: Final = 16
 _HEAD: Final = struct.Struct(f">{_FIXED}q")
 _TRANSFER: Final = 6
 _ALLOCATION: Final = 7
+_LEG: Final = struct.Struct(f">{_TRANSFER}q")
+_DRAW: Final = struct.Struct(f">{_ALLOCATION}q")
 _NUMBER_BYTES: Final = 8
 _PLACE: Final = itemgetter(1)
 LEGS_MAX: Final = 10_000
@@ -156,9 +158,8 @@ class Payload(NamedTuple):
         end = begin_legs + count * _NUMBER_BYTES
         if len(data) < end:
             raise EvidenceMalformed("a payload ends within its legs")
-        numbers = struct.unpack_from(f">{count}q", data, begin_legs)
-        split = transfer_count * _TRANSFER
-        transfers = tuple(numbers[at : at + _TRANSFER] for at in range(0, split, _TRANSFER))
-        allocations = tuple(numbers[at : at + _ALLOCATION] for at in range(split, count, _ALLOCATION))
+        split = begin_legs + transfer_count * _TRANSFER * _NUMBER_BYTES
+        transfers = tuple(_LEG.iter_unpack(data[begin_legs:split]))
+        allocations = tuple(_DRAW.iter_unpack(data[split:end]))
         reference, _, details = data[end:].partition(b"\n")
         return cls._make((data[: begin - 1], *fixed, transfers, allocations, reference, details))

@@ -13,7 +13,7 @@ from coalition.bootstrap.policies import read_policy
 from coalition.config import Settings
 from coalition.followers import folds
 from coalition.followers.audit_tree import AuditTreeFollower
-from coalition.followers.follower import follow
+from coalition.followers.follower import KeptFold, follow
 from coalition.followers.witnesses import Witnesses
 from coalition.storage.connect import Connection, connect
 from coalition.storage.programme import load
@@ -58,7 +58,8 @@ class Followers:
 
 
 def _follow_folds(dsn: str, stop: threading.Event) -> None:
-    follow(folds(), _opening(dsn, "coalition follower"), utc_now, time.sleep, stop)
+    kept = [KeptFold(fold, utc_now) for fold in folds()]
+    follow(kept, _opening(dsn, "coalition follower"), time.sleep, stop)
 
 
 def audit_tree_follower(dsn: str, signer: LogSigner) -> AuditTreeFollower:

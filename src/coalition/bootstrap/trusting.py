@@ -7,7 +7,7 @@ from coalition.bootstrap.following import audit_tree_follower
 from coalition.bootstrap.policies import read_policy
 from coalition.bootstrap.strongroom import batch_key, existing_key_ring, log_signer
 from coalition.config import Settings
-from coalition.followers.audit_tree import Comparison
+from coalition.followers.follower import Comparison
 
 
 def trust_file(settings: Settings) -> str:

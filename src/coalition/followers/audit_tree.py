@@ -6,19 +6,17 @@ Deleting the tiles and folding again gives the same bytes; checkpoints are never
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 from threading import Event
 from typing import Final
-
-import structlog
 
 from coalition.audit.log_signer import LogSigner
 from coalition.audit.proofs import tree_hash
 from coalition.audit.tiles import TILE_BITS, Edge, TileAt, TileNodes, edge_tiles, split_hashes
 from coalition.domain.audit_records import CheckpointRecord
-from coalition.domain.errors import CoalitionError, Contention, LedgerBroken
-from coalition.followers.follower import digest_of
+from coalition.domain.errors import CoalitionError, LedgerBroken
+from coalition.followers.follower import Comparison, catch_up, compare, digest_of, follow
 from coalition.storage import audit_tree as store
 from coalition.storage import cursors
 from coalition.storage.connect import Connection
@@ -26,31 +24,13 @@ from coalition.storage.cursors import Lag
 from coalition.storage.frontier import frontier
 
 ENTRIES_MAX: Final = 65_536  # leaves per transaction: 2 MiB, about 0.1 s
-PAUSE_SECONDS: Final = 0.2  # between looks at the journal
 # Between checkpoints: every second look signs, about twice a second. With a fold and the signature the newest stays
 # within a second of the journal.
 CHECKPOINT_SECONDS: Final = 0.3
-RETRY_SECONDS: Final = 1.0  # between attempts while the database does not answer
-
-log = structlog.get_logger(__name__)
 
 
 class TreeForked(LedgerBroken):
     """The tree does not contain a checkpoint that was signed: an old backup, or somebody changed the journal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """The live tiles beside tiles made again from the first entry, both up to `cursor`; digests are SHA-256 in hex."""
-
-    cursor: int
-    size: int
-    live: str
-    rebuilt: str
-
-    @property
-    def equal(self) -> bool:
-        return self.live == self.rebuilt
 
 
 class AuditTreeFollower:
@@ -77,36 +57,16 @@ class AuditTreeFollower:
         self._signed_size = 0
         self._signed_time: datetime | None = None
 
+    @property
+    def name(self) -> str:
+        """Among the followers."""
+        return store.FOLLOWER
+
     def run(self, stop: Event) -> None:
         """Follow the journal until `stop` is set; a database that does not answer is tried again for ever."""
-        while not stop.is_set():
-            try:
-                with cursors.available(), self._connect() as connection:
-                    self.check_checkpoint(connection)
-                    self._follow(connection, stop)
-            except CoalitionError as error:
-                log.warning("follower_retrying", follower=store.FOLLOWER, error=str(error))
-                stop.wait(RETRY_SECONDS)
+        follow([self], self._connect, self._sleep, stop)
 
-    def catch_up(self) -> CheckpointRecord | None:
-        """Fold everything decided now and sign it; the newest checkpoint, None where the journal is empty.
-
-        Raises FrontierStalled if a writer hangs, StoreUnavailable, TreeForked.
-        """
-        with cursors.available(), self._connect() as connection:
-            self.check_checkpoint(connection)
-            reached = frontier(connection, sleep=self._sleep)
-            while self._step(connection, reached) < reached:
-                pass
-            self._sign(connection, complete=True)
-            return store.newest_checkpoint(connection)
-
-    def lag(self) -> Lag:
-        """How far the newest checkpoint is behind the journal."""
-        with cursors.available(), self._connect() as connection:
-            return store.lag(connection, self._clock)
-
-    def check_checkpoint(self, connection: Connection) -> None:
+    def begin(self, connection: Connection) -> None:
         """Raise TreeForked unless the tiles contain the newest checkpoint that was signed."""
         newest = store.newest_checkpoint(connection)
         if newest is None or store.tree_size(connection) < newest.size:
@@ -117,52 +77,49 @@ class AuditTreeFollower:
                 f"{newest.time.isoformat()}: look with `coalition audit compare`, and restore what was changed"
             )
 
-    def rebuild(self) -> Comparison:
-        """Make the tiles again from the journal's first number in a scratch table and compare them with the live ones.
+    def step(self, connection: Connection, up_to: int) -> int:
+        """Fold the next range and sign what the tree has become, where that is due; the cursor afterwards."""
+        cursor = self._step(connection, up_to)
+        self._sign_if_due(connection, complete=cursor >= up_to)
+        return cursor
 
-        The last checkpoint of each hour and all that were cosigned are held against the new tiles. Raises TreeForked,
-        Contention if somebody forgets the live tiles meanwhile.
+    def catch_up(self) -> CheckpointRecord | None:
+        """Fold everything decided now and sign it; the newest checkpoint, None where the journal is empty.
+
+        Raises FrontierStalled if a writer hangs, StoreUnavailable, TreeForked.
         """
         with cursors.available(), self._connect() as connection:
-            store.make_scratch(connection)
+            self.begin(connection)
+            catch_up(self, connection, frontier(connection, sleep=self._sleep))
+            self._sign(connection, complete=True)
+            return store.newest_checkpoint(connection)
+
+    def lag(self) -> Lag:
+        """How far the newest checkpoint is behind the journal."""
+        with cursors.available(), self._connect() as connection:
+            return store.lag(connection, self._clock)
+
+    def rebuild(self) -> Comparison:
+        """See `compare`; the last checkpoint of each hour and all that were cosigned are held against the new tiles.
+
+        Raises TreeForked, Contention if somebody forgets the live tiles meanwhile.
+        """
+        with cursors.available(), self._connect() as connection:
             signed = [(row.size, row.root) for row in store.telling_checkpoints(connection)]
-            edge, rebuilt = Edge(), 0
-            while rebuilt < (live := cursors.cursor_of(connection, store.FOLLOWER)):
-                rebuilt = self._fold(connection, store.SCRATCH, edge, rebuilt, live)
-            with connection.transaction():
-                cursor = cursors.lock_cursor(connection, store.FOLLOWER, self._clock())
-                if cursor < rebuilt:
-                    raise Contention("the live tiles were forgotten while they were compared; compare again")
-                while rebuilt < cursor:
-                    rebuilt = self._fold(connection, store.SCRATCH, edge, rebuilt, cursor)
-                comparison = Comparison(
-                    cursor,
-                    edge.size,
-                    digest_of(store.serialised(connection, store.LIVE)),
-                    digest_of(store.serialised(connection, store.SCRATCH)),
-                )
+            again = TreeAgain(self._grown)
+            comparison = compare(again, connection, self._clock)
             for size, root in signed:
-                if size > edge.size or root_at(connection, size, store.SCRATCH) != root:
+                if size > again.edge.size or root_at(connection, size, store.SCRATCH) != root:
                     raise TreeForked(
                         f"the journal's first {size} entries do not have the root that was signed for them"
                     )
-            store.drop_scratch(connection)
-            return comparison
+            again.drop_scratch(connection)
+            return replace(comparison, size=again.edge.size)
 
     def forget(self) -> None:
         """Delete the tiles; the next step begins at the journal's first number."""
         with cursors.available(), self._connect() as connection:
             store.forget(connection, self._clock())
-
-    def _follow(self, connection: Connection, stop: Event) -> None:
-        while not stop.is_set():
-            reached = frontier(connection, sleep=self._sleep)
-            while not stop.is_set():
-                is_complete = self._step(connection, reached) >= reached
-                self._sign_if_due(connection, complete=is_complete)
-                if is_complete:
-                    break
-            stop.wait(PAUSE_SECONDS)
 
     def _step(self, connection: Connection, up_to: int) -> int:
         """Fold the next range, none above `up_to`, in one short transaction; the cursor afterwards."""
@@ -174,7 +131,7 @@ class AuditTreeFollower:
                 cursor = self._locked(connection, time)
                 if cursor >= up_to:
                     return cursor
-                reached = self._fold(connection, store.LIVE, self._edge, cursor, up_to)
+                reached = self._grown(connection, store.LIVE, self._edge, cursor, up_to)
                 cursors.move_cursor(connection, store.FOLLOWER, reached, time)
             self._cursor = reached
             return reached
@@ -191,7 +148,8 @@ class AuditTreeFollower:
             self._signed_size = 0  # so that the newest checkpoint is held against these tiles before the next
         return cursor
 
-    def _fold(self, connection: Connection, table: str, edge: Edge, after: int, up_to: int) -> int:
+    def _grown(self, connection: Connection, table: str, edge: Edge, after: int, up_to: int) -> int:
+        """Append the leaves of the next range to the edge and write the tiles that changed; up to where."""
         target, count = store.next_range(connection, after, up_to, entries_max=self._entries_max)
         if count == 0:
             return target
@@ -233,12 +191,40 @@ class AuditTreeFollower:
                 return
             if size and (newest is None or size > newest.size):
                 if newest is not None and newest.size > self._signed_size:
-                    self.check_checkpoint(connection)  # somebody else's, or one from before this process began
+                    self.begin(connection)  # somebody else's, or one from before this process began
                 root = self._edge.root()
                 store.insert_checkpoint(
                     connection, CheckpointRecord(size, cursor, root, str(self._signer.signed(size, root)), time)
                 )
         self._signed_size = size
+
+
+Grown = Callable[[Connection, str, Edge, int, int], int]
+
+
+class TreeAgain:
+    """The tiles made again in a scratch table, from an edge of its own."""
+
+    def __init__(self, grown: Grown) -> None:
+        self._grown = grown
+        self.edge = Edge()
+
+    @property
+    def name(self) -> str:
+        return store.FOLLOWER
+
+    def make_scratch(self, connection: Connection) -> None:
+        store.make_scratch(connection)
+
+    def fold(self, connection: Connection, after: int, up_to: int) -> int:
+        return self._grown(connection, store.SCRATCH, self.edge, after, up_to)
+
+    def digests(self, connection: Connection) -> tuple[str, str]:
+        live, rebuilt = store.serialised(connection, store.LIVE), store.serialised(connection, store.SCRATCH)
+        return digest_of(live), digest_of(rebuilt)
+
+    def drop_scratch(self, connection: Connection) -> None:
+        store.drop_scratch(connection)
 
 
 def read_edge(connection: Connection) -> Edge:

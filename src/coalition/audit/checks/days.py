@@ -62,7 +62,10 @@ class DayChecks:
         until = self._until.get(terminal)
         if until:
             self._pass(terminal, until, entry.entry_id)
-        counted = self._count[terminal].setdefault(entry.kind, [0, 0, 0])
+        kinds = self._count[terminal]
+        counted = kinds.get(entry.kind)
+        if counted is None:
+            counted = kinds[entry.kind] = [0, 0, 0]
         if entry.reason:
             counted[2] += 1
         else:

@@ -159,11 +159,9 @@ class LogChecks:
             check.breach(f"entry of unknown kind {entry.kind} or reason {entry.reason}", opened.at, entry.entry_id)
         if len(entry.answer) > ANSWER_BYTES_MAX or len(entry.transfers) + len(entry.allocations) > LEGS_MAX:
             check.breach("the entry is larger than one can be", opened.at, entry.entry_id)
-        for debit, credit, _, code, _, unit in entry.transfers:
-            shape = (debit >> 48, credit >> 48, code, unit)
-            if shape in self._shapes:
-                continue  # nearly all: there are a few dozen
-            if code in CODES and unit in UNITS and {shape[0], shape[1]} <= ACCOUNTS:
+        shapes = {(debit >> 48, credit >> 48, code, unit) for debit, credit, _, code, _, unit in entry.transfers}
+        for shape in shapes - self._shapes:  # hardly ever one: there are a few dozen
+            if shape[2] in CODES and shape[3] in UNITS and {shape[0], shape[1]} <= ACCOUNTS:
                 self._shapes.add(shape)
             else:
                 check.breach("a leg of unknown code, unit or account", opened.at, entry.entry_id)

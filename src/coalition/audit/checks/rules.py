@@ -29,7 +29,7 @@ AGREEMENT_ACTS: Final = frozenset({int(Kind.AGREEMENT_CREATED), int(Kind.AGREEME
 FOUNDERS: Final = 2  # operator and custody are laid with the scheme, before the first act
 
 Key = tuple[int, int, int, int]
-"""Debtor, creditor, code, unit."""
+"""Debtor, creditor, code, unit; the two as accounts while claims are added up, as participants when they are told."""
 OF_RUNS: Final = frozenset({Kind.SETTLEMENT_PAYMENT, Kind.SETTLEMENT_RETURN, Kind.NETTING_REVERSAL})
 
 
@@ -37,14 +37,21 @@ class Window:
     """The claims of one window as the log has them."""
 
     def __init__(self) -> None:
-        self.claims: dict[Key, list[int]] = defaultdict(lambda: [0, 0])  # amount and count
+        self.sums: dict[Key, list[int]] = {}  # amount and count, by accounts
         self.last_number = 0
         self.netted = False
+
+    def claims(self) -> dict[Key, list[int]]:
+        """Amount and count by participants."""
+        return {
+            (parties_of(debit)[0], parties_of(credit)[0], code, unit): sums
+            for (debit, credit, code, unit), sums in self.sums.items()
+        }
 
     def net(self, unit: int) -> dict[int, int]:
         """What each participant received less what it sent."""
         found: dict[int, int] = defaultdict(int)
-        for (debtor, creditor, _, of), (amount, _) in self.claims.items():
+        for (debtor, creditor, _, of), (amount, _) in self.claims().items():
             if of == unit:
                 found[debtor] -= amount
                 found[creditor] += amount
@@ -86,7 +93,10 @@ class RuleChecks:
                 known = self._windows[window]
                 if known.netted:
                     self._checks["V17"].breach("a claim lies in a window that was netted", opened.at, entry.entry_id)
-                sums = known.claims[parties_of(debit)[0], parties_of(credit)[0], code, unit]
+                key = (debit, credit, code, unit)
+                sums = known.sums.get(key)
+                if sums is None:
+                    sums = known.sums[key] = [0, 0]
                 sums[0] += amount
                 sums[1] += 1
                 if entry.kind != Kind.ASSESS:
@@ -285,7 +295,7 @@ class RuleChecks:
         }
         lines = {
             (codes.get(debtor, ""), codes.get(creditor, ""), name_of(TransferCode, code), name_of(Unit, unit)): sums
-            for (debtor, creditor, code, unit), sums in window.claims.items()
+            for (debtor, creditor, code, unit), sums in window.claims().items()
         }
         sums = sum(net for net in own.values() if net > 0), sum(amount for amount, _ in lines.values())
         if told != own:

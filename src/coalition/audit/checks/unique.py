@@ -6,7 +6,7 @@ from tempfile import TemporaryFile
 from typing import Any, Final
 
 BUCKETS: Final = 256
-BUFFER: Final = 4096  # records kept in memory per bucket before they are written
+BUFFER: Final = 512  # records kept in memory per bucket before they are written
 _RECORD: Final = struct.Struct(">16sqq")
 
 
