@@ -26,6 +26,7 @@ class Kind(IntEnum):
     NETTING = 20
     MERGE_OUT = 30
     MERGE_IN = 31
+    OPENING = 32
 
     PARTICIPANT_CREATED = 101
     STORE_CREATED = 102

@@ -217,6 +217,12 @@ class MemberStore(Protocol):
 
     def card(self, token: bytes) -> CardRow | None: ...
 
+    def wallets_of_tokens(self, tokens: Sequence[bytes]) -> Mapping[bytes, int | None]:
+        """Where cards lead, of those that there are; None for one that is not linked."""
+
+    def wallets_of_members(self, member_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """Wallets by member, of those that are not erased."""
+
     def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
         """The wallet's card of this kind that is not REPLACED."""
 

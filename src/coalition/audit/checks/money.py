@@ -19,7 +19,7 @@ from coalition.domain.lots import SHORTFALL_LOT
 ACTS: Final = int(Kind.PARTICIPANT_CREATED)
 NETTING: Final = int(Kind.NETTING)
 SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD), int(Kind.MERGE_OUT)})
-OPENS_LOT: Final = frozenset({int(Kind.TOP_UP), int(Kind.MERGE_IN)})
+OPENS_LOT: Final = frozenset({int(Kind.TOP_UP), int(Kind.MERGE_IN), int(Kind.OPENING)})
 GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
 MAY_FALL_SHORT: Final = GIVES_BACK | {int(Kind.UPLOAD)}
 ENDS_HOLD: Final = frozenset({int(Kind.CAPTURE), int(Kind.VOID), int(Kind.HOLD_EXPIRY)})
@@ -127,7 +127,7 @@ class MoneyChecks:
         is_spent = change <= -value if entry.kind == Kind.CAPTURE else change == -value
         if entry.kind in SPENDS and not (amount == value + missing == face_of(entry) and is_spent):
             check.breach("what was spent is not what the wallet or its lots lost", opened.at, entry.entry_id)
-        sold = answer[PRINCIPAL] if entry.kind == Kind.TOP_UP else value
+        sold = value if entry.kind == Kind.MERGE_IN else answer[PRINCIPAL]
         if entry.kind in OPENS_LOT and not (amount == sold and change == value):
             check.breach("what was sold is not what the wallet got", opened.at, entry.entry_id)
         if missing and entry.kind not in MAY_FALL_SHORT:
