@@ -456,7 +456,7 @@ def test_a_window_may_be_named_as_it_is_printed():
         "reverse-top-up", "cash-out", "dispute open", "dispute list", "dispute settle", "member enrol", "member find",
         "member lock", "member unlock", "member erase", "member consent", "member export", "member access",
         "member ask", "member revise", "member merge",
-        "members import", "member approve", "member see", "card device", "card code", "card add-id",
+        "members import", "members lots", "member approve", "member see", "card device", "card code", "card add-id",
         "card add-phone", "card remove", "card issue", "card replace", "wallet", "top-up", "pay", "refund", "balance",
         "entries", "windows", "positions", "claims",
     ],

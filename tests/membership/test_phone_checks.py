@@ -11,14 +11,17 @@ from coalition.bootstrap.rewrapping import rewrap
 from coalition.domain.kinds import Kind
 from coalition.domain.members import Reader
 from coalition.domain.reasons import Reason
+from coalition.membership import phone_book
 from coalition.membership.field_groups import Contact
+from coalition.membership.intake import Arrival
+from coalition.membership.profile import Profile
 from coalition.storage.connect import connect
 from coalition.storage.embedded import SUPERUSER
 from coalition.storage.rewrapping import MemberKeyRows
 from keys import KeyPurpose, KeyRing, MemberCipher, WrappedKey, create_ring
 from keys.ring_making import rotate_key
 from tests.membership.desk import Desk
-from tests.offices import House, reason_of
+from tests.offices import NOON, House, reason_of
 
 PHONES = tuple(f"139000000{number:02}" for number in range(12))
 
@@ -123,3 +126,41 @@ def test_a_check_of_one_version_is_that_of_the_other_wrapped_anew(directory: Pat
     assert ([2, 1], old[1]) == (list(new), new[1])
     assert new[2] == ring.rewrap_check(1, old[1])
     assert new[2] != ring.index_checks("email", "+8613900000000")[2]
+
+
+@pytest.mark.parametrize("known_max", [1_000, 0])
+def test_who_moves_in_is_told_from_members_with_and_without_a_check(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, known_max: int
+):
+    """Whether few have none or more than are asked for by name."""
+    monkeypatch.setattr(phone_book, "UNCHECKED_MAX", known_max)
+    members = [desk.enrol(phone).member_id for phone in PHONES[:3]]
+    revise(desk, members[2], PHONES[4])
+    arrivals = [Arrival(Profile("李四", phone), None) for phone in (*PHONES[:6], "13700000000")]
+    _, lines = desk.reception.intake.take(desk.house.act(Kind.MEMBERS_IMPORTED), "hq", arrivals)
+    exists = Reason.MEMBER_EXISTS
+    assert [exists, exists, Reason.ACCEPTED, Reason.ACCEPTED, exists, Reason.ACCEPTED, Reason.ACCEPTED] == [
+        line.reason for line in lines
+    ]
+
+
+def test_who_moves_in_meets_a_member_whose_key_is_of_a_version_that_the_server_has_not_heard_of(
+    desk: Desk, directory: Path, rows: MemberKeyRows[WrappedKey]
+):
+    desk.enrol(PHONES[0])
+    rotate_key(directory, KeyPurpose.KEY_ENCRYPTION, random=os.urandom)
+    rewrap(KeyRing.load(directory), rows, lambda _: None)
+    assert 1 == desk.ring.kek_version
+    arrivals = [Arrival(Profile("李四", phone), None) for phone in PHONES[:2]]
+    _, lines = desk.reception.intake.take(desk.house.act(Kind.MEMBERS_IMPORTED), "hq", arrivals)
+    assert [Reason.MEMBER_EXISTS, Reason.ACCEPTED] == [line.reason for line in lines]
+
+
+def test_a_key_without_a_member_keeps_nobody_out(desk: Desk):
+    """It is what is left of an enrolment that was cut off."""
+    stranger = UUID(int=7, version=4)
+    checks_of = desk.ring.index_checks("phone", f"+86{PHONES[0]}")
+    desk.keydb.put(stranger, desk.ring.new_member(stranger)[0], checks_of, NOON)
+    arrivals = [Arrival(Profile("李四", PHONES[0]), None)]
+    _, (line,) = desk.reception.intake.take(desk.house.act(Kind.MEMBERS_IMPORTED), "hq", arrivals)
+    assert line.member_id == found(desk, PHONES[0])

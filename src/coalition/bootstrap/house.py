@@ -164,7 +164,7 @@ def _furnish(
                 desk, watch, reads, request_ids, Presentations(tools), business_date, pins.public_key, day_end
             ),
             ProgrammeService(office, ProgrammeReads(lease), watch, request_ids),
-            MemberService(reception, devices, watch, request_ids),
+            MemberService(reception, devices, watch, request_ids, desk),
             AuditService(AuditReads(lease, lane_count, time.sleep), audit_log, audit_state, watch),
             PortalService(PortalReads(lease), reads, reception.reading, watch),
         )

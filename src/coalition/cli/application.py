@@ -13,6 +13,7 @@ from coalition.cli import (  # six of them add commands only
     house,
     member_changes,  # noqa: F401
     member_data,  # noqa: F401
+    opening_lots,  # noqa: F401
     till_day,  # noqa: F401
     tills,
     window_fees,  # noqa: F401

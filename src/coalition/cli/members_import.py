@@ -58,12 +58,12 @@ def members_import(
     number, field and reason; correct them in a file of their own. Started again with the same file it goes on where it
     stopped, and nobody is made twice; FILE.import remembers that.
     """
-    began = _began(path)
+    began = remembered(path)
     enrolled = refused = 0
     with (
         session.coalition() as connection,
         path.open(encoding="utf-8-sig", newline="") as file,
-        _new(Path(f"{path}.refused.csv")) as refusals,
+        new_file(Path(f"{path}.refused.csv")) as refusals,
         Progress(console=console(stderr=True), disable=not sys.stderr.isatty()) as bars,
     ):
         report = csv.writer(refusals)
@@ -73,7 +73,7 @@ def members_import(
             answer = connection.call(
                 connection.members.ImportMembers,
                 ImportMembersRequest(
-                    request_id=_request_id(began, place),
+                    request_id=part_request_id(began, "import", place),
                     recruiter=recruiter,
                     members=[line.member for line in lines],
                 ),
@@ -88,16 +88,16 @@ def members_import(
     session.say([], f"{enrolled} members are enrolled, {refused} lines refused; see {path}.refused.csv.")
 
 
-def _began(path: Path) -> dict[str, Any]:
+def remembered(path: Path) -> dict[str, Any]:
     """When the import of this very file began, remembered beside it before anything is sent."""
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        remembered = Path(f"{path}.import")
-        if not remembered.exists():
+        beside = Path(f"{path}.import")
+        if not beside.exists():
             now_ms = time.time_ns() // 1_000_000
-            remembered.write_text(json.dumps({"began_ms": now_ms, "sha256": digest}) + "\n", encoding="utf-8")
-        began: dict[str, Any] = json.loads(remembered.read_text(encoding="utf-8"))
+            beside.write_text(json.dumps({"began_ms": now_ms, "sha256": digest}) + "\n", encoding="utf-8")
+        began: dict[str, Any] = json.loads(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise typer.BadParameter(f"{path} or {path}.import cannot be read or written") from None
     if began.get("sha256") != digest:
@@ -105,9 +105,9 @@ def _began(path: Path) -> dict[str, Any]:
     return began
 
 
-def _request_id(began: dict[str, Any], place: int) -> str:
-    """The one request id of a part of a file."""
-    digest = hashlib.sha256(f"members import {began['sha256']} {place}".encode()).digest()
+def part_request_id(began: dict[str, Any], what: str, place: int) -> str:
+    """The one request id of a part of a file, for what is done with it."""
+    digest = hashlib.sha256(f"members {what} {began['sha256']} {place}".encode()).digest()
     timed = UUID(new_request_id(now_ms=began["began_ms"])).int
     kept = ((1 << 48) - 1) << 80 | 0xF << 76 | 0b11 << 62  # time, version and variant
     return str(UUID(int=timed & kept | int.from_bytes(digest[:16], "big") & ~kept))
@@ -161,7 +161,7 @@ def _chunks(lines: Iterator[Line]) -> Iterator[list[Line]]:
         yield part
 
 
-def _new(path: Path) -> TextIO:
+def new_file(path: Path) -> TextIO:
     """A file that only its owner can read, written anew."""
     path.unlink(missing_ok=True)
     path.touch(mode=stat.S_IRUSR | stat.S_IWUSR)

@@ -9,7 +9,7 @@ Amounts are minor units of the scheme's currency.
 
 import hashlib
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -196,7 +196,7 @@ class TopUpReturn(FollowUp):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnWallet(Command):
-    """Names a wallet itself: what a job of the house asks, in the operator's name. The books know the amount."""
+    """Names a wallet itself: what a job of the house, or headquarters, asks in the operator's name."""
 
     wallet_id: int
     amount_minor: int = 0
@@ -224,6 +224,26 @@ class MergeOut(OnWallet):
 
     def _particulars(self) -> bytes:
         return f"{self.wallet_id}|{self.lot_id}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenLot(OnWallet):
+    """What a member held in another system: `amount_minor` paid and `bonus_minor` on top, of `issuer_id`.
+
+    `custody` is ISSUER_HELD or OPERATOR_HELD; None: as the terms say. `terms_code` None: the issuer's only ones.
+    """
+
+    issuer_id: int
+    bonus_minor: int = 0
+    bonus_expiry: date | None = None
+    custody: str | None = None
+    terms_code: str | None = None
+
+    kind = Kind.OPENING
+
+    def _particulars(self) -> bytes:
+        told = (self.wallet_id, self.issuer_id, self.bonus_minor, self.bonus_expiry, self.custody, self.terms_code)
+        return "|".join("" if each is None else str(each) for each in told).encode()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from coalition.domain.commands import (
     HoldExpiry,
     MergeIn,
     MergeOut,
+    OpenLot,
     Purchase,
     Refund,
     Resolve,
@@ -35,6 +36,7 @@ from coalition.domain.decision import Decision
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.hold import decide_capture, decide_hold, decide_hold_expiry, decide_void
 from coalition.domain.merge import decide_merge_in, decide_merge_out
+from coalition.domain.opening import decide_opening
 from coalition.domain.purchase import decide_purchase
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import decide_refund
@@ -69,6 +71,8 @@ def decide(command: Command, books: Books, entry_id: int) -> Decision:
     if rule is None:
         if isinstance(command, MergeIn):
             return decide_merge_in(command, books, entry_id)
+        if isinstance(command, OpenLot):
+            return decide_opening(command, books, entry_id)
         raise LedgerBroken(f"no rule decides a {type(command).__name__}")
     return rule(command, books)
 

@@ -31,6 +31,7 @@ class Kind(IntEnum):
     ADJUSTMENT = 25
     MERGE_OUT = 30
     MERGE_IN = 31
+    OPENING = 32
 
     PARTICIPANT_CREATED = 101
     STORE_CREATED = 102
@@ -90,5 +91,5 @@ SETTLEMENT: Final = frozenset(
     }
 )
 """What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""
-OPENS_LOT: Final = frozenset({Kind.TOP_UP, Kind.MERGE_IN})
+OPENS_LOT: Final = frozenset({Kind.TOP_UP, Kind.MERGE_IN, Kind.OPENING})
 """What opens a lot, whose id is the entry's."""

@@ -9,7 +9,7 @@ from coalition.domain.journal import Outcome
 from coalition.domain.kinds import Kind
 from coalition.domain.sale_details import SaleDetails
 
-VALUE_ENTERS: Final = frozenset({Kind.TOP_UP, Kind.REFUND, Kind.MERGE_IN})
+VALUE_ENTERS: Final = frozenset({Kind.TOP_UP, Kind.REFUND, Kind.MERGE_IN, Kind.OPENING})
 VALUE_LEAVES: Final = frozenset(
     {
         Kind.PURCHASE,

@@ -18,6 +18,9 @@ from coalition.membership.store import Key, Keys, MemberBooks, MemberKeys, Membe
 CANDIDATES_MAX: Final = 64
 """Members that share a blind index; to open one whose check is not known takes 30 microseconds (RELIABILITY 5.5)."""
 
+UNCHECKED_MAX: Final = 1_000
+"""Members whose phone has changed, mostly: so many are asked for by name, more by the blind index."""
+
 
 @dataclass(frozen=True, slots=True)
 class Filing:
@@ -73,11 +76,25 @@ class PhoneBook(Generic[Key]):
         """Those of many phones that are members'; no other act can give the others away before this one commits."""
         indexes = sorted({index for filing in filings for index in filing.indexes})
         books.lock_indexes(PHONE_INDEX, indexes)
-        candidates = books.members_indexed(PHONE_INDEX, indexes)
-        found = self._member_keys.matching(candidates, _by_version(filings)) if candidates else {}
+        found = self._found(books, indexes, _by_version(filings))
         records = books.latest_records(list(found), CONTACT) if found else []
         phones = {str(self._records.opened(record, found[record.member_id])["phone"]) for record in records}
         return phones & {filing.phone for filing in filings}
+
+    def _found(
+        self, books: MemberBooks, indexes: Sequence[int], checks: Mapping[int, Sequence[bytes]]
+    ) -> Mapping[UUID, Key]:
+        """Who may have one of many phones: by their checks; who has none of use is looked for by blind index."""
+        if not checks:
+            return {}
+        found = dict(self._member_keys.checked(checks))
+        doubtful = self._member_keys.unchecked(min(checks), max(checks), UNCHECKED_MAX + 1)
+        if doubtful:
+            # As many as there are after an upgrade are not carried from one database to the other.
+            among = doubtful if len(doubtful) <= UNCHECKED_MAX else None
+            candidates = books.members_indexed(PHONE_INDEX, indexes, among)
+            found |= self._member_keys.matching(candidates, checks) if candidates else {}
+        return found
 
     def _among(self, candidates: Sequence[SealedRecord], filing: Filing) -> tuple[UUID, Key] | None:
         if len(candidates) > CANDIDATES_MAX:

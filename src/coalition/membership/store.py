@@ -73,6 +73,12 @@ class MemberKeys(Protocol[Key]):
     def matching(self, member_ids: Sequence[UUID], phone_checks: Mapping[int, Sequence[bytes]]) -> Mapping[UUID, Key]:
         """The keys of those who may have one of the phones; whose record has another is mostly left out."""
 
+    def checked(self, phone_checks: Mapping[int, Sequence[bytes]]) -> Mapping[UUID, Key]:
+        """The same of all members, but for those who are `unchecked`."""
+
+    def unchecked(self, oldest: int, newest: int, limit: int) -> list[UUID]:
+        """Members that a check does not tell, or not one of these versions: `limit` of them at least, if there are."""
+
     def put_all(self, keys: Mapping[UUID, tuple[Key, Mapping[int, bytes]]], create_time: datetime) -> None:
         """`put` of many."""
 
@@ -100,8 +106,8 @@ class MemberBooks(Protocol):
     def lock_indexes(self, field: str, values: Sequence[int]) -> None:
         """`lock_index` of each, in one order for everybody."""
 
-    def members_indexed(self, field: str, values: Sequence[int]) -> list[UUID]:
-        """The members under any of these blind indexes."""
+    def members_indexed(self, field: str, values: Sequence[int], among: Sequence[UUID] | None = None) -> list[UUID]:
+        """The members under any of these blind indexes: all, or those `among` some."""
 
     def latest_records(self, member_ids: Sequence[UUID], field_group: str) -> list[SealedRecord]:
         """The latest record of each of these members."""
@@ -210,6 +216,12 @@ class MemberStore(Protocol):
     ) -> list[SealedRecord]: ...
 
     def card(self, token: bytes) -> CardRow | None: ...
+
+    def wallets_of_tokens(self, tokens: Sequence[bytes]) -> Mapping[bytes, int | None]:
+        """Where cards lead, of those that there are; None for one that is not linked."""
+
+    def wallets_of_members(self, member_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        """Wallets by member, of those that are not erased."""
 
     def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
         """The wallet's card of this kind that is not REPLACED."""

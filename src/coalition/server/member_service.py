@@ -8,17 +8,21 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+from coalition.clearing.queue import Ticket
 from coalition.domain.errors import Refused
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
 from coalition.membership.device_desk import DeviceDesk
 from coalition.membership.reception import Reception
 from coalition.server import convert_member as convert
+from coalition.server import opening_lots
 from coalition.server.acting import act_of, receipt
 from coalition.server.identity import HasProgramme, Role, caller
 from coalition.server.member_data import MemberDataCalls
 from coalition.server.own import acting_for
-from coalition.server.request_ids import RequestIds
+from coalition.server.request_ids import RequestIds, parse_request_id
+from coalition.server.sinks import Gathering
+from coalition.server.terminal import DeskDoor
 from coalition.v1 import member_pb2
 
 
@@ -26,11 +30,17 @@ class MemberService(MemberDataCalls):
     """Acts block, so each runs in a worker thread."""
 
     def __init__(
-        self, reception: Reception[Any], devices: DeviceDesk[Any], programme: HasProgramme, request_ids: RequestIds
+        self,
+        reception: Reception[Any],
+        devices: DeviceDesk[Any],
+        programme: HasProgramme,
+        request_ids: RequestIds,
+        desk: DeskDoor,
     ) -> None:
         super().__init__(reception, request_ids)
         self._devices = devices
         self._programme = programme
+        self._desk = desk
 
     async def EnrolMember(self, request: member_pb2.EnrolMemberRequest, context: Any) -> member_pb2.EnrolMemberResponse:
         recruiter = acting_for(caller(context), self._programme.current, request.recruiter, "recruiter")
@@ -64,6 +74,19 @@ class MemberService(MemberDataCalls):
             ],
             receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
         )
+
+    async def OpenLots(self, request: member_pb2.OpenLotsRequest, context: Any) -> member_pb2.OpenLotsResponse:
+        present, request_id = caller(context), parse_request_id(request.request_id)
+        await self._request_ids.check(present.participant_id, opening_lots.lot_request_id(request_id, 0))
+        wallets = await asyncio.to_thread(self._reception.holders.wallets, opening_lots.holders_of(request))
+        commands, answers = opening_lots.commands_of(request, request_id, wallets, present, self._programme.current)
+        if commands:
+            # Not taken back when the caller hangs up: what is opened once is opened, and told again when asked.
+            sink = Gathering(len(commands))
+            self._desk.submit([Ticket(command, sink, context=place) for place, command in commands.items()])
+            await sink.complete
+            answers |= sink.answers
+        return member_pb2.OpenLotsResponse(lots=opening_lots.ended([answers[place] for place in range(len(wallets))]))
 
     async def IssueCard(self, request: member_pb2.IssueCardRequest, context: Any) -> member_pb2.IssueCardResponse:
         issuer = acting_for(caller(context), self._programme.current, request.issuer, "issuer")

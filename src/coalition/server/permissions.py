@@ -83,6 +83,7 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.MemberService/SetConsent": STAFF | GATEWAYS,
         "/coalition.v1.MemberService/ImportMembers": HEADQUARTERS,
         "/coalition.v1.MemberService/MergeMembers": OPERATOR,
+        "/coalition.v1.MemberService/OpenLots": OPERATOR,
         "/coalition.v1.MemberService/SetMemberState": OPERATOR,
         "/coalition.v1.MemberService/EraseMember": OPERATOR,
         "/coalition.v1.MemberService/RequestDisclosure": HEADQUARTERS,

@@ -1,12 +1,13 @@
 """Acts, exactly once: claim the request, do the work, write its entry, commit; or tell the stored answer again."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
 import psycopg
+from psycopg.errors import InvalidSqlStatementName
 from psycopg.pq import TransactionStatus
 
 from coalition.domain.acts import JSON, Act, ActAnswer, canonical
@@ -26,14 +27,14 @@ from coalition.storage.journal import (
     claim_parameters,
     write_batch,
 )
-from coalition.storage.pipeline import Answer as Pending
-from coalition.storage.pipeline import Pipeline, pipeline_of
+from coalition.storage.pipeline import Pipeline, forget_pipeline, pipeline_of
 
 ATTEMPTS: Final = 5
 BEGIN: Final = "BEGIN"
 SAVE: Final = "SAVEPOINT applied"
 UNDO: Final = "ROLLBACK TO SAVEPOINT applied"
 COMMIT: Final = "COMMIT"
+ROLLBACK: Final = "ROLLBACK"
 PREPARED: Final = (
     BEGIN,
     CLAIM,
@@ -46,6 +47,7 @@ PREPARED: Final = (
     INSERT_TRANSFERS,
     INSERT_BATCH,
     COMMIT,
+    ROLLBACK,
 )
 
 Apply = Callable[[Connection], dict[str, JSON]]
@@ -69,12 +71,15 @@ class Acts:
         entry's too: it lies among the wallet's entries. `transfers`, asked after `apply`, are the entry's legs.
         Raises Refused (also when replaying a decline), Contention after several tries, StoreUnavailable.
         """
-        pipeline = self._pipeline(connection)
         for _ in range(ATTEMPTS):
+            pipeline = self._pipeline(connection)
             try:
-                with _undone_if_it_fails(connection):
+                with _undone_if_it_fails(connection, pipeline):
                     answer = self._once(connection, pipeline, act, apply, transfers)
                 break
+            except InvalidSqlStatementName:
+                # The driver forgets what was prepared, ours too, once a transaction of its own is rolled back.
+                forget_pipeline(connection)
             except psycopg.Error as error:
                 problem = translated(error)
                 if not isinstance(problem, Contention):
@@ -88,16 +93,13 @@ class Acts:
 
         Raises Refused when that answer was a decline, or the request_id was used for another act (REQUEST_ID_REUSED).
         """
-        pipeline, parameters = self._pipeline(connection), claim_parameters([act], self._lane_count)
+        parameters = claim_parameters([act], self._lane_count)
         try:
-            stored = pipeline.execute(STORED, parameters[:3])
-            pipeline.run()
-            if not stored.rows():
-                return None
-            answer = _stored(stored, act)
+            with connection.cursor() as cursor:
+                rows = cursor.execute(STORED, parameters[:3]).fetchall()
         except psycopg.Error as error:
             raise translated(error) from error
-        return _told(answer)
+        return _told(_stored(rows, act)) if rows else None
 
     def _once(
         self,
@@ -116,7 +118,7 @@ class Acts:
             found = pipeline.execute(STORED, parameters[:3])
             pipeline.execute(COMMIT)
             pipeline.run()
-            return _stored(found, act)
+            return _stored(found.rows(), act)
         refusal: Refused | None = None
         try:
             stored: dict[str, JSON] = apply(connection)
@@ -167,20 +169,23 @@ class Acts:
 
 
 @contextmanager
-def _undone_if_it_fails(connection: Connection) -> Iterator[None]:
+def _undone_if_it_fails(connection: Connection, pipeline: Pipeline) -> Iterator[None]:
     """Leave no transaction open behind an act that was not committed."""
     try:
         yield
     except BaseException:
         if connection.info.transaction_status is not TransactionStatus.IDLE:
             with suppress(psycopg.Error):
-                connection.execute("ROLLBACK")
+                pipeline.execute(ROLLBACK)
+                pipeline.run()
+        if connection.info.transaction_status is not TransactionStatus.IDLE:
+            with suppress(psycopg.Error):
+                connection.execute(ROLLBACK)
         raise
 
 
-def _stored(found: Pending, act: Act) -> "tuple[ActAnswer, Refused | None]":
+def _stored(rows: Sequence[tuple[Any, ...]], act: Act) -> "tuple[ActAnswer, Refused | None]":
     """The answer of an act that was done already, and what it was refused with."""
-    rows = found.rows()
     if not rows:
         raise Contention("a rival's claim is not visible yet; send it again")
     _, _, body_hash, entry, kind, answer = rows[0]

@@ -10,9 +10,26 @@ from uuid import UUID
 
 from coalition.storage.lease import Lease, leased_cursor
 
+# Looked up one by one, whatever the planner thinks of a table that grows while members move in.
 MATCHING: Final = """
-SELECT member_id, dek_id, kek_version, wrapped, check_value FROM member_keys
-WHERE member_id = ANY(%s) AND (phone_check IS NULL OR kek_version <> ALL(%s) OR phone_check = ANY(%s))
+SELECT k.* FROM unnest(%s::uuid[]) AS asked (member_id)
+CROSS JOIN LATERAL (
+    SELECT member_id, dek_id, kek_version, wrapped, check_value FROM member_keys
+    WHERE member_id = asked.member_id AND (phone_check IS NULL OR kek_version <> ALL(%s) OR phone_check = ANY(%s))
+    OFFSET 0
+) AS k
+"""
+CHECKED: Final = """
+SELECT k.* FROM unnest(%s::bytea[]) AS asked (phone_check)
+CROSS JOIN LATERAL (
+    SELECT member_id, dek_id, kek_version, wrapped, check_value FROM member_keys
+    WHERE phone_check = asked.phone_check OFFSET 0
+) AS k
+"""
+UNCHECKED: Final = """
+(SELECT member_id FROM member_keys WHERE phone_check IS NULL LIMIT %(limit)s)
+UNION ALL (SELECT member_id FROM member_keys WHERE kek_version < %(oldest)s LIMIT %(limit)s)
+UNION ALL (SELECT member_id FROM member_keys WHERE kek_version > %(newest)s LIMIT %(limit)s)
 """
 COPY_KEYS: Final = """
 COPY member_keys (member_id, dek_id, kek_version, wrapped, check_value, phone_check, create_time) FROM STDIN
@@ -71,7 +88,7 @@ class KeyDatabase(Generic[Key]):
                 " WHERE member_id = ANY(%s)",
                 (list(member_ids),),
             ).fetchall()
-        return {row[0]: self._make(row[1], row[2], bytes(row[3]), bytes(row[4])) for row in rows}
+        return self._keys(rows)
 
     def matching(self, member_ids: Sequence[UUID], phone_checks: Mapping[int, Sequence[bytes]]) -> Mapping[UUID, Key]:
         """The keys of those members whose phone may be one that is looked for, told by kek_version and check.
@@ -81,7 +98,20 @@ class KeyDatabase(Generic[Key]):
         wanted = [check for checks in phone_checks.values() for check in checks]
         with leased_cursor(self._lease) as cursor:
             rows = cursor.execute(MATCHING, (list(member_ids), list(phone_checks), wanted)).fetchall()
-        return {row[0]: self._make(row[1], row[2], bytes(row[3]), bytes(row[4])) for row in rows}
+        return self._keys(rows)
+
+    def checked(self, phone_checks: Mapping[int, Sequence[bytes]]) -> Mapping[UUID, Key]:
+        """The keys of all members whose check is one of these; see `unchecked` for who may be besides."""
+        wanted = [check for checks in phone_checks.values() for check in checks]
+        with leased_cursor(self._lease) as cursor:
+            rows = cursor.execute(CHECKED, (wanted,)).fetchall()
+        return self._keys(rows)
+
+    def unchecked(self, oldest: int, newest: int, limit: int) -> list[UUID]:
+        """Members without a check, or with one of a kek_version outside `oldest` to `newest`; `limit` or a few more."""
+        bounds = {"limit": limit, "newest": newest, "oldest": oldest}
+        with leased_cursor(self._lease) as cursor:
+            return [row[0] for row in cursor.execute(UNCHECKED, bounds).fetchall()]
 
     def put_all(self, keys: Mapping[UUID, tuple[Key, Mapping[int, bytes]]], create_time: datetime) -> None:
         """`put` of many."""
@@ -107,3 +137,7 @@ class KeyDatabase(Generic[Key]):
         """Remove a member's key. What was sealed under it can never be opened again."""
         with leased_cursor(self._lease) as cursor:
             cursor.execute("DELETE FROM member_keys WHERE member_id = %s", (member_id,))
+
+    def _keys(self, rows: Sequence[tuple[Any, ...]]) -> Mapping[UUID, Key]:
+        """Of rows of member_id, dek_id, kek_version, wrapped and check."""
+        return {row[0]: self._make(row[1], row[2], bytes(row[3]), bytes(row[4])) for row in rows}

@@ -28,10 +28,14 @@ class IntakeBooks:
     def lock_indexes(self, field: str, values: Sequence[int]) -> None:
         self._cursor.execute(LOCK_INDEXES, (field, sorted(values)))
 
-    def members_indexed(self, field: str, values: Sequence[int]) -> list[UUID]:
-        rows = self._cursor.execute(
-            "SELECT member_id FROM member_indexes WHERE field = %s AND value = ANY(%s)", (field, list(values))
-        ).fetchall()
+    def members_indexed(self, field: str, values: Sequence[int], among: Sequence[UUID] | None = None) -> list[UUID]:
+        asked = "SELECT member_id FROM member_indexes WHERE field = %s AND value = ANY(%s)"
+        if among is None:
+            rows = self._cursor.execute(asked, (field, list(values))).fetchall()
+        else:
+            rows = self._cursor.execute(
+                f"{asked} AND member_id = ANY(%s)", (field, list(values), list(among))
+            ).fetchall()
         return [row[0] for row in rows]
 
     def latest_records(self, member_ids: Sequence[UUID], field_group: str) -> list[SealedRecord]:

@@ -4,7 +4,7 @@ Implements the protocols of coalition.membership.store and decides nothing. Rows
 `wallet_id % lane_count`; a card that is not linked yet lies in the lane of its own id and moves when it is.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any, Final
 from uuid import UUID
@@ -130,6 +130,19 @@ class MemberStore:
     def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
         row = self._one(CARD_OF_KIND, (lane_of_wallet(wallet_id, self._lane_count), wallet_id, kind))
         return _card(row) if row else None
+
+    def wallets_of_tokens(self, tokens: Sequence[bytes]) -> Mapping[bytes, int | None]:
+        with leased_cursor(self._lease) as cursor:
+            rows = cursor.execute("SELECT token, wallet_id FROM credentials WHERE token = ANY(%s)", (list(tokens),))
+            return {bytes(token): wallet_id for token, wallet_id in rows.fetchall()}
+
+    def wallets_of_members(self, member_ids: Sequence[UUID]) -> Mapping[UUID, int]:
+        with leased_cursor(self._lease) as cursor:
+            rows = cursor.execute(
+                "SELECT member_id, wallet_id FROM members WHERE member_id = ANY(%s) AND state <> 'ERASED'",
+                (list(member_ids),),
+            )
+            return dict(rows.fetchall())
 
     def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
         with leased_cursor(self._lease) as cursor:

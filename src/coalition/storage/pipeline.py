@@ -145,3 +145,9 @@ def pipeline_of(connection: Connection, statements: Iterable[str]) -> Pipeline:
         # With the connection itself: they hold each other, and go together.
         setattr(connection, KEPT_AS, pipeline)
     return pipeline
+
+
+def forget_pipeline(connection: Connection) -> None:
+    """Let the next `pipeline_of` prepare everything anew: what was prepared is there no more."""
+    connection.execute("DEALLOCATE ALL", prepare=False)
+    setattr(connection, KEPT_AS, None)

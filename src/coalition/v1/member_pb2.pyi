@@ -4,6 +4,7 @@ isort:skip_file
 What counter staff ask for: members and their cards. The only messages that carry personal fields."""
 
 from coalition.v1 import operations_pb2 as _operations_pb2
+from coalition.v1 import programme_pb2 as _programme_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -2225,6 +2226,142 @@ class ImportedLine(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ImportedLine: _TypeAlias = ImportedLine  # noqa: Y015
+
+@_typing.final
+class OpenLotsRequest(_message.Message):
+    """Opens lots for members who moved in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    LOTS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Each lot has an id of its own, made
+    of this one and its place: sending it again opens none twice and answers the first outcomes.
+    """
+    @_builtins.property
+    def lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpeningLot]:
+        """The lots, 1..200 in one message."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        lots: _abc.Iterable[Global___OpeningLot] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lots", b"lots", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenLotsRequest: _TypeAlias = OpenLotsRequest  # noqa: Y015
+
+@_typing.final
+class OpeningLot(_message.Message):
+    """What a member held in another system of one issuer. What is malformed is told of its lot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    PAID_MINOR_FIELD_NUMBER: _builtins.int
+    BONUS_MINOR_FIELD_NUMBER: _builtins.int
+    BONUS_EXPIRY_DATE_FIELD_NUMBER: _builtins.int
+    CUSTODY_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    card_number: _builtins.str
+    """Number of a card of the member, 12..22 digits ending in a Luhn digit. Never stored."""
+    member_id: _builtins.str
+    """UUID of the member."""
+    issuer: _builtins.str
+    """Code of the participant that owes it."""
+    paid_minor: _builtins.int
+    """What is left of what the member paid, minor units of the scheme currency, 0 or more. Default: 0."""
+    bonus_minor: _builtins.int
+    """What is left of the bonus, minor units of the scheme currency, 0 or more. Default: 0; not both are 0."""
+    bonus_expiry_date: _builtins.str
+    """Last day of the bonus, YYYY-MM-DD. Default (empty): for ever."""
+    custody: _programme_pb2.Custody.ValueType
+    """Who holds what was paid. Default (unspecified): as the terms say."""
+    terms: _builtins.str
+    """Code of the terms it is under from now on. Default (empty): the issuer's only ones."""
+    def __init__(
+        self,
+        *,
+        card_number: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+        issuer: _builtins.str = ...,
+        paid_minor: _builtins.int = ...,
+        bonus_minor: _builtins.int = ...,
+        bonus_expiry_date: _builtins.str = ...,
+        custody: _programme_pb2.Custody.ValueType = ...,
+        terms: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "holder", b"holder", "member_id", b"member_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bonus_expiry_date", b"bonus_expiry_date", "bonus_minor", b"bonus_minor", "card_number", b"card_number", "custody", b"custody", "holder", b"holder", "issuer", b"issuer", "member_id", b"member_id", "paid_minor", b"paid_minor", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_holder: _TypeAlias = _typing.Literal["card_number", "member_id"]  # noqa: Y015
+    _WhichOneofArgType_holder: _TypeAlias = _typing.Literal["holder", b"holder"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_holder) -> _WhichOneofReturnType_holder | None: ...
+
+Global___OpeningLot: _TypeAlias = OpeningLot  # noqa: Y015
+
+@_typing.final
+class OpenLotsResponse(_message.Message):
+    """The answer to OpenLots."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def lots(self) -> _containers.RepeatedCompositeFieldContainer[Global___OpenedLot]:
+        """How each lot ended, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        lots: _abc.Iterable[Global___OpenedLot] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lots", b"lots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenLotsResponse: _TypeAlias = OpenLotsResponse  # noqa: Y015
+
+@_typing.final
+class OpenedLot(_message.Message):
+    """How an opening lot ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    entry_id: _builtins.int
+    """Number of the entry that opened it, or declined it; 0 where it was refused before."""
+    reason: _builtins.str
+    """"ACCEPTED", or the reason of the refusal, such as "TERMS_UNKNOWN"."""
+    field: _builtins.str
+    """The field that the refusal is about; empty: none."""
+    def __init__(
+        self,
+        *,
+        entry_id: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        field: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_id", b"entry_id", "field", b"field", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OpenedLot: _TypeAlias = OpenedLot  # noqa: Y015
 
 @_typing.final
 class MergeMembersRequest(_message.Message):

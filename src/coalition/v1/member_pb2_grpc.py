@@ -162,6 +162,11 @@ class MemberServiceStub:
                 request_serializer=coalition_dot_v1_dot_member__pb2.ImportMembersRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_member__pb2.ImportMembersResponse.FromString,
                 _registered_method=True)
+        self.OpenLots = channel.unary_unary(
+                '/coalition.v1.MemberService/OpenLots',
+                request_serializer=coalition_dot_v1_dot_member__pb2.OpenLotsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.OpenLotsResponse.FromString,
+                _registered_method=True)
         self.MergeMembers = channel.unary_unary(
                 '/coalition.v1.MemberService/MergeMembers',
                 request_serializer=coalition_dot_v1_dot_member__pb2.MergeMembersRequest.SerializeToString,
@@ -375,6 +380,15 @@ class MemberServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenLots(self, request, context):
+        """Opens lots for members who moved in: the value they held in another system, owed by its issuer from now on. A lot that
+        is refused keeps none of the others out. Idempotent by request_id. Errors of a lot: FIELD_INVALID, CARD_UNKNOWN,
+        CARD_NOT_LINKED, MEMBER_UNKNOWN, PARTICIPANT_UNKNOWN, TERMS_UNKNOWN, SUSPENDED, WALLET_CLOSED, LOT_NOT_OPEN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def MergeMembers(self, request, context):
         """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
         old wallet, or comes back to it later, arrives in the new one within seconds. Devices and phone to pay by end. The old
@@ -507,6 +521,11 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     servicer.ImportMembers,
                     request_deserializer=coalition_dot_v1_dot_member__pb2.ImportMembersRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_member__pb2.ImportMembersResponse.SerializeToString,
+            ),
+            'OpenLots': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenLots,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.OpenLotsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.OpenLotsResponse.SerializeToString,
             ),
             'MergeMembers': grpc.unary_unary_rpc_method_handler(
                     servicer.MergeMembers,
@@ -1170,6 +1189,33 @@ class MemberService:
             '/coalition.v1.MemberService/ImportMembers',
             coalition_dot_v1_dot_member__pb2.ImportMembersRequest.SerializeToString,
             coalition_dot_v1_dot_member__pb2.ImportMembersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenLots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/OpenLots',
+            coalition_dot_v1_dot_member__pb2.OpenLotsRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.OpenLotsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -138,6 +138,11 @@ class MemberServiceStub:
     line that is refused keeps none of the others out. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, SUSPENDED;
     of a line FIELD_INVALID, MEMBER_EXISTS, CARD_NUMBER_TAKEN.
     """
+    OpenLots: _grpc.UnaryUnaryMultiCallable[_member_pb2.OpenLotsRequest, _member_pb2.OpenLotsResponse]
+    """Opens lots for members who moved in: the value they held in another system, owed by its issuer from now on. A lot that
+    is refused keeps none of the others out. Idempotent by request_id. Errors of a lot: FIELD_INVALID, CARD_UNKNOWN,
+    CARD_NOT_LINKED, MEMBER_UNKNOWN, PARTICIPANT_UNKNOWN, TERMS_UNKNOWN, SUSPENDED, WALLET_CLOSED, LOT_NOT_OPEN.
+    """
     MergeMembers: _grpc.UnaryUnaryMultiCallable[_member_pb2.MergeMembersRequest, _member_pb2.MergeMembersResponse]
     """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
     old wallet, or comes back to it later, arrives in the new one within seconds. Devices and phone to pay by end. The old
@@ -254,6 +259,11 @@ class MemberServiceAsyncStub(MemberServiceStub):
     """Enrols members who move in from another system, each with an empty wallet and the card in hand, if there is one. A
     line that is refused keeps none of the others out. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, SUSPENDED;
     of a line FIELD_INVALID, MEMBER_EXISTS, CARD_NUMBER_TAKEN.
+    """
+    OpenLots: _aio.UnaryUnaryMultiCallable[_member_pb2.OpenLotsRequest, _member_pb2.OpenLotsResponse]  # type: ignore[assignment]
+    """Opens lots for members who moved in: the value they held in another system, owed by its issuer from now on. A lot that
+    is refused keeps none of the others out. Idempotent by request_id. Errors of a lot: FIELD_INVALID, CARD_UNKNOWN,
+    CARD_NOT_LINKED, MEMBER_UNKNOWN, PARTICIPANT_UNKNOWN, TERMS_UNKNOWN, SUSPENDED, WALLET_CLOSED, LOT_NOT_OPEN.
     """
     MergeMembers: _aio.UnaryUnaryMultiCallable[_member_pb2.MergeMembersRequest, _member_pb2.MergeMembersResponse]  # type: ignore[assignment]
     """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
@@ -512,6 +522,17 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         """Enrols members who move in from another system, each with an empty wallet and the card in hand, if there is one. A
         line that is refused keeps none of the others out. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, SUSPENDED;
         of a line FIELD_INVALID, MEMBER_EXISTS, CARD_NUMBER_TAKEN.
+        """
+
+    @_abc_1.abstractmethod
+    def OpenLots(
+        self,
+        request: _member_pb2.OpenLotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.OpenLotsResponse, _abc.Awaitable[_member_pb2.OpenLotsResponse]]:
+        """Opens lots for members who moved in: the value they held in another system, owed by its issuer from now on. A lot that
+        is refused keeps none of the others out. Idempotent by request_id. Errors of a lot: FIELD_INVALID, CARD_UNKNOWN,
+        CARD_NOT_LINKED, MEMBER_UNKNOWN, PARTICIPANT_UNKNOWN, TERMS_UNKNOWN, SUSPENDED, WALLET_CLOSED, LOT_NOT_OPEN.
         """
 
     @_abc_1.abstractmethod

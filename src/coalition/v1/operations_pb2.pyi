@@ -138,6 +138,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A lot of a merged wallet left it, for the wallet that it was merged into."""
     ENTRY_KIND_MERGE_IN: _EntryKind.ValueType  # 31
     """A lot of a merged wallet arrived."""
+    ENTRY_KIND_OPENING: _EntryKind.ValueType  # 32
+    """Value that a member held in another system entered its wallet."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
     """A participant joined."""
     ENTRY_KIND_STORE_CREATED: _EntryKind.ValueType  # 102
@@ -274,6 +276,8 @@ ENTRY_KIND_MERGE_OUT: EntryKind.ValueType  # 30
 """A lot of a merged wallet left it, for the wallet that it was merged into."""
 ENTRY_KIND_MERGE_IN: EntryKind.ValueType  # 31
 """A lot of a merged wallet arrived."""
+ENTRY_KIND_OPENING: EntryKind.ValueType  # 32
+"""Value that a member held in another system entered its wallet."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
 """A participant joined."""
 ENTRY_KIND_STORE_CREATED: EntryKind.ValueType  # 102

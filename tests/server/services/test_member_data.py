@@ -17,6 +17,8 @@ from coalition.v1.member_pb2 import (
     IssueCardRequest,
     LinkCardRequest,
     MergeMembersRequest,
+    OpeningLot,
+    OpenLotsRequest,
     Profile,
     RefundAccount,
     RequestDisclosureRequest,
@@ -162,3 +164,27 @@ def test_a_merged_member_is_told_as_what_it_is_and_only_the_operator_merges(door
     assert (seen.state, seen.merged_into, seen.profile.name_masked) == (member_pb2.MEMBER_STATE_MERGED, new, "A*")
     again = MergeMembersRequest(request_id=new_id(), member_id=old, into_member_id=new, purpose=DISPUTE)
     assert refused(doors.visitor(OPERATOR).member.MergeMembers, again).reason == "MERGE_CONFLICT"
+
+
+def test_opening_lots_are_the_operators_and_told_again(doors: Doors) -> None:
+    """Custody's, so that a claim is posted as well; another body under the same id is refused lot by lot."""
+    member_id = enrolled(doors, "+8613500000041")
+    lot = OpeningLot(member_id=member_id, issuer="tailor", paid_minor=62500, bonus_minor=12500)
+    wrong = OpeningLot(member_id=member_id, issuer="nobody", paid_minor=1)
+    late = OpeningLot(member_id=member_id, issuer="tailor", paid_minor=1, bonus_minor=1, bonus_expiry_date="soon")
+    empty = OpeningLot(card_number="4111111111111112", issuer="tailor", paid_minor=1)
+    request = OpenLotsRequest(request_id=new_id(), lots=[lot, wrong, late, empty])
+    assert refused(doors.visitor(HQ).member.OpenLots, request).reason == "PERMISSION_DENIED"
+    operator = doors.visitor(OPERATOR).member
+    first = operator.OpenLots(request)
+    assert [
+        ("ACCEPTED", ""),
+        ("PARTICIPANT_UNKNOWN", "issuer"),
+        ("FIELD_INVALID", "bonus_expiry_date"),
+        ("FIELD_INVALID", "card_number"),
+    ] == [(each.reason, each.field) for each in first.lots]
+    assert first == operator.OpenLots(request)
+    request.lots[0].paid_minor = 1
+    assert operator.OpenLots(request).lots[0].reason == "REQUEST_ID_REUSED"
+    wallet = doors.visitor(GATEWAY).portal.GetWallet(portal_pb2.GetWalletRequest(member_id=member_id)).wallet
+    assert (wallet.balance_minor, len(wallet.lots)) == (75000, 1)

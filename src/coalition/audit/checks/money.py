@@ -142,7 +142,7 @@ class MoneyChecks:
         is_spent = change <= -value if entry.kind == Kind.CAPTURE else change == -value
         if entry.kind in SPENDS and not (amount == value + missing == face_of(entry) and is_spent):
             check.breach("what was spent is not what the wallet or its lots lost", opened.at, entry.entry_id)
-        sold = answer[PRINCIPAL] if entry.kind == Kind.TOP_UP else value
+        sold = value if entry.kind == Kind.MERGE_IN else answer[PRINCIPAL]
         if entry.kind in OPENS_LOT and not (amount == sold and change == value):
             check.breach("what was sold is not what the wallet got", opened.at, entry.entry_id)
         if missing and entry.kind not in MAY_FALL_SHORT:
