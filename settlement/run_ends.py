@@ -30,6 +30,8 @@ def abort(
     """
     known = store.scheme(connection)
     with connection.transaction():
+        # The approval before the run, as a decision on it locks them.
+        approvals.lapse(connection, Subject.RUN, str(run_id))
         run = runs.lock_run(connection, run_id)
         check_abortable(run, run_id)
         held = [store.lock_window(connection, each.window_id) for each in runs.run_windows(connection, run_id)]
@@ -39,7 +41,6 @@ def abort(
         reversals = [reversal(connection, window, known, run_id, act.actor) for window in held]
         runs.let_windows_go(connection, run_id)
         runs.set_state(connection, run_id, "ABORTED")
-        approvals.lapse(connection, Subject.RUN, str(run_id))
         post_entries(
             connection, [Draft(act, body), *reversals], lane_count=known.lane_count, zone=known.zone, notary=notary
         )
