@@ -29,7 +29,7 @@ from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.positions import Party
 from coalition.storage.runs import BankAccount
-from coalition.storage.settlement_entries import due, journal_balances
+from coalition.storage.settlement_entries import adopt_nettings, due, journal_balances
 from settlement.errors import BooksDiffer, ChangedMeanwhile, NeedsHuman, NothingToDo
 from settlement.instructions import read_content
 from settlement.multilateral import major
@@ -177,6 +177,7 @@ def check_none_older(connection: Connection, windows: list[store.Window]) -> Non
 
 def verified_due(connection: Connection) -> dict[int, int]:
     """What is due of everybody, if the journal says the same and all of it adds up with the bank; else BooksDiffer."""
+    adopt_nettings(connection)
     lines, journal = due(connection), journal_balances(connection)
     differences = [
         f"participant {party}: {lines.get(party, 0)} in due_lines, {journal.due.get(party, 0)} in the journal"

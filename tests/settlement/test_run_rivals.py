@@ -81,7 +81,7 @@ def test_two_files_that_tell_the_same_lines_at_once_post_them_once(month: Ledger
     files = [
         bank_says(*[(f"b{each}", given[each], "BOOKED") for each in order]) for order in ((3, 4), (4, 3), (3,), (4,))
     ]
-    said = outcomes(*[lambda file=file: confirm(month, file) for file in files])  # type: ignore[misc]
+    said = outcomes(*[lambda file=file: confirm(month, file) for file in files])
 
     assert {"done"} == set(said)
     assert (2, {1: 180}) == (count(month, 22), dues(month))
