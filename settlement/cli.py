@@ -1,4 +1,4 @@
-# ruff: noqa: FBT001, FBT002 - typer takes a command's flags as boolean parameters
+# ruff: noqa: FBT002 - typer takes a command's flags as boolean parameters
 """The commands of the month, thin: read options, call the room, print, choose the exit code.
 
 Exit codes are a contract with timers and scripts: 0 done, 2 nothing to do, 1 a human is needed (wrong usage too).
@@ -7,11 +7,9 @@ Never prints a connection string: it may hold a password.
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, Final
 
 import typer
 from rich import box
@@ -19,21 +17,27 @@ from rich.console import Console
 from rich.table import Table
 
 from coalition.domain.errors import CoalitionError
-from coalition.domain.journal import Notary
-from coalition.followers.follower import Follower
 from coalition.storage import settlement as store
-from coalition.storage.connect import Connection, connect
-from coalition.storage.cursors import available
-from coalition.storage.positions import POSITIONS
-from settlement import closing, netting, report
+from settlement import closing, inbox_commands, netting, report, run_commands
+from settlement.command_line import (
+    DONE,
+    HUMAN_NEEDED,
+    NOTHING_TO_DO,
+    Calendar,
+    DatabaseUrl,
+    Json,
+    Label,
+    job,
+    named,
+    notary,
+    say,
+    told,
+)
 from settlement.errors import NeedsHuman, NothingToDo
 from settlement.multilateral import major
 from settlement.status import Status
 from settlement.status import status as read_status
 
-DONE: Final = 0
-HUMAN_NEEDED: Final = 1
-NOTHING_TO_DO: Final = 2
 STATE_COLOURS: Final = {"OPEN": "green", "CLOSED": "yellow", "NETTED": "cyan", "SETTLED": "blue"}
 
 app = typer.Typer(
@@ -51,27 +55,9 @@ app = typer.Typer(
 
     python -m settlement report 2017-01 --out january
 
-    Each may be run again: what is done stays done. Exit codes: 0 done, 2 nothing to do, 1 a human is needed.""",
+    Then it is paid: prepare, approve (by the approvers), export, confirm. Each may be run again: what is done stays
+    done. Exit codes: 0 done, 2 nothing to do, 1 a human is needed.""",
 )
-
-LabelText = TypeVar("LabelText", str, str | None)
-Calendar = Annotated[str, typer.Option(help="Code of the settlement calendar.")]
-Label = Annotated[str, typer.Argument(help="Label of the window, such as 2017-01.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a sentence.")]
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--database-url", help="PostgreSQL of the ledger; without it, the one that is configured.", show_default=False
-    ),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a command works with, open for as long as it runs."""
-
-    connection: Connection
-    follower: Follower
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,29 +78,6 @@ def finish(code: int, sentence: str) -> int:
     """Say on stderr why there is nothing on stdout."""
     typer.echo(sentence, err=True)
     return code
-
-
-@contextmanager
-def job(database_url: str | None) -> Iterator[Job]:
-    """Open the ledger as the settlement role, with the database's own clock."""
-    if database_url is None:
-        from coalition.bootstrap.settlement import settlement_dsn  # noqa: PLC0415 - only without --database-url
-
-        database_url = settlement_dsn()
-    dsn = database_url
-
-    def open_connection() -> Connection:
-        return connect(dsn, "settlement")
-
-    with available(), open_connection() as connection:
-        yield Job(connection, Follower(POSITIONS, open_connection, lambda: store.now(connection), time.sleep))
-
-
-def notary() -> Notary:
-    """Who seals what a command writes in the journal."""
-    from coalition.bootstrap.settlement import settlement_notary  # noqa: PLC0415 - opens the key ring, for two commands
-
-    return settlement_notary()
 
 
 @app.command()
@@ -220,10 +183,16 @@ def status_command(
         return
     console = Console()
     console.print(status_table(current))
+    if current.due:
+        console.print(due_table(current))
     console.print(
         f"positions follow the journal with a lag of {current.lag.batches} batches, {current.lag.seconds:.1f} s",
         highlight=False,
     )
+
+
+app.add_typer(run_commands.app)
+app.add_typer(inbox_commands.app)
 
 
 @app.command(name="serve")
@@ -235,33 +204,14 @@ def serve_command() -> None:
     raise typer.Exit(serve(load_settings()))
 
 
-def named(calendar: str, label: LabelText) -> tuple[str, LabelText]:
-    """Calendar and label of a window, which may be written as receipts name it: monthly/2017-01."""
-    before, slash, after = (label or "").partition("/")
-    return (before, after) if slash else (calendar, label)
-
-
-@contextmanager
-def told(as_json: bool) -> Iterator[None]:
-    """With --json, a command that has nothing to do still prints how things stand."""
-    try:
-        yield
-    except NothingToDo as nothing:
-        if as_json:
-            typer.echo(json.dumps(nothing.facts, sort_keys=True))
-        raise
-
-
-def say(as_json: bool, facts: dict[str, str | int], sentence: str) -> None:
-    """Print the outcome for a program or for a person."""
-    typer.echo(json.dumps(facts, sort_keys=True) if as_json else sentence)
-
-
 def status_facts(current: Status) -> dict[str, object]:
     """The same as the table, for programs."""
     return {
         "lag_batches": current.lag.batches,
         "lag_seconds": round(current.lag.seconds, 3),
+        "due": [
+            {"participant": row.code, "due_minor": row.due_minor, "since": row.since.isoformat()} for row in current.due
+        ],
         "windows": [
             {
                 "calendar": row.window.calendar,
@@ -298,4 +248,15 @@ def status_table(current: Status) -> Table:
             major(row.net_minor, grouped=True),
             row.saving_percent,
         )
+    return table
+
+
+def due_table(current: Status) -> Table:
+    """One row for everybody of whom something is due: below zero it pays, above it is paid."""
+    table = Table(title=f"due and not paid, {current.scheme.currency_code}", box=box.SIMPLE_HEAD)
+    table.add_column("participant")
+    table.add_column("due", justify="right")
+    table.add_column("since, UTC")
+    for row in current.due:
+        table.add_row(row.code, major(row.due_minor, grouped=True), f"{row.since:%Y-%m-%d}")
     return table

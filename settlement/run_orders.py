@@ -19,7 +19,7 @@ from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.cursors import available
 from coalition.storage.lease import Lease
-from settlement import approving, runs
+from settlement import approving, run_ends, runs
 from settlement.errors import BooksDiffer, ChangedMeanwhile, SettlementError
 from settlement.orders import refusing
 from settlement.runs import Wish
@@ -54,7 +54,7 @@ class RunOrders:
         """Abort a run, or what of it was not handed out. Raises Refused(RUN_UNKNOWN, RUN_STATE_CONFLICT)."""
 
         def order(connection: Connection) -> ActAnswer:
-            undo = runs.withhold if rest else runs.abort
+            undo = run_ends.withhold if rest else run_ends.abort
             try:
                 undo(connection, run_id, notary=self._notary, order=act)
             except SettlementError as error:

@@ -1,7 +1,6 @@
-"""Settlement runs: prepare one over netted windows, abort one before anything of it was handed out.
+"""Preparing a settlement run over netted windows: oldest window first, one run at a time.
 
-Preparing fixes all that will be approved and paid, as one content with one hash, and asks for its approval; it moves
-nothing. Aborting takes the netting back, so the windows may be netted anew. Oldest window first, one run at a time.
+It fixes all that will be approved and paid, as one content with one hash, and asks for its approval; it moves nothing.
 """
 
 from collections.abc import Mapping
@@ -13,8 +12,6 @@ from zoneinfo import ZoneInfo
 
 from coalition.domain.acts import JSON, Act, ActAnswer, body_hash
 from coalition.domain.approvals import Subject
-from coalition.domain.errors import LedgerBroken
-from coalition.domain.journal import Notary
 from coalition.domain.kinds import Kind
 from coalition.domain.settlement_runs import (
     AdvanceAboveLimit,
@@ -30,9 +27,9 @@ from coalition.storage import positions as folded
 from coalition.storage import settlement as store
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
-from coalition.storage.positions import Party, Position
+from coalition.storage.positions import Party
 from coalition.storage.runs import BankAccount
-from coalition.storage.settlement_entries import Draft, due, journal_balances, post_entries
+from coalition.storage.settlement_entries import adopt_nettings, due, journal_balances
 from settlement.errors import BooksDiffer, ChangedMeanwhile, NeedsHuman, NothingToDo
 from settlement.instructions import read_content
 from settlement.multilateral import major
@@ -146,7 +143,7 @@ def prepare_in_transaction(
         amount_minor=max(plan.collected_minor, plan.paid_minor),
         maker=maker,
         time=time,
-        summary=summary(run, windows, plan),
+        summary=summary(run, windows, plan) + changed_accounts(connection, content),
     )
     return {
         "run_id": run_id,
@@ -160,64 +157,6 @@ def prepare_in_transaction(
     }
 
 
-def abort(
-    connection: Connection, run_id: int, *, notary: Notary, maker: str = store.ACTOR, order: Act | None = None
-) -> list[str]:
-    """Take a run back that nothing was handed out of; the windows it held, by calendar and label.
-
-    Reverses the netting of each: afterwards its claims stand on CLEARING as before, its positions are gone, its state
-    is CLOSED. Answers `order` if there is one. Raises NothingToDo if it is aborted, NeedsHuman if it is too late.
-    """
-    known = store.scheme(connection)
-    with connection.transaction():
-        run = runs.lock_run(connection, run_id)
-        check_abortable(run, run_id)
-        held = [store.lock_window(connection, each.window_id) for each in runs.run_windows(connection, run_id)]
-        body: dict[str, JSON] = {"run_id": run_id, "windows": [[window.calendar, window.label] for window in held]}
-        own_id = uuid5(known.deployment_id, f"abort/{run_id}")
-        act = order or Act(Kind.RUN_ABORTED, known.operator_id, own_id, body_hash(Kind.RUN_ABORTED, body), maker)
-        reversals = [reversal(connection, window, known, run_id, act.actor) for window in held]
-        runs.let_windows_go(connection, run_id)
-        runs.set_state(connection, run_id, "ABORTED")
-        approvals.lapse(connection, Subject.RUN, str(run_id))
-        post_entries(
-            connection, [Draft(act, body), *reversals], lane_count=known.lane_count, zone=known.zone, notary=notary
-        )
-    return [f"{window.calendar}/{window.label}" for window in held]
-
-
-def withhold(
-    connection: Connection, run_id: int, *, notary: Notary, maker: str = store.ACTOR, order: Act | None = None
-) -> list[str]:
-    """End a run whose payments wait for money that does not come; the codes of those whose payments are withheld.
-
-    Only once the bank has told of every collection, and only payments that nobody was handed: they join the next run,
-    whatever became of the debtor by then. Answers `order` if there is one. Raises NothingToDo if nothing is withheld
-    because nothing waits, NeedsHuman if it is not the time.
-    """
-    known = store.scheme(connection)
-    with connection.transaction():
-        run = runs.lock_run(connection, run_id)
-        if run is None:
-            raise NeedsHuman(f"there is no run {run_id}: see `python -m settlement status`")
-        waiting = [each for each in runs.run_parties(connection, run_id) if each.state == "WAITING"]
-        if run.state == "DONE" or (run.state == "SETTLING" and not waiting):
-            raise NothingToDo(f"run {run_id} waits for nothing", {"run_id": run_id, "state": run.state})
-        handed_out = runs.instructions(connection, {each.instruction_id or "" for each in waiting})
-        if run.state != "SETTLING" or handed_out:
-            raise NeedsHuman(
-                f"run {run_id} is {run.state} and {len(handed_out)} instructions are with the bank: what may still be "
-                "paid cannot be withheld"
-            )
-        body: dict[str, JSON] = {"run_id": run_id, "windows": [], "withheld": [each.participant_id for each in waiting]}
-        own_id = uuid5(known.deployment_id, f"withhold/{run_id}")
-        act = order or Act(Kind.RUN_ABORTED, known.operator_id, own_id, body_hash(Kind.RUN_ABORTED, body), maker)
-        runs.withhold(connection, run_id)
-        runs.finish_if_told(connection, run_id)
-        post_entries(connection, [Draft(act, body)], lane_count=known.lane_count, zone=known.zone, notary=notary)
-    return [each.code for each in waiting]
-
-
 def check_free(connection: Connection) -> None:
     """NothingToDo while a run is under way."""
     under_way = runs.run_under_way(connection)
@@ -226,41 +165,6 @@ def check_free(connection: Connection) -> None:
             f"run {under_way.run_id} is {under_way.state}: it is finished or aborted before the next is prepared",
             {"run_id": under_way.run_id, "state": under_way.state},
         )
-
-
-def check_abortable(run: Run | None, run_id: int) -> None:
-    """Once instructions are out the bank may pay them at any moment: only a run whose files nobody has is aborted."""
-    if run is None:
-        raise NeedsHuman(f"there is no run {run_id}: see `python -m settlement status`")
-    if run.state == "ABORTED":
-        raise NothingToDo(f"run {run_id} is already ABORTED", {"run_id": run_id, "state": run.state})
-    if run.state not in {"PREPARED", "APPROVED"}:
-        raise NeedsHuman(
-            f"run {run_id} is {run.state}: its instructions are out and may be paid; what the bank refuses joins the "
-            "next run by itself"
-        )
-
-
-def reversal(connection: Connection, window: store.Window, known: store.Scheme, run_id: int, actor: str) -> Draft:
-    """The mirrored legs of a window's netting."""
-    if window.netting_entry_id is None:
-        raise LedgerBroken(f"window {window.label} is {window.state} and was never netted")
-    positions = store.net_positions(connection, window.window_id)
-    mirrored = [Position(each.participant_id, each.unit, each.sent_minor, each.received_minor) for each in positions]
-    body: dict[str, JSON] = {
-        "calendar": window.calendar,
-        "label": window.label,
-        "netting_entry_id": window.netting_entry_id,
-        "run_id": run_id,
-    }
-    own_id = uuid5(known.deployment_id, f"netting reversal/{window.window_id}/{window.netting_entry_id}")
-    return Draft(
-        Act(Kind.NETTING_REVERSAL, known.operator_id, own_id, body_hash(Kind.NETTING_REVERSAL, body), actor),
-        body,
-        store.netting_transfers(mirrored, window.window_id),
-        sum(max(each.net_minor, 0) for each in positions),
-        window.netting_entry_id,
-    )
 
 
 def check_none_older(connection: Connection, windows: list[store.Window]) -> None:
@@ -273,6 +177,7 @@ def check_none_older(connection: Connection, windows: list[store.Window]) -> Non
 
 def verified_due(connection: Connection) -> dict[int, int]:
     """What is due of everybody, if the journal says the same and all of it adds up with the bank; else BooksDiffer."""
+    adopt_nettings(connection)
     lines, journal = due(connection), journal_balances(connection)
     differences = [
         f"participant {party}: {lines.get(party, 0)} in due_lines, {journal.due.get(party, 0)} in the journal"
@@ -331,3 +236,22 @@ def summary(run: Run, windows: list[store.Window], plan: RunPlan) -> str:
         f"pay {major(plan.paid_minor, grouped=True)}, "
         f"{sum(1 for party in plan.parties if party.instructed_minor)} instructions"
     )
+
+
+def changed_accounts(connection: Connection, content: bytes) -> str:
+    """A warning for approvers: whose bank account is not what it was in the run before.
+
+    A changed account is how payments are stolen: whoever approves has called the merchant first.
+    """
+    before = next(
+        (run for run in runs.list_runs(connection, None, 2) if run.run_id < read_content(content).run_id), None
+    )
+    if before is None:
+        return ""
+    known = {party.code: party.account for party in read_content(runs.run_content(connection, before.run_id)).parties}
+    changed = [
+        party.code
+        for party in read_content(content).parties
+        if party.account and known.get(party.code) and known[party.code] != party.account
+    ]
+    return f"; bank accounts changed since run {before.run_id}: {', '.join(changed)}" if changed else ""

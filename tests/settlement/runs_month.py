@@ -13,7 +13,7 @@ from coalition.storage import settlement as store
 from coalition.storage.acts import Acts
 from coalition.storage.runs import BankAccount
 from coalition.storage.settlement_entries import due, journal_balances
-from settlement import approving, closing, confirming, exporting, netting
+from settlement import approving, closing, confirming, exporting, netting, run_ends
 from settlement import runs as settling
 from settlement.confirming import Confirmed
 from settlement.exporting import Exported
@@ -103,12 +103,12 @@ def confirm(ledger: Ledger, file: bytes) -> Confirmed:
 
 def abort(ledger: Ledger, run_id: int = 1) -> list[str]:
     with ledger.connect() as connection:
-        return settling.abort(connection, run_id, notary=NOTARY)
+        return run_ends.abort(connection, run_id, notary=NOTARY)
 
 
 def withhold(ledger: Ledger, run_id: int = 1) -> list[str]:
     with ledger.connect() as connection:
-        return settling.withhold(connection, run_id, notary=NOTARY)
+        return run_ends.withhold(connection, run_id, notary=NOTARY)
 
 
 def bank_says(*rows: tuple[str, RunParty, str], amounts: dict[str, int] | None = None) -> bytes:

@@ -345,6 +345,15 @@ def test_what_is_due_must_be_what_the_journal_says(month: Ledger):
         prepare(month)
 
 
+def test_what_an_earlier_release_netted_during_an_upgrade_is_due_too(month: Ledger):
+    """The code of the previous release runs on the migrated schema, and keeps no lines of what is due."""
+    with month.connect("coalition") as owner:
+        owner.execute("DELETE FROM due_lines")
+    settle_first(month)
+
+    assert ({}, "DONE") == (dues(month), state(month))
+
+
 def test_the_journal_tells_a_run_without_bank_accounts(month: Ledger):
     """Acts are read by auditors: hashes, amounts and participants, no account number."""
     settle_first(month)

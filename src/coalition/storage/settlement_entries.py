@@ -97,6 +97,21 @@ def write_due_lines(connection: Connection, entries: Sequence[Entry], time: date
     )
 
 
+def adopt_nettings(connection: Connection) -> None:
+    """Keep what is due from windows that a release without `due_lines` netted on this schema, during an upgrade.
+
+    Whether it is right is seen where the lines are held against the journal.
+    """
+    connection.execute(
+        "INSERT INTO due_lines (participant_id, entry_id, amount_minor, time) "
+        "SELECT p.participant_id, w.netting_entry_id, p.net_position_minor, w.net_time "
+        "FROM net_positions p JOIN windows w USING (window_id) "
+        "WHERE w.state = 'NETTED' AND p.unit = %s AND p.net_position_minor <> 0 "
+        "AND NOT EXISTS (SELECT FROM due_lines d WHERE d.entry_id = w.netting_entry_id) ON CONFLICT DO NOTHING",
+        (Unit.MONEY,),
+    )
+
+
 def due(connection: Connection) -> dict[int, int]:
     """What is due to (above zero) or from each participant, in order of their numbers; of whom nothing is, left out."""
     rows = connection.execute(

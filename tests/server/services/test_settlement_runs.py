@@ -1,5 +1,6 @@
 """Runs and approvals behind the real doors: who may what, maker and checkers apart, each order exactly once."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -21,6 +22,7 @@ from coalition.v1.settlement_pb2 import (
     PrepareRunRequest,
     SetOfficesRequest,
 )
+from settlement import cli
 from tests.postgres import SharedPostgres
 from tests.server.services.house import Doors, new_id, open_doors, pay, refused, told_again, top_up, trading, walk
 
@@ -154,6 +156,41 @@ def test_a_headquarters_reads_its_own_row_of_a_run(month: Doors) -> None:
     assert everybody == walk(approvers.ListRunParties, ListRunPartiesRequest(run_id=run_id), "parties")
     assert "RUN_UNKNOWN" == refused(lambda: stub.ListRunParties(ListRunPartiesRequest(run_id=999))).reason
     assert "RUN_UNKNOWN" == refused(lambda: stub.AbortRun(AbortRunRequest(request_id=new_id(), run_id=999))).reason
+
+
+def test_approvers_use_the_command_line_with_their_own_certificate(
+    month: Doors, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who approves is proved by a certificate; what is approved is what was looked at."""
+    monkeypatch.setenv("COALITION_VAR", str(month.settings.var))
+    server = ["--server", month.settlement_address]
+    prepared = month.visitor().settlement.PrepareRun(PrepareRunRequest(request_id=new_id()))
+    number = str(prepared.approval_id)
+
+    def run(*command: str) -> tuple[int, str, str]:
+        code = cli.main([*command, *server])
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    assert (0, "/ap/wu holds finance\n") == run("offices", "ap/wu", "finance")[:2]
+    assert (1, True) == (run("offices", "ap/wu", "treasurer")[0], True)
+    code, out, _ = run("inbox", "--as", "ap/wu", "--json")
+    row = json.loads(out)["approvals"][0]
+    assert (0, prepared.approval_id, prepared.run.content_hash) == (code, row["approval_id"], row["content_hash"])
+    code, out, _ = run("inbox", "--as", "ap/wu")
+    assert (0, True, True) == (code, "600,000.00" in out or "720,000.00" in out, row["content_hash"][:12] in out)
+    code, _, err = run("approve", number, "--as", "ap/wu", "--content", "0" * 12)
+    assert (1, True) == (code, "look at that first" in err)
+    assert 2 == run("approve", number, "--as", "ap/chen", "--content", row["content_hash"])[0]
+    code, _, err = run("approve", number, "--as", "op/admin", "--content", row["content_hash"])
+    assert (1, True) == (code, "PERMISSION_DENIED" in err)
+    code, out, _ = run("approve", number, "--as", "ap/wu", "--content", row["content_hash"][:12], "--json")
+    assert (0, "PENDING") == (code, json.loads(out)["state"])
+    assert (0, "nothing waits\n") == run("inbox", "--as", "ap/wu")[:2]
+    code, out, _ = run("approve", number, "--as", "ap/chen", "--content", row["content_hash"], "--refuse")
+    assert (0, True) == (code, out.endswith("is REFUSED\n"))
+    month.visitor().settlement.AbortRun(AbortRunRequest(request_id=new_id(), run_id=prepared.run.run_id))
+    month.visitor().settlement.NetWindow(NetWindowRequest(request_id=new_id(), label="2017-01"))
 
 
 @pytest.mark.parametrize("path", ["/hq/a", "/aud/firm", "/ap/liu"])
