@@ -38,6 +38,7 @@ from coalition.storage.pool import open_pool
 from coalition.storage.positions import POSITIONS
 from coalition.storage.reads import WalletReads, read_epoch, read_programme
 from settlement.disputing import Disputes
+from settlement.handing_over import HandingOver
 from settlement.orders import Orders
 
 POOL_SIZE: Final = 6  # HQ asks seldom; of the connections that the tills' server leaves
@@ -85,6 +86,7 @@ def settlement_server(settings: Settings, dsn: str, credentials: Credentials, se
             request_ids,
             Orders(lease, acts, follower, seal, time.sleep),
             DisputeCalls(Disputes(lease, acts, business_date_in(scheme.zone)), watch, request_ids),
+            HandingOver(lease, acts, time.sleep),
         )
         stop = threading.Event()
         watcher = threading.Thread(target=watch.run, args=(stop,), name="programme watch", daemon=True)

@@ -48,6 +48,9 @@ class TransferCode(IntEnum):
     RETURNED_GOODS = 12
     WINDOW_FEE = 13
     ADJUSTMENT = 14
+    COLLATERAL = 15
+    LOSS_SHARE = 16
+    SUCCESSION = 17
     NETTING = 20
 
 

@@ -93,6 +93,8 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.SettlementService/NetWindow": OPERATOR,
         "/coalition.v1.SettlementService/ListNetPositions": SETTLEMENT_READERS,
         "/coalition.v1.SettlementService/ListClaims": SETTLEMENT_READERS,
+        "/coalition.v1.SettlementService/ProposeHandOver": OPERATOR,
+        "/coalition.v1.SettlementService/HandOver": OPERATOR,
         "/coalition.v1.SettlementService/OpenDispute": HEADQUARTERS,
         "/coalition.v1.SettlementService/WithdrawDispute": HEADQUARTERS,
         "/coalition.v1.SettlementService/ProposeDispute": OPERATOR,

@@ -17,7 +17,7 @@ from coalition.domain.kinds import Kind
 from coalition.domain.lots import SHORTFALL_LOT
 
 ACTS: Final = int(Kind.PARTICIPANT_CREATED)
-OF_WINDOWS: Final = frozenset({int(Kind.NETTING), int(Kind.ASSESS), int(Kind.ADJUSTMENT)})
+OF_WINDOWS: Final = frozenset({int(Kind.NETTING), int(Kind.ASSESS), int(Kind.ADJUSTMENT), int(Kind.SUCCESSION)})
 """What settlement posts: its answer is no outcome of an operation."""
 SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD)})
 GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
