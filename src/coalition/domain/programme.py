@@ -207,7 +207,9 @@ class Programme:
             terms = self.terms_sold(terms_id, terms_version)
             calendar_id = self.calendar_id(held.content.calendar if held.content else terms.calendar)
             sponsor_id = self.participant_by_code[terms.sponsor].participant_id if terms.sponsor else 0
-            found = self._bearings[key] = bearing(terms, held.content, calendar_id, sponsor_id)
+            found = self._bearings[key] = bearing(
+                terms, held.content, calendar_id, self.calendar_id(terms.calendar), sponsor_id
+            )
         return found
 
     def acceptance(self, issuer_id: int, acquirer_id: int, day: date) -> AcceptanceInForce | None:

@@ -180,6 +180,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A dispute was taken back."""
     ENTRY_KIND_HAND_OVER_PROPOSED: _EntryKind.ValueType  # 143
     """That a participant leaves was proposed."""
+    ENTRY_KIND_CALENDAR_OPENED: _EntryKind.ValueType  # 144
+    """Another settlement calendar was opened."""
     ENTRY_KIND_DISCLOSED: _EntryKind.ValueType  # 150
     """Somebody looked at a member's data, or at whether a phone is a member's."""
     ENTRY_KIND_CONSENT_SET: _EntryKind.ValueType  # 151
@@ -288,6 +290,8 @@ ENTRY_KIND_DISPUTE_WITHDRAWN: EntryKind.ValueType  # 142
 """A dispute was taken back."""
 ENTRY_KIND_HAND_OVER_PROPOSED: EntryKind.ValueType  # 143
 """That a participant leaves was proposed."""
+ENTRY_KIND_CALENDAR_OPENED: EntryKind.ValueType  # 144
+"""Another settlement calendar was opened."""
 ENTRY_KIND_DISCLOSED: EntryKind.ValueType  # 150
 """Somebody looked at a member's data, or at whether a phone is a member's."""
 ENTRY_KIND_CONSENT_SET: EntryKind.ValueType  # 151
