@@ -84,7 +84,8 @@ class Terminal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AcceptanceInForce:
-    """What holds between an issuer and an acquirer on a day; `version` is None on-us, where nothing is owed.
+    """What holds between an issuer and an acquirer on a day; `version` is None on-us, where nothing is owed, and within
+    a chain that has agreed on nothing else: the issuer bears the bonus, and no interchange is owed.
 
     One object for each version: it is compared and hashed by identity.
     """
@@ -338,9 +339,15 @@ class Programme:
             issuers += self.participants[owing_id].parties
         acquirers = self.participants[acquirer_id].parties
         version = self._first([("ACCEPTANCE", issuer, acquirer) for issuer in issuers for acquirer in acquirers], day)
+        if version is None and self._share_a_chain(owing_id, acquirer_id):
+            return ON_US  # a chain's card is honoured in all of the chain, unless something else is agreed
         if version is None or not isinstance(version.content, Acceptance) or not version.content.accepted:
             return None
         return self._held[version.agreement_id, version.version]
+
+    def _share_a_chain(self, one_id: int, other_id: int) -> bool:
+        chain = self.participants[one_id].chain_code
+        return chain is not None and chain == self.participants[other_id].chain_code
 
     def _find_terms(self, issuer_id: int, terms_code: str | None, day: date) -> Version | None:
         for party in self.participants[issuer_id].parties:

@@ -278,6 +278,7 @@ def test_what_was_read_and_sent_back_as_a_revision_says_the_same(doors: Doors) -
             wallet_day_count=50,
             card_hour_count=10,
             return_days=7,
+            issuer_held_across_groups_allowed=False,
         ),
     }
     for kind, content in told.items():
