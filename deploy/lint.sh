@@ -37,4 +37,6 @@ for unit in "$scratch"/*.service; do
         exit 1
     fi
 done
-systemd-analyze calendar --iterations=1 "$(sed -n 's/^OnCalendar=//p' systemd/coalition-settlement.timer)" >/dev/null
+for timer in systemd/*.timer; do
+    systemd-analyze calendar --iterations=1 "$(sed -n 's/^OnCalendar=//p' "$timer")" >/dev/null
+done

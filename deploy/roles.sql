@@ -90,6 +90,9 @@ GRANT INSERT, UPDATE, DELETE ON member_indexes TO coalition_app;
 -- The month: settlement alone.
 GRANT INSERT, UPDATE ON windows TO coalition_settlement;
 GRANT INSERT, UPDATE, DELETE ON net_positions TO coalition_settlement;
+GRANT INSERT ON calendars TO coalition_settlement;
+-- Who leaves is suspended, and another stands for it.
+GRANT UPDATE (state, successor_id) ON participants TO coalition_settlement;
 -- What a complaint is about never changes.
 GRANT INSERT ON disputes TO coalition_settlement;
 GRANT UPDATE (state, awarded_minor, note, proposer, settle_request_id) ON disputes TO coalition_settlement;

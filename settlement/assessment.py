@@ -66,7 +66,7 @@ def fees_of(connection: Connection, follower: Follower, window: store.Window, cu
     follower.beside(WINDOW_VOLUMES).catch_up(cut_number)
     measured = volumes(connection, window.window_id)
     earlier = (each for each in store.windows(connection, window.calendar) if each.window_id < window.window_id)
-    after = max((each.cut_number or 0 for each in earlier), default=0)
+    after = max((each.cut_number or 0 for each in earlier), default=window.open_number or 0)
     for base in {each.fees.base for each in agreed if each.fees.base.counts_members}:
         measured |= member_counts(connection, base, after, cut_number)
     return assess(agreed, measured)

@@ -8,6 +8,7 @@ Never prints a connection string: it may hold a password.
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -18,7 +19,7 @@ from rich.table import Table
 
 from coalition.domain.errors import CoalitionError
 from coalition.storage import settlement as store
-from settlement import closing, inbox_commands, netting, report, run_commands
+from settlement import calendars, closing, due, inbox_commands, netting, report, run_commands
 from settlement.command_line import (
     DONE,
     HUMAN_NEEDED,
@@ -140,6 +141,60 @@ def net(label: Label, calendar: Calendar = "monthly", as_json: Json = False, dat
             f"gross {major(done.gross_minor, grouped=True)}, "
             f"net {major(done.net_minor, grouped=True)}, {done.saving_percent} % saved; positions sum to zero. "
             f"Next: python -m settlement report {done.label} --out {done.label}",
+        )
+
+
+@app.command(name="due")
+def due_command(as_json: Json = False, database_url: DatabaseUrl = None) -> None:
+    """Close every window whose period is over, in all calendars: what a timer runs."""
+    with job(database_url) as work, told(as_json):
+        closed = due.close_due(
+            work.connection, clock=lambda: store.now(work.connection), sleep=time.sleep, notary=notary()
+        )
+        if as_json:
+            typer.echo(json.dumps({"closed": [each.answer() for each in closed]}, sort_keys=True))
+            return
+        for each in closed:
+            typer.echo(f"{each.calendar}/{each.label} is closed at batch {each.cut_number}; {each.next_label} is open.")
+
+
+@app.command(name="late")
+def late_command(
+    label: Label, calendar: Calendar = "monthly", as_json: Json = False, database_url: DatabaseUrl = None
+) -> None:
+    """List the offline sales of a window that happened before its period and were told in it."""
+    calendar, label = named(calendar, label)
+    with job(database_url) as work:
+        sales = due.late_sales(work.connection, calendar, label)
+    if as_json:
+        facts = [asdict(sale) | {"occurred_time": report.timestamp(sale.occurred_time)} for sale in sales]
+        typer.echo(json.dumps({"late": facts}, sort_keys=True))
+        return
+    for sale in sales:
+        typer.echo(
+            f"{sale.entry_id}  {sale.participant}/{sale.terminal}  {report.timestamp(sale.occurred_time)}  "
+            f"{major(sale.amount_minor, grouped=True)}"
+        )
+    total = major(sum(sale.amount_minor for sale in sales), grouped=True)
+    typer.echo(f"{len(sales)} late sales, {total} in all: their claims lie in {calendar}/{label}")
+
+
+@app.command(name="open-calendar")
+def open_calendar_command(
+    code: Annotated[str, typer.Argument(help="Its code, such as daily.")],
+    cadence: Annotated[str, typer.Argument(help="monthly, weekly, daily or manual.")],
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Open another calendar with its first window; agreements may name it from then on."""
+    with job(database_url) as work, told(as_json):
+        opened = calendars.open_calendar(
+            work.connection, code, cadence.upper(), clock=lambda: store.now(work.connection), notary=notary()
+        )
+        say(
+            as_json,
+            {"calendar": opened.calendar, "label": opened.label},
+            f"Calendar {opened.calendar} is open with its window {opened.label}; agreements name it by --calendar.",
         )
 
 

@@ -26,6 +26,17 @@ def period_end(cadence: str, label: str) -> date | None:
     return None
 
 
+def period_start(cadence: str, label: str) -> date | None:
+    """The first day of the period `label` names; None where `period_end` is."""
+    end = period_end(cadence, label)
+    if end is None:
+        return None
+    last = end - timedelta(days=1)
+    if cadence == "MONTHLY":
+        return last.replace(day=1)
+    return last - timedelta(days=6 if cadence == "WEEKLY" else 0)
+
+
 def next_label(cadence: str, label: str) -> str | None:
     """2017-01 is followed by 2017-02, 2017-W05 by 2017-W06, 2017-01-31 by 2017-02-01; None where `period_end` is."""
     start = period_end(cadence, label)

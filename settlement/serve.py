@@ -39,6 +39,7 @@ from coalition.storage.positions import POSITIONS
 from coalition.storage.reads import WalletReads, read_epoch, read_programme
 from coalition.storage.run_reads import RunReads
 from settlement.disputing import Disputes
+from settlement.handing_over import HandingOver
 from settlement.orders import Orders
 from settlement.run_orders import RunOrders
 
@@ -89,6 +90,7 @@ def settlement_server(settings: Settings, dsn: str, credentials: Credentials, se
             RunReads(lease),
             RunOrders(lease, acts, seal),
             DisputeCalls(Disputes(lease, acts, business_date_in(scheme.zone)), watch, request_ids),
+            HandingOver(lease, acts, time.sleep),
         )
         stop = threading.Event()
         watcher = threading.Thread(target=watch.run, args=(stop,), name="programme watch", daemon=True)

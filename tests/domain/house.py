@@ -41,6 +41,7 @@ from coalition.domain.ids import entry_id
 from coalition.domain.journal import Transfer
 from coalition.domain.programme import Participant, Programme, Scheme, Store, Terminal
 from coalition.domain.sale_details import SaleDetails
+from coalition.domain.succession import Owed, check_succession, succession_transfers
 from coalition.domain.usage import Usage
 
 LANE = 5
@@ -78,8 +79,10 @@ class House:
         self.calendars = {code: number for number, code in enumerate(calendars, start=1)}
         self.versions: list[Version] = []
         self.journal: list[Done] = []
+        self.others: list[Transfer] = []
         self.window = 1
         self.stopped: frozenset[int] = frozenset()
+        self.successors: dict[int, int] = {}
         windows = dict.fromkeys(self.calendars.values(), self.window)
         self.books = Books(self._programme(), self.day, windows, datetime(2026, 1, 10, 12, tzinfo=UTC))
         self.member("w")
@@ -127,6 +130,26 @@ class House:
         """These participants have reached their net debit caps, and no others."""
         self.stopped = frozenset(self.participants[code].participant_id for code in codes)
         self.books.programme = self._programme()
+
+    def hand_over(self, leaving: str, successor: str, bonus_price: int = 0) -> list[str]:
+        """The one leaves and the other stands for it; the legs of that."""
+        ours, theirs = check_succession(self.books.programme, leaving, successor)
+        owed: Counter[int] = Counter()
+        bonus: Counter[int] = Counter()
+        for wallet in self.books.wallets.values():
+            for lot in wallet.lots.values():
+                if self.books.programme.standing_for(lot.issuer_id) == ours:
+                    custodian = self.books.programme.standing_for(lot.custodian_id)
+                    owed[custodian] += lot.principal
+                    bonus[custodian] += lot.bonus
+        parts = [Owed(custodian, owed[custodian], bonus[custodian]) for custodian in owed]
+        legs = succession_transfers(ours, theirs, parts, bonus_price, self.window)
+        self.others += legs
+        self.successors = {each: theirs if then == ours else then for each, then in self.successors.items()}
+        self.successors[ours] = theirs
+        self.books.programme = self._programme()
+        self.check()
+        return sorted(map(self.leg, legs))
 
     def next_window(self) -> None:
         self.window += 1
@@ -185,6 +208,10 @@ class House:
 
     def refund(self, at: str, amount: int, of: Done) -> Done:
         return self._run(Refund(**self._asks(at), amount_minor=amount, original_request_id=of.request_id))
+
+    def refund_of(self, at: str, amount: int, of: Done) -> Done:
+        """As `refund`, of a purchase named by its entry: whoever's it is."""
+        return self._run(Refund(**self._asks(at), amount_minor=amount, original_entry_id=of.entry_id))
 
     def return_elsewhere(self, at: str, amount: int, of: Done, goods: Goods = Goods.KEPT) -> Done:
         """A purchase made at another participant is returned at this one."""
@@ -274,7 +301,7 @@ class House:
         return {name: amount for name, amount in sorted(sums.items()) if amount}
 
     def transfers(self) -> Iterable[Transfer]:
-        return (leg for done in self.journal for leg in done.decision.transfers)
+        return [*(leg for done in self.journal for leg in done.decision.transfers), *self.others]
 
     def account(self, number: int) -> str:
         """`FLOAT(A)` is short for `FLOAT(A,A)`."""
@@ -300,7 +327,8 @@ class House:
                 assert 0 <= lot.bonus <= lot.face_sold - lot.principal_sold, "and so does its bonus"
                 assert 0 <= lot.reserved <= lot.face, "no more is reserved than there is"
                 assert kept[lot.lot_id] == lot.reserved, "what is reserved is what open holds keep"
-                issuer, custodian = self.letter[lot.issuer_id], self.letter[lot.custodian_id]
+                standing = self.books.programme.standing_for
+                issuer, custodian = self.letter[standing(lot.issuer_id)], self.letter[standing(lot.custodian_id)]
                 owed["FLOAT(" + ",".join(dict.fromkeys((custodian, issuer))) + ")"] += lot.principal
                 owed[f"BONUS({issuer})"] += lot.bonus
                 owed["WALLET"] += lot.face
@@ -358,4 +386,5 @@ class House:
             calendars=self.calendars,
             versions=self.versions,
             stopped=self.stopped,
+            successors=self.successors,
         )

@@ -10,7 +10,7 @@ from coalition.domain.agreements import Terms, parse_content
 from coalition.domain.errors import Refused
 from coalition.domain.rates import Rate
 from coalition.domain.reasons import Reason
-from tests.domain.house import House
+from tests.domain.house import House, lines
 
 TERMS: dict[str, Any] = {"issuer": "a"}
 ACCEPTANCE: dict[str, Any] = {"issuer": "a", "acquirer": "c"}
@@ -225,12 +225,18 @@ def test_a_participants_own_acquiring_agreement_beats_its_chains():
     assert "D=>H 10" in house.purchase("d", 1000).legs
 
 
-def test_on_us_needs_no_acceptance_and_a_sister_store_does():
+def test_on_us_and_within_a_chain_no_acceptance_is_needed():
+    """A chain's card is honoured in all of the chain, between others nothing is; the sister is owed what it gave."""
     house = house_with_chains()
     house.agree("chain", "ACQUIRING", acquirer="chain:x")
 
-    assert (10000, 0) == (house.here("a"), house.here("b"))
+    assert (10000, 10000, 0) == (house.here("a"), house.here("b"), house.here("d"))
     assert ["WALLET->FLOAT(A) 1000"] == house.purchase("a", 1000).legs
+    purchase = house.purchase("b", 1000)
+    assert lines("WALLET->FLOAT(A) 1000, A=>B 1000") == purchase.legs
+    assert lines("FLOAT(A)->WALLET 400, B=>A 400") == house.refund("b", 400, purchase).legs
+    house.accept("a", "b", accepted=False)
+    assert 0 == house.here("b")
 
 
 @pytest.mark.parametrize(
@@ -344,9 +350,8 @@ def test_a_card_rule_that_is_not_named_does_not_bind():
     """Each bound is policy of its own: HQ that sets one has not set another."""
     rules = parse_content("CARD_RULES", {"return_days": 7})
 
-    assert {"return_days": 7, "credit_funding_allowed": True} == {
-        name: value for name, value in asdict(rules).items() if value is not None
-    }
+    allowed = {"credit_funding_allowed": True, "issuer_held_across_groups_allowed": True}
+    assert {"return_days": 7, **allowed} == {name: value for name, value in asdict(rules).items() if value is not None}
 
 
 def test_card_rules_change_at_midnight_and_end_with_their_last_version():

@@ -134,3 +134,19 @@ def test_a_bounced_top_up_is_reversed_by_seller_issuer_or_operator(who: str):
         house.reverse_top_up(who, top_up).legs
     )
     declined(Reason.LOT_NOT_OPEN, house.reverse_top_up, who, top_up)
+
+
+def test_claims_of_principal_in_custody_go_by_the_calendar_of_the_terms():
+    """Daily, while bonus and fees are settled by the month; a refund's go the same two ways."""
+    house = House(calendars=("monthly", "daily"))
+    house.books.windows = {house.calendars["monthly"]: 1, house.calendars["daily"]: 9}
+    house.terms("a", custody="OPERATOR_HELD", calendar="daily")
+    house.accept("a", "c")
+    house.acquire("c", **FEES)
+    house.top_up("a", 100000)
+    purchase = house.purchase("c", 30000)
+    house.refund("c", 30000, purchase)
+
+    windows = {(house.leg(leg).split()[0], leg.window_id) for leg in house.transfers() if leg.window_id}
+    by_day = {("A=>T", 9), ("T=>C", 9), ("C=>T", 9)}
+    assert by_day | {("A=>C", 1), ("C=>A", 1), ("C=>H", 1), ("H=>C", 1)} == windows

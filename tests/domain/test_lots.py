@@ -129,7 +129,7 @@ def test_bearers_shares_add_up_and_come_back_in_any_slices(
     issuer: Fraction, sponsor: Fraction, bonus: int, data: st.DataObject
 ):
     """Even with three bearers no share shrinks while more is returned: a claim can never come out negative."""
-    bearing = Bearing(1, 9, rate_of(issuer * (1 - sponsor)), rate_of(issuer))
+    bearing = Bearing(1, 1, 9, rate_of(issuer * (1 - sponsor)), rate_of(issuer))
     whole = bearing.shares(bonus)
 
     assert bonus == sum(whole)

@@ -276,3 +276,22 @@ def test_the_card_rules_of_the_scheme_are_told_to_everybody(house: House, office
     create(house, office, "fees", "ACQUIRING", FEES)
 
     assert ["rules"] == [row.code for row in ProgrammeReads(house.lease()).list_agreements(None, 9, {"a"})]
+
+
+def test_issuer_held_value_is_taken_across_groups_by_licence_only(house: House, office: Office):
+    """Whichever of the two agreements would complete it is refused, until custody holds it or the licence is there."""
+    office.create_participant(house.act(Kind.PARTICIPANT_CREATED, code="b"), "b", "b", "STORE", "blue")
+    create(house, office, "law", "CARD_RULES", {"issuer_held_across_groups_allowed": False})
+    across = {"issuer": "chain:blue", "acquirer": "cafe"}
+    held, custody = {"issuer": "a"}, {"issuer": "a", "custody": "OPERATOR_HELD"}
+    create(house, office, "a-terms", "TERMS", held)
+
+    assert Reason.LICENCE_MISSING is reason_of(lambda: create(house, office, "a-at-cafe", "ACCEPTANCE", across))
+    create(house, office, "at-home", "ACCEPTANCE", {"issuer": "a", "acquirer": "b"})
+    create(house, office, "not-there", "ACCEPTANCE", {**across, "accepted": False})
+    revise(house, office, "a-terms", 1, custody, FEBRUARY)
+    revise(house, office, "not-there", 1, across, FEBRUARY)
+    back = partial(revise, house, office, "a-terms", 2, held, MARCH)
+    assert Reason.LICENCE_MISSING is reason_of(back)
+    revise(house, office, "law", 1, {"issuer_held_across_groups_allowed": True})
+    assert {"agreement": "a-terms", "version": 3} == revise(house, office, "a-terms", 2, held, APRIL).answer

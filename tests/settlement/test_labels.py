@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from settlement.labels import interim_label, label_of, next_label, period_end
+from settlement.labels import interim_label, label_of, next_label, period_end, period_start
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,13 @@ def test_the_next_label_follows_from_the_cadence(cadence, label, following):
 def test_a_period_ends_on_the_first_day_after_it():
     assert period_end("MONTHLY", "2017-01") == date(2017, 2, 1)
     assert period_end("WEEKLY", "2017-W01") == date(2017, 1, 9)
+
+
+def test_a_period_starts_where_the_one_before_has_ended():
+    assert period_start("MONTHLY", "2017-02") == date(2017, 2, 1) == period_end("MONTHLY", "2017-01")
+    assert period_start("WEEKLY", "2017-W02") == date(2017, 1, 9) == period_end("WEEKLY", "2017-W01")
+    assert period_start("DAILY", "2017-01-09") == date(2017, 1, 9)
+    assert period_start("MANUAL", "2017-01") is None
 
 
 def test_a_day_lies_in_the_period_whose_label_it_gets():

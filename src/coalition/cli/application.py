@@ -5,11 +5,12 @@ from typing import Final
 
 import typer
 
-from coalition.cli import (  # six of them add commands only
+from coalition.cli import (  # seven of them add commands only
     card_rules,  # noqa: F401
     credentials,
     day_limits,  # noqa: F401
     giving_back,
+    hand_over,  # noqa: F401
     house,
     member_changes,  # noqa: F401
     member_data,  # noqa: F401

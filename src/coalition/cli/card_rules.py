@@ -70,6 +70,14 @@ def add_card_rules(
         int | None,
         typer.Option(metavar="DAYS", help="How long an untouched top-up can be returned.", show_default=False),
     ] = None,
+    issuer_held_across_groups: Annotated[
+        bool | None,
+        typer.Option(
+            "--issuer-held-across-groups/--no-issuer-held-across-groups",
+            help="Value outside of its issuer's chain though no custody holds it; allowed, by licence.",
+            show_default=False,
+        ),
+    ] = None,
     file: ContentFile = None,
     effective_from: From = None,
     effective_until: Until = None,
@@ -94,5 +102,6 @@ def add_card_rules(
         "wallet_day_count": wallet_day_count,
         "card_hour_count": card_hour_count,
         "return_days": return_days,
+        "issuer_held_across_groups_allowed": issuer_held_across_groups,
     }
     add(session, "card_rules", code, options, file, effective_from, effective_until, revises, request_id)

@@ -234,6 +234,7 @@ def _card_rules(fields: Fields) -> CardRules:
         wallet_day_count=fields.whole("wallet_day_count", None, COUNT_MAX),
         card_hour_count=fields.whole("card_hour_count", None, COUNT_MAX),
         return_days=fields.whole("return_days", None, RETURN_DAYS_MAX),
+        issuer_held_across_groups_allowed=fields.flag("issuer_held_across_groups_allowed", default=True),
     )
 
 

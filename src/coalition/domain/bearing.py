@@ -23,10 +23,12 @@ class Borne(NamedTuple):
 class Bearing:
     """The marks of the ordered list issuer, sponsor, acquirer: the first's part, and that of the first two together.
 
-    `sponsor_id` is 0 where the terms name none; its part is then 0 too.
+    `sponsor_id` is 0 where the terms name none; its part is then 0 too. Claims of principal that custody holds go by
+    the calendar of the terms (daily, say), all others by that of the acceptance.
     """
 
     calendar_id: int
+    principal_calendar_id: int
     sponsor_id: int
     issuer_mark: Rate
     sponsor_mark: Rate
@@ -57,7 +59,16 @@ def _part(whole: Borne, bonus: int, back: int) -> Borne:
     return Borne(issuer, first_two - issuer, back - first_two)
 
 
-def bearing(terms: Terms, acceptance: Acceptance | None, calendar_id: int, sponsor_id: int) -> Bearing:
+def bearing(
+    terms: Terms, acceptance: Acceptance | None, calendar_id: int, terms_calendar_id: int, sponsor_id: int
+) -> Bearing:
     """The bearing of lots sold under `terms` and taken under `acceptance` (None on-us: the acquirer is the issuer)."""
     issuers_part = WHOLE if acceptance is None else acceptance.issuer_bonus_share
-    return Bearing(calendar_id, sponsor_id, issuers_part.times(terms.sponsor_share.complement()), issuers_part)
+    principal_calendar_id = terms_calendar_id if terms.custody == "OPERATOR_HELD" else calendar_id
+    return Bearing(
+        calendar_id,
+        principal_calendar_id,
+        sponsor_id,
+        issuers_part.times(terms.sponsor_share.complement()),
+        issuers_part,
+    )

@@ -1,6 +1,5 @@
 """A bonus whose last day is over goes back to its issuer; principal never expires (SUMS section 3)."""
 
-from coalition.domain.accounts import WALLET, TransferCode, bonus_account
 from coalition.domain.books import Books
 from coalition.domain.commands import BonusExpiry
 from coalition.domain.decision import Decision
@@ -27,8 +26,8 @@ def decide_bonus_expiry(command: BonusExpiry, books: Books) -> Decision:
     if lot.reserved:
         raise Refused(Reason.WALLET_HAS_HOLDS)
     bonus = lot.bonus
-    postings = Postings(books.windows)
-    postings.post(WALLET, bonus_account(lot.issuer_id), bonus, TransferCode.EXPIRY)
+    postings = Postings(books.windows, books.programme.successors)
+    postings.expire(lot, bonus)
     return Decision(
         wallet=wallet,
         amount_minor=bonus,

@@ -46,6 +46,9 @@ class CardRules:
     return_days: int | None
     """How many days after its business date an untouched top-up can be returned."""
 
+    issuer_held_across_groups_allowed: bool
+    """Whether value that its issuer holds itself may be taken outside of its chain: by licence (SUMS section 4)."""
+
     @property
     def counts_spends(self) -> bool:
         """Whether one of the rules is about what was spent before."""

@@ -36,10 +36,11 @@ def decide_cash_out(command: CashOut, books: Books) -> Decision:
     if any(lot.reserved for lot in lots):
         raise Refused(Reason.WALLET_HAS_HOLDS)
     for lot in lots if programme.stopped else ():
-        if lot.custodian_id in programme.stopped and lot.custodian_id != payer_id:
-            code = programme.participants[lot.custodian_id].code
+        custodian_id = programme.standing_for(lot.custodian_id)
+        if custodian_id in programme.stopped and custodian_id != payer_id:
+            code = programme.participants[custodian_id].code
             raise Refused(Reason.PARTICIPANT_CAPPED, metadata={"participant": code})
-    postings = Postings(books.windows)
+    postings = Postings(books.windows, books.programme.successors)
     for lot in lots:
         calendar_id = programme.calendar_id(programme.terms_sold(lot.terms_id, lot.terms_version).calendar)
         postings.spend(lot, lot.principal, lot.bonus)

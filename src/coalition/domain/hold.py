@@ -134,7 +134,7 @@ def _draw_reserved(hold: HeldValue, amount: int) -> list[Draw]:
 def _take_released(decision: Decision, books: Books, hold: HeldValue, draws: list[Draw]) -> None:
     """What is released to a lot that was reversed meanwhile is taken in the same entry."""
     drawn = {part.lot.lot_id: part for part in draws}
-    postings = Postings(books.windows)
+    postings = Postings(books.windows, books.programme.successors)
     for lot, reserved in hold.reservations:
         captured = drawn.get(lot.lot_id, Draw(lot, 0, 0))
         face = reserved - captured.face

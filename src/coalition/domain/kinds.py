@@ -29,6 +29,7 @@ class Kind(IntEnum):
     SETTLEMENT_RETURN = 23
     NETTING_REVERSAL = 24
     ADJUSTMENT = 25
+    SUCCESSION = 28
     MERGE_OUT = 30
     MERGE_IN = 31
     OPENING = 32
@@ -68,6 +69,8 @@ class Kind(IntEnum):
     DISPUTE_OPENED = 140
     DISPUTE_PROPOSED = 141
     DISPUTE_WITHDRAWN = 142
+    HAND_OVER_PROPOSED = 143
+    CALENDAR_OPENED = 144
 
     DISCLOSED = 150
     CONSENT_SET = 151
@@ -88,6 +91,7 @@ SETTLEMENT: Final = frozenset(
         Kind.SETTLEMENT_RETURN,
         Kind.NETTING_REVERSAL,
         Kind.ADJUSTMENT,
+        Kind.SUCCESSION,
     }
 )
 """What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""

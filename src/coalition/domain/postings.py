@@ -28,12 +28,16 @@ PRINCIPAL, BONUS = TransferCode.PRINCIPAL, TransferCode.BONUS
 
 
 class Postings:
-    """The legs of one entry under construction. `windows` maps calendar_id to its open window."""
+    """The legs of one entry under construction. `windows` maps calendar_id to its open window.
 
-    __slots__ = ("_amounts", "_windows")
+    `successors` says who stands for a participant that has left, whatever its lots and agreements say (SUMS section 4).
+    """
 
-    def __init__(self, windows: Mapping[int, int]) -> None:
+    __slots__ = ("_amounts", "_successors", "_windows")
+
+    def __init__(self, windows: Mapping[int, int], successors: Mapping[int, int]) -> None:
         self._windows = windows
+        self._successors = successors
         self._amounts: dict[tuple[Account, Account, TransferCode, int | None], int] = {}
 
     def post(self, debit: Account, credit: Account, amount: int, code: TransferCode, window: int | None = None) -> None:
@@ -46,6 +50,8 @@ class Postings:
 
     def claim(self, debtor: int, creditor: int, amount: int, code: TransferCode, calendar_id: int) -> None:
         """Add a claim `debtor => creditor` in the open window of the calendar. Raises NoOpenWindow."""
+        if self._successors:
+            debtor, creditor = self._successors.get(debtor, debtor), self._successors.get(creditor, creditor)
         if amount and debtor != creditor:
             try:
                 window = self._windows[calendar_id]
@@ -55,13 +61,29 @@ class Postings:
 
     def spend(self, lot: Lot, principal: int, bonus: int) -> None:
         """`WALLET -> FLOAT` and `WALLET -> BONUS`: value of a lot leaves the wallet."""
-        self.post(WALLET, float_account(lot.custodian_id, lot.issuer_id), principal, PRINCIPAL)
-        self.post(WALLET, bonus_account(lot.issuer_id), bonus, BONUS)
+        custodian_id, issuer_id = self._owing(lot)
+        self.post(WALLET, float_account(custodian_id, issuer_id), principal, PRINCIPAL)
+        self.post(WALLET, bonus_account(issuer_id), bonus, BONUS)
 
     def restore(self, lot: Lot, principal: int, bonus: int) -> None:
         """The mirror of `spend`: value comes back to the wallet."""
-        self.post(float_account(lot.custodian_id, lot.issuer_id), WALLET, principal, PRINCIPAL)
-        self.post(bonus_account(lot.issuer_id), WALLET, bonus, BONUS)
+        custodian_id, issuer_id = self._owing(lot)
+        self.post(float_account(custodian_id, issuer_id), WALLET, principal, PRINCIPAL)
+        self.post(bonus_account(issuer_id), WALLET, bonus, BONUS)
+
+    def expire(self, lot: Lot, bonus: int) -> None:
+        """`WALLET -> BONUS`: the bonus has ended."""
+        self.post(WALLET, bonus_account(self._owing(lot)[1]), bonus, TransferCode.EXPIRY)
+
+    def _owing(self, lot: Lot) -> tuple[int, int]:
+        """Who holds the lot's principal and who issued it, today."""
+        if not self._successors:
+            return lot.custodian_id, lot.issuer_id
+        successors = self._successors
+        return (
+            successors.get(lot.custodian_id, lot.custodian_id),
+            successors.get(lot.issuer_id, lot.issuer_id),
+        )
 
     def transfers(self) -> list[Transfer]:
         made, money = tuple.__new__, Unit.MONEY  # what a NamedTuple's constructor does, which takes twice as long
@@ -82,7 +104,7 @@ def claims_of_draw(
 ) -> None:
     """`k => C principal` and `bearers => C bonus`; on-us only a foreign custodian and a sponsor still owe."""
     terms = programme.bearing(lot.terms_id, lot.terms_version, held)
-    postings.claim(lot.custodian_id, acquirer_id, principal, PRINCIPAL, terms.calendar_id)
+    postings.claim(lot.custodian_id, acquirer_id, principal, PRINCIPAL, terms.principal_calendar_id)
     if bonus:
         share = terms.shares(bonus)
         postings.claim(lot.issuer_id, acquirer_id, share.issuer, BONUS, terms.calendar_id)
@@ -103,7 +125,7 @@ def claims_of_return(
     """The mirror of `claims_of_draw` for the part of a draw that a refund returns."""
     terms = programme.bearing(lot.terms_id, lot.terms_version, held)
     share = terms.shares_returned(bonus_whole, bonus_before, bonus_after)
-    postings.claim(acquirer_id, lot.custodian_id, principal, PRINCIPAL, terms.calendar_id)
+    postings.claim(acquirer_id, lot.custodian_id, principal, PRINCIPAL, terms.principal_calendar_id)
     postings.claim(acquirer_id, lot.issuer_id, share.issuer, BONUS, terms.calendar_id)
     postings.claim(acquirer_id, terms.sponsor_id, share.sponsor, BONUS, terms.calendar_id)
 

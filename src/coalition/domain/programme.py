@@ -24,6 +24,7 @@ from coalition.domain.window_fees import OPERATOR, AgreedFee, WindowFees
 CARD_RULES_KEY: Final = ("CARD_RULES",)
 FEES: Final = "FEES"
 NO_WINDOWS: Final[Mapping[int, str]] = MappingProxyType({})
+NO_SUCCESSORS: Final[Mapping[int, int]] = MappingProxyType({})
 NOBODY: Final[frozenset[int]] = frozenset()
 NOTHING_REACHED: Final[Mapping[DayKey, int]] = MappingProxyType({})
 
@@ -83,7 +84,8 @@ class Terminal:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AcceptanceInForce:
-    """What holds between an issuer and an acquirer on a day; `version` is None on-us, where nothing is owed.
+    """What holds between an issuer and an acquirer on a day; `version` is None on-us, where nothing is owed, and within
+    a chain that has agreed on nothing else: the issuer bears the bonus, and no interchange is owed.
 
     One object for each version: it is compared and hashed by identity.
     """
@@ -123,11 +125,12 @@ class Programme:
         windows: Mapping[int, str] = NO_WINDOWS,
         reached: Mapping[DayKey, int] = NOTHING_REACHED,
         stopped: frozenset[int] = NOBODY,
+        successors: Mapping[int, int] = NO_SUCCESSORS,
     ) -> None:
         """`windows` names every settlement window, "calendar/label" by window_id.
 
         `reached` are the counters of present days that had reached a limit, with their totals, minor units; `stopped`
-        the participants that had reached their net debit caps.
+        the participants that had reached their net debit caps; `successors` who stands for one that has left.
         """
         self.epoch = epoch
         self.scheme = scheme
@@ -135,6 +138,7 @@ class Programme:
         self.windows = windows
         self._reached = reached
         self.stopped = stopped
+        self.successors = successors
         self.participants = {participant.participant_id: participant for participant in participants}
         self.participant_by_code = {participant.code: participant for participant in self.participants.values()}
         self.stores = {store.store_id: store for store in stores}
@@ -204,7 +208,9 @@ class Programme:
             terms = self.terms_sold(terms_id, terms_version)
             calendar_id = self.calendar_id(held.content.calendar if held.content else terms.calendar)
             sponsor_id = self.participant_by_code[terms.sponsor].participant_id if terms.sponsor else 0
-            found = self._bearings[key] = bearing(terms, held.content, calendar_id, sponsor_id)
+            found = self._bearings[key] = bearing(
+                terms, held.content, calendar_id, self.calendar_id(terms.calendar), sponsor_id
+            )
         return found
 
     def acceptance(self, issuer_id: int, acquirer_id: int, day: date) -> AcceptanceInForce | None:
@@ -224,9 +230,14 @@ class Programme:
         try:
             return memory[key]
         except KeyError:
-            is_stopped = issuer_id in self.stopped and issuer_id != acquirer_id
+            owing_id = self.standing_for(issuer_id)
+            is_stopped = owing_id in self.stopped and owing_id != acquirer_id
             found = memory[key] = None if is_stopped else self.acceptance(issuer_id, acquirer_id, day)
             return found
+
+    def standing_for(self, participant_id: int) -> int:
+        """The participant itself, or the successor to which it has handed over."""
+        return self.successors.get(participant_id, participant_id)
 
     def acquiring(self, acquirer_id: int, day: date) -> Version | None:
         """The acquiring agreement of a participant on `day`; its own before its chain's."""
@@ -319,13 +330,24 @@ class Programme:
         return memory
 
     def _find_acceptance(self, issuer_id: int, acquirer_id: int, day: date) -> AcceptanceInForce | None:
-        if issuer_id == acquirer_id:
+        owing_id = self.standing_for(issuer_id)
+        if acquirer_id in {issuer_id, owing_id}:
             return ON_US
-        issuers, acquirers = self.participants[issuer_id].parties, self.participants[acquirer_id].parties
+        # What was agreed with who has left still holds for its lots; where nothing was, its successor's word does.
+        issuers = self.participants[issuer_id].parties
+        if owing_id != issuer_id:
+            issuers += self.participants[owing_id].parties
+        acquirers = self.participants[acquirer_id].parties
         version = self._first([("ACCEPTANCE", issuer, acquirer) for issuer in issuers for acquirer in acquirers], day)
+        if version is None and self._share_a_chain(owing_id, acquirer_id):
+            return ON_US  # a chain's card is honoured in all of the chain, unless something else is agreed
         if version is None or not isinstance(version.content, Acceptance) or not version.content.accepted:
             return None
         return self._held[version.agreement_id, version.version]
+
+    def _share_a_chain(self, one_id: int, other_id: int) -> bool:
+        chain = self.participants[one_id].chain_code
+        return chain is not None and chain == self.participants[other_id].chain_code
 
     def _find_terms(self, issuer_id: int, terms_code: str | None, day: date) -> Version | None:
         for party in self.participants[issuer_id].parties:

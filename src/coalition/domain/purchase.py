@@ -70,8 +70,9 @@ def _why_too_little(books: Books, wallet: Wallet, acquirer_id: int, amount: int)
         return Reason.INSUFFICIENT_FUNDS, {}
     programme, day = books.programme, books.business_date
     for lot in wallet.open_lots() if programme.stopped else ():
-        if lot.issuer_id in programme.stopped and programme.acceptance(lot.issuer_id, acquirer_id, day) is not None:
-            return Reason.PARTICIPANT_CAPPED, {"participant": programme.participants[lot.issuer_id].code}
+        owing_id = programme.standing_for(lot.issuer_id)
+        if owing_id in programme.stopped and programme.acceptance(lot.issuer_id, acquirer_id, day) is not None:
+            return Reason.PARTICIPANT_CAPPED, {"participant": programme.participants[owing_id].code}
     return Reason.NOT_ACCEPTED_HERE, {}
 
 
@@ -104,7 +105,7 @@ def spend(
     The fees of the entry are on its whole amount, interchange on what was drawn: a `shortfall` is part of the first.
     """
     programme, content = books.programme, acquiring.content
-    postings = Postings(books.windows)
+    postings = Postings(books.windows, books.programme.successors)
     portions: dict[PortionKey, Portion] = {}
     allocations, changes = [], []
     amount = principal_sum = 0

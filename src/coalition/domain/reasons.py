@@ -87,6 +87,7 @@ class Reason(IntEnum):
     DISPUTE_STATE_CONFLICT = 79
     DISPUTE_TOO_LATE = 80
     DISPUTE_EXCEEDS_LINE = 81
+    LICENCE_MISSING = 82
     MEMBER_LOCKED = 90
     MEMBER_ERASED = 91
     MEMBER_HAS_VALUE = 92
@@ -300,6 +301,10 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.DISPUTE_EXCEEDS_LINE: Advice(
         "FAILED_PRECONDITION",
         "A dispute is about what its entry claims between the two, and asks for no more than that.",
+    ),
+    Reason.LICENCE_MISSING: Advice(
+        "FAILED_PRECONDITION",
+        "Value that its issuer holds itself is taken across groups by licence only; let custody hold it.",
     ),
     Reason.MEMBER_LOCKED: Advice(
         "FAILED_PRECONDITION", "The member's data is locked: it is kept and not used; the operator can unlock it."

@@ -1,6 +1,6 @@
 """A refund: the mirrored transfers of a purchase, in proportion, under the agreements stored on it (SUMS section 3)."""
 
-from coalition.domain.accounts import WALLET, TransferCode, bonus_account
+from coalition.domain.accounts import TransferCode
 from coalition.domain.agreements import Acquiring
 from coalition.domain.books import Books, Original, Wallet
 from coalition.domain.commands import Goods, Refund
@@ -30,7 +30,11 @@ def decide_refund(command: Refund, books: Books) -> Decision:
         raise Refused(Reason.ORIGINAL_UNKNOWN)
     if original.kind not in REFUNDABLE or original.reason is not Reason.ACCEPTED or original.wallet_id is None:
         raise Refused(Reason.ORIGINAL_NOT_REFUNDABLE)
-    elsewhere = original.participant_id != command.participant_id
+    # What a participant sold that has left is given back by whoever stands for it.
+    elsewhere = command.participant_id not in {
+        original.participant_id,
+        books.programme.standing_for(original.participant_id),
+    }
     if elsewhere:
         check_return_elsewhere(command, original, books.programme)
     left = original.amount_minor - original.returned
@@ -53,7 +57,7 @@ def give_value_back(original: Original, amount: int, books: Books, *, fees_alway
         raise LedgerBroken(f"entry {original.entry_id} of kind {original.kind.name} names no wallet")
     wallet = books.wallets[original.wallet_id]
     returns = give_back(original.allocations, amount)
-    postings = Postings(books.windows)
+    postings = Postings(books.windows, books.programme.successors)
     _return_interchange(postings, books.programme, wallet, original, returns, fees_always=fees_always)
     _return_entry_fees(postings, books.programme, wallet, original, amount, fees_always=fees_always)
     changes, short, bearer_id = [], 0, None
@@ -115,7 +119,7 @@ def _return_draw(
         return lot, 0, 0
     if lot.bonus_expired(books.business_date):
         # EXPIRED_ON_RETURN: the bonus comes back and is gone in the same entry.
-        postings.post(WALLET, bonus_account(lot.issuer_id), bonus, TransferCode.EXPIRY)
+        postings.expire(lot, bonus)
         return lot, part.principal, part.principal
     return lot, part.face, part.principal
 

@@ -27,13 +27,13 @@ def price_of_goods(command: Refund, original: Original, mirrored: list[Transfer]
 
     So C1 stands as it stood after the sale, and C2 has bought the goods for what C1 had earned by them.
     """
-    seller_id = original.participant_id
+    seller_id = books.programme.standing_for(original.participant_id)
     owed = 0
     for leg in mirrored:
         if kind_of(leg.debit) is AccountKind.CLEARING:
             owed += leg.amount_minor * (parties_of(leg.debit)[0] == seller_id)
             owed -= leg.amount_minor * (parties_of(leg.credit)[0] == seller_id)
-    postings = Postings(books.windows)
+    postings = Postings(books.windows, books.programme.successors)
     calendar_id = books.programme.calendar_id(_acquiring(original, books.programme).calendar)
     postings.claim(command.participant_id, seller_id, max(owed, 0), TransferCode.RETURNED_GOODS, calendar_id)
     return postings.transfers()

@@ -39,7 +39,7 @@ def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
     if seller_id in programme.stopped and custodian_id != seller_id:
         raise Refused(Reason.PARTICIPANT_CAPPED, metadata={"participant": programme.participants[seller_id].code})
     calendar_id = programme.calendar_id(terms.calendar)
-    postings = Postings(books.windows)
+    postings = Postings(books.windows, books.programme.successors)
     postings.post(float_account(custodian_id, issuer.participant_id), WALLET, principal, TransferCode.PRINCIPAL)
     postings.post(bonus_account(issuer.participant_id), WALLET, bonus, TransferCode.BONUS)
     postings.claim(seller_id, custodian_id, principal, TransferCode.TOP_UP_CASH, calendar_id)

@@ -20,7 +20,8 @@ def decide_top_up_reversal(command: TopUpReversal, books: Books) -> Decision:
     Who sold it asks, whose value it is, or the operator: each of them may be the first to hear from the bank.
     """
     original, lot = _named_top_up(command, books)
-    if command.participant_id not in {lot.seller_id, lot.issuer_id, books.programme.scheme.operator_id}:
+    concerned = {lot.seller_id, lot.issuer_id, books.programme.standing_for(lot.issuer_id)}
+    if command.participant_id not in concerned | {books.programme.scheme.operator_id}:
         raise Refused(Reason.ORIGINAL_OF_OTHER_PARTICIPANT)
     _still_there(lot)
     return take_back_top_up(original, books)
@@ -66,7 +67,7 @@ def take_back_top_up(original: Original, books: Books, *, commission_back: bool 
     calendar_id = books.programme.calendar_id(terms.calendar)
     face = lot.spendable
     principal = principal_of_spend(lot, face)
-    postings = Postings(books.windows)
+    postings = Postings(books.windows, books.programme.successors)
     postings.spend(lot, principal, face - principal)
     postings.claim(lot.custodian_id, lot.seller_id, principal, TransferCode.TOP_UP_CASH, calendar_id)
     if terms.top_up_loss == "ISSUER":

@@ -64,6 +64,37 @@ def check_alone(
             )
 
 
+def check_licence(
+    content: Content,
+    effective_from: date,
+    groups: Mapping[str, str],
+    rules: Iterable[Version],
+    terms: Iterable[Version],
+    acceptances: Iterable[Version],
+) -> None:
+    """Without the licence no issuer-held value is taken across groups: refuse the agreement that would complete it.
+
+    `groups` names the group of each party: its chain, or itself. Raises Refused(LICENCE_MISSING).
+    """
+    if not isinstance(content, Terms | Acceptance) or _is_licensed(rules, effective_from):
+        return
+    held = [each for each in _latest(terms, effective_from) if isinstance(each, Terms)]
+    taken = [each for each in _latest(acceptances, effective_from) if isinstance(each, Acceptance)]
+    if isinstance(content, Terms):
+        held = [content]
+    else:
+        taken = [content]
+    for agreed in taken:
+        issuer = groups[agreed.issuer]
+        if not agreed.accepted or issuer == groups[agreed.acquirer]:
+            continue
+        for sold in held:
+            if sold.custody == "ISSUER_HELD" and groups[sold.issuer] == issuer:
+                facts = {"issuer": agreed.issuer, "acquirer": agreed.acquirer}
+                field = "content.custody" if isinstance(content, Terms) else "content.acquirer"
+                raise Refused(Reason.LICENCE_MISSING, field, facts)
+
+
 def check_succession(latest: Version, expected_version: int, content: Content, effective_from: date) -> None:
     """A new version follows the one its author read, in number and in time, between the same parties.
 
@@ -135,6 +166,17 @@ def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
 def _listed(field: str, parties: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
     for index, party in enumerate(parties):
         yield f"{field}[{index}]", party, True
+
+
+def _is_licensed(rules: Iterable[Version], day: date) -> bool:
+    found = [each for each in _latest(rules, day) if isinstance(each, CardRules)]
+    return all(each.issuer_held_across_groups_allowed for each in found)
+
+
+def _latest(versions: Iterable[Version], day: date) -> list[Content]:
+    """Of each agreement its highest version, unless it has ended by that day."""
+    newest = {each.agreement_id: each for each in sorted(versions, key=lambda each: each.version)}
+    return [each.content for each in newest.values() if each.effective_until is None or each.effective_until > day]
 
 
 def _with_ends(versions: Iterable[Version]) -> Iterator[tuple[Version, date | None]]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime
 
 from coalition.domain.acts import JSON, Act, ActAnswer, canonical
-from coalition.domain.agreements import parse_content
+from coalition.domain.agreements import Content, parse_content
 from coalition.domain.errors import Refused
 from coalition.domain.programme import Participant, Store
 from coalition.domain.reasons import Reason
@@ -133,7 +133,7 @@ class Office:
     ) -> ActAnswer:
         """A new agreement, version 1.
 
-        AGREEMENT_INVALID with the field; AGREEMENT_EXISTS where `code` is taken.
+        AGREEMENT_INVALID with the field; AGREEMENT_EXISTS where `code` is taken; LICENCE_MISSING.
         """
         check_code(code)
         parsed = parse_content(kind, _bounded(content))
@@ -146,6 +146,7 @@ class Office:
                 raise Refused(Reason.AGREEMENT_EXISTS, "code", {"latest_version": str(taken[-1].version)})
             agreement_rules.check_names(parsed, books.parties(), books.calendars())
             agreement_rules.check_alone(code, parsed, effective_from, effective_until, books.versions(kind))
+            _check_licence(books, parsed, effective_from)
             agreement_id = books.add_agreement(code, kind, create_time)
             books.add_version(agreement_id, 1, effective_from, effective_until, dict(content), create_time)
             told = agreement_rules.content_hash(kind, content, effective_from, effective_until)
@@ -165,7 +166,7 @@ class Office:
         """The next version of an agreement; earlier ones stay, and entries keep the one they were made under.
 
         `expected_version` is the latest version the author has read. AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT,
-        AGREEMENT_INVALID with the field.
+        AGREEMENT_INVALID with the field, LICENCE_MISSING.
         """
         check_code(code)
         agreement_rules.check_period(effective_from, effective_until)
@@ -181,6 +182,7 @@ class Office:
             agreement_rules.check_succession(latest, expected_version, parsed, effective_from)
             agreement_rules.check_names(parsed, books.parties(), books.calendars())
             agreement_rules.check_alone(code, parsed, effective_from, effective_until, books.versions(latest.kind))
+            _check_licence(books, parsed, effective_from)
             version = latest.version + 1
             books.add_version(latest.agreement_id, version, effective_from, effective_until, dict(content), create_time)
             told = agreement_rules.content_hash(latest.kind, content, effective_from, effective_until)
@@ -207,3 +209,8 @@ def _bounded(content: Mapping[str, JSON]) -> Mapping[str, JSON]:
     if len(canonical(content)) > CONTENT_BYTES_MAX:
         raise agreement_rules.invalid("content", f"at most {CONTENT_BYTES_MAX} bytes")
     return content
+
+
+def _check_licence(books: ProgrammeBooks, content: Content, effective_from: date) -> None:
+    rules, terms, acceptances = (books.versions(kind) for kind in ("CARD_RULES", "TERMS", "ACCEPTANCE"))
+    agreement_rules.check_licence(content, effective_from, books.groups(), rules, terms, acceptances)

@@ -38,6 +38,9 @@ class ProgrammeBooks(Protocol):
     def parties(self) -> frozenset[str]:
         """Every name an agreement may use: participant codes, and `chain:<code>` for each chain with participants."""
 
+    def groups(self) -> dict[str, str]:
+        """The group of each such name: its chain, or a participant that is of none itself."""
+
     def calendars(self) -> frozenset[str]: ...
 
     def versions(self, kind: str) -> list[Version]:

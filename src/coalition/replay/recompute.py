@@ -160,7 +160,7 @@ def _draw_lines(entry: _Entry, acquirer: str, allocation: Allocation) -> None:
     lot, calendar = allocation.lot, allocation.acceptance.calendar or allocation.lot.calendar
     entry.post("WALLET", f"FLOAT({lot.custodian},{lot.issuer})", allocation.principal, "PRINCIPAL")
     entry.post("WALLET", f"BONUS({lot.issuer})", allocation.bonus, "BONUS")
-    entry.claim(lot.custodian, acquirer, allocation.principal, "PRINCIPAL", calendar)
+    entry.claim(lot.custodian, acquirer, allocation.principal, "PRINCIPAL", _of_principal(lot, calendar))
     shares = bonus_shares(allocation.bonus, allocation.acceptance.issuer_bonus_share, lot.sponsor_share)
     entry.claim(lot.issuer, acquirer, shares[0], "BONUS", calendar)
     entry.claim(lot.sponsor, acquirer, shares[1], "BONUS", calendar)
@@ -206,7 +206,7 @@ def _refund(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
         lot, calendar = part.lot, part.acceptance.calendar or part.lot.calendar
         entry.post(f"FLOAT({lot.custodian},{lot.issuer})", "WALLET", principal, "PRINCIPAL")
         entry.post(f"BONUS({lot.issuer})", "WALLET", bonus, "BONUS")
-        entry.claim(purchase.acquirer, lot.custodian, principal, "PRINCIPAL", calendar)
+        entry.claim(purchase.acquirer, lot.custodian, principal, "PRINCIPAL", _of_principal(lot, calendar))
         issuer, sponsor = bonus_returned(part, before[id(part)][1])
         entry.claim(purchase.acquirer, lot.issuer, issuer, "BONUS", calendar)
         entry.claim(purchase.acquirer, lot.sponsor, sponsor, "BONUS", calendar)
@@ -222,3 +222,8 @@ def _refund(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
             back = returned_part(fee, purchase.returned, after, purchase.amount)
             entry.claim(payee, purchase.acquirer, back, code, purchase.acquiring.calendar)
     purchase.returned = after
+
+
+def _of_principal(lot: Lot, calendar: str) -> str:
+    """Claims of principal that custody holds go by the terms' calendar."""
+    return lot.calendar if lot.custodian != lot.issuer else calendar

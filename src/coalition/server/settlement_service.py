@@ -71,6 +71,16 @@ class Month(Protocol):
         """The answer's entry is the netting's own."""
 
 
+class Succession(Protocol):
+    """A participant hands over, each act exactly once. Blocking."""
+
+    def propose(self, act: Act, leaving: str, successor: str, bonus_price_minor: int) -> ActAnswer:
+        """The answer holds `approval`, `principal_minor` and `bonus_minor`."""
+
+    def carry_out(self, act: Act, leaving: str, successor: str, bonus_price_minor: int) -> ActAnswer:
+        """The answer holds `principal_minor` and `bonus_minor`."""
+
+
 class SettlementService(RunCalls):
     """Reads and orders block, so each runs in a worker thread."""
 
@@ -83,11 +93,13 @@ class SettlementService(RunCalls):
         run_reads: RunReads,
         run_orders: RunOrders,
         disputes: DisputeCalls,
+        succession: Succession,
     ) -> None:
         super().__init__(run_reads, run_orders, programme, request_ids)
         self._reads = reads
         self._month = month
         self._disputes = disputes
+        self._succession = succession
 
     async def ListWindows(
         self, request: settlement_pb2.ListWindowsRequest, context: Any
@@ -175,6 +187,27 @@ class SettlementService(RunCalls):
             next_page_token=parts_token(scope, last.debtor, last.creditor, last.code, last.unit) if last else "",
         )
 
+    async def ProposeHandOver(self, request: Any, context: Any) -> settlement_pb2.ProposeHandOverResponse:
+        act = await act_of(caller(context), Kind.HAND_OVER_PROPOSED, request, self._request_ids)
+        answer = await asyncio.to_thread(self._succession.propose, act, *_hand_over(request))
+        return settlement_pb2.ProposeHandOverResponse(
+            approval_id=_whole(answer, "approval"),
+            principal_minor=_whole(answer, "principal_minor"),
+            bonus_minor=_whole(answer, "bonus_minor"),
+            currency_code=self._currency_code,
+            receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
+        )
+
+    async def HandOver(self, request: Any, context: Any) -> settlement_pb2.HandOverResponse:
+        act = await act_of(caller(context), Kind.SUCCESSION, request, self._request_ids)
+        answer = await asyncio.to_thread(self._succession.carry_out, act, *_hand_over(request))
+        return settlement_pb2.HandOverResponse(
+            principal_minor=_whole(answer, "principal_minor"),
+            bonus_minor=_whole(answer, "bonus_minor"),
+            currency_code=self._currency_code,
+            receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
+        )
+
     async def OpenDispute(self, request: Any, context: Any) -> settlement_pb2.OpenDisputeResponse:
         return await self._disputes.open(request, caller(context))
 
@@ -213,3 +246,12 @@ class SettlementService(RunCalls):
     @property
     def _currency_code(self) -> str:
         return self._programme.current.scheme.currency_code
+
+
+def _hand_over(request: Any) -> tuple[str, str, int]:
+    return request.participant, request.successor, request.bonus_price_minor
+
+
+def _whole(answer: ActAnswer, name: str) -> int:
+    value = answer.answer[name]
+    return value if isinstance(value, int) else 0

@@ -38,7 +38,9 @@ SELECT (SELECT epoch FROM config_epoch),
         USING (calendar_id)),
     (SELECT coalesce(json_agg(json_build_array(business_date, subject, subject_id, flow, reached_minor)), '[]')
         FROM day_limits_reached WHERE business_date >= current_date - 2),
-    (SELECT coalesce(json_agg(participant_id), '[]') FROM caps_reached WHERE is_stopped)
+    (SELECT coalesce(json_agg(participant_id), '[]') FROM caps_reached WHERE is_stopped),
+    (SELECT coalesce(json_object_agg(participant_id, successor_id), '{}') FROM participants
+        WHERE successor_id IS NOT NULL)
 """
 
 
@@ -59,7 +61,7 @@ def load(connection: Connection) -> Programme:
         row = cursor.execute(LOAD).fetchone()
     if row is None or row[1] is None:
         raise LedgerBroken("the database holds no scheme yet; start it with `coalition serve`")
-    epoch, scheme, participants, stores, terminals, calendars, versions, windows, reached, stopped = row
+    epoch, scheme, participants, stores, terminals, calendars, versions, windows, reached, stopped, successors = row
     return Programme(
         epoch,
         Scheme(UUID(scheme[0]), *scheme[1:]),
@@ -74,6 +76,7 @@ def load(connection: Connection) -> Programme:
             for day, subject, subject_id, flow, total in reached
         },
         frozenset(stopped),
+        {int(left): standing for left, standing in successors.items()},
     )
 
 

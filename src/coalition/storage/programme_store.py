@@ -112,6 +112,15 @@ class ProgrammeBooks:
         ).fetchall()
         return frozenset(row[0] for row in rows)
 
+    def groups(self) -> dict[str, str]:
+        """The chain of each participant and of each `chain:<code>`; a participant that is of none is its own group."""
+        rows = self._cursor.execute(
+            "SELECT code, coalesce('chain:' || chain_code, code) FROM participants"
+            " UNION SELECT 'chain:' || chain_code, 'chain:' || chain_code FROM participants"
+            " WHERE chain_code IS NOT NULL"
+        ).fetchall()
+        return dict(rows)
+
     def calendars(self) -> frozenset[str]:
         return frozenset(row[0] for row in self._cursor.execute("SELECT code FROM calendars").fetchall())
 

@@ -29,7 +29,7 @@ ACTOR: Final = "/op/settlement"
 
 WINDOWS = """
 SELECT w.window_id, w.calendar_id, c.code, c.cadence, w.label, w.state, w.open_time, w.close_time, w.cut_number,
-       w.net_time, w.netting_entry_id, w.assess_entry_id
+       w.net_time, w.netting_entry_id, w.assess_entry_id, w.open_number
 FROM windows w JOIN calendars c USING (calendar_id)
 """
 
@@ -50,6 +50,7 @@ class Window:
     net_time: datetime | None
     netting_entry_id: int | None
     assess_entry_id: int | None
+    open_number: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,17 @@ def open_window(connection: Connection, calendar_id: int, label: str, time: date
     """Open the next window, and let every desk notice: terminals find it in their next batch."""
     connection.execute(
         "INSERT INTO windows (calendar_id, label, open_time) VALUES (%s, %s, %s)", (calendar_id, label, time)
+    )
+    connection.execute("UPDATE config_epoch SET epoch = epoch + 1")
+
+
+def add_calendar(connection: Connection, code: str, cadence: str, label: str, time: datetime) -> None:
+    """Lay a calendar and its first window, behind the last number taken. The caller holds `lock_windows`."""
+    connection.execute(
+        f"WITH calendar AS (INSERT INTO calendars (code, cadence) VALUES (%s, %s) RETURNING calendar_id) "
+        f"INSERT INTO windows (calendar_id, label, open_time, open_number) "
+        f"SELECT calendar_id, %s, %s, ({LAST_NUMBER}) FROM calendar",
+        (code, cadence, label, time),
     )
     connection.execute("UPDATE config_epoch SET epoch = epoch + 1")
 

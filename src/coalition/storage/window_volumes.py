@@ -20,7 +20,8 @@ BACK_OF_TOP_UPS: Final = (int(Kind.TOP_UP_REVERSAL), int(Kind.TOP_UP_RETURN))
 ADD: Final = """
 INSERT INTO {table} AS folded (window_id, participant_id, base, volume_minor, entry_count)
 WITH spans AS (
-    SELECT window_id, lag(cut_number, 1, 0::bigint) OVER (PARTITION BY calendar_id ORDER BY window_id) AS after,
+    SELECT window_id,
+           coalesce(lag(cut_number) OVER (PARTITION BY calendar_id ORDER BY window_id), open_number, 0) AS after,
            coalesce(cut_number, 9223372036854775807) AS up_to
     FROM windows
 ), moved AS (

@@ -126,6 +126,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """The fees of a closed window were asked for."""
     ENTRY_KIND_ADJUSTMENT: _EntryKind.ValueType  # 25
     """A line was corrected by a decision of the operator."""
+    ENTRY_KIND_SUCCESSION: _EntryKind.ValueType  # 28
+    """A participant has left and handed over to its successor."""
     ENTRY_KIND_NETTING: _EntryKind.ValueType  # 20
     """The claims of a window became one amount due per participant."""
     ENTRY_KIND_SETTLEMENT_PAYMENT: _EntryKind.ValueType  # 22
@@ -208,6 +210,10 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A decision on a dispute was proposed."""
     ENTRY_KIND_DISPUTE_WITHDRAWN: _EntryKind.ValueType  # 142
     """A dispute was taken back."""
+    ENTRY_KIND_HAND_OVER_PROPOSED: _EntryKind.ValueType  # 143
+    """That a participant leaves was proposed."""
+    ENTRY_KIND_CALENDAR_OPENED: _EntryKind.ValueType  # 144
+    """Another settlement calendar was opened."""
     ENTRY_KIND_DISCLOSED: _EntryKind.ValueType  # 150
     """Somebody looked at a member's data, or at whether a phone is a member's."""
     ENTRY_KIND_CONSENT_SET: _EntryKind.ValueType  # 151
@@ -264,6 +270,8 @@ ENTRY_KIND_ASSESS: EntryKind.ValueType  # 21
 """The fees of a closed window were asked for."""
 ENTRY_KIND_ADJUSTMENT: EntryKind.ValueType  # 25
 """A line was corrected by a decision of the operator."""
+ENTRY_KIND_SUCCESSION: EntryKind.ValueType  # 28
+"""A participant has left and handed over to its successor."""
 ENTRY_KIND_NETTING: EntryKind.ValueType  # 20
 """The claims of a window became one amount due per participant."""
 ENTRY_KIND_SETTLEMENT_PAYMENT: EntryKind.ValueType  # 22
@@ -346,6 +354,10 @@ ENTRY_KIND_DISPUTE_PROPOSED: EntryKind.ValueType  # 141
 """A decision on a dispute was proposed."""
 ENTRY_KIND_DISPUTE_WITHDRAWN: EntryKind.ValueType  # 142
 """A dispute was taken back."""
+ENTRY_KIND_HAND_OVER_PROPOSED: EntryKind.ValueType  # 143
+"""That a participant leaves was proposed."""
+ENTRY_KIND_CALENDAR_OPENED: EntryKind.ValueType  # 144
+"""Another settlement calendar was opened."""
 ENTRY_KIND_DISCLOSED: EntryKind.ValueType  # 150
 """Somebody looked at a member's data, or at whether a phone is a member's."""
 ENTRY_KIND_CONSENT_SET: EntryKind.ValueType  # 151
@@ -402,6 +414,12 @@ class _TransferCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """What a fee schedule asks for a whole window."""
     TRANSFER_CODE_ADJUSTMENT: _TransferCode.ValueType  # 14
     """What a dispute or another decision of the operator corrects."""
+    TRANSFER_CODE_COLLATERAL: _TransferCode.ValueType  # 15
+    """Collateral that was paid in or out, or drawn for what was due."""
+    TRANSFER_CODE_LOSS_SHARE: _TransferCode.ValueType  # 16
+    """What others bear of what a participant did not pay."""
+    TRANSFER_CODE_SUCCESSION: _TransferCode.ValueType  # 17
+    """What a participant that leaves hands over to its successor."""
     TRANSFER_CODE_NETTING: _TransferCode.ValueType  # 20
     """A net position that became due."""
     TRANSFER_CODE_SETTLEMENT_PAYMENT: _TransferCode.ValueType  # 21
@@ -446,6 +464,12 @@ TRANSFER_CODE_WINDOW_FEE: TransferCode.ValueType  # 13
 """What a fee schedule asks for a whole window."""
 TRANSFER_CODE_ADJUSTMENT: TransferCode.ValueType  # 14
 """What a dispute or another decision of the operator corrects."""
+TRANSFER_CODE_COLLATERAL: TransferCode.ValueType  # 15
+"""Collateral that was paid in or out, or drawn for what was due."""
+TRANSFER_CODE_LOSS_SHARE: TransferCode.ValueType  # 16
+"""What others bear of what a participant did not pay."""
+TRANSFER_CODE_SUCCESSION: TransferCode.ValueType  # 17
+"""What a participant that leaves hands over to its successor."""
 TRANSFER_CODE_NETTING: TransferCode.ValueType  # 20
 """A net position that became due."""
 TRANSFER_CODE_SETTLEMENT_PAYMENT: TransferCode.ValueType  # 21

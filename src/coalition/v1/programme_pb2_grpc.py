@@ -171,7 +171,7 @@ class ProgrammeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateAgreement(self, request, context):
-        """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, AGREEMENT_INVALID (also for
+        """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, LICENCE_MISSING, AGREEMENT_INVALID (also for
         parties that are not there).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -180,7 +180,7 @@ class ProgrammeServiceServicer:
 
     def ReviseAgreement(self, request, context):
         """Adds the next version of an agreement; earlier versions stay, and what was posted under them follows them.
-        Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, AGREEMENT_INVALID (also for parties
+        Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, LICENCE_MISSING, AGREEMENT_INVALID (also for parties
         that are not there).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -62,12 +62,12 @@ class ProgrammeServiceStub:
     ListTerminals: _grpc.UnaryUnaryMultiCallable[_programme_pb2.ListTerminalsRequest, _programme_pb2.ListTerminalsResponse]
     """Reads the terminals in order of participant, store and code. Errors: PARTICIPANT_UNKNOWN, STORE_UNKNOWN."""
     CreateAgreement: _grpc.UnaryUnaryMultiCallable[_programme_pb2.CreateAgreementRequest, _programme_pb2.CreateAgreementResponse]
-    """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, AGREEMENT_INVALID (also for
+    """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, LICENCE_MISSING, AGREEMENT_INVALID (also for
     parties that are not there).
     """
     ReviseAgreement: _grpc.UnaryUnaryMultiCallable[_programme_pb2.ReviseAgreementRequest, _programme_pb2.ReviseAgreementResponse]
     """Adds the next version of an agreement; earlier versions stay, and what was posted under them follows them.
-    Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, AGREEMENT_INVALID (also for parties
+    Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, LICENCE_MISSING, AGREEMENT_INVALID (also for parties
     that are not there).
     """
     GetAgreement: _grpc.UnaryUnaryMultiCallable[_programme_pb2.GetAgreementRequest, _programme_pb2.GetAgreementResponse]
@@ -109,12 +109,12 @@ class ProgrammeServiceAsyncStub(ProgrammeServiceStub):
     ListTerminals: _aio.UnaryUnaryMultiCallable[_programme_pb2.ListTerminalsRequest, _programme_pb2.ListTerminalsResponse]  # type: ignore[assignment]
     """Reads the terminals in order of participant, store and code. Errors: PARTICIPANT_UNKNOWN, STORE_UNKNOWN."""
     CreateAgreement: _aio.UnaryUnaryMultiCallable[_programme_pb2.CreateAgreementRequest, _programme_pb2.CreateAgreementResponse]  # type: ignore[assignment]
-    """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, AGREEMENT_INVALID (also for
+    """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, LICENCE_MISSING, AGREEMENT_INVALID (also for
     parties that are not there).
     """
     ReviseAgreement: _aio.UnaryUnaryMultiCallable[_programme_pb2.ReviseAgreementRequest, _programme_pb2.ReviseAgreementResponse]  # type: ignore[assignment]
     """Adds the next version of an agreement; earlier versions stay, and what was posted under them follows them.
-    Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, AGREEMENT_INVALID (also for parties
+    Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, LICENCE_MISSING, AGREEMENT_INVALID (also for parties
     that are not there).
     """
     GetAgreement: _aio.UnaryUnaryMultiCallable[_programme_pb2.GetAgreementRequest, _programme_pb2.GetAgreementResponse]  # type: ignore[assignment]
@@ -207,7 +207,7 @@ class ProgrammeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _programme_pb2.CreateAgreementRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_programme_pb2.CreateAgreementResponse, _abc.Awaitable[_programme_pb2.CreateAgreementResponse]]:
-        """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, AGREEMENT_INVALID (also for
+        """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, LICENCE_MISSING, AGREEMENT_INVALID (also for
         parties that are not there).
         """
 
@@ -218,7 +218,7 @@ class ProgrammeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_programme_pb2.ReviseAgreementResponse, _abc.Awaitable[_programme_pb2.ReviseAgreementResponse]]:
         """Adds the next version of an agreement; earlier versions stay, and what was posted under them follows them.
-        Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, AGREEMENT_INVALID (also for parties
+        Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, LICENCE_MISSING, AGREEMENT_INVALID (also for parties
         that are not there).
         """
 

@@ -1826,3 +1826,151 @@ class ListDisputesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListDisputesResponse: _TypeAlias = ListDisputesResponse  # noqa: Y015
+
+@_typing.final
+class ProposeHandOverRequest(_message.Message):
+    """Proposes a hand-over."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    SUCCESSOR_FIELD_NUMBER: _builtins.int
+    BONUS_PRICE_MINOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    participant: _builtins.str
+    """Code of the participant that leaves."""
+    successor: _builtins.str
+    """Code of the participant that stands for it from then on."""
+    bonus_price_minor: _builtins.int
+    """What the one pays the other for taking the bonus over, minor units of the scheme currency, 0..1000000000000."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        participant: _builtins.str = ...,
+        successor: _builtins.str = ...,
+        bonus_price_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bonus_price_minor", b"bonus_price_minor", "participant", b"participant", "request_id", b"request_id", "successor", b"successor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeHandOverRequest: _TypeAlias = ProposeHandOverRequest  # noqa: Y015
+
+@_typing.final
+class ProposeHandOverResponse(_message.Message):
+    """The answer to ProposeHandOver."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_MINOR_FIELD_NUMBER: _builtins.int
+    BONUS_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.int
+    """The approval that was asked for."""
+    principal_minor: _builtins.int
+    """What the lots owe now, principal, minor units, >= 0; trade goes on until the hand-over."""
+    bonus_minor: _builtins.int
+    """What the lots owe now, bonus, minor units, >= 0."""
+    currency_code: _builtins.str
+    """ISO 4217 code of both amounts."""
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        approval_id: _builtins.int = ...,
+        principal_minor: _builtins.int = ...,
+        bonus_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "bonus_minor", b"bonus_minor", "currency_code", b"currency_code", "principal_minor", b"principal_minor", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeHandOverResponse: _TypeAlias = ProposeHandOverResponse  # noqa: Y015
+
+@_typing.final
+class HandOverRequest(_message.Message):
+    """Carries a hand-over out, exactly as it was proposed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    SUCCESSOR_FIELD_NUMBER: _builtins.int
+    BONUS_PRICE_MINOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    participant: _builtins.str
+    """Code of the participant that leaves."""
+    successor: _builtins.str
+    """Code of the participant that stands for it from then on."""
+    bonus_price_minor: _builtins.int
+    """What the one pays the other for taking the bonus over, minor units of the scheme currency, 0..1000000000000."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        participant: _builtins.str = ...,
+        successor: _builtins.str = ...,
+        bonus_price_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bonus_price_minor", b"bonus_price_minor", "participant", b"participant", "request_id", b"request_id", "successor", b"successor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HandOverRequest: _TypeAlias = HandOverRequest  # noqa: Y015
+
+@_typing.final
+class HandOverResponse(_message.Message):
+    """The answer to HandOver."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRINCIPAL_MINOR_FIELD_NUMBER: _builtins.int
+    BONUS_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    principal_minor: _builtins.int
+    """Principal that was handed over, minor units, >= 0."""
+    bonus_minor: _builtins.int
+    """Bonus that was handed over, minor units, >= 0."""
+    currency_code: _builtins.str
+    """ISO 4217 code of both amounts."""
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        principal_minor: _builtins.int = ...,
+        bonus_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bonus_minor", b"bonus_minor", "currency_code", b"currency_code", "principal_minor", b"principal_minor", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HandOverResponse: _TypeAlias = HandOverResponse  # noqa: Y015

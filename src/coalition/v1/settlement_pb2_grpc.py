@@ -107,6 +107,16 @@ class SettlementServiceStub:
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.SetOfficesRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_settlement__pb2.SetOfficesResponse.FromString,
                 _registered_method=True)
+        self.ProposeHandOver = channel.unary_unary(
+                '/coalition.v1.SettlementService/ProposeHandOver',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.ProposeHandOverRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.ProposeHandOverResponse.FromString,
+                _registered_method=True)
+        self.HandOver = channel.unary_unary(
+                '/coalition.v1.SettlementService/HandOver',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.HandOverRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.HandOverResponse.FromString,
+                _registered_method=True)
         self.OpenDispute = channel.unary_unary(
                 '/coalition.v1.SettlementService/OpenDispute',
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.OpenDisputeRequest.SerializeToString,
@@ -246,6 +256,23 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProposeHandOver(self, request, context):
+        """Proposes that a participant leaves and hands over to a successor, and asks for the approval. Idempotent by request_id.
+        Errors: PARTICIPANT_UNKNOWN, FIELD_INVALID (operator, custody, who has left already).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def HandOver(self, request, context):
+        """Carries an approved hand-over out: the successor owes what the lots still owe, and is owed the principal that was held
+        for them; every later spend, refund and claim on or for the participant falls to the successor. The participant is
+        suspended. Idempotent by request_id. Errors: those of ProposeHandOver, APPROVAL_MISSING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def OpenDispute(self, request, context):
         """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
         corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
@@ -354,6 +381,16 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.SetOffices,
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.SetOfficesRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_settlement__pb2.SetOfficesResponse.SerializeToString,
+            ),
+            'ProposeHandOver': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeHandOver,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.ProposeHandOverRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.ProposeHandOverResponse.SerializeToString,
+            ),
+            'HandOver': grpc.unary_unary_rpc_method_handler(
+                    servicer.HandOver,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.HandOverRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.HandOverResponse.SerializeToString,
             ),
             'OpenDispute': grpc.unary_unary_rpc_method_handler(
                     servicer.OpenDispute,
@@ -740,6 +777,60 @@ class SettlementService:
             '/coalition.v1.SettlementService/SetOffices',
             coalition_dot_v1_dot_settlement__pb2.SetOfficesRequest.SerializeToString,
             coalition_dot_v1_dot_settlement__pb2.SetOfficesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeHandOver(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/ProposeHandOver',
+            coalition_dot_v1_dot_settlement__pb2.ProposeHandOverRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.ProposeHandOverResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def HandOver(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/HandOver',
+            coalition_dot_v1_dot_settlement__pb2.HandOverRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.HandOverResponse.FromString,
             options,
             channel_credentials,
             insecure,

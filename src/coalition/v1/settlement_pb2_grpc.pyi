@@ -85,6 +85,15 @@ class SettlementServiceStub:
     """
     SetOffices: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.SetOfficesRequest, _settlement_pb2.SetOfficesResponse]
     """Says which offices an approver holds from now on. Idempotent by request_id."""
+    ProposeHandOver: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ProposeHandOverRequest, _settlement_pb2.ProposeHandOverResponse]
+    """Proposes that a participant leaves and hands over to a successor, and asks for the approval. Idempotent by request_id.
+    Errors: PARTICIPANT_UNKNOWN, FIELD_INVALID (operator, custody, who has left already).
+    """
+    HandOver: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.HandOverRequest, _settlement_pb2.HandOverResponse]
+    """Carries an approved hand-over out: the successor owes what the lots still owe, and is owed the principal that was held
+    for them; every later spend, refund and claim on or for the participant falls to the successor. The participant is
+    suspended. Idempotent by request_id. Errors: those of ProposeHandOver, APPROVAL_MISSING.
+    """
     OpenDispute: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.OpenDisputeRequest, _settlement_pb2.OpenDisputeResponse]
     """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
     corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
@@ -163,6 +172,15 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """
     SetOffices: _aio.UnaryUnaryMultiCallable[_settlement_pb2.SetOfficesRequest, _settlement_pb2.SetOfficesResponse]  # type: ignore[assignment]
     """Says which offices an approver holds from now on. Idempotent by request_id."""
+    ProposeHandOver: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ProposeHandOverRequest, _settlement_pb2.ProposeHandOverResponse]  # type: ignore[assignment]
+    """Proposes that a participant leaves and hands over to a successor, and asks for the approval. Idempotent by request_id.
+    Errors: PARTICIPANT_UNKNOWN, FIELD_INVALID (operator, custody, who has left already).
+    """
+    HandOver: _aio.UnaryUnaryMultiCallable[_settlement_pb2.HandOverRequest, _settlement_pb2.HandOverResponse]  # type: ignore[assignment]
+    """Carries an approved hand-over out: the successor owes what the lots still owe, and is owed the principal that was held
+    for them; every later spend, refund and claim on or for the participant falls to the successor. The participant is
+    suspended. Idempotent by request_id. Errors: those of ProposeHandOver, APPROVAL_MISSING.
+    """
     OpenDispute: _aio.UnaryUnaryMultiCallable[_settlement_pb2.OpenDisputeRequest, _settlement_pb2.OpenDisputeResponse]  # type: ignore[assignment]
     """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
     corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
@@ -316,6 +334,27 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_settlement_pb2.SetOfficesResponse, _abc.Awaitable[_settlement_pb2.SetOfficesResponse]]:
         """Says which offices an approver holds from now on. Idempotent by request_id."""
+
+    @_abc_1.abstractmethod
+    def ProposeHandOver(
+        self,
+        request: _settlement_pb2.ProposeHandOverRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.ProposeHandOverResponse, _abc.Awaitable[_settlement_pb2.ProposeHandOverResponse]]:
+        """Proposes that a participant leaves and hands over to a successor, and asks for the approval. Idempotent by request_id.
+        Errors: PARTICIPANT_UNKNOWN, FIELD_INVALID (operator, custody, who has left already).
+        """
+
+    @_abc_1.abstractmethod
+    def HandOver(
+        self,
+        request: _settlement_pb2.HandOverRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.HandOverResponse, _abc.Awaitable[_settlement_pb2.HandOverResponse]]:
+        """Carries an approved hand-over out: the successor owes what the lots still owe, and is owed the principal that was held
+        for them; every later spend, refund and claim on or for the participant falls to the successor. The participant is
+        suspended. Idempotent by request_id. Errors: those of ProposeHandOver, APPROVAL_MISSING.
+        """
 
     @_abc_1.abstractmethod
     def OpenDispute(

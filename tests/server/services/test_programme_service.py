@@ -8,11 +8,13 @@ from coalition.v1 import operations_pb2, programme_pb2
 from coalition.v1.programme_pb2 import (
     Acceptance,
     Acquiring,
+    Caps,
     CardRules,
     CreateAgreementRequest,
     CreateParticipantRequest,
     CreateStoreRequest,
     CreateTerminalRequest,
+    FeeBand,
     GetAgreementRequest,
     ListAgreementsRequest,
     ListParticipantsRequest,
@@ -24,6 +26,7 @@ from coalition.v1.programme_pb2 import (
     SetTerminalStateRequest,
     Terms,
     Tier,
+    WindowFees,
 )
 from tests.server.services.house import Doors, agree, founded, new_id, refused, told_again, walk
 
@@ -245,7 +248,21 @@ def test_what_was_read_and_sent_back_as_a_revision_says_the_same(doors: Doors) -
             fee_base=programme_pb2.FEE_BASE_PRINCIPAL,
             fees_return=False,
             calendar="monthly",
+            returns_at=["south", "chain:links"],
         ),
+        "fees": WindowFees(
+            payer="north",
+            payee="south",
+            base=programme_pb2.WINDOW_BASE_ACTIVATED_MEMBERS,
+            bands=[FeeBand(from_volume=10, rate=Rate(numerator=500, denominator=1))],
+            banding=programme_pb2.BANDING_WHOLE,
+            flat_minor=100,
+            minimum_minor=200,
+            maximum_minor=9_000,
+            calendar="monthly",
+            measured=programme_pb2.MEASURED_PAYEE,
+        ),
+        "caps": Caps(participant="north", net_debit_minor=1_000, warning_percent=70, collateral_counts=False),
         "card_rules": CardRules(
             named_balance_limit_minor=500_000,
             bearer_balance_limit_minor=100_000,
@@ -261,6 +278,7 @@ def test_what_was_read_and_sent_back_as_a_revision_says_the_same(doors: Doors) -
             wallet_day_count=50,
             card_hour_count=10,
             return_days=7,
+            issuer_held_across_groups_allowed=False,
         ),
     }
     for kind, content in told.items():

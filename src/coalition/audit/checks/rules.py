@@ -88,6 +88,16 @@ class RuleChecks:
             return
         if entry.kind == Kind.ASSESS:
             self._assess(opened)
+        self._claims(opened)
+        if entry.agreement_id:
+            self._use((entry.agreement_id, entry.agreement_version), opened)
+        for _, _, _, _, agreement, version, _ in entry.allocations:
+            if agreement:
+                self._use((agreement, version), opened)
+
+    def _claims(self, opened: Opened) -> None:
+        """V17: add the entry's claims to their windows, which must not be netted yet."""
+        entry = opened.entry
         for debit, credit, amount, code, window, unit in entry.transfers:
             if debit >> KIND_BITS == CLEARING and credit >> KIND_BITS == CLEARING:
                 known = self._windows[window]
@@ -101,11 +111,6 @@ class RuleChecks:
                 sums[1] += 1
                 if entry.kind != Kind.ASSESS:
                     known.last_number = number_of(entry.entry_id)
-        if entry.agreement_id:
-            self._use((entry.agreement_id, entry.agreement_version), opened)
-        for _, _, _, _, agreement, version, _ in entry.allocations:
-            if agreement:
-                self._use((agreement, version), opened)
 
     def finish(self) -> None:
         """Everything was seen."""

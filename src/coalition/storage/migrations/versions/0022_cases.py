@@ -1,4 +1,4 @@
-"""Everyday cases and bad days: bonuses that expire, fees of windows, net debit caps, disputes.
+"""Everyday cases and bad days: bonuses that expire, fees of windows, net debit caps, disputes, successors, calendars.
 
 Revision ID: 0022
 """
@@ -84,6 +84,18 @@ GRANT INSERT ON disputes TO coalition_settlement;
 GRANT UPDATE (state, awarded_minor, note, proposer, settle_request_id) ON disputes TO coalition_settlement;
 """
 
+# Who stands for a participant that has left. Settlement hands over, and suspends who leaves.
+SUCCESSORS = """
+ALTER TABLE participants ADD COLUMN successor_id integer;
+GRANT UPDATE (state, successor_id) ON participants TO coalition_settlement;
+"""
+
+# The first window of a calendar that was opened while the coalition traded begins behind this journal number.
+CALENDARS = """
+ALTER TABLE windows ADD COLUMN open_number bigint;
+GRANT INSERT ON calendars TO coalition_settlement;
+"""
+
 # For the job that takes expired bonuses. None of the columns changes but is_open, which flips when a lot empties or
 # reopens: updates of lots stay HOT. Built while the tills sell.
 BONUSES = """
@@ -94,7 +106,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS lots_bonus ON lots (bonus_expiry, lot_id
 
 def upgrade() -> None:
     """Widen one constraint, lay tables and an index; the previous release neither reads nor writes them."""
-    for statements in (KINDS, FEES, CAPS, DISPUTES):
+    for statements in (KINDS, FEES, CAPS, DISPUTES, SUCCESSORS, CALENDARS):
         op.execute(statements)
     with op.get_context().autocommit_block():
         op.execute(BONUSES)

@@ -1,0 +1,79 @@
+"""A default: a participant does not pay what is due. Its collateral first, then others share the loss (SUMS section 4).
+
+It is shared by those whose net bilateral claims made it, in proportion; the custody pool bears none, and so members'
+principal does not. What is recovered later goes back in the same shares. Pure: says who bears what, and the postings.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from coalition.domain.accounts import AccountKind, TransferCode, account, due_account
+from coalition.domain.journal import Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """What `participant_id` owes is covered by `collateral_minor` of its own and by `shares` of the others."""
+
+    participant_id: int
+    collateral_minor: int
+    shares: Mapping[int, int]
+
+    @property
+    def transfers(self) -> list[Transfer]:
+        """`COLLATERAL(p)->DUE(p)`, then `DUE(creditor)->DUE(p)`: what p owes is 0 afterwards."""
+        own = due_account(self.participant_id)
+        collateral = account(AccountKind.COLLATERAL, self.participant_id)
+        legs = [(collateral, own, self.collateral_minor, TransferCode.COLLATERAL)]
+        legs += [
+            (due_account(creditor), own, share, TransferCode.LOSS_SHARE)
+            for creditor, share in sorted(self.shares.items())
+        ]
+        return [Transfer(debit, credit, amount, code) for debit, credit, amount, code in legs if amount]
+
+
+def cover_default(
+    participant_id: int,
+    owed_minor: int,
+    collateral_minor: int,
+    claims: Iterable[tuple[int, int, int]],
+    *,
+    exempt: Collection[int],
+    operator_id: int,
+) -> Default:
+    """How `owed_minor` of a participant that does not pay is covered.
+
+    `claims` are those of the windows that it did not pay, (debtor, creditor, minor units); `exempt` are custody pools.
+    Where nobody that may bear a loss has a claim on it, the operator bears it: it is paying agent to them all.
+    """
+    taken = min(owed_minor, max(collateral_minor, 0))
+    net = net_claims_on(participant_id, claims)
+    bearing = {creditor: claim for creditor, claim in net.items() if creditor not in exempt}
+    shares = share_loss(owed_minor - taken, bearing or {operator_id: 1})
+    return Default(participant_id, taken, shares)
+
+
+def net_claims_on(participant_id: int, claims: Iterable[tuple[int, int, int]]) -> dict[int, int]:
+    """What each other participant is owed by this one, less what it owes it; only those above 0."""
+    net: dict[int, int] = {}
+    for debtor, creditor, amount in claims:
+        if debtor == participant_id:
+            net[creditor] = net.get(creditor, 0) + amount
+        elif creditor == participant_id:
+            net[debtor] = net.get(debtor, 0) - amount
+    return {other: amount for other, amount in net.items() if amount > 0}
+
+
+def share_loss(loss_minor: int, weights: Mapping[int, int]) -> dict[int, int]:
+    """Parts of the loss in proportion to the weights, by largest remainder; of equal remainders the lowest id first.
+
+    They add up to the loss. A recovery is shared by the same weights. Raises ValueError for no weight above 0.
+    """
+    total = sum(weights.values())
+    if total <= 0 or min(weights.values()) < 0:
+        raise ValueError("a loss is shared by weights of 0 or more, at least one above 0")
+    shares = {each: loss_minor * weight // total for each, weight in weights.items()}
+    remainders = sorted(weights, key=lambda each: (-(loss_minor * weights[each] % total), each))
+    for each in remainders[: loss_minor - sum(shares.values())]:
+        shares[each] += 1
+    return {each: share for each, share in shares.items() if share}

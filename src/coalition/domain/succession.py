@@ -1,0 +1,68 @@
+"""A participant leaves: what its lots still owe is handed over to a successor, who stands for it from then on.
+
+The lots keep their issuer; spends, refunds and claims on or for the one that left fall to the successor (`Postings`),
+so no member loses anything (SUMS section 4). Pure: the postings of the hand-over.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from coalition.domain.accounts import TransferCode, bonus_account, clearing_account, float_account
+from coalition.domain.errors import Refused
+from coalition.domain.journal import Transfer
+from coalition.domain.programme import Programme
+from coalition.domain.reasons import Reason
+
+
+class Owed(NamedTuple):
+    """What lots of a participant, and of those it stands for, still owe: by who holds the principal, minor units."""
+
+    custodian_id: int
+    principal_minor: int
+    bonus_minor: int
+
+
+def check_succession(programme: Programme, leaving: str, successor: str) -> tuple[int, int]:
+    """The numbers of both. Raises Refused unless the one may hand over to the other.
+
+    PARTICIPANT_UNKNOWN; FIELD_INVALID for operator and custody, for one that has left, and for a successor that is not
+    active or has left itself.
+    """
+    numbers = []
+    for field, code in (("participant", leaving), ("successor", successor)):
+        found = programme.participant_by_code.get(code)
+        if found is None:
+            raise Refused(Reason.PARTICIPANT_UNKNOWN, field, {"participant": code})
+        gone = found.participant_id in programme.successors
+        if gone or found.participant_id == programme.scheme.custody_id:
+            raise Refused(Reason.FIELD_INVALID, field, {"expected": "a participant that has not left, no custody pool"})
+        numbers.append(found.participant_id)
+    ours, theirs = numbers
+    if ours in {theirs, programme.scheme.operator_id}:
+        raise Refused(Reason.FIELD_INVALID, "participant", {"expected": "another than the successor and the operator"})
+    if not programme.participants[theirs].is_active:
+        raise Refused(Reason.FIELD_INVALID, "successor", {"expected": "an active participant"})
+    return ours, theirs
+
+
+def succession_transfers(
+    leaving_id: int, successor_id: int, owed: Iterable[Owed], bonus_price_minor: int, window_id: int
+) -> list[Transfer]:
+    """`FLOAT(G)->FLOAT(A) P`, `BONUS(G)->BONUS(A) B`, and `A=>G` for the principal that A held itself.
+
+    A price of the bonus is added to that claim. Principal that custody holds stays there: only whose it is changes.
+    """
+    code = TransferCode.SUCCESSION
+    legs: list[Transfer] = []
+    principal = bonus = 0
+    for custodian_id, principal_minor, bonus_minor in sorted(owed):
+        is_own = custodian_id == leaving_id
+        holder_id = successor_id if is_own else custodian_id
+        taking, giving = float_account(holder_id, successor_id), float_account(custodian_id, leaving_id)
+        legs.append(Transfer(taking, giving, principal_minor, code))
+        principal += principal_minor if is_own else 0
+        bonus += bonus_minor
+    legs.append(Transfer(bonus_account(successor_id), bonus_account(leaving_id), bonus, code))
+    claim = (clearing_account(leaving_id), clearing_account(successor_id))
+    legs.append(Transfer(*claim, principal + bonus_price_minor, code, window_id))
+    return [leg for leg in legs if leg.amount_minor]

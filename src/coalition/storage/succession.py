@@ -1,0 +1,35 @@
+"""A hand-over in SQL: what lots still owe, and who stands for whom afterwards. Runs in the caller's transaction."""
+
+from coalition.domain.succession import Owed
+from coalition.storage.connect import Connection
+
+
+def owed(connection: Connection, leaving_id: int) -> list[Owed]:
+    """What the open lots of a participant, and of those it stands for, owe, by who holds the principal today.
+
+    Reads every lot: the caller holds the windows, so that none moves meanwhile.
+    """
+    rows = connection.execute(
+        """
+        WITH standing AS (
+            SELECT participant_id, coalesce(successor_id, participant_id) AS standing_id FROM participants
+        )
+        SELECT c.standing_id, sum(l.principal)::bigint, sum(l.face - l.principal)::bigint
+        FROM lots l JOIN standing i ON i.participant_id = l.issuer_id
+            JOIN standing c ON c.participant_id = l.custodian_id
+        WHERE l.is_open AND i.standing_id = %s GROUP BY 1 ORDER BY 1
+        """,
+        (leaving_id,),
+    )
+    return [Owed(*row) for row in rows]
+
+
+def hand_over(connection: Connection, leaving_id: int, successor_id: int) -> None:
+    """From the next batch on the successor stands for whoever left, and for those that had handed over to it."""
+    connection.execute(
+        "UPDATE participants SET successor_id = %(successor)s WHERE participant_id = %(leaving)s "
+        "OR successor_id = %(leaving)s",
+        {"successor": successor_id, "leaving": leaving_id},
+    )
+    connection.execute("UPDATE participants SET state = 'SUSPENDED' WHERE participant_id = %s", (leaving_id,))
+    connection.execute("UPDATE config_epoch SET epoch = epoch + 1")
