@@ -55,7 +55,7 @@ def decide_merge_out(command: MergeOut, books: Books) -> Decision:
         raise Refused(Reason.LOT_NOT_OPEN)
     if lot.reserved:
         raise Refused(Reason.WALLET_HAS_HOLDS)
-    postings = Postings(books.windows)
+    postings = Postings(books.windows, books.programme.successors)
     postings.post(WALLET, transit_account(lot.issuer_id), lot.face, TransferCode.MERGE)
     return Sending(
         wallet=wallet,
@@ -85,7 +85,7 @@ def decide_merge_in(command: MergeIn, books: Books, entry_id: int) -> Decision:
         raise LedgerBroken(f"entry {original.entry_id} sent not one lot")
     (sent,) = original.allocations
     lot = _arrived(books.wallets[original.wallet_id].lots[sent.lot_id], wallet, entry_id, sent.face, sent.principal)
-    postings = Postings(books.windows)
+    postings = Postings(books.windows, books.programme.successors)
     postings.post(transit_account(lot.issuer_id), WALLET, lot.face, TransferCode.MERGE)
     return Arrival(
         wallet=wallet,

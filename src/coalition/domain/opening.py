@@ -58,7 +58,7 @@ def decide_opening(command: OpenLot, books: Books, entry_id: int) -> Decision:
     )
     if lot.bonus_expired(day):
         raise Refused(Reason.LOT_NOT_OPEN)
-    postings = Postings(books.windows)
+    postings = Postings(books.windows, books.programme.successors)
     postings.post(float_account(lot.custodian_id, lot.issuer_id), WALLET, principal, TransferCode.PRINCIPAL)
     postings.post(bonus_account(lot.issuer_id), WALLET, bonus, TransferCode.BONUS)
     calendar_id = programme.calendar_id(terms.calendar)

@@ -126,6 +126,7 @@ class Follower:
     ) -> None:
         self._fold = fold
         self._kept = KeptFold(fold, clock, numbers_max)
+        self._numbers_max = numbers_max
         self._connect = connect
         self._clock = clock
         self._sleep = sleep
