@@ -34,10 +34,11 @@ from keys import create_ring
 
 BATCH: Final = 1024
 LANES: Final = 64
-OPERATIONS_OF_WALLET: Final = 20
+WALLETS: Final = 5_000
+"""As many in a small log as in a large one: verify keeps a wallet in memory, and no entry."""
 ORIGIN: Final = "coalition.example/bench/1"
 NOON: Final = datetime(2017, 1, 5, 4, tzinfo=UTC)
-TOP_UP, BONUS, PURCHASE = 100_000, 20_000, 600
+TOP_UP, BONUS, PURCHASE = 10_000_000, 2_000_000, 600
 PRINCIPAL: Final = PURCHASE * 5 // 6
 TERMS: Final = ["terms", 1, "TERMS", "2017-01-01", None, {}]
 CONTENT: Final = canonical({"content": {}, "from": "2017-01-01", "kind": "TERMS", "until": None})
@@ -95,12 +96,10 @@ def make_bundle(directory: Path, leaves: int) -> MadeBundle:
 
 
 def made_trade(leaves: int) -> Iterator[tuple[Kind, int]]:
-    """An act that makes the terms, then for each wallet a top-up and nineteen purchases, wallets interleaved."""
-    wallets = max(1, (leaves - 1) // OPERATIONS_OF_WALLET)
+    """An act that makes the terms, a top-up of each wallet, then purchases of one wallet after the other."""
     yield Kind.AGREEMENT_CREATED, 0
-    for turn in range(OPERATIONS_OF_WALLET):
-        for wallet in range(1, wallets + 1):
-            yield (Kind.PURCHASE if turn else Kind.TOP_UP), wallet
+    for place in range(leaves - 1):
+        yield (Kind.PURCHASE if place >= WALLETS else Kind.TOP_UP), place % WALLETS + 1
 
 
 def placed(what: tuple[Kind, int], number: int, place: int, moment: datetime, balances: dict[int, Balance]) -> Entry:
