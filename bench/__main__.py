@@ -23,6 +23,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from bench.audit import LEAVES, BlankNotary, receipt_figures, verify_figures
+from bench.audit_log import make_bundle
 from bench.collector import collector
 from bench.desk import Trade, sell_lots, through
 from bench.figures import Figure, figure, median_figure
@@ -37,6 +39,7 @@ from coalition.bootstrap.strongroom import key_ring, notary
 from coalition.bootstrap.workers import Workers
 from coalition.clearing.desk import Desk
 from coalition.config import load_settings
+from coalition.domain.journal import Notary
 from coalition.storage.connect import connect
 from coalition.storage.embedded import read_attach_file
 from coalition.storage.ledger import LedgerStore
@@ -51,6 +54,7 @@ BATCH_CLIENTS: Final = 4
 BATCH_SIZE: Final = 500
 STREAM_CLIENTS: Final = 8
 STREAM_WINDOW: Final = 128
+SEALED_BATCHES: Final = 10
 
 # name, of, at least: what is asked for. A hold with its capture counts once, and may cost 2.3 purchases.
 TARGETS: Final = (
@@ -64,6 +68,9 @@ TARGETS: Final = (
     ("purchase_batch_half_replays", "purchase_batch", 1.0),
     ("purchase_unary_64_telemetry", "purchase_unary_64_plain", 0.95),
     ("seal_store", "bare_aead_copy", 0.5),
+    ("purchase_batch_receipts", "purchase_batch_unsealed", 0.9),
+    ("verify_tree", "bare_hash_loop", 0.5),
+    ("verify_full", "bare_hash_loop", 0.05),
 )
 
 
@@ -72,13 +79,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--members", type=int, default=50_000, help="wallets in the ledger (default 50000)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement; medians count (default 3)")
+    parser.add_argument("--leaves", type=int, default=LEAVES, help=f"leaves of the audit bundle (default {LEAVES})")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one gRPC round (default 4)")
     options = parser.parse_args()
     var = Path(tempfile.mkdtemp(prefix="coalition-bench-", dir="/tmp"))
     var.chmod(0o755)
     console = Console()
     try:
-        figures = Bench(var, options.members, options.rounds, options.seconds, console).run()
+        figures = Bench(var, options.members, options.rounds, options.seconds, console, leaves=options.leaves).run()
     finally:
         shutil.rmtree(var, ignore_errors=True)
     LATEST.write_text(json.dumps([asdict(each) for each in figures.values()], indent=2) + "\n", encoding="utf-8")
@@ -88,7 +96,7 @@ def main() -> None:
 class Bench:
     """One run: a real server and an echo as processes of their own, the desk in this one."""
 
-    def __init__(self, var: Path, members: int, rounds: int, seconds: float, console: Console) -> None:
+    def __init__(self, var: Path, members: int, rounds: int, seconds: float, console: Console, *, leaves: int) -> None:
         self._settings = load_settings(var=var, listen="127.0.0.1:0", log_level="warning")
         self._environment = {
             **os.environ,
@@ -98,6 +106,7 @@ class Bench:
         }
         self._var = var
         self._members = members
+        self._leaves = leaves
         self._rounds = rounds
         self._seconds = seconds
         self._console = console
@@ -116,12 +125,17 @@ class Bench:
             figures = uvloop.run(self._desks(workers, say))
             workers.close()
             self._settle()
+            say("batches, sealed and not")
+            figures.update(self._receipts())
+            self._settle()
             with self._echo() as echo:
                 uvloop.run(self._calls(figures, address, echo, say))
             with collector() as endpoint, self._watched_server(endpoint) as watched:
                 uvloop.run(self._more_calls(figures, address, watched, say))
         with counter(self._var / "members", self._members) as here:
             figures.update({each.name: each for each in member_figures(here, self._members)})
+        made = make_bundle(self._var / "audit", self._leaves)
+        figures.update({each.name: each for each in verify_figures(made, self._rounds)})
         return figures
 
     async def _desks(self, workers: Workers, say: Callable[[str], None]) -> dict[str, Figure]:
@@ -209,6 +223,14 @@ class Bench:
         await seen.close()
         figures.update({name: median_figure(rounds) for name, rounds in gathered.items()})
 
+    def _receipts(self) -> dict[str, Figure]:
+        sealed, blank = self._store(), self._store(BlankNotary())
+        named = [("purchase_batch_receipts", sealed), ("purchase_batch_unsealed", blank)]
+        figures = receipt_figures(named, self._trade(seed=3), SEALED_BATCHES * self._rounds)
+        for store in (sealed, blank):
+            store.close()
+        return {each.name: each for each in figures}
+
     def _lay_trade(self, progress: Progress) -> None:
         progress.add_task(f"selling a lot to each of {self._members} members", total=None)
         with connect(self._dsn("owner")) as connection:
@@ -228,10 +250,9 @@ class Bench:
             connection.execute("VACUUM (ANALYZE)")
         time.sleep(SETTLE_SECONDS)
 
-    def _store(self) -> LedgerStore:
-        return LedgerStore(
-            self._dsn("app"), load, business_date_in(self._settings.zone), notary(key_ring(self._settings))
-        )
+    def _store(self, sealing: Notary | None = None) -> LedgerStore:
+        sealing = sealing or notary(key_ring(self._settings))
+        return LedgerStore(self._dsn("app"), load, business_date_in(self._settings.zone), sealing)
 
     def _trade(self, seed: int) -> Trade:
         return Trade(self._seats, self._members, key_ring(self._settings).card_token, seed)

@@ -20,8 +20,8 @@ from coalition.client import Connection
 from coalition.v1 import audit_pb2
 
 PAGE: Final = 1000
-# A page has to fit a message: an agreement may have 64 KB, a close of a day its certificate.
-PAGES: Final = {"agreements": 20, "day_closes": 100, "disclosures": 500}
+# A page has to fit a message: an agreement may have 64 KB, a close of a day its certificate, a wallet many lots.
+PAGES: Final = {"agreements": 20, "day_closes": 100, "disclosures": 500, "records": 500, "wallets": 500}
 Patience: TypeAlias = Callable[[], bool]
 """Waits a little and says whether to ask again."""
 

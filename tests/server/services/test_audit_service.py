@@ -9,7 +9,7 @@ from coalition.audit.merkle import root_hash
 from coalition.domain.acts import canonical
 from coalition.storage import audit_reads
 from coalition.v1 import audit_pb2, operations_pb2
-from coalition.v1.audit_pb2 import ListBatchesRequest, ListJournalRequest, ListStateRequest, StateSection
+from coalition.v1.audit_pb2 import ListBatchesRequest, ListJournalRequest, ListStateRequest
 from coalition.v1.member_pb2 import EnrolMemberRequest, IssueCardRequest, LinkCardRequest, Profile
 from tests.server.services.house import Doors, new_id, pay, refused, top_up, trading, walk
 
@@ -159,13 +159,13 @@ def test_the_tables_are_told_section_by_section_whole(doors: Doors, purchase: op
     assert sorted(row[2] for row in told["STATE_SECTION_WALLETS"] if row[2]) == sorted(row[0] for row in balances)
     assert "Otto" not in json.dumps(told)
     newest = doors.house.query("SELECT max(number) FROM batches")[0][0]
-    assert newest == stub.ListState(ListStateRequest(section=StateSection.STATE_SECTION_RIGHTS)).number
+    assert newest == stub.ListState(ListStateRequest(section=audit_pb2.STATE_SECTION_RIGHTS)).number
 
 
 def test_a_state_page_token_is_of_its_section_alone(doors: Doors) -> None:
     stub = doors.visitor(AUDITOR).audit
-    first = stub.ListState(ListStateRequest(section=StateSection.STATE_SECTION_RIGHTS, page_size=1))
-    foreign = ListStateRequest(section=StateSection.STATE_SECTION_WALLETS, page_token=first.next_page_token)
+    first = stub.ListState(ListStateRequest(section=audit_pb2.STATE_SECTION_RIGHTS, page_size=1))
+    foreign = ListStateRequest(section=audit_pb2.STATE_SECTION_WALLETS, page_token=first.next_page_token)
     assert "PAGE_TOKEN_INVALID" == refused(lambda: stub.ListState(foreign)).reason
     assert "FIELD_INVALID" == refused(lambda: stub.ListState(ListStateRequest())).reason
     assert "PERMISSION_DENIED" == refused(lambda: doors.visitor("/hq/library").audit.ListState(foreign)).reason

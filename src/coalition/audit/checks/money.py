@@ -20,6 +20,9 @@ from coalition.domain.lots import SHORTFALL_LOT
 DECODE: Final = json.JSONDecoder().raw_decode
 """As json.loads does inside; that looks for the encoding of every answer first, which costs more than reading it."""
 ACTS: Final = int(Kind.PARTICIPANT_CREATED)
+# Plain numbers: a member of an enum is looked up anew each time, and this is asked of every entry.
+TOP_UP, CAPTURE, REFUND = int(Kind.TOP_UP), int(Kind.CAPTURE), int(Kind.REFUND)
+HOLD, REVERSAL = int(Kind.HOLD), int(Kind.REVERSAL)
 SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD), int(Kind.MERGE_OUT)})
 GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
 MAY_FALL_SHORT: Final = GIVES_BACK | {int(Kind.UPLOAD)}
@@ -139,7 +142,7 @@ class MoneyChecks:
         if entry.amount_minor != amount:
             check.breach("the entry's amount is not the answered one", opened.at, entry.entry_id)
         # A capture may take more of the wallet: what its hold kept of a lot that was reversed meanwhile.
-        is_spent = change <= -value if entry.kind == Kind.CAPTURE else change == -value
+        is_spent = change <= -value if entry.kind == CAPTURE else change == -value
         if entry.kind in SPENDS and not (amount == value + missing == face_of(entry) and is_spent):
             check.breach("what was spent is not what the wallet or its lots lost", opened.at, entry.entry_id)
         sold = value if entry.kind == Kind.MERGE_IN else answer[PRINCIPAL]
@@ -147,7 +150,7 @@ class MoneyChecks:
             check.breach("what was sold is not what the wallet got", opened.at, entry.entry_id)
         if missing and entry.kind not in MAY_FALL_SHORT:
             check.breach("only what was sold offline can cost more than the wallet gave", opened.at, entry.entry_id)
-        if entry.kind == Kind.REFUND and not amount == value + missing == face_of(entry):
+        if entry.kind == REFUND and not amount == value + missing == face_of(entry):
             check.breach("what was given back is not what the lots got", opened.at, entry.entry_id)
 
     def _wallet(self, opened: Opened, answer: list[Any], change: int) -> None:
@@ -176,7 +179,7 @@ class MoneyChecks:
             self._lots[entry.entry_id] = LotLeft(face, sold)
             self._faces[entry.wallet_id] += face
             return
-        if entry.kind == Kind.HOLD:
+        if entry.kind == HOLD:
             return
         for lot, _, face, principal, _, _, original in entry.allocations:
             if lot == SHORTFALL_LOT:
@@ -211,12 +214,12 @@ class MoneyChecks:
     def _hold(self, opened: Opened) -> None:
         """V10: made once, ended once."""
         entry, check = opened.entry, self._checks["V10"]
-        if entry.kind == Kind.HOLD:
+        if entry.kind == HOLD:
             check.looked_at += 1
             self._holds[entry.entry_id] = entry.amount_minor
             return
         hold = entry.original_entry_id
-        if entry.kind not in ENDS_HOLD and not (entry.kind == Kind.REVERSAL and hold in self._holds):
+        if entry.kind not in ENDS_HOLD and not (entry.kind == REVERSAL and hold in self._holds):
             return
         check.looked_at += 1
         held = self._holds.pop(hold, None)

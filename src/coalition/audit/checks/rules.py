@@ -17,12 +17,13 @@ from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.report import Report
 from coalition.domain.accounts import AccountKind, TransferCode, Unit, parties_of
 from coalition.domain.ids import number_of
-from coalition.domain.kinds import Kind
+from coalition.domain.kinds import FIRST_ACT, Kind
 
 CLEARING: Final = int(AccountKind.CLEARING)
 BANK: Final = int(AccountKind.BANK)
 DUE: Final = int(AccountKind.DUE)
 KIND_BITS: Final = 48  # an account's kind lies above them (domain/accounts.py)
+NETTING: Final = int(Kind.NETTING)
 NETTING_CODE: Final = int(TransferCode.NETTING)
 FEE_CODE: Final = int(TransferCode.WINDOW_FEE)
 AGREEMENT_ACTS: Final = frozenset({int(Kind.AGREEMENT_CREATED), int(Kind.AGREEMENT_REVISED)})
@@ -78,9 +79,9 @@ class RuleChecks:
     def leaf(self, opened: Opened) -> None:
         """The next entry."""
         entry = opened.entry
-        if entry.reason == 0 and entry.kind >= Kind.PARTICIPANT_CREATED:
+        if entry.reason == 0 and entry.kind >= FIRST_ACT:
             self._act(opened)
-        if entry.kind == Kind.NETTING:
+        if entry.kind == NETTING:
             self._netting(opened)
             return
         if entry.kind in OF_RUNS:
