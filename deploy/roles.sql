@@ -76,9 +76,9 @@ GRANT DELETE ON pay_tickets TO coalition_app;
 GRANT INSERT, UPDATE ON members, credentials TO coalition_app;
 GRANT INSERT, UPDATE ON pins TO coalition_app;
 GRANT INSERT ON member_records TO coalition_app;
-GRANT INSERT ON member_acts, disclosures, erasures, member_merges TO coalition_app;
+GRANT INSERT ON member_acts, disclosures, erasures, member_merges, exports TO coalition_app;
 GRANT INSERT, UPDATE ON transits TO coalition_app;
-GRANT UPDATE (approver, approve_time) ON disclosures TO coalition_app;
+GRANT UPDATE (approver, approve_time) ON disclosures, exports TO coalition_app;
 GRANT UPDATE (is_finished) ON erasures TO coalition_app;
 -- What an erased member leaves goes when its key is gone.
 GRANT DELETE ON member_records, device_seeds, pins TO coalition_app;
@@ -102,7 +102,7 @@ GRANT INSERT ON day_closes TO coalition_app;
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
     day_totals, day_limits_reached, day_closes, member_debts, audit_tiles, checkpoints, cosignatures, member_acts,
-    disclosures, erasures, member_merges, transits TO coalition_auditor;
+    disclosures, erasures, member_merges, transits, exports TO coalition_auditor;
 -- end ledger
 \endif
 

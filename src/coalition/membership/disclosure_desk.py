@@ -75,7 +75,7 @@ class DisclosureDesk(Generic[Key]):
             disclosure = books.lock_disclosure(disclosure_id)
             if disclosure is None or disclosure.approver is not None:
                 raise Refused(Reason.DISCLOSURE_UNKNOWN, "disclosure_id")
-            if not _are_two(disclosure.requester, act.actor):
+            if not are_two(disclosure.requester, act.actor):
                 raise Refused(Reason.APPROVER_NOT_ANOTHER, "disclosure_id")
             books.approve_disclosure(disclosure_id, act.actor, time)
             books.note(act, disclosure.member_ids)
@@ -105,7 +105,7 @@ class DisclosureDesk(Generic[Key]):
         }
 
 
-def _are_two(requester: str, approver: str) -> bool:
+def are_two(requester: str, approver: str) -> bool:
     """Whether these identities (/role/name) are of different roles and of different people."""
     (_, role, *names), (_, other_role, *other_names) = requester.split("/"), approver.split("/")
     return role != other_role and names != other_names

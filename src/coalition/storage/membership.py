@@ -20,6 +20,8 @@ from coalition.domain.members import (
     CardPointer,
     CardRow,
     Disclosure,
+    ExportedMember,
+    MemberExport,
     MemberFile,
     MemberRow,
     NewCard,
@@ -33,6 +35,7 @@ from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.devices import add_tickets
 from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
+from coalition.storage.member_exports import EXPORT, ExportBooks, export_of, read_active
 from coalition.storage.member_files import DISCLOSURE, LATEST_RECORDS, FileBooks, disclosure_of, read_accesses
 from coalition.storage.member_intake import IntakeBooks
 from coalition.storage.member_merging import MergeBooks
@@ -97,6 +100,14 @@ class MemberStore:
         row = self._one(DISCLOSURE, (disclosure_id,))
         return disclosure_of(row) if row else None
 
+    def export(self, export_id: UUID) -> MemberExport | None:
+        row = self._one(EXPORT, (export_id,))
+        return export_of(row) if row else None
+
+    def active_members(self, after: UUID, field_groups: Sequence[str], limit: int) -> list[ExportedMember]:
+        with leased_cursor(self._lease) as cursor:
+            return read_active(cursor, after, field_groups, limit)
+
     def unfinished_erasures(self) -> list[UUID]:
         with leased_cursor(self._lease) as cursor:
             rows = cursor.execute("SELECT member_id FROM erasures WHERE NOT is_finished ORDER BY member_id").fetchall()
@@ -149,7 +160,7 @@ class MemberStore:
             return cursor.execute(statement, parameters).fetchone()
 
 
-class MemberBooks(FileBooks, IntakeBooks, MergeBooks):
+class MemberBooks(FileBooks, IntakeBooks, MergeBooks, ExportBooks):
     """Members and cards inside one act's transaction. READ COMMITTED: each statement sees what a lock waited for."""
 
     def participant(self, code: str) -> Participant | None:
