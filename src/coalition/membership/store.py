@@ -224,8 +224,11 @@ class MemberBooks(Protocol):
 class MemberStore(Protocol):
     """Performs acts exactly once, and reads."""
 
-    def perform(self, act: Act, apply: Callable[[MemberBooks], Answer]) -> ActAnswer:
-        """Run `apply` in a transaction of its own, or tell the stored answer again. Raises Refused."""
+    def perform(self, act: Act, apply: Callable[[MemberBooks], Answer], about: Sequence[UUID] = ()) -> ActAnswer:
+        """Run `apply` in a transaction of its own, or tell the stored answer again. Raises Refused.
+
+        Declined, the act is found all the same by those members it is `about`.
+        """
 
     def member(self, member_id: UUID) -> MemberRow | None: ...
 

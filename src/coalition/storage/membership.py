@@ -66,15 +66,22 @@ class MemberStore:
         self._acts = acts
         self._lane_count = lane_count
 
-    def perform(self, act: Act, apply: "Callable[[MemberBooks], dict[str, JSON]]") -> ActAnswer:
-        """See Acts.perform; `apply` gets the books of the transaction."""
+    def perform(
+        self, act: Act, apply: "Callable[[MemberBooks], dict[str, JSON]]", about: Sequence[UUID] = ()
+    ) -> ActAnswer:
+        """See Acts.perform; `apply` gets the books of the transaction. Declined, it is noted of those it is `about`."""
 
         def work(connection: Connection) -> dict[str, JSON]:
             with connection.cursor(row_factory=tuple_row) as cursor:
                 return apply(MemberBooks(cursor, self._lane_count))
 
+        def declined(connection: Connection) -> None:
+            with connection.cursor(row_factory=tuple_row) as cursor:
+                books = MemberBooks(cursor, self._lane_count)
+                books.note(act, sorted(books.member_states(about)))
+
         with leased(self._lease) as connection:
-            return self._acts.perform(connection, act, work)
+            return self._acts.perform(connection, act, work, declined=declined if about else None)
 
     def member(self, member_id: UUID) -> MemberRow | None:
         row = self._one(f"{MEMBER} WHERE m.member_id = %s", (member_id,))
