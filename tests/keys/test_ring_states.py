@@ -27,6 +27,7 @@ from keys import ring as ring_module
 from keys.errors import KeyChangeRefused, KeyFileBroken
 from keys.ring_file import RingFile
 from keys.ring_making import rotate_key
+from keys.ring_reading import read_ring_file
 from keys.ring_states import confirm_destruction, destroy, disable, enable, schedule_destruction, set_primary
 
 KEK = KeyPurpose.KEY_ENCRYPTION
@@ -116,7 +117,7 @@ def test_a_ring_in_use_that_cannot_be_read_again_is_tried_once_for_each_change_o
     wrapped, old = KeyRing.load(rotated).new_member(member_id)[0], ring.new_member(member_id)[0]
     missing = (rotated / "key-encryption-2.key").rename(rotated.parent / "elsewhere")
     tries: list[Path] = []
-    real = ring_module.read_ring_file
+    real = read_ring_file
 
     def counted(directory: Path) -> RingFile:
         tries.append(directory)

@@ -2,8 +2,8 @@
 
 Promise 18: live tables, a dump and a base backup of the ledger yield nothing at once, with the whole key ring in hand.
 A copy of the key database still yields its keys, why it has backups of its own; until the key epoch is destroyed, by
-two people, at once where it must be. Then it yields nothing, neither a key nor whose a phone is, to who holds every copy
-and the ring. A neighbour who was not erased opens in each state, so the drill sees what there is to see.
+two people, at once where it must be. Then it yields nothing, neither a key nor whose a phone is, to who holds every
+copy and the ring. A neighbour who was not erased opens in each state, so the drill sees what there is to see.
 """
 
 import os
@@ -126,10 +126,10 @@ def restored(backup: Path, name: str, directory: Path) -> Iterator[EmbeddedPostg
 
 
 def end_of_epoch(house: House, keydb: str, authority: Path) -> KeyRing:
-    """What an operator does who cannot wait 35 days: rotate, wrap what is left anew, destroy, two of them. The ring then.
+    """What an operator does who cannot wait 35 days: rotate, wrap what is left anew, destroy, two of them. The ring.
 
-    `python -m keys rotate`, `coalition keys rewrap`, `python -m keys schedule-destroy --days 0`, `confirm-destroy` twice,
-    `destroy`.
+    `python -m keys rotate`, `coalition keys rewrap`, `python -m keys schedule-destroy --days 0`, `confirm-destroy`
+    twice, `destroy`.
     """
     directory = house.settings.keys_directory
     kek = KeyPurpose.KEY_ENCRYPTION

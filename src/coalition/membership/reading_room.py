@@ -143,8 +143,8 @@ class ReadingRoom(Generic[Key]):
         return Act(Kind.DISCLOSED, reader.participant_id, request_id, digest, reader.actor)
 
     def consented(self, member_ids: Sequence[UUID], why: str) -> Callable[[MemberBooks], None]:
-        """What raises Refused(CONSENT_MISSING), inside the act of the look, where one of these members has not consented
-        to a purpose that asks for it. Read now.
+        """What raises Refused(CONSENT_MISSING), inside the act of the look, where one of these has not consented to
+        a purpose that asks for it. Read now.
         """
         missing = [member_id for member_id in member_ids if why == Purpose.MARKETING and not self._consents(member_id)]
 
