@@ -297,9 +297,9 @@ class House:
             assert sum(lot.face for lot in wallet.lots.values()) == wallet.balance_minor, "a wallet is its lots' sum"
         for done in self.under_way():
             (sent,) = done.decision.allocations
-            lot = done.decision.wallet.lots[sent.lot_id] if done.decision.wallet else None
-            assert lot is not None
-            issuer, custodian = self.letter[lot.issuer_id], self.letter[lot.custodian_id]
+            assert done.decision.wallet is not None
+            source = done.decision.wallet.lots[sent.lot_id]
+            issuer, custodian = self.letter[source.issuer_id], self.letter[source.custodian_id]
             owed["FLOAT(" + ",".join(dict.fromkeys((custodian, issuer))) + ")"] += sent.principal
             owed[f"BONUS({issuer})"] += sent.face - sent.principal
             owed[f"TRANSIT({issuer})"] += sent.face
