@@ -78,9 +78,9 @@ GRANT DELETE ON pay_tickets TO coalition_app;
 GRANT INSERT, UPDATE ON members, credentials TO coalition_app;
 GRANT INSERT, UPDATE ON pins TO coalition_app;
 GRANT INSERT ON member_records TO coalition_app;
-GRANT INSERT ON member_acts, disclosures, erasures, member_merges TO coalition_app;
+GRANT INSERT ON member_acts, disclosures, erasures, member_merges, exports TO coalition_app;
 GRANT INSERT, UPDATE ON transits TO coalition_app;
-GRANT UPDATE (approver, approve_time) ON disclosures TO coalition_app;
+GRANT UPDATE (approver, approve_time) ON disclosures, exports TO coalition_app;
 GRANT UPDATE (is_finished) ON erasures TO coalition_app;
 GRANT INSERT, UPDATE ON key_versions TO coalition_app;
 -- What an erased member leaves goes when its key is gone.
@@ -124,8 +124,8 @@ GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_line
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
     disputes, window_volumes, participant_exposures, caps_reached, day_totals, day_limits_reached, day_closes,
     member_debts, audit_tiles, checkpoints, cosignatures, member_acts, disclosures, erasures, key_versions,
-    member_merges, transits, approval_bands, approval_offices, approvals, approval_steps, due_lines, run_windows,
-    run_parties, run_files, bank_results, bank_lines TO coalition_auditor;
+    member_merges, transits, exports, approval_bands, approval_offices, approvals, approval_steps, due_lines,
+    run_windows, run_parties, run_files, bank_results, bank_lines TO coalition_auditor;
 -- A run's content holds bank accounts.
 GRANT SELECT (run_id, state, maker, prepare_time, collected_minor, paid_minor, advance_minor,
     advance_limit_minor, advanced_minor, content_hash) ON runs TO coalition_app, coalition_auditor;

@@ -13,7 +13,7 @@ from keys import private_files
 from keys.custody import SECRET_BYTES, Custody, KeyedHash, KeyName, KeyWrapper, Opener, Signer
 from keys.errors import CustodyRefused, KeysError, SealBroken
 from keys.file_custody import FROM_BACKUP
-from keys.pkcs11_keys import HsmKey, HsmKeyedHash, HsmKeyWrapper, HsmSigner, token_of
+from keys.pkcs11_keys import HsmKeyedHash, HsmKeyWrapper, HsmSigner, token_of
 from keys.pkcs11_uri import parse_pkcs11_uri
 from keys.randomness import Random, draw
 from keys.ring_file import KeyPurpose
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 WRAPPED_SUFFIX: Final = ".wrapped"
 ED25519_OID: Final = "1.3.101.112"
-DER_OCTET_STRING: Final = b"\x04\x20"
 KEY_BITS: Final = 8 * SECRET_BYTES
 
 
@@ -63,24 +62,13 @@ class Pkcs11Custody(Custody):
             private_files.sync_directory(self._directory)
 
     def wrapper(self, name: KeyName, uri: str) -> KeyWrapper:
-        from pkcs11 import ObjectClass  # noqa: PLC0415
-
-        return HsmKeyWrapper(uri, token_of(uri), self._key(uri, ObjectClass.SECRET_KEY))
+        return HsmKeyWrapper(uri, token_of(uri))
 
     def keyed_hash(self, name: KeyName, uri: str) -> KeyedHash:
-        from pkcs11 import ObjectClass  # noqa: PLC0415
-
-        return HsmKeyedHash(uri, token_of(uri), self._key(uri, ObjectClass.SECRET_KEY))
+        return HsmKeyedHash(uri, token_of(uri))
 
     def signer(self, name: KeyName, uri: str) -> Signer:
-        from pkcs11 import Attribute, ObjectClass  # noqa: PLC0415
-
-        public = self._key(uri, ObjectClass.PUBLIC_KEY)
-        with token_of(uri).at_work(uri):
-            point = bytes(public[Attribute.EC_POINT])
-        return HsmSigner(
-            uri, token_of(uri), self._key(uri, ObjectClass.PRIVATE_KEY), point.removeprefix(DER_OCTET_STRING)
-        )
+        return HsmSigner(uri, token_of(uri))
 
     def opener(self, name: KeyName, uri: str) -> Opener:
         wrapped = private_files.read_private(self._directory / (parse_pkcs11_uri(uri).wrapped or ""), FROM_BACKUP)
@@ -88,10 +76,6 @@ class Pkcs11Custody(Custody):
             return BoxOpener(self.wrapper(name, uri).unwrap(wrapped))
         except SealBroken:
             raise CustodyRefused(uri, f"the module's key does not open the file; {FROM_BACKUP}") from None
-
-    def _key(self, uri: str, kind: "pkcs11.ObjectClass") -> HsmKey:
-        with token_of(uri).at_work(uri) as session:
-            return session.get_key(object_class=kind, label=parse_pkcs11_uri(uri).object)
 
 
 def _generate(session: "pkcs11.Session", purpose: KeyPurpose, label: str) -> None:

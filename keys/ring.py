@@ -25,7 +25,7 @@ from keys.record import MemberCipher, RecordContext, check_name
 from keys.ring_file import KeyPurpose, KeyVersion
 from keys.ring_keys import open_keys
 from keys.ring_reading import directory_stamp, file_key, index_versions, primary_version, read_ring_file
-from keys.sealed_box import key_id, sealed_to
+from keys.sealed_box import is_box_key, key_id, seal, sealed_to
 from keys.suites import RecordSuite
 
 BLIND_INDEX_BITS_MAX = 32
@@ -196,6 +196,18 @@ class KeyRing:
         identity numbers: a full-length token tells who is who, `blind_index` does not.
         """
         return self._tokens.digest(labelled(b"member1", kind, value))
+
+    @staticmethod
+    def is_box_key(public_key: bytes) -> bool:
+        """Whether boxes can be sealed to it: an X25519 public key of 32 bytes that is not one of the weak ones."""
+        return is_box_key(public_key)
+
+    seal_to = staticmethod(seal)
+
+    @staticmethod
+    def export_context(export_id: str, after: str, number: int) -> bytes:
+        """What box `number` of the page behind member `after` of an export belongs to."""
+        return labelled(b"member-export1", export_id, after, str(number))
 
     def pin_tag(self, member: str, salt: bytes, pin: str) -> bytes:
         """The 32 bytes that are stored of a PIN, with its salt (16 fresh bytes a PIN), and nothing else of it.

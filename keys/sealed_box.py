@@ -99,6 +99,13 @@ def generate_box_key() -> tuple[bytes, bytes]:
     return private_key.private_bytes_raw(), private_key.public_key().public_bytes_raw()
 
 
+def is_box_key(public_key: bytes) -> bool:
+    """Whether boxes can be sealed to it."""
+    with suppress(BoxKeyBroken):
+        return len(public_key) == KEY_BYTES and bool(seal(public_key, b"", b""))
+    return False
+
+
 def key_id(public_key: bytes) -> bytes:
     """The 8 bytes a box names its key by."""
     return sha256(public_key).digest()[:KEY_ID_BYTES]

@@ -100,3 +100,13 @@ def test_each_group_of_a_members_data_is_revised_from_a_file_and_nothing_of_it_i
     wrong = coalition("member", "revise", member_id, "contact", "--from-file", "-", typed='{"phone": 13912399999}')
     assert 2 == wrong.code
     assert "139" not in wrong.out + wrong.err
+
+
+def test_a_look_that_was_refused_shows_in_the_members_report(coalition: Run):
+    member_id, _ = enrolled(coalition)
+    coalition("member", "lock", member_id)
+    assert "MEMBER_LOCKED" in coalition("member", "show", member_id, "--purpose", "dispute").err
+    (refused,) = [
+        each for each in json.loads(coalition("member", "access", member_id, "--json").out) if each.get("reason")
+    ]
+    assert ("MEMBER_LOCKED", "DISPUTE", "DISCLOSED") == (refused["reason"], refused["purpose"], refused["kind"])

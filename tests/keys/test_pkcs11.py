@@ -29,6 +29,7 @@ from keys import (
     verify,
 )
 from keys.errors import CustodyRefused, KeyFileExists, KeyFileMissing, PermissionsTooOpen
+from keys.pkcs11_keys import token_of
 from keys.pkcs11_uri import parse_pkcs11_uri
 from keys.ring_making import rotate_key
 from keys.ring_states import confirm_destruction, destroy, schedule_destruction
@@ -266,3 +267,28 @@ def test_files_left_by_another_ring_are_never_overwritten(tmp_path: Path, place:
     (tmp_path / "hsm" / "pin-sealing-1.wrapped").write_bytes(b"precious")
     with pytest.raises(KeyFileExists):
         create_ring(tmp_path / "hsm", random=os.urandom, place=place)
+
+
+def test_a_session_that_the_module_has_dropped_is_made_again(hsm: KeyRing, place: str, member_id: UUID):
+    """A module that was restarted, or a token that was pulled out and is back: no server is started anew for it."""
+    wrapped, cipher = hsm.new_member(member_id)
+    before = hsm.card_token("7"), hsm.sign_batch(b"root")
+    sealed = cipher.seal("identity", member_id, 1, b"text")
+    for _ in range(2):
+        drop_session(place)
+        assert b"text" == hsm.sealer(member_id, wrapped).open("identity", member_id, 1, sealed)
+        drop_session(place)
+        assert before == (hsm.card_token("7"), hsm.sign_batch(b"root"))
+        assert 40 == len(hsm.new_member(member_id)[0].wrapped)
+
+
+def test_a_key_that_is_wrong_is_still_wrong_with_a_new_session(hsm: KeyRing, place: str, member_id: UUID):
+    wrapped = hsm.new_member(member_id)[0]
+    drop_session(place)
+    with pytest.raises(SealBroken):
+        hsm.sealer(member_id, replace(wrapped, wrapped=wrapped.wrapped[:-1] + bytes([wrapped.wrapped[-1] ^ 1])))
+
+
+def drop_session(place: str) -> None:
+    with token_of(place).at_work(place) as session:
+        session.close()

@@ -1,8 +1,9 @@
 """The erase drill: an erased member is looked for in every copy that was taken before it was erased.
 
 Promise 18: live tables, a dump and a base backup of the ledger yield nothing at once, with the whole key ring in hand.
-A copy of the key database still yields its keys: why it has backups of its own, and they end with their key epoch. A
-neighbour who was not erased opens in each of them, so the drill sees what there is to see.
+A copy of the key database still yields its keys, why it has backups of its own; until the key epoch is destroyed, by
+two people, at once where it must be. Then it yields nothing, neither a key nor whose a phone is, to who holds every
+copy and the ring. A neighbour who was not erased opens in each state, so the drill sees what there is to see.
 """
 
 import os
@@ -21,6 +22,7 @@ from coalition.bootstrap.clock import business_date_in, utc_now
 from coalition.bootstrap.databases import KEYDB_SETTINGS, Databases, databases
 from coalition.bootstrap.house import lay
 from coalition.bootstrap.pins import RingPins
+from coalition.bootstrap.rewrapping import rewrap
 from coalition.bootstrap.strongroom import key_ring, notary
 from coalition.config import Settings, load_settings
 from coalition.domain.acts import Act, body_hash
@@ -32,11 +34,15 @@ from coalition.membership.reception import Reception
 from coalition.membership.records import Records
 from coalition.storage.acts import Acts
 from coalition.storage.binaries import find_binaries
+from coalition.storage.connect import connect
 from coalition.storage.embedded import SUPERUSER, EmbeddedPostgres
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.membership import MemberStore
 from coalition.storage.pool import open_pool
-from keys import KeyRing, WrappedKey
+from coalition.storage.rewrapping import MemberKeyRows
+from keys import KeyPurpose, KeyRing, KeyUnavailable, WrappedKey, create_authority, issue
+from keys.ring_making import rotate_key
+from keys.ring_states import confirm_destruction, destroy, schedule_destruction
 from tests.faults.test_canaries import forms
 from tests.places import passable_directory
 
@@ -52,15 +58,16 @@ class House:
     ring: KeyRing
     databases: Databases
 
-    def reads(self, ledger: str, keydb: str, member_id: UUID) -> dict[str, object]:
-        """What somebody with this ledger, these keys and the whole key ring reads of a member."""
+    def reads(self, ledger: str, keydb: str, member_id: UUID, ring: KeyRing | None = None) -> dict[str, object]:
+        """What somebody with this ledger, these keys and a whole key ring (ours unless told) reads of a member."""
+        ring = ring or self.ring
         with (
             open_pool(ledger, size=1, application="drill") as pool,
             open_pool(keydb, size=1, application="drill") as keydb_pool,
         ):
             acts = Acts(self.settings.lane_count, business_date_in(self.settings.zone), notary(self.ring))
             store = MemberStore(pool.connection, acts, self.settings.lane_count)
-            records = Records(store, self.ring, KeyDatabase(keydb_pool.connection, WrappedKey), os.urandom)
+            records = Records(store, ring, KeyDatabase(keydb_pool.connection, WrappedKey), os.urandom)
             return dict(records.read(member_id, PROFILE_GROUPS))
 
     @contextmanager
@@ -118,6 +125,36 @@ def restored(backup: Path, name: str, directory: Path) -> Iterator[EmbeddedPostg
         yield instance
 
 
+def end_of_epoch(house: House, keydb: str, authority: Path) -> KeyRing:
+    """What an operator does who cannot wait 35 days: rotate, wrap what is left anew, destroy, two of them. The ring.
+
+    `python -m keys rotate`, `coalition keys rewrap`, `python -m keys schedule-destroy --days 0`, `confirm-destroy`
+    twice, `destroy`.
+    """
+    directory = house.settings.keys_directory
+    kek = KeyPurpose.KEY_ENCRYPTION
+    rotate_key(directory, kek, random=os.urandom)
+    with connect(superuser(keydb)) as connection:
+        assert {2: 1} == rewrap(KeyRing.load(directory), MemberKeyRows(connection, WrappedKey), lambda _: None).counts
+    schedule_destruction(directory, kek, 1, days=0)
+    create_authority(authority, "coalition.example")
+    for name in ("ann", "bob"):
+        person = issue(authority, f"spiffe://coalition.example/op/{name}", days=1)
+        confirm_destruction(directory, kek, 1, authority=authority, certificate=person.cert, private_key=person.key)
+    destroy(directory, kek, 1, authority=authority)
+    assert not (directory / "key-encryption-1.key").exists()
+    return KeyRing.load(directory)
+
+
+def phones_found(keydb: str, ring: KeyRing) -> bool:
+    """Whether these keys tell whose the neighbour's or the erased member's phone is, to who holds the ring."""
+    with open_pool(keydb, size=1, application="drill") as pool:
+        keys = KeyDatabase(pool.connection, WrappedKey)
+        checks = [ring.index_checks("phone", phone) for phone in (PHONE, "+8618899001178")]
+        wanted = {version: [each[version] for each in checks] for version in checks[0]}
+        return bool(keys.checked(wanted))
+
+
 def test_an_erased_member_is_in_no_copy_of_the_ledger(house: House, tmp_path: Path):
     with house.reception() as reception:
         enrolled = [
@@ -150,6 +187,15 @@ def test_an_erased_member_is_in_no_copy_of_the_ledger(house: House, tmp_path: Pa
             # The state before the epoch is destroyed: why keydb's own backups are kept for days only.
             keys_before = old_keydb.dsn(SUPERUSER)
             assert everything == house.reads(old, keys_before, erased).keys()
+            after_epoch = end_of_epoch(house, keydb, tmp_path / "authority")
+            assert everything == house.reads(ledger, keydb, neighbour, after_epoch).keys(), (
+                "who is left opens as before"
+            )
+            for member_id in enrolled:
+                with pytest.raises(KeyUnavailable, match="version 1 is DESTROYED"):
+                    house.reads(old, keys_before, member_id, after_epoch)
+            assert not phones_found(keys_before, after_epoch), "nor does a copy tell whose a phone is"
+            assert phones_found(keydb, after_epoch)
 
     written = {
         "dump before": dump,

@@ -231,3 +231,25 @@ def test_a_disclosure_names_twenty_members_at_most(desk: Desk):
         assert Reason.FIELD_INVALID == reason_of(partial(request, act, member_ids, ("contact",), "DISPUTE"))
     act = desk.house.act(Kind.DISCLOSURE_REQUESTED)
     assert Reason.MEMBER_UNKNOWN == reason_of(lambda: request(act, [member_id, uuid4()], ("contact",), "DISPUTE"))
+
+
+def test_a_look_that_was_refused_is_in_the_members_report_with_its_purpose(desk: Desk):
+    """Who tries to see what may not be seen is just what a member wants to know."""
+    member_id = desk.enrol().member_id
+    assert Reason.CONSENT_MISSING == reason_of(
+        lambda: desk.reception.reading.by_phone(reader(desk), PHONE, "MARKETING")
+    )
+    state = desk.house.act(Kind.MEMBER_STATE_CHANGED)
+    desk.reception.erasures.set_state(state, member_id, is_locked=True)
+    assert Reason.MEMBER_LOCKED == reason_of(lambda: desk.reception.reading.member(reader(desk), member_id, "DISPUTE"))
+    told = [
+        (Reason(access.reason), access.told["metadata"]["purpose"], access.actor)  # type: ignore[index,call-overload]
+        for access in desk.reception.reading.accesses(member_id, None, 10)
+        if access.kind == Kind.DISCLOSED
+    ]
+    assert [(Reason.MEMBER_LOCKED, "DISPUTE", "/hq/a"), (Reason.CONSENT_MISSING, "MARKETING", "/hq/a")] == told
+
+
+def test_a_look_at_nobody_is_in_nobodys_report(desk: Desk):
+    assert Reason.MEMBER_UNKNOWN == reason_of(lambda: desk.reception.reading.member(reader(desk), uuid4(), "DISPUTE"))
+    assert [] == desk.house.query("SELECT 1 FROM member_acts")

@@ -156,11 +156,11 @@ def member_access(session: Session, member_id: MemberId) -> None:
             enum_name(access, "kind"),
             access.actor,
             access.purpose,
-            ", ".join(access.field_groups),
+            f"refused: {access.reason}" if access.reason else ", ".join(access.field_groups),
         )
         for access in accesses
     ]
-    session.say(accesses, table(f"Accesses to member {member_id}", ("when", "what", "who", "why", "groups"), rows))
+    session.say(accesses, table(f"Accesses to member {member_id}", ("when", "what", "who", "why", "groups seen"), rows))
 
 
 @member_app.command("ask", epilog="Example: coalition member ask MEMBER_ID --groups contact --purpose dispute")

@@ -102,6 +102,32 @@ class Disclosure:
 
 
 @dataclass(frozen=True, slots=True)
+class MemberExport:
+    """A request that all members leave, sealed to `recipient_key`; `approver` is None until another person approved."""
+
+    export_id: UUID
+    field_groups: tuple[str, ...]
+    purpose: str
+    recipient_key: bytes
+    requester: str
+    create_time: datetime
+    approver: str | None = None
+    approve_time: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedMember:
+    """An active member as it leaves; `recruiter` is a code."""
+
+    member_id: UUID
+    wallet_id: int
+    recruiter: str
+    create_time: datetime
+    is_named: bool
+    records: tuple[SealedRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """An act about a member as the journal has it: who did what, when, and what the act's answer tells of it."""
 

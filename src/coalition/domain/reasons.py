@@ -134,6 +134,8 @@ class Reason(IntEnum):
     RETENTION_NOT_OVER = 180
     DISCLOSURE_UNKNOWN = 181
     APPROVER_NOT_ANOTHER = 182
+    EXPORT_UNKNOWN = 185
+    EXPORT_KEY_DIFFERS = 186
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +404,10 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.DISCLOSURE_UNKNOWN: Advice("NOT_FOUND", "No disclosure was requested under this id by whom you are."),
     Reason.APPROVER_NOT_ANOTHER: Advice(
         "PERMISSION_DENIED", "Who asked for it may not approve it; another person in another role does."
+    ),
+    Reason.EXPORT_UNKNOWN: Advice("NOT_FOUND", "No export was requested under this id by whom you are."),
+    Reason.EXPORT_KEY_DIFFERS: Advice(
+        "FAILED_PRECONDITION", "The export is sealed to another key than you named; ask the recipient for its hash."
     ),
     Reason.CREDENTIALS_LOCKED: Advice(
         "RESOURCE_EXHAUSTED", "Too many wrong codes or phones from this till; take cards until the time given is over."

@@ -15,7 +15,7 @@ from coalition.domain.members import Disclosure, Reader
 from coalition.domain.reasons import Reason
 from coalition.membership.field_groups import Opened, checked_groups
 from coalition.membership.keyed_act import keyed
-from coalition.membership.profile import Purpose, check_purpose
+from coalition.membership.profile import check_purpose
 from coalition.membership.random_ids import Random, random_uuid
 from coalition.membership.reading_room import ReadingRoom
 from coalition.membership.store import Answer, Key, Keys, MemberBooks, MemberStore
@@ -75,7 +75,7 @@ class DisclosureDesk(Generic[Key]):
             disclosure = books.lock_disclosure(disclosure_id)
             if disclosure is None or disclosure.approver is not None:
                 raise Refused(Reason.DISCLOSURE_UNKNOWN, "disclosure_id")
-            if not _are_two(disclosure.requester, act.actor):
+            if not are_two(disclosure.requester, act.actor):
                 raise Refused(Reason.APPROVER_NOT_ANOTHER, "disclosure_id")
             books.approve_disclosure(disclosure_id, act.actor, time)
             books.note(act, disclosure.member_ids)
@@ -92,13 +92,15 @@ class DisclosureDesk(Generic[Key]):
         if disclosure is None or disclosure.requester != reader.actor:
             raise Refused(Reason.DISCLOSURE_UNKNOWN, "disclosure_id")
 
+        consented = self._reading.consented(disclosure.member_ids, disclosure.purpose)
+
         def permitted(books: MemberBooks) -> None:
             now, known = self._clock(), books.lock_disclosure(disclosure_id)
             if known is None or known.approve_time is None or now >= known.approve_time + OPEN_FOR:
-                raise Refused(Reason.APPROVAL_MISSING, "disclosure_id", {"disclosure_id": str(disclosure_id)})
+                facts = {"disclosure_id": str(disclosure_id), "purpose": disclosure.purpose}
+                raise Refused(Reason.APPROVAL_MISSING, "disclosure_id", facts)
+            consented(books)
 
-        for member_id in disclosure.member_ids:
-            self._reading.check_consent(member_id, Purpose(disclosure.purpose))
         groups, why = disclosure.field_groups, disclosure.purpose
         self._reading.disclose(reader, disclosure.member_ids, groups, why, permitted, disclosure_id)
         return {
@@ -106,7 +108,7 @@ class DisclosureDesk(Generic[Key]):
         }
 
 
-def _are_two(requester: str, approver: str) -> bool:
+def are_two(requester: str, approver: str) -> bool:
     """Whether these identities (/role/name) are of different roles and of different people."""
     (_, role, *names), (_, other_role, *other_names) = requester.split("/"), approver.split("/")
     return role != other_role and names != other_names

@@ -61,8 +61,7 @@ class ReadingRoom(Generic[Key]):
     ) -> MemberView:
         """A member by id, masked. MEMBER_UNKNOWN, MEMBER_LOCKED, CONSENT_MISSING; FIELD_INVALID."""
         why, what = check_purpose(purpose), checked_groups(groups)
-        self.check_consent(member_id, why)
-        self.disclose(reader, [member_id], what, why)
+        self.disclose(reader, [member_id], what, why, self.consented([member_id], why))
         return self._view(self._file(member_id, what), self._records.key_of(member_id))
 
     def by_phone(self, reader: Reader, phone: str, purpose: str, groups: tuple[str, ...] = AT_A_GLANCE) -> MemberView:
@@ -75,8 +74,7 @@ class ReadingRoom(Generic[Key]):
         if found is None:
             self._nobody(reader, why)
         member_id, key = found
-        self.check_consent(member_id, why)
-        self.disclose(reader, [member_id], what, why)
+        self.disclose(reader, [member_id], what, why, self.consented([member_id], why))
         return self._view(self._file(member_id, what), key)
 
     def own(self, reader: Reader, member_id: UUID) -> tuple[MemberRow, Opened, tuple[CardView, ...]]:
@@ -105,7 +103,8 @@ class ReadingRoom(Generic[Key]):
 
         `disclosure_id` names what two people agreed on, where they are told in clear to another than the member.
         `permitted` raises Refused inside the act where they may not. MEMBER_UNKNOWN; MEMBER_LOCKED and MEMBER_ERASED,
-        except that a locked member reads the own data and an erased one shows to staff as what it is.
+        except that a locked member reads the own data and an erased one shows to staff as what it is. A look that is
+        refused is in the members' reports, too, with its purpose.
         """
         told: Answer = {
             "field_groups": list(groups),
@@ -124,7 +123,7 @@ class ReadingRoom(Generic[Key]):
             books.note(act, member_ids)
             return told
 
-        entry_id = self._store.perform(act, apply).entry_id
+        entry_id = self._store.perform(act, apply, member_ids).entry_id
         log.info("member_disclosed", actor=reader.actor, member_ids=told["member_ids"], purpose=str(purpose))
         return entry_id
 
@@ -147,13 +146,21 @@ class ReadingRoom(Generic[Key]):
         digest = body_hash(Kind.DISCLOSED, told)
         return Act(Kind.DISCLOSED, reader.participant_id, request_id, digest, reader.actor)
 
-    def check_consent(self, member_id: UUID, why: Purpose) -> None:
-        """Raise Refused(CONSENT_MISSING) where the purpose asks for a consent that the member has not given."""
-        if why is not Purpose.MARKETING:
-            return
-        given = {each.purpose for each in consents_in(self._records.read(member_id, (CONSENTS,))) if each.is_given}
-        if ConsentPurpose.MARKETING not in given:
-            raise Refused(Reason.CONSENT_MISSING, "purpose", {"member_id": str(member_id)})
+    def consented(self, member_ids: Sequence[UUID], why: str) -> Callable[[MemberBooks], None]:
+        """What raises Refused(CONSENT_MISSING), inside the act of the look, where one of these has not consented to
+        a purpose that asks for it. Read now.
+        """
+        missing = [member_id for member_id in member_ids if why == Purpose.MARKETING and not self._consents(member_id)]
+
+        def permitted(_: MemberBooks) -> None:
+            if missing:
+                raise Refused(Reason.CONSENT_MISSING, "purpose", {"member_id": str(missing[0]), "purpose": str(why)})
+
+        return permitted
+
+    def _consents(self, member_id: UUID) -> bool:
+        said = consents_in(self._records.read(member_id, (CONSENTS,)))
+        return any(each.is_given and each.purpose == ConsentPurpose.MARKETING for each in said)
 
     def _file(self, member_id: UUID, groups: tuple[str, ...]) -> MemberFile:
         file = self._store.file(member_id, groups, CARDS_SHOWN_MAX)
@@ -193,7 +200,8 @@ def _unknown(member_id: UUID) -> Refused:
 def _readable(member_id: UUID, state: str | None, purpose: str) -> None:
     if state is None:
         raise _unknown(member_id)
+    facts = {"member_id": str(member_id), "purpose": str(purpose)}
     if state == "LOCKED" and purpose != OWN_ACCESS:
-        raise Refused(Reason.MEMBER_LOCKED, "member_id", {"member_id": str(member_id)})
+        raise Refused(Reason.MEMBER_LOCKED, "member_id", facts)
     if state == "ERASED" and purpose not in set(Purpose):
-        raise Refused(Reason.MEMBER_ERASED, "member_id", {"member_id": str(member_id)})
+        raise Refused(Reason.MEMBER_ERASED, "member_id", facts)

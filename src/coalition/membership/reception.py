@@ -23,6 +23,7 @@ from coalition.membership.card_views import CardAnswer, CardOfMember, CardView
 from coalition.membership.credential_desk import CredentialDesk
 from coalition.membership.disclosure_desk import DisclosureDesk
 from coalition.membership.erasure_desk import ErasureDesk
+from coalition.membership.export_desk import ExportDesk
 from coalition.membership.file_desk import REVISION_FACTS, FileDesk, told_of
 from coalition.membership.holders import Holders
 from coalition.membership.intake import Intake
@@ -78,6 +79,7 @@ class Reception(Generic[Key]):
         self.files = FileDesk(store, keys, self._records, self._phone_book, clock)
         self.intake = Intake(store, keys, member_keys, self._records, self._phone_book, clock, random)
         self.disclosures = DisclosureDesk(store, keys, self.reading, clock, random)
+        self.exports = ExportDesk(store, keys, member_keys, self._records, clock, random)
         self.holders = Holders(store, keys)
         self.merges = MergeDesk(store, keys, clock)
         self.erasures = ErasureDesk(store, keys, member_keys, clock, retention)

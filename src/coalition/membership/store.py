@@ -15,7 +15,9 @@ from coalition.domain.members import (
     CardPointer,
     CardRow,
     Disclosure,
+    ExportedMember,
     KnownTicket,
+    MemberExport,
     MemberFile,
     MemberRow,
     NewCard,
@@ -57,6 +59,15 @@ class Keys(Protocol[Key]):
     def card_token(self, number: str) -> bytes: ...
 
     def member_token(self, kind: str, value: str) -> bytes: ...
+
+    def is_box_key(self, public_key: bytes) -> bool:
+        """Whether `seal_to` can seal to it."""
+
+    def seal_to(self, public_key: bytes, plaintext: bytes, context: bytes) -> bytes:
+        """Seal to somebody outside. 4,096 bytes at most."""
+
+    def export_context(self, export_id: str, after: str, number: int) -> bytes:
+        """What a box of an export belongs to."""
 
 
 class MemberKeys(Protocol[Key]):
@@ -191,6 +202,18 @@ class MemberBooks(Protocol):
     def merge(self, member_id: UUID, wallet_id: int, into_member_id: UUID, into_wallet_id: int, time: datetime) -> int:
         """Move cards and name, end devices and PIN, say in the wallet where its value goes; how many cards moved."""
 
+    def count_active(self) -> int:
+        """Members that are ACTIVE."""
+
+    def note_all_active(self, act: Act) -> int:
+        """`note` of all of these; how many they are."""
+
+    def add_export(self, export: MemberExport) -> None: ...
+
+    def lock_export(self, export_id: UUID) -> MemberExport | None: ...
+
+    def approve_export(self, export_id: UUID, approver: str, time: datetime) -> None: ...
+
     def add_disclosure(self, disclosure: Disclosure) -> None: ...
 
     def lock_disclosure(self, disclosure_id: UUID) -> Disclosure | None: ...
@@ -201,8 +224,11 @@ class MemberBooks(Protocol):
 class MemberStore(Protocol):
     """Performs acts exactly once, and reads."""
 
-    def perform(self, act: Act, apply: Callable[[MemberBooks], Answer]) -> ActAnswer:
-        """Run `apply` in a transaction of its own, or tell the stored answer again. Raises Refused."""
+    def perform(self, act: Act, apply: Callable[[MemberBooks], Answer], about: Sequence[UUID] = ()) -> ActAnswer:
+        """Run `apply` in a transaction of its own, or tell the stored answer again. Raises Refused.
+
+        Declined, the act is found all the same by those members it is `about`.
+        """
 
     def member(self, member_id: UUID) -> MemberRow | None: ...
 
@@ -233,6 +259,11 @@ class MemberStore(Protocol):
         """Acts about a member with an entry below `before`, newest first."""
 
     def disclosure(self, disclosure_id: UUID) -> Disclosure | None: ...
+
+    def export(self, export_id: UUID) -> MemberExport | None: ...
+
+    def active_members(self, after: UUID, field_groups: Sequence[str], limit: int) -> list[ExportedMember]:
+        """Those behind `after`, in order of their ids."""
 
     def unfinished_erasures(self) -> list[UUID]:
         """Members whose erasure is an act already, but whose key or sealed records may be there still."""

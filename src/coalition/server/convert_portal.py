@@ -7,6 +7,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 
 from coalition.domain.members import Access, MemberRow
+from coalition.domain.reasons import Reason
 from coalition.domain.wallet_records import LotRecord, WalletRecord
 from coalition.membership.card_views import CardView
 from coalition.membership.field_groups import Opened
@@ -31,6 +32,8 @@ def wallet_message(wallet: WalletRecord, currency_code: str) -> portal_pb2.Walle
 
 def access_message(access: Access) -> portal_pb2.Access:
     """Something done with a member's data, as far as the journal tells."""
+    declined = access.told.get("metadata")
+    purpose = access.told.get("purpose") or (declined.get("purpose") if isinstance(declined, dict) else "")
     groups = access.told.get("field_groups") or [record[0] for record in _rows(access.told.get("records"))]
     return portal_pb2.Access(
         entry_id=access.entry_id,
@@ -38,7 +41,8 @@ def access_message(access: Access) -> portal_pb2.Access:
         kind=operations_pb2.EntryKind.ValueType(access.kind),
         actor=access.actor,
         participant=access.participant,
-        purpose=str(access.told.get("purpose", "")),
+        purpose=str(purpose or ""),
+        reason=Reason(access.reason).name if access.reason else "",
         field_groups=[str(group) for group in _rows(groups)],
     )
 

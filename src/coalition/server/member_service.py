@@ -18,7 +18,7 @@ from coalition.server import convert_member as convert
 from coalition.server import opening_lots
 from coalition.server.acting import act_of, receipt
 from coalition.server.identity import HasProgramme, Role, caller
-from coalition.server.member_data import MemberDataCalls
+from coalition.server.member_exports import MemberExportCalls
 from coalition.server.own import acting_for
 from coalition.server.request_ids import RequestIds, parse_request_id
 from coalition.server.sinks import Gathering
@@ -26,7 +26,7 @@ from coalition.server.terminal import DeskDoor
 from coalition.v1 import member_pb2
 
 
-class MemberService(MemberDataCalls):
+class MemberService(MemberExportCalls):
     """Acts block, so each runs in a worker thread."""
 
     def __init__(

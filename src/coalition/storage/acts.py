@@ -62,20 +62,27 @@ class Acts:
         self._notary = notary
 
     def perform(
-        self, connection: Connection, act: Act, apply: Apply, *, transfers: Callable[[], list[Transfer]] | None = None
+        self,
+        connection: Connection,
+        act: Act,
+        apply: Apply,
+        *,
+        transfers: Callable[[], list[Transfer]] | None = None,
+        declined: Callable[[Connection], None] | None = None,
     ) -> ActAnswer:
         """Do `apply` once in one transaction with its claim and its journal entry.
 
         `apply` works on the connection and returns the answer to store; a Refused it raises is undone and, if its
         reason is of the stored kind, kept as the answer for ever. A `wallet_id` and a `card_id` in the answer are the
         entry's too: it lies among the wallet's entries. `transfers`, asked after `apply`, are the entry's legs.
+        `declined` writes what is kept beside a decline.
         Raises Refused (also when replaying a decline), Contention after several tries, StoreUnavailable.
         """
         for _ in range(ATTEMPTS):
             pipeline = self._pipeline(connection)
             try:
                 with _undone_if_it_fails(connection, pipeline):
-                    answer = self._once(connection, pipeline, act, apply, transfers)
+                    answer = self._once(connection, pipeline, act, apply, transfers, declined)
                 break
             except InvalidSqlStatementName:
                 # The driver forgets what was prepared, ours too, once a transaction of its own is rolled back.
@@ -108,6 +115,7 @@ class Acts:
         act: Act,
         apply: Apply,
         transfers: Callable[[], list[Transfer]] | None,
+        declined: Callable[[Connection], None] | None,
     ) -> "tuple[ActAnswer, Refused | None]":
         parameters = claim_parameters([act], self._lane_count)
         pipeline.execute(BEGIN)
@@ -128,6 +136,9 @@ class Acts:
             refusal = refused
             stored = {"field": refused.field, "metadata": dict(refused.metadata), "reason": int(refused.reason)}
             pipeline.execute(UNDO)
+            pipeline.run()
+            if declined is not None:
+                declined(connection)
         pipeline.execute(HOLD_JOURNAL)
         taken = pipeline.execute(TAKE_NUMBER)
         pipeline.run()

@@ -20,6 +20,8 @@ from coalition.domain.members import (
     CardPointer,
     CardRow,
     Disclosure,
+    ExportedMember,
+    MemberExport,
     MemberFile,
     MemberRow,
     NewCard,
@@ -33,6 +35,7 @@ from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.devices import add_tickets
 from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
+from coalition.storage.member_exports import EXPORT, ExportBooks, export_of, read_active
 from coalition.storage.member_files import DISCLOSURE, LATEST_RECORDS, FileBooks, disclosure_of, read_accesses
 from coalition.storage.member_intake import IntakeBooks
 from coalition.storage.member_merging import MergeBooks
@@ -63,15 +66,22 @@ class MemberStore:
         self._acts = acts
         self._lane_count = lane_count
 
-    def perform(self, act: Act, apply: "Callable[[MemberBooks], dict[str, JSON]]") -> ActAnswer:
-        """See Acts.perform; `apply` gets the books of the transaction."""
+    def perform(
+        self, act: Act, apply: "Callable[[MemberBooks], dict[str, JSON]]", about: Sequence[UUID] = ()
+    ) -> ActAnswer:
+        """See Acts.perform; `apply` gets the books of the transaction. Declined, it is noted of those it is `about`."""
 
         def work(connection: Connection) -> dict[str, JSON]:
             with connection.cursor(row_factory=tuple_row) as cursor:
                 return apply(MemberBooks(cursor, self._lane_count))
 
+        def declined(connection: Connection) -> None:
+            with connection.cursor(row_factory=tuple_row) as cursor:
+                books = MemberBooks(cursor, self._lane_count)
+                books.note(act, sorted(books.member_states(about)))
+
         with leased(self._lease) as connection:
-            return self._acts.perform(connection, act, work)
+            return self._acts.perform(connection, act, work, declined=declined if about else None)
 
     def member(self, member_id: UUID) -> MemberRow | None:
         row = self._one(f"{MEMBER} WHERE m.member_id = %s", (member_id,))
@@ -96,6 +106,14 @@ class MemberStore:
     def disclosure(self, disclosure_id: UUID) -> Disclosure | None:
         row = self._one(DISCLOSURE, (disclosure_id,))
         return disclosure_of(row) if row else None
+
+    def export(self, export_id: UUID) -> MemberExport | None:
+        row = self._one(EXPORT, (export_id,))
+        return export_of(row) if row else None
+
+    def active_members(self, after: UUID, field_groups: Sequence[str], limit: int) -> list[ExportedMember]:
+        with leased_cursor(self._lease) as cursor:
+            return read_active(cursor, after, field_groups, limit)
 
     def unfinished_erasures(self) -> list[UUID]:
         with leased_cursor(self._lease) as cursor:
@@ -149,7 +167,7 @@ class MemberStore:
             return cursor.execute(statement, parameters).fetchone()
 
 
-class MemberBooks(FileBooks, IntakeBooks, MergeBooks):
+class MemberBooks(FileBooks, IntakeBooks, MergeBooks, ExportBooks):
     """Members and cards inside one act's transaction. READ COMMITTED: each statement sees what a lock waited for."""
 
     def participant(self, code: str) -> Participant | None:

@@ -2364,6 +2364,208 @@ class OpenedLot(_message.Message):
 Global___OpenedLot: _TypeAlias = OpenedLot  # noqa: Y015
 
 @_typing.final
+class RequestExportRequest(_message.Message):
+    """Asks that all members leave."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    FIELD_GROUPS_FIELD_NUMBER: _builtins.int
+    PURPOSE_FIELD_NUMBER: _builtins.int
+    RECIPIENT_KEY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    purpose: Global___Purpose.ValueType
+    """Why, required; any but PURPOSE_MARKETING."""
+    recipient_key: _builtins.bytes
+    """The recipient's public key, X25519, 32 raw bytes."""
+    @_builtins.property
+    def field_groups(self) -> _containers.RepeatedScalarFieldContainer[Global___FieldGroup.ValueType]:
+        """Which field groups leave, 1..5 of them."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        field_groups: _abc.Iterable[Global___FieldGroup.ValueType] | None = ...,
+        purpose: Global___Purpose.ValueType = ...,
+        recipient_key: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_groups", b"field_groups", "purpose", b"purpose", "recipient_key", b"recipient_key", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestExportRequest: _TypeAlias = RequestExportRequest  # noqa: Y015
+
+@_typing.final
+class RequestExportResponse(_message.Message):
+    """The answer to RequestExport."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPORT_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    RECIPIENT_KEY_SHA256_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    export_id: _builtins.str
+    """UUID of the export."""
+    member_count: _builtins.int
+    """How many members would leave now."""
+    recipient_key_sha256: _builtins.str
+    """SHA-256 of the recipient's key, hex: what the approver names."""
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        export_id: _builtins.str = ...,
+        member_count: _builtins.int = ...,
+        recipient_key_sha256: _builtins.str = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["export_id", b"export_id", "member_count", b"member_count", "receipt", b"receipt", "recipient_key_sha256", b"recipient_key_sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestExportResponse: _TypeAlias = RequestExportResponse  # noqa: Y015
+
+@_typing.final
+class ApproveExportRequest(_message.Message):
+    """Lets an export leave."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    EXPORT_ID_FIELD_NUMBER: _builtins.int
+    RECIPIENT_KEY_SHA256_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    export_id: _builtins.str
+    """UUID of the export."""
+    recipient_key_sha256: _builtins.str
+    """SHA-256 of the recipient's key, hex, as the recipient told it to the approver."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        export_id: _builtins.str = ...,
+        recipient_key_sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["export_id", b"export_id", "recipient_key_sha256", b"recipient_key_sha256", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveExportRequest: _TypeAlias = ApproveExportRequest  # noqa: Y015
+
+@_typing.final
+class ApproveExportResponse(_message.Message):
+    """The answer to ApproveExport."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    member_count: _builtins.int
+    """How many members would leave now."""
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when it can be fetched."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        member_count: _builtins.int = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "member_count", b"member_count", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveExportResponse: _TypeAlias = ApproveExportResponse  # noqa: Y015
+
+@_typing.final
+class GetExportPageRequest(_message.Message):
+    """Asks for a page of an export."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPORT_ID_FIELD_NUMBER: _builtins.int
+    AFTER_MEMBER_ID_FIELD_NUMBER: _builtins.int
+    export_id: _builtins.str
+    """UUID of the export."""
+    after_member_id: _builtins.str
+    """The page behind this member. Default (empty): the first."""
+    def __init__(
+        self,
+        *,
+        export_id: _builtins.str = ...,
+        after_member_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_member_id", b"after_member_id", "export_id", b"export_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetExportPageRequest: _TypeAlias = GetExportPageRequest  # noqa: Y015
+
+@_typing.final
+class GetExportPageResponse(_message.Message):
+    """The answer to GetExportPage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BOXES_FIELD_NUMBER: _builtins.int
+    MEMBER_COUNT_FIELD_NUMBER: _builtins.int
+    LAST_MEMBER_ID_FIELD_NUMBER: _builtins.int
+    IS_LAST_FIELD_NUMBER: _builtins.int
+    member_count: _builtins.int
+    """How many members are in them."""
+    last_member_id: _builtins.str
+    """The last of them: ask for the page behind it."""
+    is_last: _builtins.bool
+    """Whether nobody comes after."""
+    @_builtins.property
+    def boxes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Sealed boxes, in their order: lines of JSON, a member each. docs/decisions/0020 says how to open them."""
+
+    def __init__(
+        self,
+        *,
+        boxes: _abc.Iterable[_builtins.bytes] | None = ...,
+        member_count: _builtins.int = ...,
+        last_member_id: _builtins.str = ...,
+        is_last: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boxes", b"boxes", "is_last", b"is_last", "last_member_id", b"last_member_id", "member_count", b"member_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetExportPageResponse: _TypeAlias = GetExportPageResponse  # noqa: Y015
+
+@_typing.final
 class MergeMembersRequest(_message.Message):
     """Merges a member into another."""
 

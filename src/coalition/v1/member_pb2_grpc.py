@@ -167,6 +167,21 @@ class MemberServiceStub:
                 request_serializer=coalition_dot_v1_dot_member__pb2.OpenLotsRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_member__pb2.OpenLotsResponse.FromString,
                 _registered_method=True)
+        self.RequestExport = channel.unary_unary(
+                '/coalition.v1.MemberService/RequestExport',
+                request_serializer=coalition_dot_v1_dot_member__pb2.RequestExportRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.RequestExportResponse.FromString,
+                _registered_method=True)
+        self.ApproveExport = channel.unary_unary(
+                '/coalition.v1.MemberService/ApproveExport',
+                request_serializer=coalition_dot_v1_dot_member__pb2.ApproveExportRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.ApproveExportResponse.FromString,
+                _registered_method=True)
+        self.GetExportPage = channel.unary_unary(
+                '/coalition.v1.MemberService/GetExportPage',
+                request_serializer=coalition_dot_v1_dot_member__pb2.GetExportPageRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.GetExportPageResponse.FromString,
+                _registered_method=True)
         self.MergeMembers = channel.unary_unary(
                 '/coalition.v1.MemberService/MergeMembers',
                 request_serializer=coalition_dot_v1_dot_member__pb2.MergeMembersRequest.SerializeToString,
@@ -389,6 +404,30 @@ class MemberServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RequestExport(self, request, context):
+        """Asks that all active members leave, sealed to a recipient outside. Nothing leaves yet. Idempotent by request_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveExport(self, request, context):
+        """Lets an export leave within 24 hours, once, by a person of another role who names the recipient's key. Idempotent by
+        request_id. Not stored: EXPORT_UNKNOWN, APPROVER_NOT_ANOTHER, EXPORT_KEY_DIFFERS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetExportPage(self, request, context):
+        """Hands out a page of an approved export, sealed: only the recipient's private key opens it. For who asked only. Before
+        the first page one entry of the journal tells how many members leave, and to which key. Errors: APPROVAL_MISSING. Not
+        stored: EXPORT_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def MergeMembers(self, request, context):
         """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
         old wallet, or comes back to it later, arrives in the new one within seconds. Devices and phone to pay by end. The old
@@ -526,6 +565,21 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     servicer.OpenLots,
                     request_deserializer=coalition_dot_v1_dot_member__pb2.OpenLotsRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_member__pb2.OpenLotsResponse.SerializeToString,
+            ),
+            'RequestExport': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestExport,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.RequestExportRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.RequestExportResponse.SerializeToString,
+            ),
+            'ApproveExport': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveExport,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.ApproveExportRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.ApproveExportResponse.SerializeToString,
+            ),
+            'GetExportPage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetExportPage,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.GetExportPageRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.GetExportPageResponse.SerializeToString,
             ),
             'MergeMembers': grpc.unary_unary_rpc_method_handler(
                     servicer.MergeMembers,
@@ -1216,6 +1270,87 @@ class MemberService:
             '/coalition.v1.MemberService/OpenLots',
             coalition_dot_v1_dot_member__pb2.OpenLotsRequest.SerializeToString,
             coalition_dot_v1_dot_member__pb2.OpenLotsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestExport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/RequestExport',
+            coalition_dot_v1_dot_member__pb2.RequestExportRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.RequestExportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveExport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/ApproveExport',
+            coalition_dot_v1_dot_member__pb2.ApproveExportRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.ApproveExportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetExportPage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/GetExportPage',
+            coalition_dot_v1_dot_member__pb2.GetExportPageRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.GetExportPageResponse.FromString,
             options,
             channel_credentials,
             insecure,

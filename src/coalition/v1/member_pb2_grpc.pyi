@@ -143,6 +143,17 @@ class MemberServiceStub:
     is refused keeps none of the others out. Idempotent by request_id. Errors of a lot: FIELD_INVALID, CARD_UNKNOWN,
     CARD_NOT_LINKED, MEMBER_UNKNOWN, PARTICIPANT_UNKNOWN, TERMS_UNKNOWN, SUSPENDED, WALLET_CLOSED, LOT_NOT_OPEN.
     """
+    RequestExport: _grpc.UnaryUnaryMultiCallable[_member_pb2.RequestExportRequest, _member_pb2.RequestExportResponse]
+    """Asks that all active members leave, sealed to a recipient outside. Nothing leaves yet. Idempotent by request_id."""
+    ApproveExport: _grpc.UnaryUnaryMultiCallable[_member_pb2.ApproveExportRequest, _member_pb2.ApproveExportResponse]
+    """Lets an export leave within 24 hours, once, by a person of another role who names the recipient's key. Idempotent by
+    request_id. Not stored: EXPORT_UNKNOWN, APPROVER_NOT_ANOTHER, EXPORT_KEY_DIFFERS.
+    """
+    GetExportPage: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetExportPageRequest, _member_pb2.GetExportPageResponse]
+    """Hands out a page of an approved export, sealed: only the recipient's private key opens it. For who asked only. Before
+    the first page one entry of the journal tells how many members leave, and to which key. Errors: APPROVAL_MISSING. Not
+    stored: EXPORT_UNKNOWN.
+    """
     MergeMembers: _grpc.UnaryUnaryMultiCallable[_member_pb2.MergeMembersRequest, _member_pb2.MergeMembersResponse]
     """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
     old wallet, or comes back to it later, arrives in the new one within seconds. Devices and phone to pay by end. The old
@@ -264,6 +275,17 @@ class MemberServiceAsyncStub(MemberServiceStub):
     """Opens lots for members who moved in: the value they held in another system, owed by its issuer from now on. A lot that
     is refused keeps none of the others out. Idempotent by request_id. Errors of a lot: FIELD_INVALID, CARD_UNKNOWN,
     CARD_NOT_LINKED, MEMBER_UNKNOWN, PARTICIPANT_UNKNOWN, TERMS_UNKNOWN, SUSPENDED, WALLET_CLOSED, LOT_NOT_OPEN.
+    """
+    RequestExport: _aio.UnaryUnaryMultiCallable[_member_pb2.RequestExportRequest, _member_pb2.RequestExportResponse]  # type: ignore[assignment]
+    """Asks that all active members leave, sealed to a recipient outside. Nothing leaves yet. Idempotent by request_id."""
+    ApproveExport: _aio.UnaryUnaryMultiCallable[_member_pb2.ApproveExportRequest, _member_pb2.ApproveExportResponse]  # type: ignore[assignment]
+    """Lets an export leave within 24 hours, once, by a person of another role who names the recipient's key. Idempotent by
+    request_id. Not stored: EXPORT_UNKNOWN, APPROVER_NOT_ANOTHER, EXPORT_KEY_DIFFERS.
+    """
+    GetExportPage: _aio.UnaryUnaryMultiCallable[_member_pb2.GetExportPageRequest, _member_pb2.GetExportPageResponse]  # type: ignore[assignment]
+    """Hands out a page of an approved export, sealed: only the recipient's private key opens it. For who asked only. Before
+    the first page one entry of the journal tells how many members leave, and to which key. Errors: APPROVAL_MISSING. Not
+    stored: EXPORT_UNKNOWN.
     """
     MergeMembers: _aio.UnaryUnaryMultiCallable[_member_pb2.MergeMembersRequest, _member_pb2.MergeMembersResponse]  # type: ignore[assignment]
     """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
@@ -533,6 +555,35 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         """Opens lots for members who moved in: the value they held in another system, owed by its issuer from now on. A lot that
         is refused keeps none of the others out. Idempotent by request_id. Errors of a lot: FIELD_INVALID, CARD_UNKNOWN,
         CARD_NOT_LINKED, MEMBER_UNKNOWN, PARTICIPANT_UNKNOWN, TERMS_UNKNOWN, SUSPENDED, WALLET_CLOSED, LOT_NOT_OPEN.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestExport(
+        self,
+        request: _member_pb2.RequestExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.RequestExportResponse, _abc.Awaitable[_member_pb2.RequestExportResponse]]:
+        """Asks that all active members leave, sealed to a recipient outside. Nothing leaves yet. Idempotent by request_id."""
+
+    @_abc_1.abstractmethod
+    def ApproveExport(
+        self,
+        request: _member_pb2.ApproveExportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.ApproveExportResponse, _abc.Awaitable[_member_pb2.ApproveExportResponse]]:
+        """Lets an export leave within 24 hours, once, by a person of another role who names the recipient's key. Idempotent by
+        request_id. Not stored: EXPORT_UNKNOWN, APPROVER_NOT_ANOTHER, EXPORT_KEY_DIFFERS.
+        """
+
+    @_abc_1.abstractmethod
+    def GetExportPage(
+        self,
+        request: _member_pb2.GetExportPageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.GetExportPageResponse, _abc.Awaitable[_member_pb2.GetExportPageResponse]]:
+        """Hands out a page of an approved export, sealed: only the recipient's private key opens it. For who asked only. Before
+        the first page one entry of the journal tells how many members leave, and to which key. Errors: APPROVAL_MISSING. Not
+        stored: EXPORT_UNKNOWN.
         """
 
     @_abc_1.abstractmethod

@@ -232,6 +232,12 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Members moved in from another system."""
     ENTRY_KIND_MEMBERS_MERGED: _EntryKind.ValueType  # 158
     """A member was merged into another: their cards and value are the other's now."""
+    ENTRY_KIND_EXPORT_REQUESTED: _EntryKind.ValueType  # 159
+    """Somebody asked that all members leave, sealed to a recipient outside."""
+    ENTRY_KIND_EXPORT_APPROVED: _EntryKind.ValueType  # 160
+    """Another person, who knows the recipient's key, let them leave."""
+    ENTRY_KIND_MEMBERS_EXPORTED: _EntryKind.ValueType  # 161
+    """All members left, sealed: how many, and to which key."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What an entry of the journal is. Numbers below 100 move value, 100 and above are acts."""
@@ -376,6 +382,12 @@ ENTRY_KIND_MEMBERS_IMPORTED: EntryKind.ValueType  # 157
 """Members moved in from another system."""
 ENTRY_KIND_MEMBERS_MERGED: EntryKind.ValueType  # 158
 """A member was merged into another: their cards and value are the other's now."""
+ENTRY_KIND_EXPORT_REQUESTED: EntryKind.ValueType  # 159
+"""Somebody asked that all members leave, sealed to a recipient outside."""
+ENTRY_KIND_EXPORT_APPROVED: EntryKind.ValueType  # 160
+"""Another person, who knows the recipient's key, let them leave."""
+ENTRY_KIND_MEMBERS_EXPORTED: EntryKind.ValueType  # 161
+"""All members left, sealed: how many, and to which key."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _TransferCode:

@@ -366,6 +366,7 @@ class Access(_message.Message):
     PARTICIPANT_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
     FIELD_GROUPS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.int
     """Its entry in the journal, > 0."""
     kind: _operations_pb2.EntryKind.ValueType
@@ -376,13 +377,15 @@ class Access(_message.Message):
     """Code of the participant in whose name."""
     purpose: _builtins.str
     """Why, such as "COUNTER_SERVICE"; "OWN_ACCESS" is the member's own look; empty: not said."""
+    reason: _builtins.str
+    """Why it was refused, such as "MEMBER_LOCKED": nothing was told then; empty: it was not."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When."""
 
     @_builtins.property
     def field_groups(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Which field groups were seen, asked for or revised."""
+        """Which field groups were seen, asked for or revised; empty where it was refused."""
 
     def __init__(
         self,
@@ -394,10 +397,11 @@ class Access(_message.Message):
         participant: _builtins.str = ...,
         purpose: _builtins.str = ...,
         field_groups: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "entry_id", b"entry_id", "field_groups", b"field_groups", "kind", b"kind", "participant", b"participant", "purpose", b"purpose", "time", b"time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "entry_id", b"entry_id", "field_groups", b"field_groups", "kind", b"kind", "participant", b"participant", "purpose", b"purpose", "reason", b"reason", "time", b"time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

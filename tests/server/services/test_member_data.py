@@ -7,11 +7,13 @@ import pytest
 from coalition.v1 import member_pb2, operations_pb2, portal_pb2
 from coalition.v1.member_pb2 import (
     ApproveDisclosureRequest,
+    ApproveExportRequest,
     Attributes,
     EnrolMemberRequest,
     EraseMemberRequest,
     FindMemberRequest,
     GetDisclosureRequest,
+    GetExportPageRequest,
     GetMemberRequest,
     Identity,
     IssueCardRequest,
@@ -22,11 +24,13 @@ from coalition.v1.member_pb2 import (
     Profile,
     RefundAccount,
     RequestDisclosureRequest,
+    RequestExportRequest,
     ReviseMemberRequest,
     SetConsentRequest,
     SetMemberStateRequest,
 )
 from coalition.v1.portal_pb2 import GetOwnDataRequest, ListAccessesRequest
+from keys import generate_box_key
 from tests.server.services.house import Doors, new_id, refused, told_again, top_up, trading, walk
 
 HQ, TILLS, OPERATOR, APPROVER, GATEWAY = "/hq/tailor", "/ts/tailor/1", "/op/admin", "/ap/ben", "/mg/portal"
@@ -188,3 +192,25 @@ def test_opening_lots_are_the_operators_and_told_again(doors: Doors) -> None:
     assert operator.OpenLots(request).lots[0].reason == "REQUEST_ID_REUSED"
     wallet = doors.visitor(GATEWAY).portal.GetWallet(portal_pb2.GetWalletRequest(member_id=member_id)).wallet
     assert (wallet.balance_minor, len(wallet.lots)) == (75000, 1)
+
+
+def test_an_export_is_asked_for_approved_and_fetched_by_whom_it_belongs_to(doors: Doors) -> None:
+    enrolled(doors, "+8613500000051")
+    key, other = generate_box_key()[1], generate_box_key()[1]
+    ask = RequestExportRequest(
+        request_id=new_id(), field_groups=[member_pb2.FIELD_GROUP_CONTACT], purpose=DISPUTE, recipient_key=key
+    )
+    assert refused(doors.visitor(HQ).member.RequestExport, ask).reason == "PERMISSION_DENIED"
+    asked = told_again(doors.visitor(OPERATOR).member.RequestExport, ask, recipient_key=other)
+    fetch = GetExportPageRequest(export_id=asked.export_id)
+    assert refused(doors.visitor(OPERATOR).member.GetExportPage, fetch).reason == "APPROVAL_MISSING"
+    approve = ApproveExportRequest(
+        request_id=new_id(), export_id=asked.export_id, recipient_key_sha256=asked.recipient_key_sha256
+    )
+    assert refused(doors.visitor(OPERATOR).member.ApproveExport, approve).reason == "PERMISSION_DENIED"
+    approved = told_again(doors.visitor(APPROVER).member.ApproveExport, approve, recipient_key_sha256="0" * 64)
+    assert asked.member_count == approved.member_count > 0
+    page = doors.visitor(OPERATOR).member.GetExportPage(fetch)
+    assert page.member_count > 0
+    assert b"13500000051" not in b"".join(page.boxes)
+    assert refused(doors.visitor("/op/other").member.GetExportPage, fetch).reason == "EXPORT_UNKNOWN"

@@ -12,25 +12,28 @@ depends_on = None
 
 # `merged_into` is set once, with the act, and never changes. A row of `transits` is written by the desk with a
 # MERGE_OUT and closed by its MERGE_IN. `member_merges` is who and when; the merged member's data stays as history. The
-# new check is not validated: every row that is there has an older state.
+# new check is not validated: every row that is there has an older state. Indexes are built outside the transaction, so
+# what is before them is written to be run again.
 MERGES = """
-ALTER TABLE wallets ADD COLUMN merged_into bigint;
-CREATE TABLE transits (
+ALTER TABLE wallets ADD COLUMN IF NOT EXISTS merged_into bigint;
+CREATE TABLE IF NOT EXISTS transits (
     lane smallint NOT NULL,
     entry_id bigint NOT NULL,
     to_wallet_id bigint NOT NULL,
     is_open boolean NOT NULL,
     PRIMARY KEY (lane, entry_id)
 );
-CREATE INDEX transits_open ON transits (entry_id) WHERE is_open;
-CREATE TABLE member_merges (
+CREATE INDEX IF NOT EXISTS transits_open ON transits (entry_id) WHERE is_open;
+CREATE TABLE IF NOT EXISTS member_merges (
     member_id uuid PRIMARY KEY,
     into_member_id uuid NOT NULL,
     merge_time timestamptz NOT NULL,
     CHECK (member_id <> into_member_id)
 );
 -- squawk-ignore ban-drop-constraint
-ALTER TABLE members DROP CONSTRAINT members_state_check;
+ALTER TABLE members DROP CONSTRAINT IF EXISTS members_state_check;
+-- squawk-ignore ban-drop-constraint
+ALTER TABLE members DROP CONSTRAINT IF EXISTS members_state_known;
 ALTER TABLE members ADD CONSTRAINT members_state_known
     CHECK (state IN ('ACTIVE', 'LOCKED', 'ERASED', 'MERGED')) NOT VALID;
 GRANT SELECT ON transits, member_merges TO coalition_app, coalition_settlement, coalition_auditor;
