@@ -61,7 +61,12 @@ def export(
     ]
     if fresh or order is not None:
         known = store.scheme(connection)
-        body: dict[str, JSON] = {"run_id": run_id, "files": {file.name: file.sha256.hex() for file in fresh}}
+        body: dict[str, JSON] = {
+            "run_id": run_id,
+            "files": {file.name: file.sha256.hex() for file in fresh},
+            "handed_out": [*files],
+            "uncovered_minor": uncovered,
+        }
         own_id = uuid5(known.deployment_id, f"export/{run_id}/{','.join(file.name for file in fresh)}")
         act = order or Act(
             Kind.INSTRUCTIONS_EXPORTED, known.operator_id, own_id, body_hash(Kind.INSTRUCTIONS_EXPORTED, body), actor

@@ -7,6 +7,7 @@ answer, also when that was a decline. Decides nothing about money.
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from typing import Final
 
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.approvals import Decision, Office
@@ -19,10 +20,14 @@ from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.cursors import available
 from coalition.storage.lease import Lease
-from settlement import approving, run_ends, runs
-from settlement.errors import BooksDiffer, ChangedMeanwhile, SettlementError
+from settlement import approving, confirming, exporting, run_ends, runs
+from settlement.bank_files import read
+from settlement.errors import BooksDiffer, ChangedMeanwhile, NothingToDo, SettlementError
+from settlement.instructions import makers, read_content
 from settlement.orders import refusing
 from settlement.runs import Wish
+
+MISMATCHES_TOLD: Final = 10  # of a result, in a refusal; the inbox and the job's command tell more
 
 
 class RunOrders:
@@ -59,10 +64,43 @@ class RunOrders:
                 undo(connection, run_id, notary=self._notary, order=act)
             except SettlementError as error:
                 return self._acts.perform(connection, act, refusing(refusal(connection, run_id, error)))
-            answer = self._acts.told_before(connection, act)
-            if answer is None:
-                raise LedgerBroken(f"run {run_id} was aborted, yet the act is not there")
-            return replace(answer, replayed=False)
+            return self._first_answer(connection, act)
+
+        return self._once(act, order)
+
+    def export(self, act: Act, run_id: int) -> tuple[ActAnswer, dict[str, bytes]]:
+        """The payment files that may be handed out by now. Raises Refused(RUN_UNKNOWN, RUN_STATE_CONFLICT).
+
+        Sent again, the order gets the files of its first answer: they are made anew, of the same content.
+        """
+
+        def order(connection: Connection) -> ActAnswer:
+            try:
+                exporting.export(connection, self._acts, run_id, order=act)
+            except SettlementError as error:
+                return self._acts.perform(connection, act, refusing(refusal(connection, run_id, error)))
+            return self._first_answer(connection, act)
+
+        answer = self._once(act, order)
+        with available(), self._lease() as connection:
+            content = read_content(store.run_content(connection, run_id))
+        names = answer.answer["handed_out"]
+        handed_out = set(names) if isinstance(names, list) else set()
+        return answer, {name: make(content) for name, (_, make) in makers().items() if name in handed_out}
+
+    def import_result(self, act: Act, file: bytes) -> ActAnswer:
+        """Post a bank's result. Raises Refused: FIELD_INVALID, BANK_RESULT_MISMATCH, BANK_RESULT_KNOWN."""
+
+        def order(connection: Connection) -> ActAnswer:
+            try:
+                read(file)
+            except SettlementError as error:
+                raise Refused(Reason.FIELD_INVALID, "file", {"expected": str(error)}) from error
+            try:
+                confirming.confirm(connection, file, notary=self._notary, actor=act.actor, order=act)
+            except SettlementError as error:
+                return self._acts.perform(connection, act, refusing(result_refusal(error)))
+            return self._first_answer(connection, act)
 
         return self._once(act, order)
 
@@ -76,6 +114,13 @@ class RunOrders:
     def set_offices(self, act: Act, approver: str, offices: list[Office]) -> ActAnswer:
         """Who holds which office from now on."""
         return self._once(act, lambda connection: approving.set_offices(connection, self._acts, act, approver, offices))
+
+    def _first_answer(self, connection: Connection, act: Act) -> ActAnswer:
+        """What was just written as the answer to an order."""
+        answer = self._acts.told_before(connection, act)
+        if answer is None:
+            raise LedgerBroken(f"{act.kind.name} {act.request_id} was carried out, yet its entry is not there")
+        return replace(answer, replayed=False)
 
     def _once(self, act: Act, order: Callable[[Connection], ActAnswer]) -> ActAnswer:
         with available(), self._lease() as connection:
@@ -94,3 +139,14 @@ def refusal(connection: Connection, run_id: int | None, error: SettlementError) 
         return Refused(Reason.RUN_UNKNOWN, "run_id", {"run_id": str(run_id)})
     facts = {"cause": str(error)} | ({"state": run.state, "run_id": str(run_id)} if run else {})
     return Refused(Reason.RUN_STATE_CONFLICT, "run_id" if run else None, facts)
+
+
+def result_refusal(error: SettlementError) -> CoalitionError:
+    """Why a bank's result is not taken in, in the words of the wire."""
+    if isinstance(error, BooksDiffer):
+        return Refused(
+            Reason.BANK_RESULT_MISMATCH, "file", {"mismatches": "\n".join(error.differences[:MISMATCHES_TOLD])}
+        )
+    if isinstance(error, NothingToDo):
+        return Refused(Reason.BANK_RESULT_KNOWN, "file")
+    return Refused(Reason.FIELD_INVALID, "file", {"expected": str(error)})

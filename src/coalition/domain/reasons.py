@@ -81,6 +81,8 @@ class Reason(IntEnum):
     APPROVAL_STATE_CONFLICT = 67
     CONTENT_CHANGED = 68
     OFFICE_NOT_HELD = 69
+    BANK_RESULT_MISMATCH = 70
+    BANK_RESULT_KNOWN = 71
     PARTICIPANT_CAPPED = 76
     DISPUTE_UNKNOWN = 77
     DISPUTE_EXISTS = 78
@@ -288,6 +290,11 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.OFFICE_NOT_HELD: Advice(
         "FAILED_PRECONDITION", "This step belongs to an office you do not hold; its holder decides, or comes first."
     ),
+    Reason.BANK_RESULT_MISMATCH: Advice(
+        "FAILED_PRECONDITION",
+        "The bank's result does not fit what was instructed; nothing was posted, and an adjustment waits for approval.",
+    ),
+    Reason.BANK_RESULT_KNOWN: Advice("ALREADY_EXISTS", "This file of the bank was taken into the books before."),
     Reason.PARTICIPANT_CAPPED: Advice(
         "FAILED_PRECONDITION",
         "A participant owes others as much as it may: pay otherwise, or at that participant itself, until it has paid.",

@@ -80,12 +80,12 @@ def read_names(path: Path) -> dict[str, str]:
 
 
 def _posted(facts: Facts) -> Iterator[tuple[int, dict[Line, int]]]:
-    """Exported transfers by entry, in journal order; netting has lines of its own that are no part of positions."""
+    """Exported transfers by entry, in journal order; settlement has lines of its own that are no part of positions."""
     closed = {f"{calendar}/{label}" for calendar, cuts in facts.cuts.items() for _, label in cuts}
     rows = facts.stream(
         "transfers",
-        "SELECT entry_id, debit, credit, code, window_label, amount_minor FROM facts WHERE code <> 'NETTING'"
-        " ORDER BY entry_id",
+        "SELECT entry_id, debit, credit, code, window_label, amount_minor FROM facts WHERE code NOT IN "
+        "('NETTING', 'SETTLEMENT_PAYMENT', 'SETTLEMENT_RETURN', 'OPERATOR_ADVANCE') ORDER BY entry_id",
     )
     for entry, group in groupby(rows, key=lambda row: int(row[0])):
         lines: dict[Line, int] = {}

@@ -1,5 +1,6 @@
 """Windows, positions, claims, runs and approvals as messages."""
 
+import hashlib
 from collections.abc import Sequence
 
 from coalition.domain.approvals import Approval, Decision, Office
@@ -78,6 +79,11 @@ def run_party_message(party: RunParty, currency_code: str) -> settlement_pb2.Run
         instruction_id=party.instruction_id or "",
         currency_code=currency_code,
     )
+
+
+def file_message(name: str, content: bytes) -> settlement_pb2.PaymentFile:
+    """A payment file with its hash."""
+    return settlement_pb2.PaymentFile(file_name=name, content=content, sha256=hashlib.sha256(content).hexdigest())
 
 
 def approval_message(approval: Approval, currency_code: str) -> settlement_pb2.Approval:

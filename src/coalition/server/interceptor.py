@@ -29,6 +29,7 @@ from coalition.server.turning_away import STATUSES, TurningAway
 from coalition.server.validation import BATCH_BYTES_MAX, UNARY_BYTES_MAX, check_fields, reader
 
 BATCH_METHODS: Final = frozenset({"/coalition.v1.TerminalService/SubmitBatch"})
+LARGE_METHODS: Final = BATCH_METHODS | {"/coalition.v1.SettlementService/ImportBankResult"}
 LAST_WORD_SECONDS: Final = 5.0
 """How long a caller who does not read may take to read why its stream ends; then it is cut."""
 
@@ -74,7 +75,7 @@ class Gate(grpc.aio.ServerInterceptor):
         return guarded
 
     def _guarded(self, method: str, handler: Handler) -> Handler:
-        bytes_max = BATCH_BYTES_MAX if method in BATCH_METHODS else UNARY_BYTES_MAX
+        bytes_max = BATCH_BYTES_MAX if method in LARGE_METHODS else UNARY_BYTES_MAX
         codecs = {
             "request_deserializer": reader(handler.request_deserializer or bytes, bytes_max),
             "response_serializer": handler.response_serializer,

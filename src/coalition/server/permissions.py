@@ -100,6 +100,8 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.SettlementService/ListClaims": SETTLEMENT_READERS,
         "/coalition.v1.SettlementService/PrepareRun": OPERATOR,
         "/coalition.v1.SettlementService/AbortRun": OPERATOR,
+        "/coalition.v1.SettlementService/ExportRun": OPERATOR,
+        "/coalition.v1.SettlementService/ImportBankResult": OPERATOR,
         "/coalition.v1.SettlementService/ListRuns": SETTLEMENT_READERS | APPROVERS,
         "/coalition.v1.SettlementService/ListRunParties": SETTLEMENT_READERS | APPROVERS,
         "/coalition.v1.SettlementService/ListApprovals": AUDITORS | APPROVERS,

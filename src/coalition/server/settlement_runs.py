@@ -47,6 +47,12 @@ class RunOrders(Protocol):
 
     def abort(self, act: Act, run_id: int, *, rest: bool) -> ActAnswer: ...
 
+    def export(self, act: Act, run_id: int) -> tuple[ActAnswer, dict[str, bytes]]:
+        """The answer holds `uncovered_minor`; the files by their names."""
+
+    def import_result(self, act: Act, file: bytes) -> ActAnswer:
+        """The answer holds `posted`, `known_before`, `advanced_minor` and `adjusted`."""
+
     def decide(self, act: Act, approval_id: int, content_hash: bytes, decision: Decision) -> ActAnswer:
         """The answer holds the approval's `state`."""
 
@@ -83,6 +89,33 @@ class RunCalls(settlement_pb2_grpc.SettlementServiceServicer):
         answer = await asyncio.to_thread(lambda: self._run_orders.abort(act, request.run_id, rest=request.rest))
         return settlement_pb2.AbortRunResponse(
             receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed)
+        )
+
+    async def ExportRun(
+        self, request: settlement_pb2.ExportRunRequest, context: Any
+    ) -> settlement_pb2.ExportRunResponse:
+        act = await act_of(caller(context), Kind.INSTRUCTIONS_EXPORTED, request, self._request_ids)
+        answer, files = await asyncio.to_thread(self._run_orders.export, act, request.run_id)
+        return settlement_pb2.ExportRunResponse(
+            files=[convert.file_message(f"run-{request.run_id}-{name}", files[name]) for name in sorted(files)],
+            uncovered_minor=whole(answer, "uncovered_minor"),
+            currency_code=self._currency,
+            receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
+        )
+
+    async def ImportBankResult(
+        self, request: settlement_pb2.ImportBankResultRequest, context: Any
+    ) -> settlement_pb2.ImportBankResultResponse:
+        act = await act_of(caller(context), Kind.BANK_RESULT_IMPORTED, request, self._request_ids)
+        answer = await asyncio.to_thread(self._run_orders.import_result, act, request.file)
+        adjusted = answer.answer["adjusted"]
+        return settlement_pb2.ImportBankResultResponse(
+            posted_count=whole(answer, "posted"),
+            known_count=whole(answer, "known_before"),
+            advanced_minor=whole(answer, "advanced_minor"),
+            currency_code=self._currency,
+            adjusted=[str(sentence) for sentence in adjusted] if isinstance(adjusted, list) else [],
+            receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
         )
 
     async def ListRuns(self, request: settlement_pb2.ListRunsRequest, context: Any) -> settlement_pb2.ListRunsResponse:

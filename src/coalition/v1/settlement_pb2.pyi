@@ -1160,6 +1160,178 @@ class AbortRunResponse(_message.Message):
 Global___AbortRunResponse: _TypeAlias = AbortRunResponse  # noqa: Y015
 
 @_typing.final
+class ExportRunRequest(_message.Message):
+    """Asks for the payment files of a run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RUN_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    run_id: _builtins.int
+    """Number of the run, > 0."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        run_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "run_id", b"run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportRunRequest: _TypeAlias = ExportRunRequest  # noqa: Y015
+
+@_typing.final
+class PaymentFile(_message.Message):
+    """A payment file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    file_name: _builtins.str
+    """Its name, such as "run-7-payments.xml"."""
+    content: _builtins.bytes
+    """What is in it."""
+    sha256: _builtins.str
+    """SHA-256 of the content, 64 lower case hexadecimal digits."""
+    def __init__(
+        self,
+        *,
+        file_name: _builtins.str = ...,
+        content: _builtins.bytes = ...,
+        sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "file_name", b"file_name", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PaymentFile: _TypeAlias = PaymentFile  # noqa: Y015
+
+@_typing.final
+class ExportRunResponse(_message.Message):
+    """The answer to ExportRun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILES_FIELD_NUMBER: _builtins.int
+    UNCOVERED_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    uncovered_minor: _builtins.int
+    """How much more has to come in before the payments are handed out, minor units, >= 0; 0: they are among the files."""
+    currency_code: _builtins.str
+    """ISO 4217 code of the amount."""
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___PaymentFile]:
+        """The files, in order of their names."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        files: _abc.Iterable[Global___PaymentFile] | None = ...,
+        uncovered_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "files", b"files", "receipt", b"receipt", "uncovered_minor", b"uncovered_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportRunResponse: _TypeAlias = ExportRunResponse  # noqa: Y015
+
+@_typing.final
+class ImportBankResultRequest(_message.Message):
+    """Takes a bank's result in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    file: _builtins.bytes
+    """camt.054.001.08, or CSV with bank_reference, instruction_id, direction (IN, OUT), amount, currency, result (BOOKED,
+    REJECTED, RETURNED) and cause in its header. 1..1000000 bytes.
+    """
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        file: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["file", b"file", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportBankResultRequest: _TypeAlias = ImportBankResultRequest  # noqa: Y015
+
+@_typing.final
+class ImportBankResultResponse(_message.Message):
+    """The answer to ImportBankResult."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSTED_COUNT_FIELD_NUMBER: _builtins.int
+    KNOWN_COUNT_FIELD_NUMBER: _builtins.int
+    ADVANCED_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    ADJUSTED_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    posted_count: _builtins.int
+    """Lines that were taken in, >= 0."""
+    known_count: _builtins.int
+    """Lines that had been taken in before, >= 0."""
+    advanced_minor: _builtins.int
+    """What the operator laid out for it, minor units, >= 0."""
+    currency_code: _builtins.str
+    """ISO 4217 code of the amount."""
+    @_builtins.property
+    def adjusted(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What an approved adjustment let pass, a sentence for each line."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        posted_count: _builtins.int = ...,
+        known_count: _builtins.int = ...,
+        advanced_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+        adjusted: _abc.Iterable[_builtins.str] | None = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjusted", b"adjusted", "advanced_minor", b"advanced_minor", "currency_code", b"currency_code", "known_count", b"known_count", "posted_count", b"posted_count", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImportBankResultResponse: _TypeAlias = ImportBankResultResponse  # noqa: Y015
+
+@_typing.final
 class ListRunsRequest(_message.Message):
     """Asks for runs."""
 

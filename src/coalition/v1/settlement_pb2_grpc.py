@@ -27,8 +27,7 @@ if _version_not_supported:
 
 class SettlementServiceStub:
     """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
-    (/ap/<name>) decide on what waits for them. Payment files and banks' results do not travel here: the job of the month
-    (python -m settlement export, confirm) hands them out and takes them in.
+    (/ap/<name>) decide on what waits for them.
 
     A window goes OPEN, CLOSED, NETTED, SETTLED and never back. Every write is an act in the journal, exactly once by its
     request_id. Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID,
@@ -81,6 +80,16 @@ class SettlementServiceStub:
                 '/coalition.v1.SettlementService/AbortRun',
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.AbortRunRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_settlement__pb2.AbortRunResponse.FromString,
+                _registered_method=True)
+        self.ExportRun = channel.unary_unary(
+                '/coalition.v1.SettlementService/ExportRun',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.ExportRunRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.ExportRunResponse.FromString,
+                _registered_method=True)
+        self.ImportBankResult = channel.unary_unary(
+                '/coalition.v1.SettlementService/ImportBankResult',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.ImportBankResultRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.ImportBankResultResponse.FromString,
                 _registered_method=True)
         self.ListRuns = channel.unary_unary(
                 '/coalition.v1.SettlementService/ListRuns',
@@ -146,8 +155,7 @@ class SettlementServiceStub:
 
 class SettlementServiceServicer:
     """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
-    (/ap/<name>) decide on what waits for them. Payment files and banks' results do not travel here: the job of the month
-    (python -m settlement export, confirm) hands them out and takes them in.
+    (/ap/<name>) decide on what waits for them.
 
     A window goes OPEN, CLOSED, NETTED, SETTLED and never back. Every write is an act in the journal, exactly once by its
     request_id. Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID,
@@ -213,6 +221,24 @@ class SettlementServiceServicer:
         """Takes a run back that nothing was handed out of: its windows are CLOSED again. With rest, ends a run whose payments
         wait for money that does not come: what was not handed out joins the next run. Idempotent by request_id.
         Errors: RUN_UNKNOWN, RUN_STATE_CONFLICT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportRun(self, request, context):
+        """Hands out the payment files of an approved run: collections at once, payments once they are covered. Idempotent by
+        request_id; a file is the same bytes whenever it is handed out. Errors: RUN_UNKNOWN, RUN_STATE_CONFLICT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ImportBankResult(self, request, context):
+        """Takes a bank's result into the books, every line or none. A line that does not fit is BANK_RESULT_MISMATCH: an
+        adjustment is asked for, and the same file may be sent anew, under a new request_id, once it is approved.
+        Idempotent by request_id. Errors: FIELD_INVALID for a file that cannot be read, BANK_RESULT_MISMATCH,
+        BANK_RESULT_KNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -357,6 +383,16 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.AbortRunRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_settlement__pb2.AbortRunResponse.SerializeToString,
             ),
+            'ExportRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportRun,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.ExportRunRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.ExportRunResponse.SerializeToString,
+            ),
+            'ImportBankResult': grpc.unary_unary_rpc_method_handler(
+                    servicer.ImportBankResult,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.ImportBankResultRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.ImportBankResultResponse.SerializeToString,
+            ),
             'ListRuns': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRuns,
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.ListRunsRequest.FromString,
@@ -427,8 +463,7 @@ def add_SettlementServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class SettlementService:
     """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
-    (/ap/<name>) decide on what waits for them. Payment files and banks' results do not travel here: the job of the month
-    (python -m settlement export, confirm) hands them out and takes them in.
+    (/ap/<name>) decide on what waits for them.
 
     A window goes OPEN, CLOSED, NETTED, SETTLED and never back. Every write is an act in the journal, exactly once by its
     request_id. Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID,
@@ -642,6 +677,60 @@ class SettlementService:
             '/coalition.v1.SettlementService/AbortRun',
             coalition_dot_v1_dot_settlement__pb2.AbortRunRequest.SerializeToString,
             coalition_dot_v1_dot_settlement__pb2.AbortRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/ExportRun',
+            coalition_dot_v1_dot_settlement__pb2.ExportRunRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.ExportRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ImportBankResult(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/ImportBankResult',
+            coalition_dot_v1_dot_settlement__pb2.ImportBankResultRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.ImportBankResultResponse.FromString,
             options,
             channel_credentials,
             insecure,

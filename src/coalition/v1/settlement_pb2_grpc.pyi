@@ -28,8 +28,7 @@ GRPC_VERSION: str
 
 class SettlementServiceStub:
     """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
-    (/ap/<name>) decide on what waits for them. Payment files and banks' results do not travel here: the job of the month
-    (python -m settlement export, confirm) hands them out and takes them in.
+    (/ap/<name>) decide on what waits for them.
 
     A window goes OPEN, CLOSED, NETTED, SETTLED and never back. Every write is an act in the journal, exactly once by its
     request_id. Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID,
@@ -69,6 +68,16 @@ class SettlementServiceStub:
     """Takes a run back that nothing was handed out of: its windows are CLOSED again. With rest, ends a run whose payments
     wait for money that does not come: what was not handed out joins the next run. Idempotent by request_id.
     Errors: RUN_UNKNOWN, RUN_STATE_CONFLICT.
+    """
+    ExportRun: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ExportRunRequest, _settlement_pb2.ExportRunResponse]
+    """Hands out the payment files of an approved run: collections at once, payments once they are covered. Idempotent by
+    request_id; a file is the same bytes whenever it is handed out. Errors: RUN_UNKNOWN, RUN_STATE_CONFLICT.
+    """
+    ImportBankResult: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ImportBankResultRequest, _settlement_pb2.ImportBankResultResponse]
+    """Takes a bank's result into the books, every line or none. A line that does not fit is BANK_RESULT_MISMATCH: an
+    adjustment is asked for, and the same file may be sent anew, under a new request_id, once it is approved.
+    Idempotent by request_id. Errors: FIELD_INVALID for a file that cannot be read, BANK_RESULT_MISMATCH,
+    BANK_RESULT_KNOWN.
     """
     ListRuns: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ListRunsRequest, _settlement_pb2.ListRunsResponse]
     """Reads the runs, newest first."""
@@ -118,8 +127,7 @@ class SettlementServiceStub:
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
     """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
-    (/ap/<name>) decide on what waits for them. Payment files and banks' results do not travel here: the job of the month
-    (python -m settlement export, confirm) hands them out and takes them in.
+    (/ap/<name>) decide on what waits for them.
 
     A window goes OPEN, CLOSED, NETTED, SETTLED and never back. Every write is an act in the journal, exactly once by its
     request_id. Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID,
@@ -156,6 +164,16 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """Takes a run back that nothing was handed out of: its windows are CLOSED again. With rest, ends a run whose payments
     wait for money that does not come: what was not handed out joins the next run. Idempotent by request_id.
     Errors: RUN_UNKNOWN, RUN_STATE_CONFLICT.
+    """
+    ExportRun: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ExportRunRequest, _settlement_pb2.ExportRunResponse]  # type: ignore[assignment]
+    """Hands out the payment files of an approved run: collections at once, payments once they are covered. Idempotent by
+    request_id; a file is the same bytes whenever it is handed out. Errors: RUN_UNKNOWN, RUN_STATE_CONFLICT.
+    """
+    ImportBankResult: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ImportBankResultRequest, _settlement_pb2.ImportBankResultResponse]  # type: ignore[assignment]
+    """Takes a bank's result into the books, every line or none. A line that does not fit is BANK_RESULT_MISMATCH: an
+    adjustment is asked for, and the same file may be sent anew, under a new request_id, once it is approved.
+    Idempotent by request_id. Errors: FIELD_INVALID for a file that cannot be read, BANK_RESULT_MISMATCH,
+    BANK_RESULT_KNOWN.
     """
     ListRuns: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ListRunsRequest, _settlement_pb2.ListRunsResponse]  # type: ignore[assignment]
     """Reads the runs, newest first."""
@@ -204,8 +222,7 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
-    (/ap/<name>) decide on what waits for them. Payment files and banks' results do not travel here: the job of the month
-    (python -m settlement export, confirm) hands them out and takes them in.
+    (/ap/<name>) decide on what waits for them.
 
     A window goes OPEN, CLOSED, NETTED, SETTLED and never back. Every write is an act in the journal, exactly once by its
     request_id. Errors of every call: NO_CERTIFICATE, IDENTITY_MALFORMED, PERMISSION_DENIED, FIELD_INVALID,
@@ -288,6 +305,28 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         """Takes a run back that nothing was handed out of: its windows are CLOSED again. With rest, ends a run whose payments
         wait for money that does not come: what was not handed out joins the next run. Idempotent by request_id.
         Errors: RUN_UNKNOWN, RUN_STATE_CONFLICT.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportRun(
+        self,
+        request: _settlement_pb2.ExportRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.ExportRunResponse, _abc.Awaitable[_settlement_pb2.ExportRunResponse]]:
+        """Hands out the payment files of an approved run: collections at once, payments once they are covered. Idempotent by
+        request_id; a file is the same bytes whenever it is handed out. Errors: RUN_UNKNOWN, RUN_STATE_CONFLICT.
+        """
+
+    @_abc_1.abstractmethod
+    def ImportBankResult(
+        self,
+        request: _settlement_pb2.ImportBankResultRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.ImportBankResultResponse, _abc.Awaitable[_settlement_pb2.ImportBankResultResponse]]:
+        """Takes a bank's result into the books, every line or none. A line that does not fit is BANK_RESULT_MISMATCH: an
+        adjustment is asked for, and the same file may be sent anew, under a new request_id, once it is approved.
+        Idempotent by request_id. Errors: FIELD_INVALID for a file that cannot be read, BANK_RESULT_MISMATCH,
+        BANK_RESULT_KNOWN.
         """
 
     @_abc_1.abstractmethod

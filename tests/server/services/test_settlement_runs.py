@@ -1,5 +1,6 @@
 """Runs and approvals behind the real doors: who may what, maker and checkers apart, each order exactly once."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 
@@ -15,9 +16,12 @@ from coalition.v1.settlement_pb2 import (
     Approval,
     CloseWindowRequest,
     DecideApprovalRequest,
+    ExportRunRequest,
+    ImportBankResultRequest,
     ListApprovalsRequest,
     ListRunPartiesRequest,
     ListRunsRequest,
+    ListWindowsRequest,
     NetWindowRequest,
     PrepareRunRequest,
     SetOfficesRequest,
@@ -200,8 +204,10 @@ def test_only_the_operator_prepares_aborts_and_gives_offices(month: Doors, path:
         lambda: stub.PrepareRun(PrepareRunRequest(request_id=new_id())),
         lambda: stub.AbortRun(AbortRunRequest(request_id=new_id(), run_id=1)),
         lambda: stub.SetOffices(SetOfficesRequest(request_id=new_id(), approver="/ap/liu")),
+        lambda: stub.ExportRun(ExportRunRequest(request_id=new_id(), run_id=1)),
+        lambda: stub.ImportBankResult(ImportBankResultRequest(request_id=new_id(), file=b"x")),
     ]
-    assert ["PERMISSION_DENIED"] * 3 == [refused(call).reason for call in calls]
+    assert ["PERMISSION_DENIED"] * 5 == [refused(call).reason for call in calls]
 
 
 def test_a_day_that_does_not_exist_is_refused_by_name(month: Doors) -> None:
@@ -211,3 +217,48 @@ def test_a_day_that_does_not_exist_is_refused_by_name(month: Doors) -> None:
     assert ("FIELD_INVALID", ("execution_date",)) == (answer.reason, answer.fields)
     request = PrepareRunRequest(request_id=new_id(), minimum_minor=1, currency_code="EUR")
     assert "CURRENCY_UNKNOWN" == refused(lambda: month.visitor().settlement.PrepareRun(request)).reason
+
+
+def test_files_and_results_travel_over_the_wire_each_exactly_once(month: Doors) -> None:
+    """Collections, then payments once they are covered; a result that does not fit posts nothing."""
+    stub = month.visitor().settlement
+    run_id = stub.PrepareRun(PrepareRunRequest(request_id=new_id())).run.run_id
+    early = refused(lambda: stub.ExportRun(ExportRunRequest(request_id=new_id(), run_id=run_id)))
+    assert ("RUN_STATE_CONFLICT", True) == (early.reason, "not approved yet" in early.metadata["cause"])
+    for approver in CHAIN:
+        month.visitor(approver).settlement.DecideApproval(decide(waiting(month, approver)[0]))
+    first = told_again(stub.ExportRun, ExportRunRequest(request_id=new_id(), run_id=run_id), run_id=run_id + 1)
+    assert [f"run-{run_id}-collections.csv", f"run-{run_id}-collections.xml"] == [
+        each.file_name for each in first.files
+    ]
+    assert 72_000_000 == first.uncovered_minor
+    assert [hashlib.sha256(each.content).hexdigest() for each in first.files] == [each.sha256 for each in first.files]
+
+    parties = walk(stub.ListRunParties, ListRunPartiesRequest(run_id=run_id), "parties")
+    given = {each.participant: each for each in parties}
+
+    def result(reference: str, code: str, amount: str) -> ImportBankResultRequest:
+        way = "IN" if given[code].instructed_minor < 0 else "OUT"
+        file = (
+            "bank_reference,instruction_id,direction,amount,currency,result\n"
+            f"{reference},{given[code].instruction_id},{way},{amount},CNY,BOOKED\n"
+        )
+        return ImportBankResultRequest(request_id=new_id(), file=file.encode())
+
+    wrong = refused(lambda: stub.ImportBankResult(result("w1", "a", "719999.00")))
+    assert ("BANK_RESULT_MISMATCH", True) == (wrong.reason, "instructed was 72000000" in wrong.metadata["mismatches"])
+    unreadable = ImportBankResultRequest(request_id=new_id(), file=b"nothing")
+    assert ("FIELD_INVALID", ("file",)) == refused(lambda: stub.ImportBankResult(unreadable))[1:3]
+    collected = told_again(stub.ImportBankResult, result("w2", "a", "720000.00"), file=b"x")
+    assert (1, 0, 0) == (collected.posted_count, collected.known_count, collected.advanced_minor)
+    again = result("w2", "a", "720000.00")
+    assert "BANK_RESULT_KNOWN" == refused(lambda: stub.ImportBankResult(again)).reason
+    second = stub.ExportRun(ExportRunRequest(request_id=new_id(), run_id=run_id))
+    assert (4, 0) == (len(second.files), second.uncovered_minor)
+    assert list(first.files) == list(second.files)[:2]
+    for code, amount in (("c", "715680.00"), ("hq", "4320.00")):
+        stub.ImportBankResult(result(f"w-{code}", code, amount))
+    assert settlement_pb2.RUN_STATE_DONE == stub.ListRuns(ListRunsRequest()).runs[0].state
+    assert settlement_pb2.WINDOW_STATE_SETTLED == stub.ListWindows(ListWindowsRequest()).windows[-1].state
+    late = refused(lambda: stub.AbortRun(AbortRunRequest(request_id=new_id(), run_id=run_id)))
+    assert ("RUN_STATE_CONFLICT", "DONE") == (late.reason, late.metadata["state"])
