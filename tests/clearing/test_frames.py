@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from coalition.clearing.frames import LENGTH_BYTES, READY, answers_frame, answers_of, commands_frame, commands_of
 from coalition.clearing.queue import Answer
 from coalition.domain import commands as house_commands
-from coalition.domain.commands import Command, Funding, Purchase
+from coalition.domain.commands import Command, Funding, Goods, Purchase
 from coalition.domain.credentials import CodeEvidence, Evidence, PhoneEvidence
 from coalition.domain.errors import (
     CoalitionError,
@@ -56,6 +56,8 @@ BY_TYPE: dict[object, st.SearchStrategy[Any]] = {
         st.builds(PinEvidence, SEALED_PINS, st.sampled_from(PinFinding), WHOLE, WHOLE, WHOLE, WHOLE),
     ),
     Funding: st.sampled_from(Funding),
+    Goods: st.sampled_from(Goods),
+    bool: st.booleans(),
 }
 KINDS = [
     each
