@@ -64,6 +64,9 @@ GRANT UPDATE (state) ON participants, stores, terminals TO coalition_app;
 GRANT INSERT ON agreements, agreement_versions, scheme, windows TO coalition_app;
 GRANT UPDATE (epoch) ON config_epoch TO coalition_app, coalition_settlement;
 GRANT UPDATE (lock_only) ON windows TO coalition_app;
+-- A version is never changed, but for holding once others have approved it.
+GRANT UPDATE (is_signed) ON agreement_versions TO coalition_app;
+GRANT UPDATE (agreements_need_approval) ON scheme TO coalition_app;
 
 -- Value, members and cards: the server alone.
 GRANT INSERT, UPDATE ON wallets, cards, lots TO coalition_app;

@@ -155,6 +155,7 @@ def test_card_rules_are_set_in_amounts_and_shown_in_amounts(coalition):
     assert "CARD_RULES law, version 1, in force from 2030-01-01" in shown.out
     assert {
         "named_balance_limit: 5,000.00 CNY", "bearer_balance_limit: 1,000.00 CNY", "credit_funding_allowed: no",
+        "issuer_held_across_groups_allowed: yes",
         "wallet_day_count: 30", "return_days: 7",
     } == {line.strip() for line in shown.out.splitlines()[1:]}  # fmt: skip
     assert "the scheme and everybody" in coalition("agreement", "list").out

@@ -37,6 +37,7 @@ from tests.contract.scheme import (
     TERMS,
     TILL,
     TILL_OF_NOISE,
+    is_taken,
     till,
 )
 from tests.faults.site import Site, new_site, wait_until
@@ -208,6 +209,11 @@ def lay_scheme(market: Market) -> None:
                     acceptance.offline_limit_minor = limit
                     acceptance.shortfall_bearer = programme.SHORTFALL_BEARER_ISSUER
                 agree(f"{issuer}-at-{acquirer}", acceptance=acceptance)
+            # Within a chain value is taken unless somebody says that it is not.
+            for sister in (other for other in CHAIN_OF if CHAIN_OF[other] == CHAIN_OF.get(acquirer)):
+                if not is_taken(sister, acquirer):
+                    refused = programme.Acceptance(issuer=sister, acquirer=acquirer, accepted=False)
+                    agree(f"{sister}-not-at-{acquirer}", acceptance=refused)
             fees = programme.Acquiring(
                 acquirer=acquirer, operator_fee=_rate(Fraction(6, 1000)), commission=_rate(Fraction(1, 100))
             )

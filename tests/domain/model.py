@@ -107,9 +107,23 @@ class Model:
     acceptance: dict[tuple[str, str], Rules | None] = field(default_factory=dict)
     acquiring: dict[str, Rules] = field(default_factory=dict)
     claims: Counter[tuple[int, str]] = field(default_factory=Counter)
+    left: dict[str, str] = field(default_factory=dict)
+
+    def stands_for(self, party: str) -> str:
+        """Who that has left is stood for by whom."""
+        return self.left.get(party, party)
+
+    def hand_over(self, leaving: str, successor: str, bonus_price: int) -> None:
+        """Of the principal that it held itself it gives the cash; its lots stay what they are."""
+        own = [lot for lot in self.lots if self.stands_for(lot.issuer) == leaving]
+        principal = sum(lot.principal for lot in own if self.stands_for(lot.custodian) == leaving)
+        self.claim(leaving, successor, principal + bonus_price)
+        self.left = {party: successor if then == leaving else then for party, then in self.left.items()}
+        self.left[leaving] = successor
 
     def claim(self, debtor: str, creditor: str, amount: int) -> None:
         assert amount >= 0
+        debtor, creditor = self.stands_for(debtor), self.stands_for(creditor)
         self.claims[self.window, debtor] -= amount
         self.claims[self.window, creditor] += amount
 
@@ -117,7 +131,8 @@ class Model:
         return {party: net for (when, party), net in sorted(self.claims.items()) if when == window and net}
 
     def accepted(self, lot: ModelLot, at: str) -> bool:
-        return lot.issuer == at or self.acceptance.get((lot.issuer, at)) is not None
+        at_home = at in {lot.issuer, self.stands_for(lot.issuer)}
+        return at_home or self.acceptance.get((lot.issuer, at)) is not None
 
     def here(self, at: str) -> int:
         return sum(lot.face - lot.reserved for lot in self.lots if self.accepted(lot, at))
@@ -138,7 +153,8 @@ class Model:
     def spend(self, at: str, plan: list[tuple[ModelLot, int]]) -> Spend:
         spend = Spend(at, self.acquiring[at], [])
         for lot, face in plan:
-            rules = None if lot.issuer == at else self.acceptance[lot.issuer, at]
+            at_home = at in {lot.issuer, self.stands_for(lot.issuer)}
+            rules = None if at_home else self.acceptance[lot.issuer, at]
             part = Part(lot, face, lot.split(face), rules)
             spend.parts.append(part)
             lot.take(face, part.principal)

@@ -97,7 +97,7 @@ class Month(RuleBasedStateMachine):
 
     @rule(seller=st.sampled_from(SELLERS), issuer=st.sampled_from(ISSUERS), amount=amounts)
     def top_up(self, seller: str, issuer: str, amount: int) -> None:
-        if seller == "b" and issuer == "a":
+        if (seller == "b" and issuer == "a") or issuer.upper() in self.model.left:
             return
         done = self.house.top_up(seller, amount, issuer=issuer)
         bonus = int(amount * BONUS[issuer])
@@ -241,6 +241,14 @@ class Month(RuleBasedStateMachine):
     def cash_out(self, at: str, rarely: bool) -> None:
         if rarely:
             self.agrees(self.model.cash_out(at.upper()), self.house.cash_out, at)
+
+    @rule(leaving=st.sampled_from(ISSUERS), successor=st.sampled_from("ds"), price=amounts, rarely=one_in_six)
+    def hand_over(self, leaving: str, successor: str, price: int, rarely: bool) -> None:
+        """Its value lives on: every operation before is undone, refunded and captured after it all the same."""
+        if rarely and leaving.upper() not in self.model.left:
+            event("hand_over: ACCEPTED")
+            self.house.hand_over(leaving, successor, price)
+            self.model.hand_over(leaving.upper(), successor.upper(), price)
 
     @rule(days=st.sampled_from([0, 1, 31]))
     def later(self, days: int) -> None:

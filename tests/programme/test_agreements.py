@@ -8,12 +8,16 @@ import pytest
 
 from coalition.domain.acts import ActAnswer
 from coalition.domain.agreements import Acquiring
+from coalition.domain.approvals import Decision, decide_step
+from coalition.domain.approvals import Office as Office_
 from coalition.domain.errors import Refused
 from coalition.domain.kinds import Kind
 from coalition.domain.programme import Programme
 from coalition.domain.rates import Rate
 from coalition.domain.reasons import Reason
 from coalition.programme.office import Office
+from coalition.storage import approvals
+from coalition.storage.connect import connect
 from coalition.storage.programme import load
 from coalition.storage.programme_reads import ProgrammeReads
 from coalition.storage.programme_store import ProgrammeStore
@@ -295,3 +299,51 @@ def test_issuer_held_value_is_taken_across_groups_by_licence_only(house: House, 
     assert Reason.LICENCE_MISSING is reason_of(back)
     revise(house, office, "law", 1, {"issuer_held_across_groups_allowed": True})
     assert {"agreement": "a-terms", "version": 3} == revise(house, office, "a-terms", 2, held, APRIL).answer
+
+
+def approve(house: House, answer: ActAnswer, decision: Decision = Decision.APPROVED) -> None:
+    """As an approver's own call does (settlement/approving), under settlement's role."""
+    with connect(house.postgres.dsn("coalition_settlement", house.ledger)) as connection, connection.transaction():
+        approval = approvals.lock(connection, int(str(answer.answer["approval"])))
+        assert approval is not None
+        said = decide_step(approval, "/ap/liu", [Office_.FINANCE], approval.content_hash, decision, NOON)
+        approvals.write_step(connection, said)
+
+
+def test_where_two_hands_are_needed_a_version_holds_once_another_has_approved_it(house: House, office: Office):
+    """Until then the one before holds, and nobody sees the new one; what was made before the rule stays."""
+    create(house, office, "fees", "ACQUIRING", FEES)
+    office.require_approval(house.act(Kind.AGREEMENT_APPROVAL_REQUIRED))
+    revised = revise(house, office, "fees", 1, {**FEES, "operator_fee": "1/100"}, FEBRUARY)
+    cafe = loaded(house).participant_by_code["cafe"].participant_id
+
+    def in_force() -> int | None:
+        version = loaded(house).acquiring(cafe, FEBRUARY)
+        return version.version if version else None
+
+    def sign(version: int = 2) -> ActAnswer:
+        act = house.act(Kind.AGREEMENT_SIGNED, code="fees", version=version)
+        return office.sign_agreement(act, "fees", version)
+
+    assert 1 == in_force()
+    assert Reason.APPROVAL_MISSING is reason_of(sign)
+    approve(house, revised)
+    assert 1 == in_force()
+    assert {"agreement": "fees", "version": 2} == sign().answer
+    assert 2 == in_force()
+    assert Reason.AGREEMENT_UNKNOWN is reason_of(lambda: sign(9))
+    third = revise(house, office, "fees", 2, FEES, MARCH)
+    approve(house, third, Decision.REFUSED)
+    assert Reason.APPROVAL_MISSING is reason_of(lambda: sign(3))
+    assert [(1, True), (2, True), (3, False)] == sorted(
+        house.query("SELECT version, is_signed FROM agreement_versions")
+    )
+
+
+def test_a_cap_is_approved_as_a_cap_by_its_amount(house: House, office: Office):
+    office.require_approval(house.act(Kind.AGREEMENT_APPROVAL_REQUIRED))
+    made = create(house, office, "cap", "CAPS", {"participant": "cafe", "net_debit_minor": 60_000_000})
+
+    asked = house.query("SELECT approval_id, subject, name, amount_minor, cardinality(offices) FROM approvals")
+    assert [(made.answer["approval"], "CAP", "cap/1", 60_000_000, 3)] == asked
+    assert loaded(house).caps(loaded(house).participant_by_code["cafe"].participant_id, JANUARY) is None

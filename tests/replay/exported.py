@@ -22,6 +22,7 @@ class Export:
     directory: Path
     agreements: list[tuple[str, str, dict[str, Any]]]
     recruiter: str = "a"
+    chains: dict[str, str] = field(default_factory=dict)
     entries: list[tuple[Any, ...]] = field(default_factory=list)
     transfers: list[tuple[Any, ...]] = field(default_factory=list)
     cuts: list[tuple[str, str, int]] = field(default_factory=list)
@@ -50,7 +51,11 @@ class Export:
         write_table(
             self.directory,
             "participants",
-            [("h", "OPERATOR", ""), ("t", "CUSTODY", ""), *((code, "STORE", "") for code in "abcs")],
+            [
+                ("h", "OPERATOR", ""),
+                ("t", "CUSTODY", ""),
+                *((code, "STORE", self.chains.get(code, "")) for code in "abcs"),
+            ],
         )
         write_table(
             self.directory,

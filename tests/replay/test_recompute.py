@@ -245,3 +245,15 @@ def test_spending_more_than_the_wallet_holds_cannot_be_computed(tmp_path):
 
     with pytest.raises(FactsMissing, match="were not in wallet 7"):
         nets(export)
+
+
+def test_a_chain_takes_its_own_card_where_nothing_is_agreed(tmp_path: Path) -> None:
+    """A owes C all of the 300, no interchange; between others nothing is taken."""
+    export = g0(tmp_path / "export")
+    export.agreements = [each for each in export.agreements if each[1] != "ACCEPTANCE"]
+    export.chains = {"a": "blue", "c": "blue"}
+
+    assert {"a": -29_700, "c": 29_520, "h": 180} == nets(export)["monthly", "2017-01"]
+    export.chains = {"a": "blue", "c": "red"}
+    with pytest.raises(Exception, match="entry 2"):
+        nets(export)

@@ -54,7 +54,8 @@ def described(currency_code: str, agreement: Agreement) -> str:
         for item in (value if field.is_repeated else [value])
     ]
     first = f"{kind} {agreement.code}, version {agreement.version}, in force from {agreement.effective_from}{until}"
-    return "\n".join([first, *fields])
+    waits = ["  waits for approval: it does not hold yet"] if agreement.waits_for_approval else []
+    return "\n".join([first, *waits, *fields])
 
 
 def _value_text(currency_code: str, field: FieldDescriptor, value: Any) -> str:

@@ -18,7 +18,9 @@ from coalition.v1.programme_pb2 import (
     CreateAgreementRequest,
     GetAgreementRequest,
     ListAgreementsRequest,
+    RequireAgreementApprovalRequest,
     ReviseAgreementRequest,
+    SignAgreementRequest,
 )
 
 CUSTODIES: Final = {"issuer": "ISSUER_HELD", "operator": "OPERATOR_HELD"}
@@ -254,6 +256,31 @@ def agreement_show(
         typer.echo(json.dumps(content_json(content_of(agreement)), ensure_ascii=False))
         return
     session.say(agreement, described(session.settings.currency, agreement))
+
+
+@agreement_app.command("sign", epilog="Example: coalition agreement sign cafe-fees 2")
+@client_command
+def sign_agreement(
+    session: Session,
+    code: Code,
+    version: Annotated[int, typer.Argument(metavar="VERSION", help="Which version.")],
+    request_id: RequestId = None,
+) -> None:
+    """Let a version hold that others than its maker have approved."""
+    request = SignAgreementRequest(request_id=read_request_id(request_id), code=code, version=version)
+    with session.coalition() as connection:
+        answer = connection.call(connection.programme.SignAgreement, request)
+    session.say(answer, described(session.settings.currency, answer.agreement))
+
+
+@agreement_app.command("require-approval", epilog="Example: coalition agreement require-approval")
+@client_command
+def require_approval(session: Session, request_id: RequestId = None) -> None:
+    """Rule that every new version needs the approval of others and is then signed. There is no way back."""
+    request = RequireAgreementApprovalRequest(request_id=read_request_id(request_id))
+    with session.coalition() as connection:
+        answer = connection.call(connection.programme.RequireAgreementApproval, request)
+    session.say(answer, "From now on a version of an agreement holds once others have approved it and it is signed.")
 
 
 def add(

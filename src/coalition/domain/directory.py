@@ -43,7 +43,7 @@ class TerminalRecord:
 
 @dataclass(frozen=True, slots=True)
 class AgreementRecord:
-    """One version of an agreement; `content` in the stored form (see domain/agreements.py)."""
+    """One version of an agreement; `content` in the stored form (see domain/agreements.py). Unsigned it never holds."""
 
     code: str
     kind: str
@@ -52,3 +52,4 @@ class AgreementRecord:
     effective_until: date | None
     content: Mapping[str, JSON]
     create_time: datetime
+    is_signed: bool = True

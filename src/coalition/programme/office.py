@@ -14,6 +14,7 @@ from coalition.domain.programme import Participant, Store
 from coalition.domain.reasons import Reason
 from coalition.programme import agreement_rules
 from coalition.programme.fields import ROLES, STATES, check_among, check_code, check_display_name, invalid
+from coalition.programme.signing import asked_if_needed, sign
 from coalition.programme.store import Answer, ProgrammeBooks, ProgrammeStore
 
 CONTENT_BYTES_MAX = 65_536
@@ -149,8 +150,8 @@ class Office:
             _check_licence(books, parsed, effective_from)
             agreement_id = books.add_agreement(code, kind, create_time)
             books.add_version(agreement_id, 1, effective_from, effective_until, dict(content), create_time)
-            told = agreement_rules.content_hash(kind, content, effective_from, effective_until)
-            return {"agreement": code, "version": 1, "content_sha256": told}
+            period = (effective_from, effective_until)
+            return asked_if_needed(books, act, agreement_id, code, 1, kind, content, period, create_time)
 
         return self._store.perform(act, apply)
 
@@ -185,8 +186,23 @@ class Office:
             _check_licence(books, parsed, effective_from)
             version = latest.version + 1
             books.add_version(latest.agreement_id, version, effective_from, effective_until, dict(content), create_time)
-            told = agreement_rules.content_hash(latest.kind, content, effective_from, effective_until)
-            return {"agreement": code, "version": version, "content_sha256": told}
+            period = (effective_from, effective_until)
+            agreement_id, kind = latest.agreement_id, latest.kind
+            return asked_if_needed(books, act, agreement_id, code, version, kind, content, period, create_time)
+
+        return self._store.perform(act, apply)
+
+    def sign_agreement(self, act: Act, code: str, version: int) -> ActAnswer:
+        """A version that others have approved holds from now on. AGREEMENT_UNKNOWN, APPROVAL_MISSING."""
+        check_code(code)
+        return self._store.perform(act, lambda books: sign(books, code, version))
+
+    def require_approval(self, act: Act) -> ActAnswer:
+        """From now on a new version holds only once others have approved it. There is no way back."""
+
+        def apply(books: ProgrammeBooks) -> Answer:
+            books.require_approval()
+            return {"agreements_need_approval": True}
 
         return self._store.perform(act, apply)
 

@@ -6,6 +6,7 @@ from typing import Protocol, TypeAlias
 
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.agreements import Version
+from coalition.domain.approvals import Subject
 from coalition.domain.programme import Participant, Store, Terminal
 
 Answer: TypeAlias = dict[str, JSON]
@@ -61,6 +62,29 @@ class ProgrammeBooks(Protocol):
         content: Answer,
         create_time: datetime,
     ) -> None: ...
+
+    def content(self, agreement_id: int, version: int) -> Answer:
+        """The content of a version as it was told."""
+
+    def needs_approval(self) -> bool:
+        """Whether a version holds only once others have approved it."""
+
+    def require_approval(self) -> None:
+        """From now on one does."""
+
+    def unsign(self, agreement_id: int, version: int) -> None:
+        """A version that was just added waits for approval: it does not hold."""
+
+    def sign(self, agreement_id: int, version: int) -> None:
+        """It holds."""
+
+    def ask_approval(
+        self, subject: Subject, name: str, content_hash: bytes, amount_minor: int, maker: str, time: datetime
+    ) -> int:
+        """The id of the approval asked for."""
+
+    def is_approved(self, subject: Subject, name: str, content_hash: bytes) -> bool:
+        """Whether everybody has agreed to exactly this."""
 
 
 class ProgrammeStore(Protocol):

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import duckdb
 
-from coalition.replay.sums import AcceptanceFacts, AcquiringFacts, TermsFacts
+from coalition.replay.sums import ON_US, AcceptanceFacts, AcquiringFacts, TermsFacts
 
 CHAIN: Final = "chain:"
 ROWS_AT_A_TIME: Final = 10_000
@@ -146,7 +146,9 @@ class Facts:
             if in_force:
                 content = max(in_force, key=lambda version: version.version).content
                 return content if isinstance(content, AcceptanceFacts) and content.accepted else None
-        return None
+        # Nothing was agreed: a chain takes its own card, as if it were the acquirer's.
+        chain = self.chains.get(issuer, "")
+        return ON_US if chain and chain == self.chains.get(acquirer, "") else None
 
     def _parties(self, participant: str) -> list[str]:
         chain = self.chains.get(participant, "")

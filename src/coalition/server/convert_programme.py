@@ -131,6 +131,7 @@ def agreement_message(record: AgreementRecord) -> programme_pb2.Agreement:
         effective_from=record.effective_from.isoformat(),
         effective_until=record.effective_until.isoformat() if record.effective_until else "",
         create_time=timestamp_of(record.create_time),
+        waits_for_approval=not record.is_signed,
     )
     match parse_content(record.kind, record.content):
         case Terms() as terms:

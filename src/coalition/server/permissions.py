@@ -61,6 +61,8 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.ProgrammeService/ListTerminals": PROGRAMME_READERS,
         "/coalition.v1.ProgrammeService/CreateAgreement": OPERATOR,
         "/coalition.v1.ProgrammeService/ReviseAgreement": OPERATOR,
+        "/coalition.v1.ProgrammeService/SignAgreement": OPERATOR,
+        "/coalition.v1.ProgrammeService/RequireAgreementApproval": OPERATOR,
         "/coalition.v1.ProgrammeService/GetAgreement": PROGRAMME_READERS,
         "/coalition.v1.ProgrammeService/ListAgreements": PROGRAMME_READERS,
         "/coalition.v1.MemberService/EnrolMember": COUNTER,

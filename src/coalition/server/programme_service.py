@@ -194,7 +194,9 @@ class ProgrammeService(programme_pb2_grpc.ProgrammeServiceServicer):
 
         act, answer = await self._perform(Kind.AGREEMENT_CREATED, request, work)
         made = await asyncio.to_thread(self._version, answer.answer)
-        return programme_pb2.CreateAgreementResponse(agreement=made, receipt=_receipt(act, answer))
+        return programme_pb2.CreateAgreementResponse(
+            agreement=made, receipt=_receipt(act, answer), approval_id=_approval(answer)
+        )
 
     async def ReviseAgreement(
         self, request: programme_pb2.ReviseAgreementRequest, context: Any
@@ -212,7 +214,24 @@ class ProgrammeService(programme_pb2_grpc.ProgrammeServiceServicer):
 
         act, answer = await self._perform(Kind.AGREEMENT_REVISED, request, work)
         made = await asyncio.to_thread(self._version, answer.answer)
-        return programme_pb2.ReviseAgreementResponse(agreement=made, receipt=_receipt(act, answer))
+        return programme_pb2.ReviseAgreementResponse(
+            agreement=made, receipt=_receipt(act, answer), approval_id=_approval(answer)
+        )
+
+    async def SignAgreement(
+        self, request: programme_pb2.SignAgreementRequest, context: Any
+    ) -> programme_pb2.SignAgreementResponse:
+        act, answer = await self._perform(
+            Kind.AGREEMENT_SIGNED, request, lambda act: self._office.sign_agreement(act, request.code, request.version)
+        )
+        made = await asyncio.to_thread(self._version, answer.answer)
+        return programme_pb2.SignAgreementResponse(agreement=made, receipt=_receipt(act, answer))
+
+    async def RequireAgreementApproval(
+        self, request: programme_pb2.RequireAgreementApprovalRequest, context: Any
+    ) -> programme_pb2.RequireAgreementApprovalResponse:
+        act, answer = await self._perform(Kind.AGREEMENT_APPROVAL_REQUIRED, request, self._office.require_approval)
+        return programme_pb2.RequireAgreementApprovalResponse(receipt=_receipt(act, answer))
 
     async def GetAgreement(
         self, request: programme_pb2.GetAgreementRequest, context: Any
@@ -278,6 +297,12 @@ def _found(row: Any) -> Any:
     if row is None:
         raise LedgerBroken("what an act has just made is not there")
     return row
+
+
+def _approval(answer: ActAnswer) -> int:
+    """The approval that an act asked for, 0 where none is needed."""
+    approval = answer.answer.get("approval", 0)
+    return approval if isinstance(approval, int) else 0
 
 
 def _receipt(act: Act, answer: ActAnswer) -> operations_pb2.ActReceipt:

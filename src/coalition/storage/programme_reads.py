@@ -19,7 +19,8 @@ SELECT p.code, s.code, t.code, t.state, t.create_time
 FROM terminals t JOIN stores s USING (store_id) JOIN participants p USING (participant_id)
 """
 RECORDS: Final = """
-SELECT a.code, a.kind, v.version, v.effective_from, v.effective_until, v.content, v.create_time
+SELECT a.code, a.kind, v.version, v.effective_from, v.effective_until, v.content, v.create_time,
+       v.is_signed
 FROM agreements a JOIN agreement_versions v USING (agreement_id)
 """
 OWN: Final = "(%(within)s::text[] IS NULL OR p.code = ANY (%(within)s))"
@@ -28,6 +29,8 @@ CONCERNS: Final = """
 (%(parties)s::text[] IS NULL OR a.kind = 'CARD_RULES'
     OR v.content ->> 'issuer' = ANY (%(parties)s) OR v.content ->> 'acquirer' = ANY (%(parties)s)
     OR v.content ->> 'sponsor' = ANY (%(parties)s) OR v.content ->> 'commission_to' = ANY (%(parties)s)
+    OR v.content ->> 'payer' = ANY (%(parties)s) OR v.content ->> 'payee' = ANY (%(parties)s)
+    OR v.content ->> 'participant' = ANY (%(parties)s) OR v.content -> 'returns_at' ?| %(parties)s
     OR v.content -> 'sellers' ?| %(parties)s)
 """
 LATEST: Final = "v.version = (SELECT max(version) FROM agreement_versions WHERE agreement_id = a.agreement_id)"

@@ -14,8 +14,10 @@ from psycopg.types.json import Jsonb
 
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.agreements import Version, parse_content
+from coalition.domain.approvals import Subject
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.programme import Participant, Store, Terminal
+from coalition.storage import approvals
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.lease import Cursor, Lease, leased
@@ -40,7 +42,7 @@ class ProgrammeStore:
         def work(connection: Connection) -> dict[str, JSON]:
             with connection.cursor(row_factory=tuple_row) as cursor:
                 cursor.execute(RAISE_EPOCH)
-                return apply(ProgrammeBooks(cursor))
+                return apply(ProgrammeBooks(cursor, connection))
 
         with leased(self._lease) as connection:
             return self._acts.perform(connection, act, work)
@@ -49,8 +51,9 @@ class ProgrammeStore:
 class ProgrammeBooks:
     """The programme inside one act's transaction. No other act of HQ runs meanwhile."""
 
-    def __init__(self, cursor: Cursor) -> None:
+    def __init__(self, cursor: Cursor, connection: Connection) -> None:
         self._cursor = cursor
+        self._connection = connection
 
     def participant(self, code: str) -> Participant | None:
         row = self._one(
@@ -153,6 +156,51 @@ class ProgrammeBooks:
             "INSERT INTO agreement_versions (agreement_id, version, effective_from, effective_until, content,"
             " create_time) VALUES (%s, %s, %s, %s, %s, %s)",
             (agreement_id, version, effective_from, effective_until, Jsonb(content), create_time),
+        )
+
+    def content(self, agreement_id: int, version: int) -> dict[str, JSON]:
+        """Raises LedgerBroken where there is no such version."""
+        row = self._one(
+            "SELECT content FROM agreement_versions WHERE agreement_id = %s AND version = %s", (agreement_id, version)
+        )
+        if row is None:
+            raise LedgerBroken(f"agreement {agreement_id} has lost its version {version}")
+        told: dict[str, JSON] = row[0]
+        return told
+
+    def needs_approval(self) -> bool:
+        row = self._one("SELECT agreements_need_approval FROM scheme", ())
+        return row is not None and bool(row[0])
+
+    def require_approval(self) -> None:
+        self._wrote("UPDATE scheme SET agreements_need_approval = true", ())
+
+    def unsign(self, agreement_id: int, version: int) -> None:
+        self._sign(agreement_id, version, is_signed=False)
+
+    def sign(self, agreement_id: int, version: int) -> None:
+        self._sign(agreement_id, version, is_signed=True)
+
+    def ask_approval(
+        self, subject: Subject, name: str, content_hash: bytes, amount_minor: int, maker: str, time: datetime
+    ) -> int:
+        return approvals.ask(
+            self._connection,
+            subject,
+            name,
+            content_hash=content_hash,
+            amount_minor=amount_minor,
+            maker=maker,
+            time=time,
+        )
+
+    def is_approved(self, subject: Subject, name: str, content_hash: bytes) -> bool:
+        return approvals.approved(self._connection, subject, name, content_hash)
+
+    def _sign(self, agreement_id: int, version: int, *, is_signed: bool) -> None:
+        self._wrote(
+            "UPDATE agreement_versions SET is_signed = %s WHERE agreement_id = %s AND version = %s",
+            (is_signed, agreement_id, version),
         )
 
     def _versions(self, condition: str, value: str) -> list[Version]:

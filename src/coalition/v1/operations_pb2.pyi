@@ -212,6 +212,10 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A dispute was taken back."""
     ENTRY_KIND_HAND_OVER_PROPOSED: _EntryKind.ValueType  # 143
     """That a participant leaves was proposed."""
+    ENTRY_KIND_AGREEMENT_SIGNED: _EntryKind.ValueType  # 145
+    """A version of an agreement holds: others have approved it."""
+    ENTRY_KIND_AGREEMENT_APPROVAL_REQUIRED: _EntryKind.ValueType  # 146
+    """Versions of agreements need approval from then on."""
     ENTRY_KIND_CALENDAR_OPENED: _EntryKind.ValueType  # 144
     """Another settlement calendar was opened."""
     ENTRY_KIND_DISCLOSED: _EntryKind.ValueType  # 150
@@ -362,6 +366,10 @@ ENTRY_KIND_DISPUTE_WITHDRAWN: EntryKind.ValueType  # 142
 """A dispute was taken back."""
 ENTRY_KIND_HAND_OVER_PROPOSED: EntryKind.ValueType  # 143
 """That a participant leaves was proposed."""
+ENTRY_KIND_AGREEMENT_SIGNED: EntryKind.ValueType  # 145
+"""A version of an agreement holds: others have approved it."""
+ENTRY_KIND_AGREEMENT_APPROVAL_REQUIRED: EntryKind.ValueType  # 146
+"""Versions of agreements need approval from then on."""
 ENTRY_KIND_CALENDAR_OPENED: EntryKind.ValueType  # 144
 """Another settlement calendar was opened."""
 ENTRY_KIND_DISCLOSED: EntryKind.ValueType  # 150

@@ -402,6 +402,7 @@ class Agreement(_message.Message):
     FEES_FIELD_NUMBER: _builtins.int
     CAPS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    WAITS_FOR_APPROVAL_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Its code, for ever."""
     version: _builtins.int
@@ -410,6 +411,8 @@ class Agreement(_message.Message):
     """First business date it is in force, "YYYY-MM-DD"."""
     effective_until: _builtins.str
     """First business date it is no longer in force, "YYYY-MM-DD"; empty: it has no end."""
+    waits_for_approval: _builtins.bool
+    """True while this version waits to be approved and signed: it does not hold."""
     @_builtins.property
     def terms(self) -> Global___Terms:
         """What an issuer sells."""
@@ -457,10 +460,11 @@ class Agreement(_message.Message):
         fees: Global___WindowFees | None = ...,
         caps: Global___Caps | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        waits_for_approval: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "create_time", b"create_time", "fees", b"fees", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "terms", b"terms", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "terms", b"terms", "version", b"version", "waits_for_approval", b"waits_for_approval"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
@@ -1733,6 +1737,9 @@ class CreateAgreementResponse(_message.Message):
 
     AGREEMENT_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.int
+    """The approval that was asked for; 0 where none is needed."""
     @_builtins.property
     def agreement(self) -> Global___Agreement:
         """Version 1 of the agreement."""
@@ -1746,10 +1753,11 @@ class CreateAgreementResponse(_message.Message):
         *,
         agreement: Global___Agreement | None = ...,
         receipt: _operations_pb2.ActReceipt | None = ...,
+        approval_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "approval_id", b"approval_id", "receipt", b"receipt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1847,9 +1855,75 @@ class ReviseAgreementResponse(_message.Message):
 
     AGREEMENT_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.int
+    """The approval that was asked for; 0 where none is needed."""
     @_builtins.property
     def agreement(self) -> Global___Agreement:
         """The new version."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        agreement: Global___Agreement | None = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+        approval_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreement", b"agreement", "approval_id", b"approval_id", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReviseAgreementResponse: _TypeAlias = ReviseAgreementResponse  # noqa: Y015
+
+@_typing.final
+class SignAgreementRequest(_message.Message):
+    """Signs a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    code: _builtins.str
+    """Code of the agreement."""
+    version: _builtins.int
+    """The version, 1 and up."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        code: _builtins.str = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "request_id", b"request_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SignAgreementRequest: _TypeAlias = SignAgreementRequest  # noqa: Y015
+
+@_typing.final
+class SignAgreementResponse(_message.Message):
+    """The answer to SignAgreement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def agreement(self) -> Global___Agreement:
+        """The version, which holds on its days from now on."""
 
     @_builtins.property
     def receipt(self) -> _operations_pb2.ActReceipt:
@@ -1867,7 +1941,55 @@ class ReviseAgreementResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ReviseAgreementResponse: _TypeAlias = ReviseAgreementResponse  # noqa: Y015
+Global___SignAgreementResponse: _TypeAlias = SignAgreementResponse  # noqa: Y015
+
+@_typing.final
+class RequireAgreementApprovalRequest(_message.Message):
+    """Rules that versions need approval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequireAgreementApprovalRequest: _TypeAlias = RequireAgreementApprovalRequest  # noqa: Y015
+
+@_typing.final
+class RequireAgreementApprovalResponse(_message.Message):
+    """The answer to RequireAgreementApproval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequireAgreementApprovalResponse: _TypeAlias = RequireAgreementApprovalResponse  # noqa: Y015
 
 @_typing.final
 class GetAgreementRequest(_message.Message):

@@ -90,6 +90,16 @@ class ProgrammeServiceStub:
                 request_serializer=coalition_dot_v1_dot_programme__pb2.ReviseAgreementRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_programme__pb2.ReviseAgreementResponse.FromString,
                 _registered_method=True)
+        self.SignAgreement = channel.unary_unary(
+                '/coalition.v1.ProgrammeService/SignAgreement',
+                request_serializer=coalition_dot_v1_dot_programme__pb2.SignAgreementRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_programme__pb2.SignAgreementResponse.FromString,
+                _registered_method=True)
+        self.RequireAgreementApproval = channel.unary_unary(
+                '/coalition.v1.ProgrammeService/RequireAgreementApproval',
+                request_serializer=coalition_dot_v1_dot_programme__pb2.RequireAgreementApprovalRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_programme__pb2.RequireAgreementApprovalResponse.FromString,
+                _registered_method=True)
         self.GetAgreement = channel.unary_unary(
                 '/coalition.v1.ProgrammeService/GetAgreement',
                 request_serializer=coalition_dot_v1_dot_programme__pb2.GetAgreementRequest.SerializeToString,
@@ -171,8 +181,9 @@ class ProgrammeServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateAgreement(self, request, context):
-        """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, LICENCE_MISSING, AGREEMENT_INVALID (also for
-        parties that are not there).
+        """Makes version 1 of an agreement. Where agreements need approval it is asked for, and the version holds once it is
+        signed. Idempotent by request_id. Errors: AGREEMENT_EXISTS, LICENCE_MISSING, AGREEMENT_INVALID (also for parties that
+        are not there).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,8 +191,23 @@ class ProgrammeServiceServicer:
 
     def ReviseAgreement(self, request, context):
         """Adds the next version of an agreement; earlier versions stay, and what was posted under them follows them.
-        Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, LICENCE_MISSING, AGREEMENT_INVALID (also for parties
-        that are not there).
+        As for CreateAgreement, it may have to be signed. Idempotent by request_id. Errors: AGREEMENT_UNKNOWN,
+        AGREEMENT_VERSION_CONFLICT, LICENCE_MISSING, AGREEMENT_INVALID (also for parties that are not there).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SignAgreement(self, request, context):
+        """Lets a version hold that others than its maker have approved. Idempotent by request_id.
+        Errors: AGREEMENT_UNKNOWN, APPROVAL_MISSING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequireAgreementApproval(self, request, context):
+        """Rules that from now on every new version needs approval; there is no way back. Idempotent by request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -253,6 +279,16 @@ def add_ProgrammeServiceServicer_to_server(servicer, server):
                     servicer.ReviseAgreement,
                     request_deserializer=coalition_dot_v1_dot_programme__pb2.ReviseAgreementRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_programme__pb2.ReviseAgreementResponse.SerializeToString,
+            ),
+            'SignAgreement': grpc.unary_unary_rpc_method_handler(
+                    servicer.SignAgreement,
+                    request_deserializer=coalition_dot_v1_dot_programme__pb2.SignAgreementRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_programme__pb2.SignAgreementResponse.SerializeToString,
+            ),
+            'RequireAgreementApproval': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequireAgreementApproval,
+                    request_deserializer=coalition_dot_v1_dot_programme__pb2.RequireAgreementApprovalRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_programme__pb2.RequireAgreementApprovalResponse.SerializeToString,
             ),
             'GetAgreement': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAgreement,
@@ -541,6 +577,60 @@ class ProgrammeService:
             '/coalition.v1.ProgrammeService/ReviseAgreement',
             coalition_dot_v1_dot_programme__pb2.ReviseAgreementRequest.SerializeToString,
             coalition_dot_v1_dot_programme__pb2.ReviseAgreementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SignAgreement(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.ProgrammeService/SignAgreement',
+            coalition_dot_v1_dot_programme__pb2.SignAgreementRequest.SerializeToString,
+            coalition_dot_v1_dot_programme__pb2.SignAgreementResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequireAgreementApproval(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.ProgrammeService/RequireAgreementApproval',
+            coalition_dot_v1_dot_programme__pb2.RequireAgreementApprovalRequest.SerializeToString,
+            coalition_dot_v1_dot_programme__pb2.RequireAgreementApprovalResponse.FromString,
             options,
             channel_credentials,
             insecure,

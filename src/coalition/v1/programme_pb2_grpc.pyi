@@ -62,14 +62,21 @@ class ProgrammeServiceStub:
     ListTerminals: _grpc.UnaryUnaryMultiCallable[_programme_pb2.ListTerminalsRequest, _programme_pb2.ListTerminalsResponse]
     """Reads the terminals in order of participant, store and code. Errors: PARTICIPANT_UNKNOWN, STORE_UNKNOWN."""
     CreateAgreement: _grpc.UnaryUnaryMultiCallable[_programme_pb2.CreateAgreementRequest, _programme_pb2.CreateAgreementResponse]
-    """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, LICENCE_MISSING, AGREEMENT_INVALID (also for
-    parties that are not there).
+    """Makes version 1 of an agreement. Where agreements need approval it is asked for, and the version holds once it is
+    signed. Idempotent by request_id. Errors: AGREEMENT_EXISTS, LICENCE_MISSING, AGREEMENT_INVALID (also for parties that
+    are not there).
     """
     ReviseAgreement: _grpc.UnaryUnaryMultiCallable[_programme_pb2.ReviseAgreementRequest, _programme_pb2.ReviseAgreementResponse]
     """Adds the next version of an agreement; earlier versions stay, and what was posted under them follows them.
-    Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, LICENCE_MISSING, AGREEMENT_INVALID (also for parties
-    that are not there).
+    As for CreateAgreement, it may have to be signed. Idempotent by request_id. Errors: AGREEMENT_UNKNOWN,
+    AGREEMENT_VERSION_CONFLICT, LICENCE_MISSING, AGREEMENT_INVALID (also for parties that are not there).
     """
+    SignAgreement: _grpc.UnaryUnaryMultiCallable[_programme_pb2.SignAgreementRequest, _programme_pb2.SignAgreementResponse]
+    """Lets a version hold that others than its maker have approved. Idempotent by request_id.
+    Errors: AGREEMENT_UNKNOWN, APPROVAL_MISSING.
+    """
+    RequireAgreementApproval: _grpc.UnaryUnaryMultiCallable[_programme_pb2.RequireAgreementApprovalRequest, _programme_pb2.RequireAgreementApprovalResponse]
+    """Rules that from now on every new version needs approval; there is no way back. Idempotent by request_id."""
     GetAgreement: _grpc.UnaryUnaryMultiCallable[_programme_pb2.GetAgreementRequest, _programme_pb2.GetAgreementResponse]
     """Reads one version of an agreement, the latest by default. Errors: AGREEMENT_UNKNOWN."""
     ListAgreements: _grpc.UnaryUnaryMultiCallable[_programme_pb2.ListAgreementsRequest, _programme_pb2.ListAgreementsResponse]
@@ -109,14 +116,21 @@ class ProgrammeServiceAsyncStub(ProgrammeServiceStub):
     ListTerminals: _aio.UnaryUnaryMultiCallable[_programme_pb2.ListTerminalsRequest, _programme_pb2.ListTerminalsResponse]  # type: ignore[assignment]
     """Reads the terminals in order of participant, store and code. Errors: PARTICIPANT_UNKNOWN, STORE_UNKNOWN."""
     CreateAgreement: _aio.UnaryUnaryMultiCallable[_programme_pb2.CreateAgreementRequest, _programme_pb2.CreateAgreementResponse]  # type: ignore[assignment]
-    """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, LICENCE_MISSING, AGREEMENT_INVALID (also for
-    parties that are not there).
+    """Makes version 1 of an agreement. Where agreements need approval it is asked for, and the version holds once it is
+    signed. Idempotent by request_id. Errors: AGREEMENT_EXISTS, LICENCE_MISSING, AGREEMENT_INVALID (also for parties that
+    are not there).
     """
     ReviseAgreement: _aio.UnaryUnaryMultiCallable[_programme_pb2.ReviseAgreementRequest, _programme_pb2.ReviseAgreementResponse]  # type: ignore[assignment]
     """Adds the next version of an agreement; earlier versions stay, and what was posted under them follows them.
-    Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, LICENCE_MISSING, AGREEMENT_INVALID (also for parties
-    that are not there).
+    As for CreateAgreement, it may have to be signed. Idempotent by request_id. Errors: AGREEMENT_UNKNOWN,
+    AGREEMENT_VERSION_CONFLICT, LICENCE_MISSING, AGREEMENT_INVALID (also for parties that are not there).
     """
+    SignAgreement: _aio.UnaryUnaryMultiCallable[_programme_pb2.SignAgreementRequest, _programme_pb2.SignAgreementResponse]  # type: ignore[assignment]
+    """Lets a version hold that others than its maker have approved. Idempotent by request_id.
+    Errors: AGREEMENT_UNKNOWN, APPROVAL_MISSING.
+    """
+    RequireAgreementApproval: _aio.UnaryUnaryMultiCallable[_programme_pb2.RequireAgreementApprovalRequest, _programme_pb2.RequireAgreementApprovalResponse]  # type: ignore[assignment]
+    """Rules that from now on every new version needs approval; there is no way back. Idempotent by request_id."""
     GetAgreement: _aio.UnaryUnaryMultiCallable[_programme_pb2.GetAgreementRequest, _programme_pb2.GetAgreementResponse]  # type: ignore[assignment]
     """Reads one version of an agreement, the latest by default. Errors: AGREEMENT_UNKNOWN."""
     ListAgreements: _aio.UnaryUnaryMultiCallable[_programme_pb2.ListAgreementsRequest, _programme_pb2.ListAgreementsResponse]  # type: ignore[assignment]
@@ -207,8 +221,9 @@ class ProgrammeServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _programme_pb2.CreateAgreementRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_programme_pb2.CreateAgreementResponse, _abc.Awaitable[_programme_pb2.CreateAgreementResponse]]:
-        """Makes version 1 of an agreement. Idempotent by request_id. Errors: AGREEMENT_EXISTS, LICENCE_MISSING, AGREEMENT_INVALID (also for
-        parties that are not there).
+        """Makes version 1 of an agreement. Where agreements need approval it is asked for, and the version holds once it is
+        signed. Idempotent by request_id. Errors: AGREEMENT_EXISTS, LICENCE_MISSING, AGREEMENT_INVALID (also for parties that
+        are not there).
         """
 
     @_abc_1.abstractmethod
@@ -218,9 +233,27 @@ class ProgrammeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_programme_pb2.ReviseAgreementResponse, _abc.Awaitable[_programme_pb2.ReviseAgreementResponse]]:
         """Adds the next version of an agreement; earlier versions stay, and what was posted under them follows them.
-        Idempotent by request_id. Errors: AGREEMENT_UNKNOWN, AGREEMENT_VERSION_CONFLICT, LICENCE_MISSING, AGREEMENT_INVALID (also for parties
-        that are not there).
+        As for CreateAgreement, it may have to be signed. Idempotent by request_id. Errors: AGREEMENT_UNKNOWN,
+        AGREEMENT_VERSION_CONFLICT, LICENCE_MISSING, AGREEMENT_INVALID (also for parties that are not there).
         """
+
+    @_abc_1.abstractmethod
+    def SignAgreement(
+        self,
+        request: _programme_pb2.SignAgreementRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_programme_pb2.SignAgreementResponse, _abc.Awaitable[_programme_pb2.SignAgreementResponse]]:
+        """Lets a version hold that others than its maker have approved. Idempotent by request_id.
+        Errors: AGREEMENT_UNKNOWN, APPROVAL_MISSING.
+        """
+
+    @_abc_1.abstractmethod
+    def RequireAgreementApproval(
+        self,
+        request: _programme_pb2.RequireAgreementApprovalRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_programme_pb2.RequireAgreementApprovalResponse, _abc.Awaitable[_programme_pb2.RequireAgreementApprovalResponse]]:
+        """Rules that from now on every new version needs approval; there is no way back. Idempotent by request_id."""
 
     @_abc_1.abstractmethod
     def GetAgreement(

@@ -15,7 +15,7 @@ from coalition.audit.checks.told import Tables, told_by
 from coalition.audit.checks.wallets import WalletChecks
 from coalition.domain.kinds import FIRST_ACT, Kind
 
-NETTING: Final = int(Kind.NETTING)
+OF_WINDOWS: Final = frozenset({Kind.NETTING, Kind.NETTING_REVERSAL})
 # What nobody checked before it was written down may be of any shape.
 SHAPELESS: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
@@ -38,7 +38,7 @@ class ActChecks:
     def leaf(self, opened: Opened) -> None:
         """The next entry."""
         entry = opened.entry
-        if entry.kind < FIRST_ACT and entry.kind != NETTING:
+        if entry.kind < FIRST_ACT and entry.kind not in OF_WINDOWS:
             if entry.terminal_id:
                 self._days.entry(opened)
             return

@@ -53,6 +53,8 @@ class RightsChecks:
         elif kind == Kind.NETTING:
             told_of = opened.entry.entry_id, sorted(told["positions"])
             self._netted.tell((told["calendar"], told["label"]), told_of, opened)
+        elif kind == Kind.NETTING_REVERSAL:
+            self._netted.tell((told["calendar"], told["label"]), None, opened)
 
     def finish(self) -> None:
         """Everything was seen."""
@@ -72,7 +74,8 @@ class RightsChecks:
             name = calendar, label
             windows.discard(name)
             self._window(name, state, cut, netting, sorted(positions))
-            if (state == "OPEN" and name in cut_by_then) or (state == "CLOSED" and name in netted_by_then):
+            is_netted = name in netted_by_then and not self._netted.admits(name, None, since)
+            if (state == "OPEN" and name in cut_by_then) or (state == "CLOSED" and is_netted):
                 self._windows.breach(f"window {calendar}/{label} is {state} in the tables, and further by the log")
         for code, version in sorted(contents):
             self._rules.breach(f"version {version} of {code} is gone from the tables")
@@ -123,5 +126,7 @@ class RightsChecks:
             check.breach(f"window {title} was cut at {cuts[-1]}, and the tables say {cut}")
         if state not in {"OPEN", "CLOSED"} and not netted:
             self._tables.stray(check, f"no entry nets window {title}, which is {state} in the tables")
-        elif state not in {"OPEN", "CLOSED"} and (netting, positions) != netted[-1]:
+        elif state not in {"OPEN", "CLOSED"} and not self._netted.admits(
+            name, (netting, positions), self._tables.since
+        ):
             check.breach(f"the net positions of window {title} are others in the tables than were netted")

@@ -1,4 +1,4 @@
-"""Everyday cases and bad days: bonuses that expire, fees of windows, net debit caps, disputes, successors, calendars.
+"""Everyday cases and bad days: bonuses, fees of windows, caps, disputes, successors, calendars, signatures.
 
 Revision ID: 0022
 """
@@ -96,6 +96,14 @@ ALTER TABLE windows ADD COLUMN open_number bigint;
 GRANT INSERT ON calendars TO coalition_settlement;
 """
 
+# Where the scheme asks for it, a version holds once others have approved it. Constant defaults rewrite no row.
+SIGNATURES = """
+ALTER TABLE scheme ADD COLUMN agreements_need_approval boolean NOT NULL DEFAULT false;
+ALTER TABLE agreement_versions ADD COLUMN is_signed boolean NOT NULL DEFAULT true;
+GRANT UPDATE (agreements_need_approval) ON scheme TO coalition_app;
+GRANT UPDATE (is_signed) ON agreement_versions TO coalition_app;
+"""
+
 # For the job that takes expired bonuses. None of the columns changes but is_open, which flips when a lot empties or
 # reopens: updates of lots stay HOT. Built while the tills sell.
 BONUSES = """
@@ -106,7 +114,7 @@ CREATE INDEX CONCURRENTLY IF NOT EXISTS lots_bonus ON lots (bonus_expiry, lot_id
 
 def upgrade() -> None:
     """Widen one constraint, lay tables and an index; the previous release neither reads nor writes them."""
-    for statements in (KINDS, FEES, CAPS, DISPUTES, SUCCESSORS, CALENDARS):
+    for statements in (KINDS, FEES, CAPS, DISPUTES, SUCCESSORS, CALENDARS, SIGNATURES):
         op.execute(statements)
     with op.get_context().autocommit_block():
         op.execute(BONUSES)
