@@ -1,7 +1,7 @@
 """Frames: whatever the desk and its workers tell each other arrives as it was."""
 
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, get_type_hints
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from coalition.clearing.frames import LENGTH_BYTES, READY, answers_frame, answers_of, commands_frame, commands_of
 from coalition.clearing.queue import Answer
 from coalition.domain import commands as house_commands
-from coalition.domain.commands import Command, Funding, Goods, OnWallet, Purchase
+from coalition.domain.commands import Command, Funding, Goods, Purchase
 from coalition.domain.credentials import CodeEvidence, Evidence, PhoneEvidence
 from coalition.domain.errors import (
     CoalitionError,
@@ -46,6 +46,7 @@ BY_TYPE: dict[object, st.SearchStrategy[Any]] = {
     str | None: st.none() | TEXTS,
     UUID | None: st.none() | IDS,
     datetime | None: st.none() | TIMES,
+    date | None: st.none() | st.dates(),
     Evidence | None: st.one_of(
         st.none(),
         st.builds(CodeEvidence, st.none() | WHOLE, st.none() | WHOLE),
@@ -62,7 +63,8 @@ BY_TYPE: dict[object, st.SearchStrategy[Any]] = {
 KINDS = [
     each
     for each in vars(house_commands).values()
-    if isinstance(each, type) and issubclass(each, Command) and each not in {Command, OnWallet}
+    # Those that mean something by themselves.
+    if isinstance(each, type) and issubclass(each, Command) and each._particulars is not Command._particulars
 ]
 FACTS = st.dictionaries(TEXTS, TEXTS, max_size=3)
 OUTCOMES = st.builds(

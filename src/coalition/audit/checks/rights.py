@@ -115,7 +115,7 @@ class RightsChecks:
     def _window(
         self, name: tuple[str, str], state: str, cut: int | None, netting: int | None, positions: list[Any]
     ) -> None:
-        check, title = self._windows, "/".join(name)
+        check, title, since = self._windows, "/".join(name), self._tables.since
         check.looked_at += 1
         cuts, netted = self._cuts.values(name), self._netted.values(name)
         if state == "OPEN" and (cut, netting) != (None, None):
@@ -126,7 +126,5 @@ class RightsChecks:
             check.breach(f"window {title} was cut at {cuts[-1]}, and the tables say {cut}")
         if state not in {"OPEN", "CLOSED"} and not netted:
             self._tables.stray(check, f"no entry nets window {title}, which is {state} in the tables")
-        elif state not in {"OPEN", "CLOSED"} and not self._netted.admits(
-            name, (netting, positions), self._tables.since
-        ):
+        elif state not in {"OPEN", "CLOSED"} and not self._netted.admits(name, (netting, positions), since):
             check.breach(f"the net positions of window {title} are others in the tables than were netted")
