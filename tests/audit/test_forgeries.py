@@ -19,6 +19,7 @@ from coalition.audit.bundle_format import MANIFEST, STATE_SECTIONS
 from coalition.audit.checks.report import Verdict
 from coalition.audit.policy import Policy
 from coalition.audit.trust import BatchKey, Trust
+from coalition.bootstrap.key_events import key_rows
 from coalition.domain.accounts import BANK, WALLET, TransferCode, clearing_account, due_account, float_account
 from coalition.domain.acts import canonical
 from coalition.domain.audit_records import LeafRecord
@@ -29,7 +30,7 @@ from coalition.domain.lots import SHORTFALL_LOT
 from coalition.domain.reasons import Reason
 from coalition.storage.connect import connect
 from tests.audit.conftest import signer
-from tests.audit.forge import WITNESS, Forge, breached, mutate_and_judge, new_forge, remanifested, sentences
+from tests.audit.forge import WITNESS, Desk, Forge, breached, mutate_and_judge, new_forge, remanifested, sentences
 from tests.audit.tampered_tables import BESIDE_THE_LOG
 from tests.audit.tampering import WITHOUT_KEYS
 from tests.house import House
@@ -533,6 +534,17 @@ def test_tables_newer_than_the_last_checkpoint_are_not_called_a_breach(forge: Fo
 
     assert set() == breached(report), sentences(report)
     assert 2 == report.exit_code
+
+
+def test_a_server_with_the_ring_of_before_a_rotation_is_not_called_a_breach(
+    forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is started again one day; until then its word about keys is old, and nothing is wrong with the log."""
+    monkeypatch.setattr(Desk, "keys", key_rows(forge.house.ring.versions))
+    report = forge.judged(forge.bundle())
+
+    assert set() == breached(report), sentences(report)
+    assert Verdict.UNDECIDED is report.checks["V14"].verdict
 
 
 @pytest.mark.parametrize("section", STATE_SECTIONS)
