@@ -1,4 +1,4 @@
-# ruff: noqa: FBT001, FBT002 - typer takes a command's flags as boolean parameters
+# ruff: noqa: FBT002 - typer takes a command's flags as boolean parameters
 """The commands of the month, thin: read options, call the room, print, choose the exit code.
 
 Exit codes are a contract with timers and scripts: 0 done, 2 nothing to do, 1 a human is needed (wrong usage too).
@@ -7,11 +7,8 @@ Never prints a connection string: it may hold a password.
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Final, TypeVar
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 import typer
 from rich import box
@@ -19,21 +16,28 @@ from rich.console import Console
 from rich.table import Table
 
 from coalition.domain.errors import CoalitionError
-from coalition.domain.journal import Notary
-from coalition.followers.follower import Follower
 from coalition.storage import settlement as store
-from coalition.storage.connect import Connection, connect
-from coalition.storage.cursors import available
-from coalition.storage.positions import POSITIONS
-from settlement import closing, netting, report
-from settlement.errors import NeedsHuman, NothingToDo
+from settlement import closing, netting, paper_commands
+from settlement.cells import timestamp
+from settlement.command_line import (
+    DONE,
+    HUMAN_NEEDED,
+    NOTHING_TO_DO,
+    Calendar,
+    DatabaseUrl,
+    Json,
+    Label,
+    job,
+    named,
+    notary,
+    say,
+    told,
+)
+from settlement.errors import NothingToDo
 from settlement.multilateral import major
 from settlement.status import Status
 from settlement.status import status as read_status
 
-DONE: Final = 0
-HUMAN_NEEDED: Final = 1
-NOTHING_TO_DO: Final = 2
 STATE_COLOURS: Final = {"OPEN": "green", "CLOSED": "yellow", "NETTED": "cyan", "SETTLED": "blue"}
 
 app = typer.Typer(
@@ -47,31 +51,14 @@ app = typer.Typer(
 
     python -m settlement close 2017-01  (nothing enters January any more, February is open)
 
-    python -m settlement net 2017-01  (one position for each participant, checked and posted)
+    python -m settlement net 2017-01  (one position for each participant, posted)
 
     python -m settlement report 2017-01 --out january
 
+    And at any time after the close: rederive, which sums the month once more from the journal's every transfer.
+
     Each may be run again: what is done stays done. Exit codes: 0 done, 2 nothing to do, 1 a human is needed.""",
 )
-
-LabelText = TypeVar("LabelText", str, str | None)
-Calendar = Annotated[str, typer.Option(help="Code of the settlement calendar.")]
-Label = Annotated[str, typer.Argument(help="Label of the window, such as 2017-01.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a sentence.")]
-DatabaseUrl = Annotated[
-    str | None,
-    typer.Option(
-        "--database-url", help="PostgreSQL of the ledger; without it, the one that is configured.", show_default=False
-    ),
-]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What a command works with, open for as long as it runs."""
-
-    connection: Connection
-    follower: Follower
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -92,29 +79,6 @@ def finish(code: int, sentence: str) -> int:
     """Say on stderr why there is nothing on stdout."""
     typer.echo(sentence, err=True)
     return code
-
-
-@contextmanager
-def job(database_url: str | None) -> Iterator[Job]:
-    """Open the ledger as the settlement role, with the database's own clock."""
-    if database_url is None:
-        from coalition.bootstrap.settlement import settlement_dsn  # noqa: PLC0415 - only without --database-url
-
-        database_url = settlement_dsn()
-    dsn = database_url
-
-    def open_connection() -> Connection:
-        return connect(dsn, "settlement")
-
-    with available(), open_connection() as connection:
-        yield Job(connection, Follower(POSITIONS, open_connection, lambda: store.now(connection), time.sleep))
-
-
-def notary() -> Notary:
-    """Who seals what a command writes in the journal."""
-    from coalition.bootstrap.settlement import settlement_notary  # noqa: PLC0415 - opens the key ring, for two commands
-
-    return settlement_notary()
 
 
 @app.command()
@@ -148,7 +112,7 @@ def close(
                 "calendar": closed.calendar,
                 "label": closed.label,
                 "next_label": closed.next_label,
-                "close_time": report.timestamp(closed.close_time),
+                "close_time": timestamp(closed.close_time),
                 "cut_number": closed.cut_number,
             },
             f"{closed.label} is closed at batch {closed.cut_number}; {closed.next_label} is open. "
@@ -158,7 +122,7 @@ def close(
 
 @app.command()
 def net(label: Label, calendar: Calendar = "monthly", as_json: Json = False, database_url: DatabaseUrl = None) -> None:
-    """Net a closed window: check every claim against the journal, store and post one position for each participant."""
+    """Net a closed window: store and post one position for each participant."""
     calendar, label = named(calendar, label)
     with job(database_url) as work, told(as_json):
         done = netting.net(work.connection, work.follower, calendar, label, notary=notary())
@@ -177,29 +141,6 @@ def net(label: Label, calendar: Calendar = "monthly", as_json: Json = False, dat
             f"gross {major(done.gross_minor, grouped=True)}, "
             f"net {major(done.net_minor, grouped=True)}, {done.saving_percent} % saved; positions sum to zero. "
             f"Next: python -m settlement report {done.label} --out {done.label}",
-        )
-
-
-@app.command(name="report")
-def report_command(
-    label: Label,
-    out: Annotated[Path, typer.Option(help="Directory to write; an earlier report there is replaced.")],
-    calendar: Calendar = "monthly",
-    as_json: Json = False,
-    database_url: DatabaseUrl = None,
-) -> None:
-    """Write the report of a netted window: positions, bilateral claims, every participant's lines, and a picture."""
-    calendar, label = named(calendar, label)
-    with job(database_url) as work, told(as_json):
-        try:
-            written = report.write(work.connection, calendar, label, out)
-        except OSError as error:
-            raise NeedsHuman(f"--out {out} cannot be written: {error.strerror}") from error
-        say(
-            as_json,
-            {"directory": str(written.directory), "files": written.files, "manifest_sha256": written.manifest_sha256},
-            f"{written.files} files in {written.directory}; begin with {written.directory / 'report.svg'}\n"
-            f"manifest sha256 {written.manifest_sha256}",
         )
 
 
@@ -233,28 +174,6 @@ def serve_command() -> None:
     from settlement.serve import serve  # noqa: PLC0415 - the same: it opens the front door's libraries
 
     raise typer.Exit(serve(load_settings()))
-
-
-def named(calendar: str, label: LabelText) -> tuple[str, LabelText]:
-    """Calendar and label of a window, which may be written as receipts name it: monthly/2017-01."""
-    before, slash, after = (label or "").partition("/")
-    return (before, after) if slash else (calendar, label)
-
-
-@contextmanager
-def told(as_json: bool) -> Iterator[None]:
-    """With --json, a command that has nothing to do still prints how things stand."""
-    try:
-        yield
-    except NothingToDo as nothing:
-        if as_json:
-            typer.echo(json.dumps(nothing.facts, sort_keys=True))
-        raise
-
-
-def say(as_json: bool, facts: dict[str, str | int], sentence: str) -> None:
-    """Print the outcome for a program or for a person."""
-    typer.echo(json.dumps(facts, sort_keys=True) if as_json else sentence)
 
 
 def status_facts(current: Status) -> dict[str, object]:
@@ -299,3 +218,6 @@ def status_table(current: Status) -> Table:
             row.saving_percent,
         )
     return table
+
+
+app.add_typer(paper_commands.app)

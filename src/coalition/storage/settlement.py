@@ -1,10 +1,10 @@
-"""The SQL of the month: windows, their cut, the claims checked against the journal, net positions, claim lines.
+"""The SQL of the month: windows, their cut, net positions and the posting of netting.
 
 Every function that writes runs in the caller's transaction, so that an act or a job can wrap it. Touches no wallet, and
 adds to the journal only through `post_netting`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -16,7 +16,7 @@ from psycopg import errors
 from coalition.domain.accounts import TransferCode, Unit, clearing_account, due_account
 from coalition.domain.acts import JSON, Act, body_hash, canonical
 from coalition.domain.errors import Contention, LedgerBroken
-from coalition.domain.ids import NUMBER_SHIFT, entry_id, lane_of_request
+from coalition.domain.ids import entry_id, lane_of_request
 from coalition.domain.journal import Entry, Notary, Transfer
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
@@ -27,7 +27,6 @@ from coalition.storage.positions import Position
 
 # While the close waits for the table, every later batch waits behind it: give up before a till does, and ask again.
 LOCK_PATIENCE: Final = "5s"
-WHOLE_JOURNAL_PATIENCE: Final = "1h"  # 2.4 million transfers were summed in half a second on two cores
 ACTOR: Final = "/op/settlement"
 
 WINDOWS = """
@@ -64,35 +63,6 @@ class Scheme:
     currency_code: str
     lane_count: int
     operator_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class AccountPair:
-    """All transfers of a window between two accounts with one code and unit, straight from the journal."""
-
-    debit: int
-    credit: int
-    code: int
-    unit: int
-    amount_minor: int
-    transfer_count: int
-    first_number: int
-    last_number: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimLine:
-    """One claim as it was posted; times are UTC, `occurred_time` is the terminal's and may be missing."""
-
-    entry_id: int
-    occurred_time: datetime | None
-    post_time: datetime
-    kind: int
-    debtor_id: int
-    creditor_id: int
-    code: int
-    unit: int
-    amount_minor: int
 
 
 def scheme(connection: Connection) -> Scheme:
@@ -172,25 +142,6 @@ def lock_window(connection: Connection, window_id: int) -> Window:
     if row is None:
         raise LedgerBroken(f"window {window_id} disappeared")
     return Window(*row)
-
-
-def account_pairs(connection: Connection, window_id: int) -> list[AccountPair]:
-    """Every transfer tagged with the window except netting's own, summed from the whole journal without the fold.
-
-    Reads all of `transfers` on purpose: a claim that lies outside the window's own numbers must be found too.
-    """
-    with connection.transaction():
-        connection.execute(f"SET LOCAL statement_timeout = '{WHOLE_JOURNAL_PATIENCE}'")
-        rows = connection.execute(
-            f"""
-            SELECT debit, credit, code, unit, sum(amount_minor)::bigint, count(*),
-                   min(entry_id) >> {NUMBER_SHIFT}, max(entry_id) >> {NUMBER_SHIFT}
-            FROM transfers WHERE window_id = %s AND code <> %s
-            GROUP BY debit, credit, code, unit ORDER BY debit, credit, code, unit
-            """,
-            (window_id, TransferCode.NETTING),
-        ).fetchall()
-    return [AccountPair(*row) for row in rows]
 
 
 def net_positions(connection: Connection, window_id: int) -> list[Position]:
@@ -290,34 +241,3 @@ def netting_transfers(positions: Sequence[Position], window_id: int) -> list[Tra
             amount, unit = abs(position.net_minor), Unit(position.unit)
             transfers.append(Transfer(debit, credit, amount, TransferCode.NETTING, window_id, unit))
     return transfers
-
-
-def claim_lines(
-    connection: Connection, window_id: int, after: int, up_to: int, *, numbers_max: int
-) -> Iterator[list[ClaimLine]]:
-    """The claims of a window in journal order, for `after < number <= up_to`, one list per range of numbers.
-
-    Short statements over immutable rows: no snapshot is held between two ranges.
-    """
-    for start in range(after, up_to, numbers_max):
-        end = min(up_to, start + numbers_max)
-        rows = connection.execute(
-            f"""
-            SELECT t.entry_id, e.occurred_time, b.time, e.kind, (t.debit >> 24 & 16777215)::integer,
-                   (t.credit >> 24 & 16777215)::integer, t.code, t.unit, t.amount_minor
-            FROM transfers t
-            JOIN entries e ON e.lane = t.lane AND e.entry_id = t.entry_id
-                          AND e.entry_id >= %(first)s AND e.entry_id < %(end)s
-            JOIN batches b ON b.number = t.entry_id >> {NUMBER_SHIFT}
-            WHERE t.entry_id >= %(first)s AND t.entry_id < %(end)s
-              AND t.window_id = %(window)s AND t.code <> %(netting)s
-            ORDER BY t.entry_id, t.leg
-            """,
-            {
-                "first": start + 1 << NUMBER_SHIFT,
-                "end": end + 1 << NUMBER_SHIFT,
-                "window": window_id,
-                "netting": TransferCode.NETTING,
-            },
-        )
-        yield [ClaimLine(*row) for row in rows]

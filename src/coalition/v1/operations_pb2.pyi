@@ -138,6 +138,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A device, an id or a phone names a member no more."""
     ENTRY_KIND_MEMBER_VERIFIED: _EntryKind.ValueType  # 123
     """A member's real name was verified."""
+    ENTRY_KIND_REPORT_SEALED: _EntryKind.ValueType  # 137
+    """The papers of a netted window were made; the entry holds the SHA-256 of their manifest."""
     ENTRY_KIND_DISCLOSED: _EntryKind.ValueType  # 150
     """Somebody looked at a member's data, or at whether a phone is a member's."""
     ENTRY_KIND_CONSENT_SET: _EntryKind.ValueType  # 151
@@ -232,6 +234,8 @@ ENTRY_KIND_CREDENTIAL_REMOVED: EntryKind.ValueType  # 122
 """A device, an id or a phone names a member no more."""
 ENTRY_KIND_MEMBER_VERIFIED: EntryKind.ValueType  # 123
 """A member's real name was verified."""
+ENTRY_KIND_REPORT_SEALED: EntryKind.ValueType  # 137
+"""The papers of a netted window were made; the entry holds the SHA-256 of their manifest."""
 ENTRY_KIND_DISCLOSED: EntryKind.ValueType  # 150
 """Somebody looked at a member's data, or at whether a phone is a member's."""
 ENTRY_KIND_CONSENT_SET: EntryKind.ValueType  # 151
