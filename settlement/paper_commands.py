@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from coalition.audit.report_seal import ReportSigner
-from settlement import rederiving, report
+from coalition.domain.reconciliation import Finding
+from settlement import reconciling, rederiving, report
 from settlement.command_line import Calendar, DatabaseUrl, Json, Label, job, named, notary, say, told
 from settlement.contents import Contents
-from settlement.errors import NeedsHuman
+from settlement.errors import DIFFERENCES_SHOWN, NeedsHuman
 from settlement.multilateral import major
 from settlement.sealing import seal_report
 from settlement.verifying import verify_report
@@ -128,6 +129,46 @@ def rederive(
         f"{done.label}: {done.transfer_count:,} transfers lead to the same {done.claims:,} claims, "
         f"gross {major(done.gross_minor, grouped=True)}",
     )
+
+
+@app.command()
+def reconcile(
+    label: Label,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="CSV: entry_id, request_id or sale_reference, and amount or amount_minor.", show_default=False
+        ),
+    ],
+    participant: Annotated[str, typer.Option(help="Code of the participant whose file it is.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="Write what is not the same as CSV to this file.", show_default=False)
+    ] = None,
+    calendar: Calendar = "monthly",
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Hold a merchant's own file against our window: matched, different, missing here, missing there, and why.
+
+    Exit code 0 if both say the same, 1 if not.
+    """
+    calendar, label = named(calendar, label)
+    theirs = reconciling.read_file(file)
+    with job(database_url) as work:
+        done = reconciling.reconcile_window(work.connection, calendar, label, participant, theirs)
+    counts = {finding.value.lower(): count for finding, count in done.counts.items()}
+    if out is not None:
+        try:
+            reconciling.write_results(out, done)
+        except OSError as error:
+            raise NeedsHuman(f"--out {out} cannot be written: {error.strerror}") from error
+    told = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items())
+    say(as_json, {"calendar": calendar, "label": label, "participant": participant, **counts}, f"{label}: {told}")
+    if not done.is_clean:
+        differing = [each for each in done.results if each.finding is not Finding.MATCHED]
+        for result in differing[:DIFFERENCES_SHOWN]:
+            typer.echo("  ".join(str(cell) for cell in reconciling.cells(result) if cell != ""), err=True)
+        raise NeedsHuman(f"{len(differing)} lines are not the same" + ("" if out else "; --out FILE.csv lists all"))
 
 
 @contextmanager

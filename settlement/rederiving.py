@@ -73,18 +73,13 @@ def verify_claims(claims: Sequence[Claim], pairs: Sequence[AccountPair], ranges:
     differences = []
     journal = {}
     for pair in pairs:
-        where = f"{account_text(pair.debit)} -> {account_text(pair.credit)} {code_text(pair.code)}"
         if kind_of(pair.debit) != AccountKind.CLEARING or kind_of(pair.credit) != AccountKind.CLEARING:
-            differences.append(f"{where}: {pair.amount_minor} is in the window but is no claim")
+            differences.append(f"{where(pair)}: {pair.amount_minor} is in the window but is no claim")
             continue
-        stray = [
-            number
-            for number in (pair.first_number, pair.last_number)
-            if not any(after < number <= up_to for after, up_to in ranges)
-        ]
-        if stray:
-            told = ", ".join(f"{after + 1}..{up_to}" for after, up_to in ranges)
-            differences.append(f"{where}: batch {stray[-1]} is none of the window's, which are {told}")
+        for number in dict.fromkeys((pair.first_number, pair.last_number)):
+            if number is not None and not any(after < number <= up_to for after, up_to in ranges):
+                told = ", ".join(f"{after + 1}..{up_to}" for after, up_to in ranges)
+                differences.append(f"{where(pair)}: batch {number} is none of the window's, which are {told}")
         key = (parties_of(pair.debit)[0], parties_of(pair.credit)[0], pair.code, pair.unit)
         journal[key] = (pair.amount_minor, pair.transfer_count)
     fold = {
@@ -100,6 +95,11 @@ def verify_claims(claims: Sequence[Claim], pairs: Sequence[AccountPair], ranges:
             )
     if differences:
         raise BooksDiffer("claims of the window do not agree with the journal", differences)
+
+
+def where(pair: AccountPair) -> str:
+    """The accounts and the code of a pair as people write them."""
+    return f"{account_text(pair.debit)} -> {account_text(pair.credit)} {code_text(pair.code)}"
 
 
 def verify_positions(claims: Sequence[Claim], netted: Sequence[folded.Position], label: str) -> None:

@@ -13,17 +13,21 @@ from coalition.storage.statement_lines import Ranges
 WHOLE_JOURNAL_PATIENCE: Final = "1h"  # 2.4 million transfers were summed in half a second on two cores
 WORKERS_MAX: Final = 4  # parallel workers of the one statement; the tills keep the other cores
 
-PAIRS: Final = f"""
-SELECT debit, credit, code, unit, sum(amount_minor)::bigint, count(*),
-       min(entry_id) >> {NUMBER_SHIFT}, max(entry_id) >> {NUMBER_SHIFT}
-FROM transfers WHERE window_id = %(window)s AND code <> %(netting)s AND {{ranges}}
-GROUP BY debit, credit, code, unit ORDER BY debit, credit, code, unit
+PAIRS: Final = """
+SELECT debit, credit, code, unit, sum(amount_minor)::bigint, count(*){numbers}
+FROM transfers WHERE window_id = %(window)s AND code <> %(netting)s AND {ranges}
+GROUP BY debit, credit, code, unit
 """
+# Two more sums for each of millions of rows; what was read by ranges lies in them.
+NUMBERS: Final = f", min(entry_id) >> {NUMBER_SHIFT}, max(entry_id) >> {NUMBER_SHIFT}"
 
 
 @dataclass(frozen=True, slots=True)
 class AccountPair:
-    """All transfers of a window between two accounts with one code and unit, straight from the journal."""
+    """All transfers of a window between two accounts with one code and unit, straight from the journal.
+
+    First and last number are told where the whole journal was read, else None.
+    """
 
     debit: int
     credit: int
@@ -31,12 +35,12 @@ class AccountPair:
     unit: int
     amount_minor: int
     transfer_count: int
-    first_number: int
-    last_number: int
+    first_number: int | None = None
+    last_number: int | None = None
 
 
 def account_pairs(connection: Connection, window_id: int, ranges: Ranges | None) -> list[AccountPair]:
-    """Every transfer tagged with the window except netting's own, summed.
+    """Every transfer tagged with the window except netting's own, summed, in no order.
 
     With `ranges` only partitions that hold those numbers are read; None reads the whole journal, and so also finds
     what is tagged with the window and lies outside its numbers.
@@ -45,7 +49,8 @@ def account_pairs(connection: Connection, window_id: int, ranges: Ranges | None)
         connection.execute(f"SET LOCAL statement_timeout = '{WHOLE_JOURNAL_PATIENCE}'")
         connection.execute(f"SET LOCAL max_parallel_workers_per_gather = {WORKERS_MAX}")
         rows = connection.execute(
-            sql.SQL(PAIRS).format(ranges=_within(ranges)), {"window": window_id, "netting": TransferCode.NETTING}
+            sql.SQL(PAIRS).format(ranges=_within(ranges), numbers=sql.SQL("" if ranges is not None else NUMBERS)),
+            {"window": window_id, "netting": TransferCode.NETTING},
         ).fetchall()
     return [AccountPair(*row) for row in rows]
 
