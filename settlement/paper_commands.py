@@ -4,20 +4,27 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from coalition.audit.report_seal import ReportSigner
+from coalition.domain.acts import JSON
 from coalition.domain.reconciliation import Finding
+from coalition.storage import positions as folded
+from coalition.storage import settlement as store
+from coalition.storage.liability import liability
 from settlement import reconciling, rederiving, report
 from settlement.command_line import Calendar, DatabaseUrl, Json, Label, job, named, notary, say, told
 from settlement.contents import Contents
 from settlement.errors import DIFFERENCES_SHOWN, NeedsHuman
 from settlement.multilateral import major
+from settlement.reserve import DEFAULT_POLICY, reserves, write_reserve
 from settlement.sealing import seal_report
 from settlement.verifying import verify_report
 
@@ -169,6 +176,71 @@ def reconcile(
         for result in differing[:DIFFERENCES_SHOWN]:
             typer.echo("  ".join(str(cell) for cell in reconciling.cells(result) if cell != ""), err=True)
         raise NeedsHuman(f"{len(differing)} lines are not the same" + ("" if out else "; --out FILE.csv lists all"))
+
+
+@app.command()
+def reserve(
+    policy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[ISSUER=]20|30|40|full",
+            help="What part of outstanding principal is kept aside; by default 40 for every issuer. May be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    expiring_days: Annotated[int, typer.Option(min=0, help="How far ahead expiring bonus is listed.")] = 30,
+    dormant_days: Annotated[int, typer.Option(min=1, help="A wallet unused for longer is dormant.")] = 365,
+    out: Annotated[Path | None, typer.Option(help="Directory for the report as CSV.", show_default=False)] = None,
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Tell what issuers owe members now, by age; the reserve it takes; what expires soon and what lies idle."""
+    named_policies = [each.partition("=") for each in policy or ()]
+    policies = {issuer: part for issuer, equals, part in named_policies if equals}
+    default = next((whole for whole, equals, _ in reversed(named_policies) if not equals), DEFAULT_POLICY)
+    with job(database_url) as work:
+        scheme = store.scheme(work.connection)
+        today = store.now(work.connection).astimezone(ZoneInfo(scheme.zone)).date()
+        parties = folded.parties(work.connection)
+        found = liability(
+            work.connection,
+            zone=scheme.zone,
+            today=today,
+            expiring_until=today + timedelta(days=expiring_days),
+            dormant_since=today - timedelta(days=dormant_days),
+        )
+    wanted = reserves(found, parties, default, policies)
+    if out is not None:
+        try:
+            write_reserve(out, found, parties, wanted)
+        except OSError as error:
+            raise NeedsHuman(f"--out {out} cannot be written: {error.strerror}") from error
+    principal, bonus, missing = (
+        sum(amounts)
+        for amounts in (
+            [each.principal_minor for each in wanted],
+            [each.bonus_minor for each in wanted],
+            [each.missing_minor for each in wanted],
+        )
+    )
+    facts: dict[str, JSON] = {
+        "bonus_minor": bonus,
+        "dormant_wallets": sum(row.wallets for row in found.dormant),
+        "expiring_bonus_minor": sum(row.bonus_minor for row in found.expiring),
+        "last_number": found.last_number,
+        "missing_minor": missing,
+        "principal_minor": principal,
+        "required_minor": sum(each.required_minor for each in wanted),
+        "reserves": [
+            {"issuer": each.issuer.code, "policy": each.policy, "required_minor": each.required_minor}
+            for each in wanted
+        ],
+    }
+    sentence = (
+        f"at batch {found.last_number} members are owed {major(principal, grouped=True)} principal and "
+        f"{major(bonus, grouped=True)} bonus; of the reserve {major(missing, grouped=True)} is not in custody"
+    )
+    say(as_json, facts, sentence)
 
 
 @contextmanager
