@@ -243,6 +243,32 @@ def reserve(
     say(as_json, facts, sentence)
 
 
+@app.command()
+def archive(
+    label: Label,
+    out: Annotated[Path, typer.Option(help="Directory of the archive; other windows in it stay.")],
+    calendar: Calendar = "monthly",
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Write a closed window's part of the journal as Parquet, partitioned by calendar and window."""
+    try:
+        from settlement.archive import archive as write_archive  # noqa: PLC0415 - pyarrow is an extra
+    except ImportError as error:
+        raise NeedsHuman(f"an archive needs {error.name}: pip install 'coalition[archive]'") from error
+    calendar, label = named(calendar, label)
+    with job(database_url) as work:
+        try:
+            rows = write_archive(work.connection, calendar, label, out)
+        except OSError as error:
+            raise NeedsHuman(f"--out {out} cannot be written: {error.strerror}") from error
+    say(
+        as_json,
+        {"calendar": calendar, "label": label, **rows},
+        f"{label}: " + ", ".join(f"{count:,} {name}" for name, count in rows.items()) + f" in {out}",
+    )
+
+
 @contextmanager
 def shown(*, quiet: bool) -> Iterator[report.Progress]:
     """A progress bar on stderr while a person looks at it."""
