@@ -21,8 +21,12 @@ from settlement.rederiving import own_numbers
 TIME: Final = pa.timestamp("us", tz="UTC")
 TYPES: Final = {
     **dict.fromkeys((*ENTRY_COLUMNS, *TRANSFER_COLUMNS), pa.int64()),
-    "post_time": TIME, "occurred_time": TIME, "business_date": pa.date32(),
-    "request_id": pa.string(), "sale_reference": pa.string(), "leaf": pa.binary(),
+    "post_time": TIME,
+    "occurred_time": TIME,
+    "business_date": pa.date32(),
+    "request_id": pa.string(),
+    "sale_reference": pa.string(),
+    "leaf": pa.binary(),
 }
 
 

@@ -11,6 +11,7 @@ from typing import Final
 
 from coalition.storage.connect import Connection
 from coalition.storage.statement_lines import ClaimLine, claim_lines, place_codes
+from settlement.accounting import Gross
 from settlement.cells import append_csv, guarded, kind_text, timestamp, unit_text, write_csv
 from settlement.contents import Contents
 from settlement.errors import BooksDiffer
@@ -29,25 +30,30 @@ Advance = Callable[[int], None]
 """Told how many claims were written since it was told before."""
 
 
-def write_lines(connection: Connection, directory: Path, contents: Contents, advance: Advance) -> None:
-    """Write CODE.csv for each participant. Raises BooksDiffer where lines, claims and net positions do not agree."""
+def write_lines(connection: Connection, directory: Path, contents: Contents, advance: Advance) -> list[Gross]:
+    """Write CODE.csv for each participant, and answer the claims by where their entries were made, in order.
+
+    Raises BooksDiffer where lines, claims and net positions do not agree.
+    """
     paths = {participant: directory / f"{code}.csv" for participant, code in contents.codes.items()}
     for path in paths.values():
         write_csv(path, LINE_COLUMNS, ())
     balances: dict[tuple[int, int], int] = defaultdict(int)
-    sums: dict[ClaimKey, list[int]] = defaultdict(lambda: [0, 0])
+    gross: dict[tuple[int, int, int, int, int], list[int]] = defaultdict(lambda: [0, 0])
     places = place_codes(connection)
     for lines in claim_lines(connection, contents.window.window_id, contents.ranges):
         for participant, rows in rows_of(lines, contents.codes, places, balances).items():
             append_csv(paths[participant], rows)
         for line in lines:
-            total = sums[line.debtor_id, line.creditor_id, line.code, line.unit]
+            total = gross[line.debtor_id, line.creditor_id, line.participant_id, line.code, line.unit]
             total[0] += line.amount_minor
             total[1] += 1
         advance(len(lines))
-    differences = [*closing_differences(contents, balances), *claim_differences(contents, sums)]
+    claims = [Gross(*key, *total) for key, total in sorted(gross.items())]
+    differences = [*closing_differences(contents, balances), *claim_differences(contents, claims)]
     if differences:
         raise BooksDiffer(f"lines of {contents.window.label} and what was netted", differences)
+    return claims
 
 
 def rows_of(
@@ -93,8 +99,13 @@ def closing_differences(contents: Contents, balances: Mapping[tuple[int, int], i
     ]
 
 
-def claim_differences(contents: Contents, sums: Mapping[ClaimKey, list[int]]) -> list[str]:
+def claim_differences(contents: Contents, lines: Iterable[Gross]) -> list[str]:
     """Claims that are not the sum of their lines."""
+    sums: dict[ClaimKey, list[int]] = defaultdict(lambda: [0, 0])
+    for line in lines:
+        total = sums[line.debtor_id, line.creditor_id, line.code, line.unit]
+        total[0] += line.amount_minor
+        total[1] += line.count
     claims = {
         (claim.debtor_id, claim.creditor_id, claim.code, claim.unit): [claim.amount_minor, claim.transfer_count]
         for claim in contents.claims

@@ -13,7 +13,9 @@ from typing import Final
 
 from coalition.domain.accounts import Unit
 from coalition.storage.connect import Connection
+from coalition.storage.on_us import on_us_sales
 from settlement import multilateral
+from settlement.accounting import Gross, bookings
 from settlement.cells import UNIT_NAMES, file_digest, guarded, timestamp, write_csv, write_json
 from settlement.contents import Contents, gather
 from settlement.errors import NeedsHuman
@@ -21,6 +23,7 @@ from settlement.lines import write_lines
 from settlement.manifest import MANIFEST, NOTE, manifest_of
 from settlement.multilateral import major
 from settlement.netting import code_text
+from settlement.operator_papers import write_accounting, write_codes, write_matrix
 from settlement.picture import Month, draw
 from settlement.statement import statements
 from settlement.statement_pdf import StatementPress
@@ -77,7 +80,11 @@ def write(
     (draft / STATEMENTS).mkdir(parents=True)
     write_positions(draft / "positions.csv", contents)
     write_bilateral(draft / "bilateral.csv", contents)
-    write_statements(connection, draft / STATEMENTS, contents, progress)
+    write_matrix(draft / "matrix.csv", contents)
+    write_codes(draft / "codes.csv", contents)
+    claims = write_statements(connection, draft / STATEMENTS, contents, progress)
+    on_us = on_us_sales(connection, contents.ranges)
+    write_accounting(draft / "accounting.csv", contents, bookings(claims, on_us, Unit.MONEY))
     write_json(draft / "summary.json", summary(contents))
     (draft / "report.svg").write_text(draw(month(contents)), encoding="utf-8", newline="\n")
     manifest = manifest_of(draft, contents.name)
@@ -90,22 +97,26 @@ def write(
     return Report(directory, files, digest)
 
 
-def write_statements(connection: Connection, directory: Path, contents: Contents, progress: Progress) -> None:
-    """CSV, XLSX and PDF of every participant: lines are read once, then one participant is made after the other."""
-    claims, written = sum(claim.transfer_count for claim in contents.claims), 0
+def write_statements(connection: Connection, directory: Path, contents: Contents, progress: Progress) -> list[Gross]:
+    """CSV, XLSX and PDF of every participant: lines are read once, then one participant is made after the other.
+
+    Answers the claims by where they were made, as the lines told them.
+    """
+    total, written = sum(claim.transfer_count for claim in contents.claims), 0
 
     def advance(lines: int) -> None:
         nonlocal written
         written += lines
-        progress("lines of statements", written, claims)
+        progress("lines of statements", written, total)
 
-    write_lines(connection, directory, contents, advance)
+    claims = write_lines(connection, directory, contents, advance)
     press = StatementPress(contents)
     for done, statement in enumerate(statements(contents), 1):
         lines = directory / f"{statement.party.code}.csv"
         write_workbook(lines.with_suffix(".xlsx"), contents, statement, lines)
         press.set(statement, file_digest(lines), lines.with_suffix(".pdf"))
         progress("statements", done, len(contents.parties))
+    return claims
 
 
 def write_positions(path: Path, contents: Contents) -> None:
