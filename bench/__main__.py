@@ -29,6 +29,7 @@ from bench.figures import Figure, figure, median_figure
 from bench.house import SHOPS, Seat, add_trade
 from bench.load import Clients
 from bench.members import counter, member_figures
+from bench.month import CLAIMS, STATEMENT_CLAIMS, month_figures
 from bench.sdk import sdk, stub
 from coalition.bootstrap.clock import business_date_in
 from coalition.bootstrap.identities import certificate
@@ -65,6 +66,7 @@ TARGETS: Final = (
     ("purchase_batch_half_replays", "purchase_batch", 1.0),
     ("purchase_unary_64_telemetry", "purchase_unary_64_plain", 0.95),
     ("seal_store", "bare_aead_copy", 0.5),
+    ("rederive", "bare_group_by", 1 / 1.5),
 )
 
 
@@ -74,12 +76,15 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=50_000, help="wallets in the ledger (default 50000)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement; medians count (default 3)")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one gRPC round (default 4)")
+    parser.add_argument(
+        "--claims", type=int, default=CLAIMS, help=f"claims of the large settlement window (default {CLAIMS})"
+    )
     options = parser.parse_args()
     var = Path(tempfile.mkdtemp(prefix="coalition-bench-", dir="/tmp"))
     var.chmod(0o755)
     console = Console()
     try:
-        figures = Bench(var, options.members, options.rounds, options.seconds, console).run()
+        figures = Bench(var, options.members, options.claims, options.rounds, options.seconds, console).run()
     finally:
         shutil.rmtree(var, ignore_errors=True)
     LATEST.write_text(json.dumps([asdict(each) for each in figures.values()], indent=2) + "\n", encoding="utf-8")
@@ -89,7 +94,7 @@ def main() -> None:
 class Bench:
     """One run: a real server and an echo as processes of their own, the desk in this one."""
 
-    def __init__(self, var: Path, members: int, rounds: int, seconds: float, console: Console) -> None:
+    def __init__(self, var: Path, members: int, claims: int, rounds: int, seconds: float, console: Console) -> None:
         self._settings = load_settings(var=var, listen="127.0.0.1:0", log_level="warning")
         self._environment = {
             **os.environ,
@@ -99,6 +104,7 @@ class Bench:
         }
         self._var = var
         self._members = members
+        self._claims = claims
         self._rounds = rounds
         self._seconds = seconds
         self._console = console
@@ -123,6 +129,8 @@ class Bench:
                 uvloop.run(self._more_calls(figures, address, watched, say))
         with counter(self._var / "members", self._members) as here:
             figures.update({each.name: each for each in member_figures(here, self._members)})
+        month = month_figures(self._var / "month", self._claims, STATEMENT_CLAIMS // 10, say=self._console.print)
+        figures.update({each.name: each for each in month})
         return figures
 
     async def _desks(self, workers: Workers, say: Callable[[str], None]) -> dict[str, Figure]:
