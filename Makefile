@@ -100,7 +100,7 @@ proto: $(VENV)/.installed ## regenerate src/coalition/v1 from protos/
 lock: ## resolve requirements.lock and package-lock.json again (needs uv and npm)
 	@command -v $(UV) >/dev/null || { echo "make lock needs uv: pipx install uv, or make lock UV=/path/to/uv" >&2; exit 1; }
 	@$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--no-header --no-annotate --extra bank --extra demo --extra hsm --extra kms --group dev $(LOCK_FLAGS) pyproject.toml --output-file requirements.lock
+		--no-header --no-annotate --extra archive --extra bank --extra demo --extra hsm --extra kms --group dev $(LOCK_FLAGS) pyproject.toml --output-file requirements.lock
 	@command -v npm >/dev/null || { echo "make lock needs npm: apt install npm" >&2; exit 1; }
 	@npm install --package-lock-only --ignore-scripts --no-audit --no-fund
 

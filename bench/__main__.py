@@ -31,6 +31,7 @@ from bench.figures import Figure, figure, median_figure
 from bench.house import SHOPS, Seat, add_trade
 from bench.load import Clients
 from bench.members import counter, member_figures
+from bench.month import CLAIMS, STATEMENT_CLAIMS, month_figures
 from bench.sdk import sdk, stub
 from coalition.bootstrap.clock import business_date_in
 from coalition.bootstrap.identities import certificate
@@ -71,6 +72,7 @@ TARGETS: Final = (
     ("purchase_batch_receipts", "purchase_batch_unsealed", 0.9),
     ("verify_tree", "bare_hash_loop", 0.5),
     ("verify_full", "bare_hash_loop", 0.05),
+    ("rederive", "bare_group_by", 1 / 1.5),
 )
 
 
@@ -81,12 +83,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each measurement; medians count (default 3)")
     parser.add_argument("--leaves", type=int, default=LEAVES, help=f"leaves of the audit bundle (default {LEAVES})")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of one gRPC round (default 4)")
+    parser.add_argument(
+        "--claims", type=int, default=CLAIMS, help=f"claims of the large settlement window (default {CLAIMS})"
+    )
     options = parser.parse_args()
     var = Path(tempfile.mkdtemp(prefix="coalition-bench-", dir="/tmp"))
     var.chmod(0o755)
     console = Console()
     try:
-        figures = Bench(var, options.members, options.rounds, options.seconds, console, leaves=options.leaves).run()
+        figures = Bench(var, options, console).run()
     finally:
         shutil.rmtree(var, ignore_errors=True)
     LATEST.write_text(json.dumps([asdict(each) for each in figures.values()], indent=2) + "\n", encoding="utf-8")
@@ -96,7 +101,7 @@ def main() -> None:
 class Bench:
     """One run: a real server and an echo as processes of their own, the desk in this one."""
 
-    def __init__(self, var: Path, members: int, rounds: int, seconds: float, console: Console, *, leaves: int) -> None:
+    def __init__(self, var: Path, options: argparse.Namespace, console: Console) -> None:
         self._settings = load_settings(var=var, listen="127.0.0.1:0", log_level="warning")
         self._environment = {
             **os.environ,
@@ -105,10 +110,11 @@ class Bench:
             "COALITION_LOG_LEVEL": "warning",
         }
         self._var = var
-        self._members = members
-        self._leaves = leaves
-        self._rounds = rounds
-        self._seconds = seconds
+        self._members = options.members
+        self._leaves = options.leaves
+        self._claims = options.claims
+        self._rounds = options.rounds
+        self._seconds = options.seconds
         self._console = console
         self._seats: list[Seat] = []
 
@@ -136,6 +142,8 @@ class Bench:
             figures.update({each.name: each for each in member_figures(here, self._members)})
         made = make_bundle(self._var / "audit", self._leaves)
         figures.update({each.name: each for each in verify_figures(made, self._rounds)})
+        month = month_figures(self._var / "month", self._claims, STATEMENT_CLAIMS // 10, say=self._console.print)
+        figures.update({each.name: each for each in month})
         return figures
 
     async def _desks(self, workers: Workers, say: Callable[[str], None]) -> dict[str, Figure]:

@@ -1,4 +1,4 @@
-"""What is due of the month, in order: close the window whose period is over, net what is closed, report what is netted.
+"""What is due of the month, in order: close the window whose period is over, check and net what is closed, report it.
 
 Each step looks at how things stand and does only what is missing, so it may be run by a timer, by hand, twice, and
 again after it was killed anywhere. Exit codes as of `python -m settlement`: 0 done, 2 nothing was due, 1 a human is
@@ -50,6 +50,7 @@ def month_end(calendar: str, reports: Path) -> bool:
         label, state = window["label"], window["state"]
         directory = reports / calendar / label
         if state == "CLOSED":
+            settlement("rederive", label, "--calendar", calendar)
             netted, _ = settlement("net", label, "--calendar", calendar)
             did, state = did or netted, "NETTED"
         if state in {"NETTED", "SETTLED"} and not (directory / MANIFEST).exists():

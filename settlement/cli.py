@@ -9,7 +9,6 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -19,7 +18,8 @@ from rich.table import Table
 
 from coalition.domain.errors import CoalitionError
 from coalition.storage import settlement as store
-from settlement import calendars, closing, due, inbox_commands, netting, report, run_commands
+from settlement import calendars, closing, due, inbox_commands, netting, paper_commands, run_commands
+from settlement.cells import timestamp
 from settlement.command_line import (
     DONE,
     HUMAN_NEEDED,
@@ -34,7 +34,7 @@ from settlement.command_line import (
     say,
     told,
 )
-from settlement.errors import NeedsHuman, NothingToDo
+from settlement.errors import NothingToDo
 from settlement.multilateral import major
 from settlement.status import Status
 from settlement.status import status as read_status
@@ -52,9 +52,11 @@ app = typer.Typer(
 
     python -m settlement close 2017-01  (nothing enters January any more, February is open)
 
-    python -m settlement net 2017-01  (one position for each participant, checked and posted)
+    python -m settlement net 2017-01  (one position for each participant, posted)
 
     python -m settlement report 2017-01 --out january
+
+    And at any time after the close: rederive, which sums the month once more from the journal's every transfer.
 
     Then it is paid: prepare, approve (by the approvers), export, confirm. Each may be run again: what is done stays
     done. Exit codes: 0 done, 2 nothing to do, 1 a human is needed.""",
@@ -112,7 +114,7 @@ def close(
                 "calendar": closed.calendar,
                 "label": closed.label,
                 "next_label": closed.next_label,
-                "close_time": report.timestamp(closed.close_time),
+                "close_time": timestamp(closed.close_time),
                 "cut_number": closed.cut_number,
             },
             f"{closed.label} is closed at batch {closed.cut_number}; {closed.next_label} is open. "
@@ -122,7 +124,7 @@ def close(
 
 @app.command()
 def net(label: Label, calendar: Calendar = "monthly", as_json: Json = False, database_url: DatabaseUrl = None) -> None:
-    """Net a closed window: check every claim against the journal, store and post one position for each participant."""
+    """Net a closed window: store and post one position for each participant."""
     calendar, label = named(calendar, label)
     with job(database_url) as work, told(as_json):
         done = netting.net(work.connection, work.follower, calendar, label, notary=notary())
@@ -167,12 +169,12 @@ def late_command(
     with job(database_url) as work:
         sales = due.late_sales(work.connection, calendar, label)
     if as_json:
-        facts = [asdict(sale) | {"occurred_time": report.timestamp(sale.occurred_time)} for sale in sales]
+        facts = [asdict(sale) | {"occurred_time": timestamp(sale.occurred_time)} for sale in sales]
         typer.echo(json.dumps({"late": facts}, sort_keys=True))
         return
     for sale in sales:
         typer.echo(
-            f"{sale.entry_id}  {sale.participant}/{sale.terminal}  {report.timestamp(sale.occurred_time)}  "
+            f"{sale.entry_id}  {sale.participant}/{sale.terminal}  {timestamp(sale.occurred_time)}  "
             f"{major(sale.amount_minor, grouped=True)}"
         )
     total = major(sum(sale.amount_minor for sale in sales), grouped=True)
@@ -195,29 +197,6 @@ def open_calendar_command(
             as_json,
             {"calendar": opened.calendar, "label": opened.label},
             f"Calendar {opened.calendar} is open with its window {opened.label}; agreements name it by --calendar.",
-        )
-
-
-@app.command(name="report")
-def report_command(
-    label: Label,
-    out: Annotated[Path, typer.Option(help="Directory to write; an earlier report there is replaced.")],
-    calendar: Calendar = "monthly",
-    as_json: Json = False,
-    database_url: DatabaseUrl = None,
-) -> None:
-    """Write the report of a netted window: positions, bilateral claims, every participant's lines, and a picture."""
-    calendar, label = named(calendar, label)
-    with job(database_url) as work, told(as_json):
-        try:
-            written = report.write(work.connection, calendar, label, out)
-        except OSError as error:
-            raise NeedsHuman(f"--out {out} cannot be written: {error.strerror}") from error
-        say(
-            as_json,
-            {"directory": str(written.directory), "files": written.files, "manifest_sha256": written.manifest_sha256},
-            f"{written.files} files in {written.directory}; begin with {written.directory / 'report.svg'}\n"
-            f"manifest sha256 {written.manifest_sha256}",
         )
 
 
@@ -246,6 +225,7 @@ def status_command(
     )
 
 
+app.add_typer(paper_commands.app)
 app.add_typer(run_commands.app)
 app.add_typer(inbox_commands.app)
 

@@ -1,47 +1,52 @@
-"""The report of a netted window: a directory of CSV, JSON and one picture, the same bytes wherever it is made.
+"""The report of a netted window: statements, the operator's papers and a manifest, the same bytes wherever it is made.
 
-Every figure is checked again on the way: lines against positions, bilateral claims against positions. Reads only; the
+Every figure is checked again on the way: lines against claims and positions, claims against positions. Reads only; the
 directory appears whole or not at all.
 """
 
-import csv
-import hashlib
-import json
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from coalition.domain.accounts import Unit
-from coalition.domain.kinds import Kind
-from coalition.storage import positions as folded
-from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
-from coalition.storage.positions import Claim, Party, Position
+from coalition.storage.on_us import on_us_sales
 from settlement import multilateral
-from settlement.errors import BooksDiffer, NeedsHuman
+from settlement.accounting import Gross, bookings
+from settlement.cells import UNIT_NAMES, file_digest, guarded, timestamp, write_csv, write_json
+from settlement.contents import Contents, gather
+from settlement.errors import NeedsHuman
+from settlement.lines import write_lines
+from settlement.manifest import MANIFEST, NOTE, manifest_of
 from settlement.multilateral import major
-from settlement.netting import code_text, cut_of
+from settlement.netting import code_text
+from settlement.operator_papers import write_accounting, write_codes, write_matrix
 from settlement.picture import Month, draw
+from settlement.statement import statements
+from settlement.statement_pdf import StatementPress
+from settlement.statement_xlsx import write_workbook
 
-NUMBERS_MAX: Final = 1_000  # journal numbers read at a time while the lines are written
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
-MANIFEST: Final = "manifest.json"
-KIND_NAMES: Final = {int(kind): kind.name for kind in Kind}
-UNIT_NAMES: Final = {int(unit): unit.name for unit in Unit}
+STATEMENTS: Final = "statements"
 
 POSITION_COLUMNS: Final = (
     *("participant", "display_name", "role", "unit", "received_minor", "sent_minor", "net_minor"),
     *("received", "sent", "net", "position"),
 )
 BILATERAL_COLUMNS: Final = ("debtor", "creditor", "code", "unit", "amount_minor", "amount", "count")
-LINE_COLUMNS: Final = (
-    *("entry_id", "occurred_time", "post_time", "kind", "counterparty", "code", "unit"),
-    *("debit_minor", "credit_minor", "balance_minor", "debit", "credit", "balance"),
-)
+
+Progress = Callable[[str, int, int], None]
+"""Told of each step: its name, how much of it is done, of how much."""
+
+
+def unseen(step: str, done: int, total: int) -> None:
+    """Nobody looks."""
+
+
+Seal = Callable[[Contents, str], str]
+"""Answers the signed note over the SHA-256 (hex) of a window's manifest, once it is in the journal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,72 +58,65 @@ class Report:
     manifest_sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """What the report is made from."""
-
-    scheme: store.Scheme
-    window: store.Window
-    parties: Sequence[Party]
-    claims: Sequence[Claim]
-    positions: Sequence[Position]
-
-
-def write(connection: Connection, calendar: str, label: str, directory: Path) -> Report:
+def write(
+    connection: Connection,
+    calendar: str,
+    label: str,
+    directory: Path,
+    *,
+    seal: Seal | None = None,
+    progress: Progress = unseen,
+) -> Report:
     """Write the report of a netted window to `directory`, replacing a report that is there.
 
-    Raises NeedsHuman if the window is not netted or the directory holds something else, BooksDiffer if figures that
-    must agree do not.
+    With `seal` the manifest is signed, and the report appears only after that. Raises NeedsHuman if the window is not
+    netted or the directory holds something else, BooksDiffer if figures that must agree do not.
     """
     contents = gather(connection, calendar, label)
     if directory.exists() and not (directory / MANIFEST).is_file() and any(directory.iterdir()):
         raise NeedsHuman(f"--out {directory} is not empty and holds no report: name another directory")
     draft = directory.with_name(f"{directory.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
-    (draft / "lines").mkdir(parents=True)
+    (draft / STATEMENTS).mkdir(parents=True)
     write_positions(draft / "positions.csv", contents)
     write_bilateral(draft / "bilateral.csv", contents)
-    write_lines(connection, draft / "lines", contents)
+    write_matrix(draft / "matrix.csv", contents)
+    write_codes(draft / "codes.csv", contents)
+    claims = write_statements(connection, draft / STATEMENTS, contents, progress)
+    on_us = on_us_sales(connection, contents.ranges)
+    write_accounting(draft / "accounting.csv", contents, bookings(claims, on_us, Unit.MONEY))
     write_json(draft / "summary.json", summary(contents))
     (draft / "report.svg").write_text(draw(month(contents)), encoding="utf-8", newline="\n")
-    files = sorted(path for path in draft.rglob("*") if path.is_file())
-    write_json(
-        draft / MANIFEST,
-        {
-            "files": [
-                {"bytes": path.stat().st_size, "name": path.relative_to(draft).as_posix(), "sha256": file_digest(path)}
-                for path in files
-            ]
-        },
-    )
+    manifest = manifest_of(draft, contents.name)
+    write_json(draft / MANIFEST, manifest)
     digest = file_digest(draft / MANIFEST)
+    if seal is not None:
+        (draft / NOTE).write_text(seal(contents, digest), encoding="utf-8", newline="\n")
+    files = sum(1 for path in draft.rglob("*") if path.is_file())
     replace_directory(draft, directory)
-    return Report(directory, len(files) + 1, digest)
+    return Report(directory, files, digest)
 
 
-def gather(connection: Connection, calendar: str, label: str) -> Contents:
-    """Read a netted window; claims and stored net positions must say the same."""
-    window = next((window for window in store.windows(connection, calendar) if window.label == label), None)
-    if window is None:
-        raise NeedsHuman(f"calendar {calendar} has no window {label}: see `python -m settlement status`")
-    if window.state not in {"NETTED", "SETTLED"}:
-        raise NeedsHuman(f"window {label} of calendar {calendar} is {window.state}: a report needs it netted")
-    positions = store.net_positions(connection, window.window_id)
-    claims = folded.bilateral(connection, window.window_id)
-    listed = {position.participant_id for position in positions}
-    # Whoever joined after the month was netted is no part of it: the report stays what it was.
-    parties = [party for party in folded.parties(connection) if party.participant_id in listed]
-    again = multilateral.net(claims, listed)
-    if again != positions:
-        raise BooksDiffer(
-            f"claims and net positions of {label}",
-            [
-                f"participant {position.participant_id}: {position.net_minor} from claims, not as netted"
-                for position in again
-                if position not in set(positions)
-            ],
-        )
-    return Contents(store.scheme(connection), window, parties, claims, positions)
+def write_statements(connection: Connection, directory: Path, contents: Contents, progress: Progress) -> list[Gross]:
+    """CSV, XLSX and PDF of every participant: lines are read once, then one participant is made after the other.
+
+    Answers the claims by where they were made, as the lines told them.
+    """
+    total, written = sum(claim.transfer_count for claim in contents.claims), 0
+
+    def advance(lines: int) -> None:
+        nonlocal written
+        written += lines
+        progress("lines of statements", written, total)
+
+    claims = write_lines(connection, directory, contents, advance)
+    press = StatementPress(contents)
+    for done, statement in enumerate(statements(contents), 1):
+        lines = directory / f"{statement.party.code}.csv"
+        write_workbook(lines.with_suffix(".xlsx"), contents, statement, lines)
+        press.set(statement, file_digest(lines), lines.with_suffix(".pdf"))
+        progress("statements", done, len(contents.parties))
+    return claims
 
 
 def write_positions(path: Path, contents: Contents) -> None:
@@ -159,62 +157,6 @@ def write_bilateral(path: Path, contents: Contents) -> None:
             for claim in contents.claims
         ),
     )
-
-
-def write_lines(connection: Connection, directory: Path, contents: Contents) -> None:
-    """A statement for each participant: every claim it is a party of, in journal order, with the running balance.
-
-    A participant's statement opens at 0 and ends at its net position, or BooksDiffer is raised.
-    """
-    window = contents.window
-    codes = {party.participant_id: party.code for party in contents.parties}
-    paths = {participant: directory / f"{code}.csv" for participant, code in codes.items()}
-    for path in paths.values():
-        write_csv(path, LINE_COLUMNS, ())
-    balances: dict[tuple[int, int], int] = defaultdict(int)
-    earlier = [
-        other.cut_number or 0
-        for other in store.windows(connection, window.calendar)
-        if other.window_id < window.window_id
-    ]
-    for lines in store.claim_lines(
-        connection,
-        window.window_id,
-        max(earlier, default=0),
-        cut_of(window),
-        numbers_max=NUMBERS_MAX,
-    ):
-        rows: dict[int, list[tuple[object, ...]]] = defaultdict(list)
-        for line in lines:
-            occurred = "" if line.occurred_time is None else timestamp(line.occurred_time)
-            what = (line.entry_id, occurred, timestamp(line.post_time), kind_text(line.kind))
-            code, unit = code_text(line.code), UNIT_NAMES[line.unit]
-            for participant, other, debit, credit in (
-                (line.debtor_id, line.creditor_id, line.amount_minor, 0),
-                (line.creditor_id, line.debtor_id, 0, line.amount_minor),
-            ):
-                balances[participant, line.unit] += credit - debit
-                balance = balances[participant, line.unit]
-                rows[participant].append(
-                    (
-                        *what,
-                        codes[other],
-                        code,
-                        unit,
-                        *(debit, credit, balance, major(debit), major(credit), major(balance)),
-                    )
-                )
-        for participant, added in rows.items():
-            with paths[participant].open("a", encoding="utf-8", newline="") as file:
-                csv.writer(file, lineterminator="\n").writerows(added)
-    differences = [
-        f"{codes[position.participant_id]}: lines end at {balances[position.participant_id, position.unit]}, "
-        f"its net position is {position.net_minor}"
-        for position in contents.positions
-        if balances[position.participant_id, position.unit] != position.net_minor
-    ]
-    if differences:
-        raise BooksDiffer(f"lines and net positions of {window.label}", differences)
 
 
 def summary(contents: Contents) -> dict[str, object]:
@@ -274,41 +216,6 @@ def standing(net_minor: int) -> str:
     if net_minor == 0:
         return "EVEN"
     return "NET_RECEIVER" if net_minor > 0 else "NET_PAYER"
-
-
-def guarded(text: str) -> str:
-    """A text cell no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
-def timestamp(moment: datetime) -> str:
-    """UTC with microseconds, whatever zone the session had."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
-
-
-def kind_text(kind: int) -> str:
-    """An entry kind's name; a number that has none is shown as it is."""
-    return KIND_NAMES.get(kind) or f"kind {kind}"
-
-
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """UTF-8, commas, one line feed a row, the columns' names first."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows(rows)
-
-
-def write_json(path: Path, value: dict[str, object]) -> None:
-    """Sorted keys, two spaces, a line feed at the end."""
-    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8", newline="\n")
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def replace_directory(draft: Path, directory: Path) -> None:

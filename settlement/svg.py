@@ -5,7 +5,10 @@ from typing import Final
 from unicodedata import east_asian_width
 from xml.sax.saxutils import escape, quoteattr
 
-FONT: Final = "'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', 'DejaVu Sans', Helvetica, sans-serif"
+FONT: Final = (
+    "'Noto Sans SC', 'Noto Sans', 'Noto Sans CJK SC', 'PingFang SC', 'Microsoft YaHei', 'DejaVu Sans', Helvetica, "
+    "sans-serif"
+)
 INK: Final = "#1f2933"
 SOFT: Final = "#616e7c"
 PAPER: Final = "#fbfaf7"

@@ -11,7 +11,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from coalition.audit.notary import BatchNotary
+from coalition.audit.note import KeyKind, NoteKey
+from coalition.audit.report_seal import ReportSigner, report_key
 from coalition.domain.accounts import TransferCode, clearing_account
 from coalition.domain.ids import entry_id
 from coalition.domain.kinds import Kind
@@ -25,6 +29,9 @@ from tests.postgres import MIGRATED_LEDGER, SharedPostgres, Template
 LANES = 8
 NAMES = {1: "hq", 2: "trust", 3: "store-a", 4: "cafe-c", 5: "garage-d"}
 NOTARY = BatchNotary(lambda message: b"\x00" * 64)
+RING_KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+BATCHES = NoteKey("coalition.example/test/batches", KeyKind.NOTE, RING_KEY.public_key().public_bytes_raw())
+SIGNER = ReportSigner(report_key(BATCHES), RING_KEY.sign)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""The SQL of the month: windows, their cut, the claims checked against the journal, net positions, claim lines.
+"""The SQL of the month: windows, their cut, net positions and the posting of netting.
 
 Every function that writes runs in the caller's transaction, so that an act or a job can wrap it. Touches no wallet, and
 adds to the journal only through `post_netting`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -15,13 +15,13 @@ from psycopg import errors
 from coalition.domain.accounts import TransferCode, Unit, clearing_account, due_account
 from coalition.domain.acts import JSON, Act, body_hash
 from coalition.domain.errors import Contention, LedgerBroken
-from coalition.domain.ids import NUMBER_SHIFT, number_of
+from coalition.domain.ids import number_of
 from coalition.domain.journal import Entry, Notary, Transfer
 from coalition.domain.kinds import Kind
 from coalition.storage.connect import Connection
 from coalition.storage.frontier import LAST_NUMBER
 from coalition.storage.positions import Position
-from coalition.storage.settlement_entries import WHOLE_JOURNAL_PATIENCE, Draft, post_entries
+from coalition.storage.settlement_entries import Draft, post_entries
 
 # While the close waits for the table, every later batch waits behind it: give up before a till does, and ask again.
 LOCK_PATIENCE: Final = "5s"
@@ -63,35 +63,6 @@ class Scheme:
     currency_code: str
     lane_count: int
     operator_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class AccountPair:
-    """All transfers of a window between two accounts with one code and unit, straight from the journal."""
-
-    debit: int
-    credit: int
-    code: int
-    unit: int
-    amount_minor: int
-    transfer_count: int
-    first_number: int
-    last_number: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimLine:
-    """One claim as it was posted; times are UTC, `occurred_time` is the terminal's and may be missing."""
-
-    entry_id: int
-    occurred_time: datetime | None
-    post_time: datetime
-    kind: int
-    debtor_id: int
-    creditor_id: int
-    code: int
-    unit: int
-    amount_minor: int
 
 
 def scheme(connection: Connection) -> Scheme:
@@ -189,25 +160,6 @@ def note_assessment(connection: Connection, window_id: int, entry_id: int) -> No
     connection.execute("UPDATE windows SET assess_entry_id = %s WHERE window_id = %s", (entry_id, window_id))
 
 
-def account_pairs(connection: Connection, window_id: int) -> list[AccountPair]:
-    """Every transfer tagged with the window except netting's own, summed from the whole journal without the fold.
-
-    Reads all of `transfers` on purpose: a claim that lies outside the window's own numbers must be found too.
-    """
-    with connection.transaction():
-        connection.execute(f"SET LOCAL statement_timeout = '{WHOLE_JOURNAL_PATIENCE}'")
-        rows = connection.execute(
-            f"""
-            SELECT debit, credit, code, unit, sum(amount_minor)::bigint, count(*),
-                   min(entry_id) >> {NUMBER_SHIFT}, max(entry_id) >> {NUMBER_SHIFT}
-            FROM transfers WHERE window_id = %s AND code <> %s
-            GROUP BY debit, credit, code, unit ORDER BY debit, credit, code, unit
-            """,
-            (window_id, TransferCode.NETTING),
-        ).fetchall()
-    return [AccountPair(*row) for row in rows]
-
-
 def net_positions(connection: Connection, window_id: int) -> list[Position]:
     """What netting stored for a window, by unit and participant number; empty before."""
     rows = connection.execute(
@@ -280,40 +232,3 @@ def netting_transfers(positions: Sequence[Position], window_id: int) -> list[Tra
             amount, unit = abs(position.net_minor), Unit(position.unit)
             transfers.append(Transfer(debit, credit, amount, TransferCode.NETTING, window_id, unit))
     return transfers
-
-
-def claim_lines(
-    connection: Connection, window_id: int, after: int, up_to: int, *, numbers_max: int
-) -> Iterator[list[ClaimLine]]:
-    """The claims of a window in journal order, for `after < number <= up_to`, one list per range of numbers.
-
-    The window's fees come last: their batch lies behind the cut. Short statements over immutable rows: no snapshot is
-    held between two ranges.
-    """
-    assessed = connection.execute(
-        "SELECT assess_entry_id FROM windows WHERE window_id = %s AND assess_entry_id IS NOT NULL", (window_id,)
-    ).fetchone()
-    ranges = [(start, min(up_to, start + numbers_max)) for start in range(after, up_to, numbers_max)]
-    if assessed is not None and number_of(assessed[0]) > up_to:
-        ranges.append((number_of(assessed[0]) - 1, number_of(assessed[0])))
-    for start, end in ranges:
-        rows = connection.execute(
-            f"""
-            SELECT t.entry_id, e.occurred_time, b.time, e.kind, (t.debit >> 24 & 16777215)::integer,
-                   (t.credit >> 24 & 16777215)::integer, t.code, t.unit, t.amount_minor
-            FROM transfers t
-            JOIN entries e ON e.lane = t.lane AND e.entry_id = t.entry_id
-                          AND e.entry_id >= %(first)s AND e.entry_id < %(end)s
-            JOIN batches b ON b.number = t.entry_id >> {NUMBER_SHIFT}
-            WHERE t.entry_id >= %(first)s AND t.entry_id < %(end)s
-              AND t.window_id = %(window)s AND t.code <> %(netting)s
-            ORDER BY t.entry_id, t.leg
-            """,
-            {
-                "first": start + 1 << NUMBER_SHIFT,
-                "end": end + 1 << NUMBER_SHIFT,
-                "window": window_id,
-                "netting": TransferCode.NETTING,
-            },
-        )
-        yield [ClaimLine(*row) for row in rows]

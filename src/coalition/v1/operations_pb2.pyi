@@ -204,6 +204,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Bank accounts of participants were set."""
     ENTRY_KIND_OFFICES_SET: _EntryKind.ValueType  # 136
     """An approver got or lost offices."""
+    ENTRY_KIND_REPORT_SEALED: _EntryKind.ValueType  # 137
+    """The papers of a netted window were made; the entry holds the SHA-256 of their manifest."""
     ENTRY_KIND_DISPUTE_OPENED: _EntryKind.ValueType  # 140
     """A merchant complained about a line."""
     ENTRY_KIND_DISPUTE_PROPOSED: _EntryKind.ValueType  # 141
@@ -358,6 +360,8 @@ ENTRY_KIND_BANK_ACCOUNTS_SET: EntryKind.ValueType  # 135
 """Bank accounts of participants were set."""
 ENTRY_KIND_OFFICES_SET: EntryKind.ValueType  # 136
 """An approver got or lost offices."""
+ENTRY_KIND_REPORT_SEALED: EntryKind.ValueType  # 137
+"""The papers of a netted window were made; the entry holds the SHA-256 of their manifest."""
 ENTRY_KIND_DISPUTE_OPENED: EntryKind.ValueType  # 140
 """A merchant complained about a line."""
 ENTRY_KIND_DISPUTE_PROPOSED: EntryKind.ValueType  # 141
