@@ -37,6 +37,21 @@ def test_a_desk_on_a_standby_asks_to_send_again_and_connects_anew(house: House) 
     store.close()
 
 
+def test_a_session_keeps_its_statements_when_a_batch_is_rolled_back(house: House) -> None:
+    """The driver forgets all prepared statements at a rollback once it has one of its own: a query sent often."""
+    token, store = house.funded_card(), house.store()
+    for _ in range(10):  # the programme is loaded anew
+        house.execute("UPDATE config_epoch SET epoch = epoch + 1")
+        accepted(run_batch(store, [house.purchase("cafe", token, 1)])[0])
+    with psycopg.connect(house.dsn(SUPERUSER)) as rival:
+        rival.execute("SELECT 1 FROM wallets FOR UPDATE")
+        with pytest.raises(Contention):
+            run_batch(store, [house.purchase("cafe", token, 100)])
+
+    accepted(run_batch(store, [house.purchase("cafe", token, 100)])[0])
+    store.close()
+
+
 def test_what_can_never_be_sent_is_not_an_absent_database(house: House) -> None:
     """PostgreSQL holds no NUL in a text: the driver refuses it here, and a caller told to send again would for ever."""
     with connect.connect(house.dsn()) as connection, pytest.raises(psycopg.DataError) as refused:

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,9 @@ from coalition.storage import settlement as store
 from coalition.storage.connect import Connection, connect
 from coalition.storage.embedded import SUPERUSER
 from coalition.storage.positions import POSITIONS, Claim
+from coalition.storage.rederivation import AccountPair
 from coalition.storage.window_volumes import WINDOW_VOLUMES
-from settlement import closing, netting, report
+from settlement import closing, netting, rederiving, report
 from settlement.errors import BooksDiffer, NothingToDo
 from tests.clearing.house import House, accepted, new_house
 from tests.ledger_fixtures import NOTARY
@@ -162,12 +162,25 @@ def test_without_a_schedule_nothing_is_posted_and_an_entry_behind_the_cut_is_sti
     net(house, "2017-01")
 
     assert [] == fees(house)
-    pair = store.AccountPair(4 << 48 | 3 << 24, 4 << 48 | 4 << 24, 13, 1, 5, 1, 9, 9)
-    netting.verify_claims([Claim(1, 3, 4, 13, 1, 5, 1)], [pair], 8, 9)
-    for cut, assessed, code in ((8, None, 13), (8, 10, 13), (8, 9, 1)):
-        other = replace(pair, code=code)
+    pair = AccountPair(4 << 48 | 3 << 24, 4 << 48 | 4 << 24, 13, 1, 5, 1, 9, 9)
+    claims = [Claim(1, 3, 4, 13, 1, 5, 1)]
+    rederiving.verify_claims(claims, [pair], [(0, 8), (8, 9)])
+    for numbers in ([(0, 8)], [(0, 8), (9, 10)]):
         with pytest.raises(BooksDiffer):
-            netting.verify_claims([Claim(1, 3, 4, code, 1, 5, 1)], [other], cut, assessed)
+            rederiving.verify_claims(claims, [pair], numbers)
+
+
+def test_the_fees_are_of_the_windows_numbers_when_it_is_derived_again(house: House):
+    agree(house, "bar-flat", payer="bar", flat_minor=9_900)
+    trade(house)
+    close(house)
+    net(house, "2017-01")
+
+    with connection(house) as work:
+        parts = rederiving.rederive(work, follower(house), "monthly", "2017-01")
+        whole = rederiving.rederive(work, follower(house), "monthly", "2017-01", whole_journal=True)
+
+    assert parts == whole
 
 
 def test_activated_members_are_those_whose_first_purchase_lies_in_the_window(house: House):

@@ -60,6 +60,9 @@ class Pipeline:
     """Queue statements with `execute`, send them and wait for all answers with `run`."""
 
     def __init__(self, connection: Connection) -> None:
+        # A driver that has prepared anything itself, as it does with what is sent often, forgets every statement of the
+        # session at the next ROLLBACK, ours too.
+        connection.prepare_threshold = None
         self._connection = connection
         self._pgconn = connection.pgconn
         self._transformer: psycopg_abc.Transformer = Transformer.from_context(connection)
