@@ -186,12 +186,13 @@ class Model:
                 self.claim(payee, spend.at, slice_of(spend.fee(rate), before, before + amount, spend.face))
 
     def return_elsewhere(self, spend: Spend, amount: int, at: str, *, kept: bool) -> None:
-        """The seller gives back; who keeps the goods pays what the seller is short of by that."""
-        before = self.claims[self.window, spend.at]
+        """The seller (who stands for it) gives back; who keeps the goods pays what it is short of by that."""
+        seller = self.stands_for(spend.at)
+        before = self.claims[self.window, seller]
         self.refund(spend, amount)
-        short = before - self.claims[self.window, spend.at]
-        if kept and at != spend.at:
-            self.claim(at, spend.at, max(short, 0))
+        short = before - self.claims[self.window, seller]
+        if kept and at not in {seller, spend.at}:
+            self.claim(at, seller, max(short, 0))
 
     def _refund_part(self, spend: Spend, part: Part, face: int) -> None:
         lot = part.lot

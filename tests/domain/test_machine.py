@@ -297,5 +297,5 @@ def base(gross: bool) -> str:
 
 TestMonth = Month.TestCase
 TestMonth.settings = settings(
-    max_examples=200, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
