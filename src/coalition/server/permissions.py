@@ -91,6 +91,7 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.SettlementService/NetWindow": OPERATOR,
         "/coalition.v1.SettlementService/ListNetPositions": SETTLEMENT_READERS,
         "/coalition.v1.SettlementService/ListClaims": SETTLEMENT_READERS,
+        "/coalition.v1.SettlementService/FindDifferences": SETTLEMENT_READERS,
         "/coalition.v1.AuditService/ListBatches": AUDITORS,
         "/coalition.v1.AuditService/ListJournal": AUDITORS,
         "/coalition.v1.AuditService/GetCheckpoint": VISITORS,

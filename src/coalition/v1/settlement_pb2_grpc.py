@@ -70,6 +70,11 @@ class SettlementServiceStub:
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.ListClaimsRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_settlement__pb2.ListClaimsResponse.FromString,
                 _registered_method=True)
+        self.FindDifferences = channel.unary_unary(
+                '/coalition.v1.SettlementService/FindDifferences',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
@@ -127,6 +132,14 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindDifferences(self, request, context):
+        """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
+        with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -159,6 +172,11 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.ListClaims,
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.ListClaimsRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_settlement__pb2.ListClaimsResponse.SerializeToString,
+            ),
+            'FindDifferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindDifferences,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -329,6 +347,33 @@ class SettlementService:
             '/coalition.v1.SettlementService/ListClaims',
             coalition_dot_v1_dot_settlement__pb2.ListClaimsRequest.SerializeToString,
             coalition_dot_v1_dot_settlement__pb2.ListClaimsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindDifferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/FindDifferences',
+            coalition_dot_v1_dot_settlement__pb2.FindDifferencesRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.FindDifferencesResponse.FromString,
             options,
             channel_credentials,
             insecure,

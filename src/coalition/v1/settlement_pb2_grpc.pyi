@@ -59,6 +59,10 @@ class SettlementServiceStub:
     """
     ListClaims: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ListClaimsRequest, _settlement_pb2.ListClaimsResponse]
     """Reads the claims of a window summed by debtor, creditor and code, in that order. Errors: WINDOW_UNKNOWN."""
+    FindDifferences: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.FindDifferencesRequest, _settlement_pb2.FindDifferencesResponse]
+    """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
+    with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+    """
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -91,6 +95,10 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """
     ListClaims: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ListClaimsRequest, _settlement_pb2.ListClaimsResponse]  # type: ignore[assignment]
     """Reads the claims of a window summed by debtor, creditor and code, in that order. Errors: WINDOW_UNKNOWN."""
+    FindDifferences: _aio.UnaryUnaryMultiCallable[_settlement_pb2.FindDifferencesRequest, _settlement_pb2.FindDifferencesResponse]  # type: ignore[assignment]
+    """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
+    with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+    """
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself.
@@ -156,5 +164,15 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_settlement_pb2.ListClaimsResponse, _abc.Awaitable[_settlement_pb2.ListClaimsResponse]]:
         """Reads the claims of a window summed by debtor, creditor and code, in that order. Errors: WINDOW_UNKNOWN."""
+
+    @_abc_1.abstractmethod
+    def FindDifferences(
+        self,
+        request: _settlement_pb2.FindDifferencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.FindDifferencesResponse, _abc.Awaitable[_settlement_pb2.FindDifferencesResponse]]:
+        """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
+        with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+        """
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
