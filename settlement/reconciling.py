@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Final, TextIO
 from uuid import UUID
 
-from coalition.domain.reconciliation import Finding, KeyKind, OurLine, Result, TheirLine, Why, reconcile
+from coalition.domain.reconciliation import Finding, KeyKind, Result, TheirLine, Why
 from coalition.storage import positions as folded
-from coalition.storage import reconciliation as reads
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
-from coalition.storage.frontier import last_number
+from coalition.storage.reconciliation import reconciled
 from settlement.cells import guarded, kind_text, write_csv
 from settlement.errors import NeedsHuman
 from settlement.multilateral import major
@@ -70,19 +69,13 @@ def reconcile_window(
     Raises NeedsHuman if there is no such window or participant.
     """
     windows = store.windows(connection, calendar)
-    place = next((place for place, window in enumerate(windows) if window.label == label), None)
-    if place is None:
+    window = next((each for each in windows if each.label == label), None)
+    if window is None:
         raise NeedsHuman(f"calendar {calendar} has no window {label}: see `python -m settlement status`")
     numbers = {party.code: party.participant_id for party in folded.parties(connection)}
     if participant not in numbers:
         raise NeedsHuman(f"--participant {participant}: no participant has this code")
-    last = last_number(connection)
-    cuts = [0, *(last if window.cut_number is None else window.cut_number for window in windows)]
-    ours: list[OurLine] = reads.our_lines(connection, numbers[participant], [(cuts[place], cuts[place + 1])])
-    near = cuts[max(place - 1, 0)], cuts[min(place + 2, len(windows))]
-    results = reconcile(
-        theirs, ours, lambda lines: reads.elsewhere(connection, numbers[participant], lines, windows, near)
-    )
+    results = reconciled(connection, windows, window.window_id, numbers[participant], theirs)
     return Reconciled(calendar, label, participant, results)
 
 

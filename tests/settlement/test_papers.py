@@ -20,6 +20,7 @@ from coalition.storage.positions import Claim, Party, Position
 from keys.signature import verify
 from settlement import closing, netting, rederiving, report
 from settlement.cells import file_digest, write_json
+from settlement.contents import Contents
 from settlement.errors import BooksDiffer, NeedsHuman
 from settlement.sealing import seal_report
 from settlement.statement import Statement, check, flow_of
@@ -152,6 +153,28 @@ def test_a_report_is_sealed_once_in_the_journal_and_again_with_the_same_bytes(ne
     assert (first.manifest_sha256, 1) == (again.manifest_sha256, len(notes))
     assert first.files == 9 + 3 * len(NAMES)
     assert first.manifest_sha256 == verify_report(tmp_path / "first", TRUST, verify).manifest_sha256
+
+
+def test_a_report_that_is_killed_after_its_entry_was_written_is_made_again_to_the_same_bytes(
+    netted: Ledger, tmp_path: Path
+):
+    """Nothing of it was seen, its entry stands: the second run finds that entry and signs the same note."""
+    digests: list[str] = []
+
+    def killed(contents: Contents, digest: str) -> str:
+        seal_report(connection, contents, digest, notary=NOTARY, signer=SIGNER)
+        digests.append(digest)
+        raise KeyboardInterrupt
+
+    with netted.connect() as connection, pytest.raises(KeyboardInterrupt):
+        report.write(connection, "monthly", "2017-01", tmp_path / "out", seal=killed)
+    assert not (tmp_path / "out").exists()
+    assert digests == [write(netted, tmp_path / "out").manifest_sha256]
+    with netted.connect() as connection:
+        ((acts,),) = connection.execute(
+            "SELECT count(*) FROM entries WHERE kind = %s", (Kind.REPORT_SEALED,)
+        ).fetchall()
+    assert 1 == acts
 
 
 def test_another_report_of_a_sealed_window_is_refused(netted: Ledger, tmp_path: Path):

@@ -116,6 +116,7 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.SettlementService/ProposeDispute": OPERATOR,
         "/coalition.v1.SettlementService/SettleDispute": OPERATOR,
         "/coalition.v1.SettlementService/ListDisputes": SETTLEMENT_READERS,
+        "/coalition.v1.SettlementService/FindDifferences": SETTLEMENT_READERS,
         "/coalition.v1.AuditService/ListBatches": AUDITORS,
         "/coalition.v1.AuditService/ListJournal": AUDITORS,
         "/coalition.v1.AuditService/GetCheckpoint": VISITORS,

@@ -5,7 +5,7 @@ A participant's headquarters reads the rows that concern itself. The orders are 
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
@@ -15,11 +15,13 @@ from coalition.domain.kinds import Kind
 from coalition.domain.month_records import ClaimRecord, NettedTotals, PositionRecord, WindowRecord
 from coalition.domain.pages import number_key, page_limit, page_token
 from coalition.domain.reasons import Reason
+from coalition.domain.reconciliation import Result, TheirLine
+from coalition.server import convert_reconciliation as reconciliation
 from coalition.server import convert_settlement as convert
 from coalition.server.acting import act_of, receipt
 from coalition.server.dispute_calls import DisputeCalls
 from coalition.server.identity import HasProgramme, caller
-from coalition.server.own import own_codes
+from coalition.server.own import acting_for, own_codes
 from coalition.server.page_keys import parts_key, parts_token, whole_part
 from coalition.server.request_ids import RequestIds
 from coalition.server.settlement_runs import RunCalls, RunOrders, RunReads
@@ -59,6 +61,8 @@ class MonthReads(Protocol):
         participant: str | None,
         within: Within,
     ) -> list[ClaimRecord]: ...
+
+    def reconcile(self, window: WindowRecord, participant_id: int, theirs: Sequence[TheirLine]) -> list[Result]: ...
 
 
 class Month(Protocol):
@@ -222,6 +226,18 @@ class SettlementService(RunCalls):
 
     async def ListDisputes(self, request: Any, context: Any) -> settlement_pb2.ListDisputesResponse:
         return await self._disputes.page(request, caller(context))
+
+    async def FindDifferences(
+        self, request: settlement_pb2.FindDifferencesRequest, context: Any
+    ) -> settlement_pb2.FindDifferencesResponse:
+        code = acting_for(caller(context), self._programme.current, request.participant, "participant")
+        participant = self._programme.current.participant_by_code.get(code)
+        if participant is None:
+            raise Refused(Reason.PARTICIPANT_UNKNOWN, "participant", {"participant": code})
+        window = await self._window(request.calendar, request.label)
+        lines = [reconciliation.their_line(number, line) for number, line in enumerate(request.lines, 1)]
+        results = await asyncio.to_thread(self._reads.reconcile, window, participant.participant_id, lines)
+        return reconciliation.reconciled_message(convert.window_message(window), results)
 
     async def _positions(
         self, request: Any, window: WindowRecord, name: str, read: ReadPositions

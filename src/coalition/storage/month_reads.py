@@ -3,16 +3,18 @@
 `within`, where given, is the set of participant codes whose rows may be told; None tells every row.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from coalition.domain.accounts import Unit
 from coalition.domain.month_records import ClaimRecord, NettedTotals, PositionRecord, WindowRecord
+from coalition.domain.reconciliation import Result, TheirLine
 from coalition.storage import positions as folded
 from coalition.storage import settlement
 from coalition.storage.connect import Connection
 from coalition.storage.lease import Lease, leased_cursor
 from coalition.storage.positions import Position
+from coalition.storage.reconciliation import reconciled
 
 WINDOWS: Final = """
 SELECT w.window_id, c.code, w.label, w.state, w.open_time, w.close_time, w.cut_number, w.net_time, w.netting_entry_id
@@ -115,6 +117,12 @@ class MonthReads:
         }
         with leased_cursor(self._lease) as cursor:
             return [ClaimRecord(*row) for row in cursor.execute(CLAIMS, parameters).fetchall()]
+
+    def reconcile(self, window: WindowRecord, participant_id: int, theirs: Sequence[TheirLine]) -> list[Result]:
+        """Hold a participant's own list against its operations of the window."""
+        with leased_cursor(self._lease) as cursor:
+            windows = settlement.windows(cursor.connection, window.calendar)
+            return reconciled(cursor.connection, windows, window.window_id, participant_id, theirs)
 
     def _windows(self, condition: str, parameters: dict[str, Any]) -> list[WindowRecord]:
         with leased_cursor(self._lease) as cursor:

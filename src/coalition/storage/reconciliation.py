@@ -6,8 +6,9 @@ from typing import Any, Final
 from coalition.domain.ids import NUMBER_SHIFT, lane_of_entry, number_of
 from coalition.domain.kinds import FIRST_ACT, Kind
 from coalition.domain.reasons import Reason
-from coalition.domain.reconciliation import Elsewhere, KeyKind, OurLine, TheirLine, Why
+from coalition.domain.reconciliation import Elsewhere, KeyKind, OurLine, Result, TheirLine, Why, reconcile
 from coalition.storage.connect import Connection
+from coalition.storage.frontier import last_number
 from coalition.storage.settlement import Window
 from coalition.storage.statement_lines import Ranges
 
@@ -38,6 +39,21 @@ WHERE sale_reference = ANY(%(keys)s::text[]) AND participant_id = %(participant)
   AND entry_id >= %(first)s AND entry_id < %(end)s
 ORDER BY entry_id
 """
+
+
+def reconciled(
+    connection: Connection, windows: Sequence[Window], window_id: int, participant_id: int, theirs: Sequence[TheirLine]
+) -> list[Result]:
+    """Hold `theirs` against what the participant did in a window, which may still be open.
+
+    `windows` are all of its calendar, oldest first.
+    """
+    place = [window.window_id for window in windows].index(window_id)
+    last = last_number(connection)
+    cuts = [0, *(last if window.cut_number is None else window.cut_number for window in windows)]
+    ours = our_lines(connection, participant_id, [(cuts[place], cuts[place + 1])])
+    near = cuts[max(place - 1, 0)], cuts[min(place + 2, len(windows))]
+    return reconcile(theirs, ours, lambda lines: elsewhere(connection, participant_id, lines, windows, near))
 
 
 def our_lines(connection: Connection, participant_id: int, ranges: Ranges) -> list[OurLine]:

@@ -11,7 +11,6 @@ from coalition.storage.connect import Connection
 from coalition.storage.statement_lines import Ranges
 
 WHOLE_JOURNAL_PATIENCE: Final = "1h"  # 2.4 million transfers were summed in half a second on two cores
-WORKERS_MAX: Final = 4  # parallel workers of the one statement; the tills keep the other cores
 
 PAIRS: Final = """
 SELECT debit, credit, code, unit, sum(amount_minor)::bigint, count(*){numbers}
@@ -47,7 +46,6 @@ def account_pairs(connection: Connection, window_id: int, ranges: Ranges | None)
     """
     with connection.transaction():
         connection.execute(f"SET LOCAL statement_timeout = '{WHOLE_JOURNAL_PATIENCE}'")
-        connection.execute(f"SET LOCAL max_parallel_workers_per_gather = {WORKERS_MAX}")
         rows = connection.execute(
             sql.SQL(PAIRS).format(ranges=_within(ranges), numbers=sql.SQL("" if ranges is not None else NUMBERS)),
             {"window": window_id, "netting": TransferCode.NETTING},

@@ -2146,3 +2146,167 @@ class HandOverResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HandOverResponse: _TypeAlias = HandOverResponse  # noqa: Y015
+
+@_typing.final
+class FindDifferencesRequest(_message.Message):
+    """Asks to hold a participant's own list against a window."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALENDAR_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    calendar: _builtins.str
+    """Code of the calendar. Default (empty): "monthly"."""
+    label: _builtins.str
+    """Label of the window, 0..64 characters. Default (empty): the open one."""
+    participant: _builtins.str
+    """Code of the participant whose list it is. Default (empty): the caller's own."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReconcileLine]:
+        """Its operations, 0..10000; a longer list is held against the window by `python -m settlement reconcile`."""
+
+    def __init__(
+        self,
+        *,
+        calendar: _builtins.str = ...,
+        label: _builtins.str = ...,
+        participant: _builtins.str = ...,
+        lines: _abc.Iterable[Global___ReconcileLine] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "label", b"label", "lines", b"lines", "participant", b"participant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindDifferencesRequest: _TypeAlias = FindDifferencesRequest  # noqa: Y015
+
+@_typing.final
+class ReconcileLine(_message.Message):
+    """An operation as the participant's own list has it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    entry_id: _builtins.int
+    """Its entry, > 0."""
+    request_id: _builtins.str
+    """Its request id, a UUID."""
+    sale_reference: _builtins.str
+    """Its sale reference, 1..64 characters; of several entries that bear it, the one with this amount is meant."""
+    amount_minor: _builtins.int
+    """Its amount in minor units of the scheme currency; what was given back may be below zero."""
+    def __init__(
+        self,
+        *,
+        entry_id: _builtins.int = ...,
+        request_id: _builtins.str = ...,
+        sale_reference: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry_id", b"entry_id", "key", b"key", "request_id", b"request_id", "sale_reference", b"sale_reference"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "entry_id", b"entry_id", "key", b"key", "request_id", b"request_id", "sale_reference", b"sale_reference"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_key: _TypeAlias = _typing.Literal["entry_id", "request_id", "sale_reference"]  # noqa: Y015
+    _WhichOneofArgType_key: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_key) -> _WhichOneofReturnType_key | None: ...
+
+Global___ReconcileLine: _TypeAlias = ReconcileLine  # noqa: Y015
+
+@_typing.final
+class FindDifferencesResponse(_message.Message):
+    """What is not the same on both sides."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WINDOW_FIELD_NUMBER: _builtins.int
+    MATCHED_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERENT_COUNT_FIELD_NUMBER: _builtins.int
+    MISSING_HERE_COUNT_FIELD_NUMBER: _builtins.int
+    MISSING_THERE_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    matched_count: _builtins.int
+    """Lines that both sides have with the same amount, >= 0."""
+    different_count: _builtins.int
+    """Lines that both sides have with different amounts, >= 0."""
+    missing_here_count: _builtins.int
+    """Lines of the list that the window does not have, >= 0."""
+    missing_there_count: _builtins.int
+    """Operations of the window that the list does not have, >= 0."""
+    @_builtins.property
+    def window(self) -> Global___Window:
+        """The window."""
+
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReconcileDifference]:
+        """What is not the same: the list's lines in their order, then the window's; 1000 at most, the counts tell of the rest."""
+
+    def __init__(
+        self,
+        *,
+        window: Global___Window | None = ...,
+        matched_count: _builtins.int = ...,
+        different_count: _builtins.int = ...,
+        missing_here_count: _builtins.int = ...,
+        missing_there_count: _builtins.int = ...,
+        differences: _abc.Iterable[Global___ReconcileDifference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "different_count", b"different_count", "matched_count", b"matched_count", "missing_here_count", b"missing_here_count", "missing_there_count", b"missing_there_count", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindDifferencesResponse: _TypeAlias = FindDifferencesResponse  # noqa: Y015
+
+@_typing.final
+class ReconcileDifference(_message.Message):
+    """A line that is not the same on both sides."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FINDING_FIELD_NUMBER: _builtins.int
+    WHY_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    THEIR_AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    OUR_AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    finding: _builtins.str
+    """DIFFERENT, MISSING_HERE or MISSING_THERE."""
+    why: _builtins.str
+    """AMOUNT or SIGN; REPEATED, UNKNOWN, DECLINED or OTHER_WINDOW; NOT_IN_FILE or REVERSED."""
+    note: _builtins.str
+    """The reason of the decline, or the label of the other window; else empty or a sentence."""
+    line: _builtins.int
+    """Place of the line in the list, from 1; 0 where the list has none."""
+    entry_id: _builtins.int
+    """Entry of the journal; 0 where the window has none."""
+    their_amount_minor: _builtins.int
+    """The list's amount in minor units of the scheme currency; 0 where it has none."""
+    our_amount_minor: _builtins.int
+    """The journal's amount in minor units of the scheme currency; 0 where the window has none."""
+    def __init__(
+        self,
+        *,
+        finding: _builtins.str = ...,
+        why: _builtins.str = ...,
+        note: _builtins.str = ...,
+        line: _builtins.int = ...,
+        entry_id: _builtins.int = ...,
+        their_amount_minor: _builtins.int = ...,
+        our_amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_id", b"entry_id", "finding", b"finding", "line", b"line", "note", b"note", "our_amount_minor", b"our_amount_minor", "their_amount_minor", b"their_amount_minor", "why", b"why"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReconcileDifference: _TypeAlias = ReconcileDifference  # noqa: Y015

@@ -151,6 +151,11 @@ class SettlementServiceStub:
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.ListDisputesRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_settlement__pb2.ListDisputesResponse.FromString,
                 _registered_method=True)
+        self.FindDifferences = channel.unary_unary(
+                '/coalition.v1.SettlementService/FindDifferences',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
@@ -340,6 +345,14 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindDifferences(self, request, context):
+        """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
+        with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -452,6 +465,11 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.ListDisputes,
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.ListDisputesRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_settlement__pb2.ListDisputesResponse.SerializeToString,
+            ),
+            'FindDifferences': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindDifferences,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1055,6 +1073,33 @@ class SettlementService:
             '/coalition.v1.SettlementService/ListDisputes',
             coalition_dot_v1_dot_settlement__pb2.ListDisputesRequest.SerializeToString,
             coalition_dot_v1_dot_settlement__pb2.ListDisputesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindDifferences(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/FindDifferences',
+            coalition_dot_v1_dot_settlement__pb2.FindDifferencesRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.FindDifferencesResponse.FromString,
             options,
             channel_credentials,
             insecure,

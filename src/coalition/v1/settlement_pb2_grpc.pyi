@@ -123,6 +123,10 @@ class SettlementServiceStub:
     """
     ListDisputes: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ListDisputesRequest, _settlement_pb2.ListDisputesResponse]
     """Reads disputes in the order they were opened; headquarters of a participant those it is a side of."""
+    FindDifferences: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.FindDifferencesRequest, _settlement_pb2.FindDifferencesResponse]
+    """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
+    with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+    """
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -219,6 +223,10 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """
     ListDisputes: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ListDisputesRequest, _settlement_pb2.ListDisputesResponse]  # type: ignore[assignment]
     """Reads disputes in the order they were opened; headquarters of a participant those it is a side of."""
+    FindDifferences: _aio.UnaryUnaryMultiCallable[_settlement_pb2.FindDifferencesRequest, _settlement_pb2.FindDifferencesResponse]  # type: ignore[assignment]
+    """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
+    with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+    """
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     """For the operator (/op/<name>); a participant's headquarters (/hq/<participant>) reads what concerns itself; approvers
@@ -444,5 +452,15 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_settlement_pb2.ListDisputesResponse, _abc.Awaitable[_settlement_pb2.ListDisputesResponse]]:
         """Reads disputes in the order they were opened; headquarters of a participant those it is a side of."""
+
+    @_abc_1.abstractmethod
+    def FindDifferences(
+        self,
+        request: _settlement_pb2.FindDifferencesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.FindDifferencesResponse, _abc.Awaitable[_settlement_pb2.FindDifferencesResponse]]:
+        """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
+        with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+        """
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

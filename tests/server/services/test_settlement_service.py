@@ -9,11 +9,13 @@ from coalition.v1 import operations_pb2, settlement_pb2
 from coalition.v1.member_pb2 import EnrolMemberRequest, IssueCardRequest, LinkCardRequest, Profile
 from coalition.v1.settlement_pb2 import (
     CloseWindowRequest,
+    FindDifferencesRequest,
     ListClaimsRequest,
     ListNetPositionsRequest,
     ListPositionsRequest,
     ListWindowsRequest,
     NetWindowRequest,
+    ReconcileLine,
 )
 from tests.postgres import SharedPostgres
 from tests.server.services.house import Doors, new_id, open_doors, pay, refused, told_again, top_up, trading, walk
@@ -69,6 +71,39 @@ def test_claims_are_told_by_debtor_creditor_and_code(month: Doors) -> None:
     ]
     of_hq = walk(stub.ListClaims, ListClaimsRequest(participant="hq"), "claims")
     assert [(row.debtor, row.creditor) for row in of_hq] == [("c", "hq")]
+
+
+def test_a_headquarters_holds_its_own_list_against_the_window(month: Doors) -> None:
+    """The sale of 300.00 at C is found by its entry; a wrong amount and a line that nobody knows are told."""
+    stub = month.visitor("/hq/c").settlement
+    nothing = stub.FindDifferences(FindDifferencesRequest())
+    (missing,) = nothing.differences
+    assert (missing.finding, missing.why, missing.our_amount_minor) == ("MISSING_THERE", "NOT_IN_FILE", 30_000)
+    own = ReconcileLine(entry_id=missing.entry_id, amount_minor=30_000)
+    same = stub.FindDifferences(FindDifferencesRequest(participant="c", label="2017-01", lines=[own]))
+    assert (same.matched_count, list(same.differences)) == (1, [])
+    wrong = ReconcileLine(entry_id=missing.entry_id, amount_minor=30_001)
+    unknown = ReconcileLine(request_id=new_id(), amount_minor=5)
+    told = stub.FindDifferences(FindDifferencesRequest(lines=[wrong, unknown]))
+    assert [(each.line, each.finding, each.why) for each in told.differences] == [
+        (1, "DIFFERENT", "AMOUNT"),
+        (2, "MISSING_HERE", "UNKNOWN"),
+    ]
+
+
+def test_nobody_holds_a_list_against_anothers_sales(month: Doors) -> None:
+    """Whether a foreign entry exists is nobody's business: asked by A, an entry of C is as unknown as any."""
+    (sale,) = month.visitor("/hq/c").settlement.FindDifferences(FindDifferencesRequest()).differences
+    line = ReconcileLine(entry_id=sale.entry_id, amount_minor=30_000)
+    stub = month.visitor("/hq/a").settlement
+    foreign = stub.FindDifferences(FindDifferencesRequest(lines=[line])).differences[0]
+    assert (foreign.finding, foreign.why, foreign.note) == ("MISSING_HERE", "UNKNOWN", "")
+    assert refused(lambda: stub.FindDifferences(FindDifferencesRequest(participant="c"))).reason == "PERMISSION_DENIED"
+    office = month.visitor(PATH).settlement
+    assert (
+        refused(lambda: office.FindDifferences(FindDifferencesRequest(participant="no"))).reason
+        == "PARTICIPANT_UNKNOWN"
+    )
 
 
 def test_a_headquarters_reads_only_rows_that_name_it(month: Doors) -> None:
