@@ -26,7 +26,7 @@ from rich.table import Table
 from bench.audit import LEAVES, BlankNotary, receipt_figures, verify_figures
 from bench.audit_log import make_bundle
 from bench.collector import collector
-from bench.desk import Trade, sell_lots, through
+from bench.desk import Trade, Watch, sell_lots, through
 from bench.figures import Figure, figure, median_figure
 from bench.house import SHOPS, Seat, add_trade
 from bench.load import Clients
@@ -153,16 +153,19 @@ class Bench:
         gathered: dict[str, list[Figure]] = {}
 
         def desk(count: int, batch_max: int) -> Desk:
-            return Desk(workers.open, count, batch_max=batch_max, queue_max=DESK_WORK, clock=time.monotonic)
+            return Desk(
+                workers.open, count, batch_max=batch_max, queue_max=DESK_WORK, clock=time.monotonic, observer=watch
+            )
 
+        watch = Watch()
         async with desk(1, 1) as one, desk(16, 1) as sixteen, desk(self._settings.desk_workers, 1024) as real:
             for number in range(self._rounds + 1):  # the first round warms up
                 say(f"desk, round {number} of {self._rounds}")
                 measured = [
                     durable_commit(self._dsn("owner"), 200),
-                    await through(one, "one_transaction_per_purchase", trade, 800),
-                    await through(sixteen, "one_transaction_per_purchase_16", trade, 2400),
-                    await through(real, "desk_1024", trade, DESK_WORK),
+                    await through(one, watch, "one_transaction_per_purchase", trade, 800),
+                    await through(sixteen, watch, "one_transaction_per_purchase_16", trade, 2400),
+                    await through(real, watch, "desk_1024", trade, DESK_WORK),
                 ]
                 for each in measured if number else ():
                     gathered.setdefault(each.name, []).append(each)

@@ -68,33 +68,42 @@ def sell_lots(store: Store, trade: Trade) -> None:
             raise RuntimeError("a top-up of the bench was declined")
 
 
+class Watch:
+    """Observes a desk: how long each batch took from its worker being handed it to its answers."""
+
+    def __init__(self) -> None:
+        self.latencies: list[float] = []
+
+    def batch(self, size: int, oldest_wait_seconds: float, seconds: float) -> None:  # noqa: ARG002  a desk tells all
+        self.latencies.append(seconds)
+
+    def answers(self, answers: Sequence[tuple[Ticket, Answer]]) -> None:
+        """Told to the sink."""
+
+
 class Tally:
-    """A sink that notes how long each batch's answers took from the batch before."""
+    """A sink that counts answers down."""
 
     def __init__(self, expected: int) -> None:
         self._missing = expected
-        self._last = time.perf_counter()
-        self.latencies: list[float] = []
         self.complete = asyncio.Event()
 
     def deliver(self, answers: Sequence[tuple[Ticket, Answer]]) -> None:
         _accepted([answer for _, answer in answers])
-        now = time.perf_counter()
-        self.latencies.append(now - self._last)
-        self._last = now
         self._missing -= len(answers)
         if self._missing == 0:
             self.complete.set()
 
 
-async def through(desk: Desk, name: str, trade: Trade, count: int) -> Figure:
-    """An open desk, fed at once with `count` purchases made beforehand. Latencies are from answer to answer."""
+async def through(desk: Desk, watch: Watch, name: str, trade: Trade, count: int) -> Figure:
+    """An open desk that `watch` observes, fed at once with `count` purchases made beforehand."""
     tally = Tally(count)
+    watch.latencies.clear()
     work = [Ticket(trade.purchase(), tally) for _ in range(count)]
     started = time.perf_counter()
     desk.submit(work)
     await tally.complete.wait()
-    return figure(name, count, time.perf_counter() - started, tally.latencies)
+    return figure(name, count, time.perf_counter() - started, watch.latencies[:])
 
 
 def _accepted(answers: Sequence[object]) -> None:

@@ -118,6 +118,14 @@ class Counter:
         return AioTerminal(self.proxy.address, self.till, **{"outbox": self.outbox, "rules": TryRules(), **options})
 
 
+def cut(counter: Counter, till: Terminal) -> None:
+    """No line, and the till has noticed: what it sends before that may have arrived, for all it knows."""
+    counter.proxy.cut()
+    end = time.monotonic() + 10
+    while till.state.is_online and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 @pytest.fixture
 def counter(certificates: Path, tmp_path: Path) -> Iterator[Counter]:
     stub = LedgerStub()

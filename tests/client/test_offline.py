@@ -21,6 +21,7 @@ from coalition.client import (
     State,
 )
 from coalition.client.offline_queue import OfflineQueue
+from tests.client.conftest import cut
 from tests.client.ledger_stub import faults, refusal
 
 CARD, OTHER = "9123456789012345", "9123456789012352"
@@ -34,7 +35,7 @@ def queue_file(counter: Any) -> Path:
 
 def test_sales_of_a_cut_are_told_in_their_order_once_the_line_is_back(counter):
     with counter.terminal(offline=LIMITS) as till:
-        counter.proxy.cut()
+        cut(counter, till)
         with pytest.raises(Offline):
             till.purchase(CARD, 1_000, sale_reference="S-1")
         ids = [till.approve_offline(CARD, 1_000 + n, sale_reference=f"S-{n}") for n in range(1, 4)]

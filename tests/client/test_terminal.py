@@ -27,6 +27,7 @@ from coalition.client import (
 )
 from coalition.client.tries import TryRules
 from coalition.v1.operations_pb2 import Funding, VirtualId
+from tests.client.conftest import cut
 from tests.client.ledger_stub import faults, refusal
 
 CARD = "9123456789012345"
@@ -209,7 +210,7 @@ def test_without_a_connection_nothing_is_sent_and_nothing_is_owed(counter):
     """An offline till declines at the counter; it does not collect reversals of sales that never left."""
     with counter.terminal() as till:
         till.balance(CARD)
-        counter.proxy.cut()
+        cut(counter, till)
         with pytest.raises(Offline):
             till.purchase(CARD, 1_000)
         (row,) = till.recent()

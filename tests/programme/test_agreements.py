@@ -298,7 +298,7 @@ def test_issuer_held_value_is_taken_across_groups_by_licence_only(house: House, 
     back = partial(revise, house, office, "a-terms", 2, held, MARCH)
     assert Reason.LICENCE_MISSING is reason_of(back)
     revise(house, office, "law", 1, {"issuer_held_across_groups_allowed": True})
-    assert {"agreement": "a-terms", "version": 3} == revise(house, office, "a-terms", 2, held, APRIL).answer
+    assert 3 == revise(house, office, "a-terms", 2, held, APRIL).answer["version"]
 
 
 def approve(house: House, answer: ActAnswer, decision: Decision = Decision.APPROVED) -> None:
