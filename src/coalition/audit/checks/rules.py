@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from coalition.audit.bundle import Bundle
+from coalition.audit.checks import defaults
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.report import Report
 from coalition.domain.accounts import AccountKind, TransferCode, Unit, parties_of
@@ -74,6 +75,9 @@ class RuleChecks:
         self._nettings: dict[int, tuple[tuple[str, str], list[tuple[Any, ...]]]] = {}  # by entry, those in force
         self._assessed: set[tuple[str, str]] = set()
         self._participants = FOUNDERS
+        self._defaults = defaults.DefaultChecks(
+            self._checks["V17"], self._money_claims, is_whole=bundle.start_size == 0
+        )
         self._undecided_agreements: set[int] = set()
 
     def leaf(self, opened: Opened) -> None:
@@ -87,6 +91,9 @@ class RuleChecks:
         if entry.kind in OF_RUNS:
             self._settlement(opened)
             return
+        if entry.kind in defaults.KINDS:
+            self._defaults.leaf(opened)
+            return
         if entry.kind == Kind.ASSESS:
             self._assess(opened)
         self._claims(opened)
@@ -95,6 +102,17 @@ class RuleChecks:
         for _, _, _, _, agreement, version, _ in entry.allocations:
             if agreement:
                 self._use((agreement, version), opened)
+
+    def _money_claims(self, name: tuple[str, str]) -> defaults.Claims | None:
+        """The money claims of a netted window; None for one that the log does not net."""
+        if name not in self._netted or name not in self._labels:
+            return None
+        claims = self._windows[self._labels[name]].claims()
+        return [
+            (debtor, creditor, amount)
+            for (debtor, creditor, _, unit), (amount, _) in claims.items()
+            if unit == Unit.MONEY
+        ]
 
     def _claims(self, opened: Opened) -> None:
         """V17: add the entry's claims to their windows, which must not be netted yet."""
