@@ -61,13 +61,18 @@ def paid_in(amount: int, number: int = 7, *, back: bool = False, **told: Any) ->
 
 
 def defaulted(
-    number: int = 8, *, claims: list[tuple[int, int, int]] = CLAIMS, collateral: int = 10_001, **told: Any
+    number: int = 8,
+    *,
+    claims: list[tuple[int, int, int]] = CLAIMS,
+    collateral: int = 10_001,
+    owed: int = 77_000,
+    **told: Any,
 ) -> Opened:
     """What settlement posts; `claims`, `collateral` as a forger would have them, legs and answer alike."""
-    default = cover_default(A, 77_000, collateral, claims, exempt={T}, operator_id=H)
+    default = cover_default(A, owed, collateral, claims, exempt={T}, operator_id=H)
     answer = {
         "participant_id": A,
-        "owed_minor": 77_000,
+        "owed_minor": owed,
         "collateral_minor": default.collateral_minor,
         "windows": [["monthly", "2017-01"]],
         "weights": [[other, weight] for other, weight in default.weights.items()],
@@ -120,6 +125,8 @@ def test_a_default_with_its_collateral_and_recoveries_is_no_breach() -> None:
         ([paid_in(10_001), defaulted(claims=[])], "do not follow from the claims"),
         ([paid_in(10_001), defaulted(shares=[[B, 38_286], [C, 28_713]])], "posts is not what it answers"),
         ([paid_in(10_001), defaulted(windows=[["monthly", "2016-12"]])], "a window that was not netted"),
+        ([paid_in(10_001), defaulted(windows=[])], "other windows than were not paid"),
+        ([paid_in(10_001), defaulted(owed=80_000)], "another amount than was due"),
         ([paid_in(10_001), defaulted(collateral=0)], "does not take the collateral first"),
         ([defaulted()], "does not take the collateral first"),
         ([paid_in(5), paid_in(6, back=True)], "more collateral left than had come in"),

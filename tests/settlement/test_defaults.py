@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from coalition.audit.checks.defaults import Claims, DefaultChecks
+from coalition.audit.checks.defaults import KINDS, Claims, DefaultChecks
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.report import Check
 from coalition.audit.leaf import Payload
@@ -63,12 +63,13 @@ def month(postgres: SharedPostgres) -> Iterator[Ledger]:
 
 def audited(ledger: Ledger, claims: Claims) -> list[str]:
     """What an auditor finds wrong with what was posted, given the claims of 2017-01."""
-    check = Check("V17")
-    checks = DefaultChecks(check, {("monthly", "2017-01"): claims}.get, is_whole=True)
-    nothing: dict[str, Any] = dict.fromkeys(Payload._fields, 0)
+    check, nothing = Check("V17"), dict[str, Any].fromkeys(Payload._fields, 0)
     with ledger.connect() as connection:
+        windows = connection.execute("SELECT netting_entry_id, label FROM windows WHERE state = 'NETTED'")
+        named = {entry_id: ("monthly", label) for entry_id, label in windows}
+        checks = DefaultChecks(check, {("monthly", "2017-01"): claims}.get, named.get, is_whole=True)
         for entry_id, kind, answer in connection.execute(
-            "SELECT entry_id, kind, answer FROM entries WHERE kind IN (26, 27) ORDER BY entry_id"
+            "SELECT entry_id, kind, answer FROM entries WHERE kind BETWEEN 20 AND 27 ORDER BY entry_id"
         ).fetchall():
             legs = connection.execute(
                 "SELECT debit, credit, amount_minor, code, window_id, unit FROM transfers WHERE entry_id = %s",
@@ -76,7 +77,10 @@ def audited(ledger: Ledger, claims: Claims) -> list[str]:
             ).fetchall()
             told = {"entry_id": entry_id, "kind": kind, "answer": bytes(answer), "transfers": tuple(legs)}
             payload = Payload(**nothing | told)
-            checks.leaf(Opened(0, None, payload, None))  # type: ignore[arg-type]  # it does not look at the leaf
+            if kind in KINDS:
+                checks.leaf(Opened(0, None, payload, None))  # type: ignore[arg-type]  # it does not look at the leaf
+            else:
+                checks.keep_dues(payload)
     assert check.looked_at > 0
     return [finding.sentence for finding in check.findings]
 

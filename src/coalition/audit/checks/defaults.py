@@ -1,7 +1,7 @@
 """V17 of collateral and defaults: what is posted is what was answered, and a loss was shared as it had to be.
 
-The weights of the shares are held against the claims of the windows that the answer names. One creditor may be left out
-of them, the custody pool: it bears no loss.
+What was owed, and the windows that were not paid, follow from the dues that the log posted; the weights of the shares
+from the claims of these windows. One creditor may be left out of them, the custody pool: it bears no loss.
 """
 
 import json
@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.report import Check
-from coalition.domain.accounts import BANK, AccountKind, account, due_account, parties_of
-from coalition.domain.default import net_claims_on, share_loss
+from coalition.audit.leaf import Payload
+from coalition.domain.accounts import BANK, AccountKind, Unit, account, due_account, parties_of
+from coalition.domain.default import net_claims_on, share_loss, unpaid_windows
 from coalition.domain.kinds import Kind
 
 KINDS: Final = frozenset({int(Kind.COLLATERAL_MOVED), int(Kind.DEFAULT)})
@@ -21,16 +22,30 @@ DUE: Final = int(AccountKind.DUE)
 KIND_BITS: Final = 48  # an account's kind lies above them (domain/accounts.py)
 POOLS: Final = 1  # creditors that bear no loss
 
+Window = tuple[str, str]
 Claims = list[tuple[int, int, int]]
 Legs = list[tuple[int, int, int]]
 
 
 class DefaultChecks:
-    """Sees every such entry in order. `claims_of` tells the money claims of a window by calendar and label, or None."""
+    """Sees every such entry, and every other that moves a due, in order.
 
-    def __init__(self, check: Check, claims_of: Callable[[tuple[str, str]], Claims | None], *, is_whole: bool) -> None:
+    `claims_of` tells the money claims of a netted window, `window_of` the window of a netting in force by its entry;
+    None where there is none. A window is its calendar and label.
+    """
+
+    def __init__(
+        self,
+        check: Check,
+        claims_of: Callable[[Window], Claims | None],
+        window_of: Callable[[int], Window | None],
+        *,
+        is_whole: bool,
+    ) -> None:
         self._check = check
         self._claims_of = claims_of
+        self._window_of = window_of
+        self._dues: dict[int, list[tuple[int, int]]] = defaultdict(list)  # by participant: entry and change
         self._is_whole = is_whole  # the bundle begins with the log
         self._collateral: dict[int, int] = defaultdict(int)
         self._borne: dict[int, dict[int, int]] = defaultdict(dict)
@@ -57,8 +72,20 @@ class DefaultChecks:
         if wrong:
             check.breach(wrong, opened.at, entry.entry_id)
         self._keep(entry.kind, party, posted)
+        self.keep_dues(entry)
         if self._is_whole and self._collateral[party] < 0:
             check.breach("more collateral left than had come in", opened.at, entry.entry_id)
+
+    def keep_dues(self, entry: Payload) -> None:
+        """Add what an entry changes of what is due."""
+        changes: dict[int, int] = defaultdict(int)
+        for debit, credit, amount, _, _, unit in entry.transfers:
+            for number, sign in ((debit, -1), (credit, 1)):
+                if number >> KIND_BITS == DUE and unit == Unit.MONEY:
+                    changes[parties_of(number)[0]] += sign * amount
+        for party, change in changes.items():
+            if change:
+                self._dues[party].append((entry.entry_id, change))
 
     @staticmethod
     def _moved(party: int, told: dict[str, Any]) -> Legs:
@@ -80,12 +107,13 @@ class DefaultChecks:
             wrong = "a loss is not shared by the claims of those that bear it"
         elif not weights and len(shares) > 1:
             wrong = "a loss that nobody's claim made is borne by more than the operator"
-        return legs, wrong or self._weighed(party, told, weights)
+        return legs, wrong or self._weighed(party, owed, told, weights)
 
-    def _weighed(self, party: int, told: dict[str, Any], weights: dict[int, int]) -> str:
+    def _weighed(self, party: int, owed: int, told: dict[str, Any], weights: dict[int, int]) -> str:
         claims: Claims = []
-        for calendar, label in told["windows"]:
-            found = self._claims_of((str(calendar), str(label)))
+        windows = [(str(calendar), str(label)) for calendar, label in told["windows"]]
+        for window in windows:
+            found = self._claims_of(window)
             if found is None:
                 if self._is_whole:
                     return "a default names a window that was not netted"
@@ -95,6 +123,13 @@ class DefaultChecks:
         if not self._is_whole:
             self._check.lacks("claims behind a default may lie before the bundle's start")
             return ""
+        lines = [(self._window_of(entry), amount) for entry, amount in self._dues[party]]
+        if owed != -sum(amount for _, amount in lines):
+            return "a default is of another amount than was due"
+        netted = [(window, amount) for window, amount in lines if window is not None]
+        places = unpaid_windows(owed, [(place, amount) for place, (_, amount) in enumerate(netted)])
+        if sorted(windows) != sorted(netted[place][0] for place in places):
+            return "a default names other windows than were not paid"
         net = net_claims_on(party, claims)
         if any(net.get(other) != weight for other, weight in weights.items()) or len(net) - len(weights) > POOLS:
             return "the shares of a default do not follow from the claims of its windows"

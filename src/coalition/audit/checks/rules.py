@@ -76,7 +76,7 @@ class RuleChecks:
         self._assessed: set[tuple[str, str]] = set()
         self._participants = FOUNDERS
         self._defaults = defaults.DefaultChecks(
-            self._checks["V17"], self._money_claims, is_whole=bundle.start_size == 0
+            self._checks["V17"], self._money_claims, self._window_of, is_whole=bundle.start_size == 0
         )
         self._undecided_agreements: set[int] = set()
 
@@ -87,9 +87,11 @@ class RuleChecks:
             self._act(opened)
         if entry.kind == NETTING:
             self._netting(opened)
+            self._defaults.keep_dues(entry)
             return
         if entry.kind in OF_RUNS:
             self._settlement(opened)
+            self._defaults.keep_dues(entry)
             return
         if entry.kind in defaults.KINDS:
             self._defaults.leaf(opened)
@@ -102,6 +104,11 @@ class RuleChecks:
         for _, _, _, _, agreement, version, _ in entry.allocations:
             if agreement:
                 self._use((agreement, version), opened)
+
+    def _window_of(self, entry_id: int) -> tuple[str, str] | None:
+        """The window that a netting in force netted."""
+        netted = self._nettings.get(entry_id)
+        return None if netted is None else netted[0]
 
     def _money_claims(self, name: tuple[str, str]) -> defaults.Claims | None:
         """The money claims of a netted window; None for one that the log does not net."""
