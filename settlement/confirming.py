@@ -7,7 +7,7 @@ the operator has laid it out, and that is posted too, up to the run's limit.
 
 import hashlib
 from dataclasses import dataclass
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 from coalition.domain.acts import JSON, Act, body_hash
 from coalition.domain.approvals import Subject
@@ -18,7 +18,7 @@ from coalition.domain.settlement_runs import Run, advance, payment
 from coalition.storage import approvals, runs
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
-from coalition.storage.settlement_entries import Draft, due, post_entries
+from coalition.storage.settlement_entries import Draft, due, hold_dues, post_entries
 from settlement.bank_files import read
 from settlement.errors import BooksDiffer, NeedsHuman, NothingToDo
 
@@ -70,6 +70,7 @@ def confirm(
     known = store.scheme(connection)
     with connection.transaction():
         lock_runs_of(connection, lines)
+        hold_dues(connection)
         if runs.has_result(connection, digest):
             raise NothingToDo("this file of the bank was taken into the books before", {"sha256": digest.hex()})
         judged = judge(connection, lines, known)
@@ -178,13 +179,18 @@ def line_draft(matched: Matched, known: store.Scheme, actor: str) -> Draft:
         "bank_reference": line.bank_reference,
         "cause": line.cause[:140],
     }
-    own_id = uuid5(known.deployment_id, f"bank line/{line.bank_reference}")
+    own_id = bank_line_id(known, line.bank_reference)
     return Draft(
         Act(kind, known.operator_id, own_id, body_hash(kind, body), actor),
         body,
         [payment(instruction.participant_id, line.amount_minor, returned=matched.is_return)],
         abs(line.amount_minor),
     )
+
+
+def bank_line_id(known: store.Scheme, bank_reference: str) -> UUID:
+    """A line of the bank is posted once, as whatever it is posted."""
+    return uuid5(known.deployment_id, f"bank line/{bank_reference}")
 
 
 def advance_draft(run: Run, amount_minor: int, digest: bytes, known: store.Scheme, actor: str) -> Draft:

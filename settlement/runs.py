@@ -29,7 +29,7 @@ from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.positions import Party
 from coalition.storage.runs import BankAccount
-from coalition.storage.settlement_entries import adopt_nettings, due, journal_balances
+from coalition.storage.settlement_entries import adopt_nettings, due, hold_dues, journal_balances
 from settlement.errors import BooksDiffer, ChangedMeanwhile, NeedsHuman, NothingToDo
 from settlement.instructions import read_content
 from settlement.multilateral import major
@@ -82,6 +82,7 @@ def prepare_in_transaction(
 
     That is done before: it reads the whole journal, and while the windows' rows are held here no window can close.
     """
+    hold_dues(connection)
     check_free(connection)
     windows = runs.windows_to_settle(connection, wish.calendar)
     check_none_older(connection, windows)

@@ -20,9 +20,20 @@ from coalition.audit.checks.report import Verdict
 from coalition.audit.policy import Policy
 from coalition.audit.trust import BatchKey, Trust
 from coalition.bootstrap.key_events import key_rows
-from coalition.domain.accounts import BANK, WALLET, TransferCode, clearing_account, due_account, float_account
-from coalition.domain.acts import canonical
+from coalition.domain.accounts import (
+    BANK,
+    WALLET,
+    AccountKind,
+    TransferCode,
+    clearing_account,
+    due_account,
+    float_account,
+    kind_of,
+    parties_of,
+)
+from coalition.domain.acts import JSON, canonical
 from coalition.domain.audit_records import LeafRecord
+from coalition.domain.default import cover_default, net_claims_on
 from coalition.domain.ids import entry_id, number_of
 from coalition.domain.journal import AllocationRow, Entry, Outcome, Transfer
 from coalition.domain.kinds import Kind
@@ -38,6 +49,7 @@ from tests.house import House
 pytestmark = pytest.mark.xdist_group("serial")
 
 TAMPERINGS = WITHOUT_KEYS | BESIDE_THE_LOG
+TRUST = 2  # the custody pool, laid with the scheme
 OLD = signer("coalition.example/old-batches")
 
 
@@ -220,6 +232,43 @@ def pay_from_what_was_not_due(forge: Forge, rows: list[LeafRecord]) -> list[Leaf
     return settled(rows, Kind.SETTLEMENT_PAYMENT, transfers=[leg])
 
 
+def defaulted(rows: list[LeafRecord], *, spared: int | None = None) -> list[LeafRecord]:
+    """The day's largest debtor does not pay: shared as it has to be, or as if it had owed nothing to one of them."""
+    netting = of_day(rows, Kind.NETTING)
+    positions = {party: net for party, _, net in json.loads(netting.answer)["answer"]["positions"]}
+    party = min(positions, key=lambda each: positions[each])
+    windows = {leg.window_id for leg in netting.transfers}
+    claims = [
+        (parties_of(leg.debit)[0], parties_of(leg.credit)[0], leg.amount_minor)
+        for row in rows
+        for leg in row.entry.transfers
+        if leg.window_id in windows and {kind_of(leg.debit), kind_of(leg.credit)} == {AccountKind.CLEARING}
+    ]
+    if spared is not None:
+        largest = max(net_claims_on(party, claims).items(), key=lambda each: each[1])[0]
+        claims = [(debtor, creditor, amount + spared * (creditor == largest)) for debtor, creditor, amount in claims]
+    default = cover_default(party, -positions[party], 0, claims, exempt={TRUST}, operator_id=1)
+    answer: dict[str, JSON] = {
+        "participant_id": party,
+        "owed_minor": -positions[party],
+        "collateral_minor": 0,
+        "windows": [["monthly", json.loads(netting.answer)["answer"]["label"]]],
+        "weights": [[other, weight] for other, weight in default.weights.items()],
+        "shares": [[other, share] for other, share in default.shares.items()],
+    }
+    return settled(
+        rows,
+        Kind.DEFAULT,
+        original_entry_id=None,
+        answer=canonical({"answer": answer, "time": ""}),
+        transfers=default.transfers,
+    )
+
+
+def share_a_loss_otherwise(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return defaulted(rows, spared=100)
+
+
 def keep_money_of_a_sale(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
     """The wallet pays more than the till was told."""
     target = of_day(rows, Kind.PURCHASE)
@@ -338,6 +387,7 @@ WITH_KEYS: dict[Callable[[Forge, list[LeafRecord]], list[LeafRecord]], str] = {
     reverse_a_netting_by_other_legs: "V17",
     reverse_a_netting_twice: "V17",
     pay_from_what_was_not_due: "V17",
+    share_a_loss_otherwise: "V17",
     keep_money_of_a_sale: "V8",
     move_value_by_a_decline: "V8",
     give_back_to_another_lot: "V11",
@@ -373,6 +423,12 @@ def test_a_reversed_netting_and_a_payment_are_no_breach(forge: Forge) -> None:
 
     assert "V17" not in breached(report), sentences(report)
     assert "V8" not in breached(report), sentences(report)
+
+
+def test_a_default_that_is_shared_by_the_claims_is_no_breach(forge: Forge) -> None:
+    report = forge.judged(forge.resealed(defaulted(forge.rows())))
+
+    assert not breached(report) & {"V8", "V17"}, sentences(report)
 
 
 def test_a_batch_sealed_with_a_retired_key_is_found(forge: Forge) -> None:

@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coalition.domain.accounts import kind_of, parties_of
-from coalition.domain.default import cover_default, net_claims_on, share_loss
+from coalition.domain.default import (
+    collateral_payment,
+    cover_default,
+    hand_on,
+    net_claims_on,
+    share_loss,
+    unpaid_windows,
+)
 
 H, T, A, B, C, D = range(1, 7)
 
@@ -18,6 +25,7 @@ def test_collateral_comes_first_and_the_rest_is_shared_by_net_bilateral_claims()
 
     assert {B: 400, C: 300, T: 70} == net_claims_on(A, claims)
     assert (100, {B: 514, C: 386}) == (default.collateral_minor, default.shares)  # 514.28 and 385.71
+    assert {B: 400, C: 300} == default.weights
     assert [
         ("COLLATERAL", A, "DUE", A, 100),
         ("DUE", B, "DUE", A, 514),
@@ -50,7 +58,7 @@ def test_where_custody_alone_was_owed_the_operator_bears_it():
     """Members' principal bears no loss: T is made whole (SUMS section 4)."""
     default = cover_default(A, 500, 0, [(A, T, 500)], exempt={T}, operator_id=H)
 
-    assert {H: 500} == default.shares
+    assert ({H: 500}, {}) == (default.shares, default.weights)
 
 
 @given(
@@ -70,3 +78,59 @@ def test_shares_add_up_to_the_loss_each_within_a_fen_of_its_part(weights: dict[i
 def test_a_loss_that_nobody_can_bear_is_our_own_bug():
     with pytest.raises(ValueError, match="at least one above 0"):
         share_loss(1, {A: 0})
+
+
+def test_the_newest_windows_are_the_unpaid_ones():
+    """Payments settle the oldest first; a window in which it was owed something lies between and counts as well."""
+    netted = [(1, -500), (2, -300), (3, 100), (4, -200)]
+
+    assert [] == unpaid_windows(0, netted)
+    assert [4] == unpaid_windows(200, netted)
+    assert [4, 3, 2] == unpaid_windows(201, netted)
+    assert [4, 3, 2, 1] == unpaid_windows(501, netted)
+    assert [4, 3, 2, 1] == unpaid_windows(9_999, netted)  # a returned payment: older than what is known
+
+
+def test_a_recovery_goes_back_in_the_shares_of_the_loss():
+    """10.00 of 669.99 that B and C bear 382.85 to 287.14: 571.43 and 428.57 fen."""
+    legs = hand_on(A, 1_000, {C: 28_714, B: 38_285})
+
+    assert [("DUE", A, "DUE", B, 571), ("DUE", A, "DUE", C, 429)] == [
+        (
+            kind_of(leg.debit).name,
+            parties_of(leg.debit)[0],
+            kind_of(leg.credit).name,
+            parties_of(leg.credit)[0],
+            leg.amount_minor,
+        )
+        for leg in legs
+    ]
+
+
+@given(
+    st.dictionaries(st.integers(3, 40), st.integers(1, 10**9), min_size=1),
+    st.lists(st.integers(1, 10**9), max_size=8),
+)
+def test_recoveries_in_any_slices_give_back_exactly_what_each_bore(losses: dict[int, int], slices: list[int]):
+    left = dict(losses)
+    for wanted in [*slices, sum(losses.values())]:
+        recovered = min(wanted, sum(left.values()))
+        if not recovered:
+            break
+        for leg in hand_on(A, recovered, left):
+            left[parties_of(leg.credit)[0]] -= leg.amount_minor
+        assert min(left.values()) >= 0
+    assert 0 == sum(left.values())
+
+
+@pytest.mark.parametrize("recovered", [0, 11])
+def test_nothing_is_handed_on_that_nobody_bore(recovered: int):
+    with pytest.raises(ValueError, match="at most what is still borne"):
+        hand_on(A, recovered, {B: 10})
+
+
+def test_collateral_lies_in_the_bank_and_is_paid_back_from_it():
+    there, back = (collateral_payment(A, 700, back=each) for each in (False, True))
+
+    assert ("BANK", "COLLATERAL", 700) == (kind_of(there.debit).name, kind_of(there.credit).name, there.amount_minor)
+    assert (there.credit, there.debit) == (back.debit, back.credit)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from coalition.domain.kinds import FIRST_ACT, Kind
+from coalition.storage.reconciliation import LEFT_OUT
 from settlement import cli, closing, reconciling
 from settlement.errors import NeedsHuman
 from tests.ledger_fixtures import NOTARY, Ledger, write_batch
@@ -45,6 +47,16 @@ def file(directory: Path, *lines: str, heading: str = "sale_reference,amount") -
 
 def run(ledger: Ledger, path: str, *more: str) -> int:
     return cli.main(["reconcile", "2017-01", path, "--participant", "cafe-c", *more, "--database-url", ledger.dsn()])
+
+
+def test_a_merchants_file_has_what_its_tills_did_and_nothing_else():
+    """Every kind below 100 is one or the other: what settlement posts, merges and opened lots are no sales."""
+    tills = {
+        *(Kind.TOP_UP, Kind.PURCHASE, Kind.REFUND, Kind.TOP_UP_REVERSAL, Kind.CASH_OUT, Kind.CAPTURE),
+        *(Kind.REVERSAL, Kind.UPLOAD, Kind.TOP_UP_RETURN),
+    }
+
+    assert {kind for kind in Kind if kind < FIRST_ACT} - tills == set(LEFT_OUT)
 
 
 def test_a_file_that_says_the_same_ends_with_0(traded: Ledger, tmp_path: Path, capsys):

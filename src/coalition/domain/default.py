@@ -4,20 +4,24 @@ It is shared by those whose net bilateral claims made it, in proportion; the cus
 principal does not. What is recovered later goes back in the same shares. Pure: says who bears what, and the postings.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from coalition.domain.accounts import AccountKind, TransferCode, account, due_account
+from coalition.domain.accounts import BANK, AccountKind, TransferCode, account, due_account
 from coalition.domain.journal import Transfer
 
 
 @dataclass(frozen=True, slots=True)
 class Default:
-    """What `participant_id` owes is covered by `collateral_minor` of its own and by `shares` of the others."""
+    """What `participant_id` owes is covered by `collateral_minor` of its own and by `shares` of the others.
+
+    `weights` are the net bilateral claims by which the shares were taken; empty where the operator bears it.
+    """
 
     participant_id: int
     collateral_minor: int
     shares: Mapping[int, int]
+    weights: Mapping[int, int]
 
     @property
     def transfers(self) -> list[Transfer]:
@@ -50,7 +54,7 @@ def cover_default(
     net = net_claims_on(participant_id, claims)
     bearing = {creditor: claim for creditor, claim in net.items() if creditor not in exempt}
     shares = share_loss(owed_minor - taken, bearing or {operator_id: 1})
-    return Default(participant_id, taken, shares)
+    return Default(participant_id, taken, shares, bearing)
 
 
 def net_claims_on(participant_id: int, claims: Iterable[tuple[int, int, int]]) -> dict[int, int]:
@@ -67,7 +71,7 @@ def net_claims_on(participant_id: int, claims: Iterable[tuple[int, int, int]]) -
 def share_loss(loss_minor: int, weights: Mapping[int, int]) -> dict[int, int]:
     """Parts of the loss in proportion to the weights, by largest remainder; of equal remainders the lowest id first.
 
-    They add up to the loss. A recovery is shared by the same weights. Raises ValueError for no weight above 0.
+    They add up to the loss. Raises ValueError for no weight above 0.
     """
     total = sum(weights.values())
     if total <= 0 or min(weights.values()) < 0:
@@ -77,3 +81,41 @@ def share_loss(loss_minor: int, weights: Mapping[int, int]) -> dict[int, int]:
     for each in remainders[: loss_minor - sum(shares.values())]:
         shares[each] += 1
     return {each: share for each, share in shares.items() if share}
+
+
+def unpaid_windows(owed_minor: int, netted: Sequence[tuple[int, int]]) -> list[int]:
+    """The windows that a participant did not pay, newest first, for the `owed_minor` that is due from it.
+
+    `netted` are (window, what its netting made due to the participant, below 0: from it), oldest first. Payments
+    settle the oldest dues first, so the newest windows are unpaid, back to where they add up to what is owed.
+    """
+    unpaid: list[int] = []
+    left = owed_minor
+    for window_id, amount in reversed(netted):
+        if left <= 0:
+            break
+        unpaid.append(window_id)
+        left += min(amount, 0)
+    return unpaid
+
+
+def hand_on(participant_id: int, recovered_minor: int, losses: Mapping[int, int]) -> list[Transfer]:
+    """`DUE(p)->DUE(creditor)`: what came in of a defaulter goes back in the shares in which it was borne.
+
+    `losses` are what each still bears of it. Taking what is left as the weights keeps the shares to the fen and gives
+    nobody more than it bore, however a recovery is sliced. Raises ValueError for more than all bear.
+    """
+    if not 0 < recovered_minor <= sum(losses.values()):
+        raise ValueError("what is recovered is above 0 and at most what is still borne")
+    own = due_account(participant_id)
+    return [
+        Transfer(own, due_account(creditor), share, TransferCode.LOSS_SHARE)
+        for creditor, share in sorted(share_loss(recovered_minor, losses).items())
+    ]
+
+
+def collateral_payment(participant_id: int, amount_minor: int, *, back: bool) -> Transfer:
+    """`BANK->COLLATERAL(p)` for collateral that was paid in, `COLLATERAL(p)->BANK` for what is paid back."""
+    collateral = account(AccountKind.COLLATERAL, participant_id)
+    debit, credit = (collateral, BANK) if back else (BANK, collateral)
+    return Transfer(debit, credit, amount_minor, TransferCode.COLLATERAL)

@@ -29,6 +29,8 @@ class Kind(IntEnum):
     SETTLEMENT_RETURN = 23
     NETTING_REVERSAL = 24
     ADJUSTMENT = 25
+    COLLATERAL_MOVED = 26
+    DEFAULT = 27
     SUCCESSION = 28
     MERGE_OUT = 30
     MERGE_IN = 31
@@ -97,6 +99,8 @@ SETTLEMENT: Final = frozenset(
         Kind.SETTLEMENT_RETURN,
         Kind.NETTING_REVERSAL,
         Kind.ADJUSTMENT,
+        Kind.COLLATERAL_MOVED,
+        Kind.DEFAULT,
         Kind.SUCCESSION,
     }
 )

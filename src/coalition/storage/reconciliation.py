@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from coalition.domain.ids import NUMBER_SHIFT, lane_of_entry, number_of
-from coalition.domain.kinds import FIRST_ACT, Kind
+from coalition.domain.kinds import FIRST_ACT, SETTLEMENT, Kind
 from coalition.domain.reasons import Reason
 from coalition.domain.reconciliation import Elsewhere, KeyKind, OurLine, Result, TheirLine, Why, reconcile
 from coalition.storage.connect import Connection
@@ -21,8 +21,12 @@ WHERE entry_id >= %(first)s AND entry_id < %(end)s AND participant_id = %(partic
   AND kind <> ALL(%(left_out)s) AND reason = 0
 ORDER BY entry_id
 """
-# A hold moves nothing and its release neither; what settlement posts is no sale.
-LEFT_OUT: Final = [Kind.HOLD, Kind.VOID, Kind.HOLD_EXPIRY, Kind.TOMBSTONE, Kind.BONUS_EXPIRY, Kind.NETTING]
+# A hold moves nothing and its release neither; what settlement posts, a merge and a value carried over are no sales.
+LEFT_OUT: Final = sorted(
+    SETTLEMENT
+    | {Kind.HOLD, Kind.VOID, Kind.HOLD_EXPIRY, Kind.TOMBSTONE, Kind.BONUS_EXPIRY}
+    | {Kind.MERGE_OUT, Kind.MERGE_IN, Kind.OPENING}
+)
 
 BY_REQUEST: Final = """
 SELECT request_id::text, entry_id, reason FROM entries

@@ -43,6 +43,11 @@ class Draft:
     original_entry_id: int | None = None
 
 
+def hold_dues(connection: Connection) -> None:
+    """Whoever decides by what is due holds it until its transaction ends: one run, bank result or default at a time."""
+    connection.execute("SELECT pg_advisory_xact_lock(hashtext('due_lines'), 0)")
+
+
 def post_entries(
     connection: Connection, drafts: Sequence[Draft], *, lane_count: int, zone: str, notary: Notary
 ) -> list[Entry]:

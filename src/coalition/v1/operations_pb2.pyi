@@ -126,6 +126,10 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """The fees of a closed window were asked for."""
     ENTRY_KIND_ADJUSTMENT: _EntryKind.ValueType  # 25
     """A line was corrected by a decision of the operator."""
+    ENTRY_KIND_COLLATERAL_MOVED: _EntryKind.ValueType  # 26
+    """Collateral of a participant was paid in at the bank, or paid back."""
+    ENTRY_KIND_DEFAULT: _EntryKind.ValueType  # 27
+    """A participant did not pay: its collateral and others bore it, or what was recovered later went back to them."""
     ENTRY_KIND_SUCCESSION: _EntryKind.ValueType  # 28
     """A participant has left and handed over to its successor."""
     ENTRY_KIND_NETTING: _EntryKind.ValueType  # 20
@@ -282,6 +286,10 @@ ENTRY_KIND_ASSESS: EntryKind.ValueType  # 21
 """The fees of a closed window were asked for."""
 ENTRY_KIND_ADJUSTMENT: EntryKind.ValueType  # 25
 """A line was corrected by a decision of the operator."""
+ENTRY_KIND_COLLATERAL_MOVED: EntryKind.ValueType  # 26
+"""Collateral of a participant was paid in at the bank, or paid back."""
+ENTRY_KIND_DEFAULT: EntryKind.ValueType  # 27
+"""A participant did not pay: its collateral and others bore it, or what was recovered later went back to them."""
 ENTRY_KIND_SUCCESSION: EntryKind.ValueType  # 28
 """A participant has left and handed over to its successor."""
 ENTRY_KIND_NETTING: EntryKind.ValueType  # 20

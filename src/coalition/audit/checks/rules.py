@@ -13,6 +13,7 @@ from enum import IntEnum
 from typing import Any, Final
 
 from coalition.audit.bundle import Bundle
+from coalition.audit.checks import defaults
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.report import Report
 from coalition.domain.accounts import AccountKind, TransferCode, Unit, parties_of
@@ -74,6 +75,9 @@ class RuleChecks:
         self._nettings: dict[int, tuple[tuple[str, str], list[tuple[Any, ...]]]] = {}  # by entry, those in force
         self._assessed: set[tuple[str, str]] = set()
         self._participants = FOUNDERS
+        self._defaults = defaults.DefaultChecks(
+            self._checks["V17"], self._money_claims, self._window_of, is_whole=bundle.start_size == 0
+        )
         self._undecided_agreements: set[int] = set()
 
     def leaf(self, opened: Opened) -> None:
@@ -83,9 +87,14 @@ class RuleChecks:
             self._act(opened)
         if entry.kind == NETTING:
             self._netting(opened)
+            self._defaults.keep_dues(entry)
             return
         if entry.kind in OF_RUNS:
             self._settlement(opened)
+            self._defaults.keep_dues(entry)
+            return
+        if entry.kind in defaults.KINDS:
+            self._defaults.leaf(opened)
             return
         if entry.kind == Kind.ASSESS:
             self._assess(opened)
@@ -95,6 +104,22 @@ class RuleChecks:
         for _, _, _, _, agreement, version, _ in entry.allocations:
             if agreement:
                 self._use((agreement, version), opened)
+
+    def _window_of(self, entry_id: int) -> tuple[str, str] | None:
+        """The window that a netting in force netted."""
+        netted = self._nettings.get(entry_id)
+        return None if netted is None else netted[0]
+
+    def _money_claims(self, name: tuple[str, str]) -> defaults.Claims | None:
+        """The money claims of a netted window; None for one that the log does not net."""
+        if name not in self._netted or name not in self._labels:
+            return None
+        claims = self._windows[self._labels[name]].claims()
+        return [
+            (debtor, creditor, amount)
+            for (debtor, creditor, _, unit), (amount, _) in claims.items()
+            if unit == Unit.MONEY
+        ]
 
     def _claims(self, opened: Opened) -> None:
         """V17: add the entry's claims to their windows, which must not be netted yet."""
