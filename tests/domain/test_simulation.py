@@ -172,6 +172,22 @@ def test_a_shortfall_is_borne_by_whom_the_proposal_names():
     assert (1_000, 1_500) == (sale.real.total(), sale.proposed.total())
 
 
+def test_what_a_hold_releases_to_a_bounced_lot_passes_on_as_it_did():
+    """S has sold a lot of A, which bounces under a hold: captured are 2000, the 3000 that are released go back to S."""
+    house = House()
+    house.terms("a", bonus="0", sellers=["a", "s"])
+    house.accept("a", "c")
+    house.acquire("c")
+    sold = house.top_up("s", 5_000, issuer="a")
+    hold = house.hold("c", 5_000)
+    house.reverse_top_up("s", sold)
+    captured = house.capture("c", 2_000, hold)
+    fees = proposal("acquire-c", "ACQUIRING", acquirer="c", operator_fee="1/100")
+
+    assert "A=>S 3000" in captured.legs
+    assert {"A": (-2_000, -2_000), "C": (2_000, 1_980), "H": (0, 20)} == by_letter(house, fees)
+
+
 def test_claims_that_do_not_follow_from_the_agreements_named_are_no_ground_to_stand_on(worked: House):
     posted = posted_in(worked)[0]
     known = pair(worked.books.programme, (), {})

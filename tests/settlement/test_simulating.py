@@ -4,6 +4,7 @@ import csv
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -58,11 +59,12 @@ def house(postgres: SharedPostgres) -> Iterator[House]:
 
 def trade(house: House) -> tuple[bytes, Any]:
     """At cafe 60000 are bought, 10000 of them given back, 3000 undone; 8000 by a hold at a, on-us; an upload falls
-    short of 20000, for which the issuer stands in; a top-up bounces after it was spent, and its purchase comes back.
+    short of 20000, for which the issuer stands in; a top-up that b sold of a's value bounces once it was spent, between
+    two refunds of its purchase.
     """
     card = house.funded_card(100_000)
     bounced = house.new_card()
-    top_up = house.top_up("a", bounced, 5_000)
+    top_up = replace(house.top_up("b", bounced, 5_000), issuer_id=house.terminals["a"][0])
     bought, undone, spent = (
         house.purchase("cafe", card, 60_000),
         house.purchase("cafe", card, 3_000),
@@ -72,8 +74,9 @@ def trade(house: House) -> tuple[bytes, Any]:
     steps: list[list[Command]] = [
         [top_up, bought, undone, hold],
         [spent, house.refund("cafe", bought.request_id, 10_000), house.reverse("cafe", undone.request_id)],
-        [house.capture("a", hold.request_id, 8_000), house.reverse("a", top_up.request_id)],
-        [house.refund("cafe", spent.request_id, 2_000)],
+        [house.capture("a", hold.request_id, 8_000), house.refund("cafe", spent.request_id, 1_000)],
+        [house.reverse("b", top_up.request_id)],
+        [house.refund("cafe", spent.request_id, 1_000)],
         [house.upload("cafe", house.funded_card(10_000), 32_000)],
     ]
     for step in steps:
@@ -151,8 +154,8 @@ def test_the_agreements_that_were_in_force_make_no_difference_to_anybody(house: 
 
 def test_a_higher_operators_fee_costs_the_cafe_what_the_operator_gains(house: House, tmp_path: Path, capsys):
     """By hand, one percent instead of six per mille. January: of 60000, 5000 and 32000, 600 + 50 + 320 instead of
-    360 + 30 + 192; of what was given back, 10000 and 2000, 100 + 20 instead of 60 + 12: 850 to 510. February: of 4000,
-    40 instead of 24, and of 2 x 5000 given back 100 instead of 60: -60 to -36. The 3000 that were undone leave nothing.
+    360 + 30 + 192; of what was given back, 10000 and 2 x 1000, 100 + 2 x 10 instead of 60 + 2 x 6: 850 to 510.
+    February: of 4000, 40 instead of 24, and of 2 x 5000 given back 100 instead of 60: -60 to -36. The 3000 count not.
     """
     path, out = (
         proposed(tmp_path, ("cafe-acquiring", "acquiring", CAFE | {"operator_fee": "1/100"})),
@@ -215,6 +218,16 @@ def test_what_would_have_been_declined_is_counted_and_changes_no_figure(house: H
     assert [
         {"amount_minor": 100_000, "count": 4, "participant": "cafe", "reason": "NOT_ACCEPTED_HERE", "window": "2017-01"}
     ] == json.loads(told)["declined"]
+
+
+def test_fees_that_do_not_follow_from_the_volumes_are_no_ground_to_stand_on(house: House, tmp_path: Path, capsys):
+    path, moved = proposed(tmp_path, ("cafe-acquiring", "acquiring", CAFE)), 10_000
+    house.execute("UPDATE window_volumes SET volume_minor = volume_minor + %s", moved)
+    try:
+        assert 1 == run(house, path, "2017-01")
+    finally:
+        house.execute("UPDATE window_volumes SET volume_minor = volume_minor - %s", moved)
+    assert "fees of 2017-01" in capsys.readouterr().err
 
 
 def test_a_table_for_people_ends_with_the_sum_of_all(house: House, tmp_path: Path, capsys):
