@@ -15,7 +15,7 @@ from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import number_of
 from coalition.domain.journal import Notary, Transfer
 from coalition.domain.kinds import Kind
-from coalition.domain.window_fees import Assessed, assess
+from coalition.domain.window_fees import AgreedFee, Assessed, WindowBase, assess
 from coalition.followers.follower import Follower
 from coalition.storage import settlement as store
 from coalition.storage.acts import Acts
@@ -61,15 +61,22 @@ def assess_window(
 def fees_of(connection: Connection, follower: Follower, window: store.Window, cut_number: int) -> list[Assessed]:
     """What every schedule in force asks for the window; none where nobody agreed on any."""
     agreed = load(connection).window_fees(window.calendar, last_day(window, store.scheme(connection).zone))
+    return assess(agreed, measured(connection, follower, window, cut_number, agreed))
+
+
+def measured(
+    connection: Connection, follower: Follower, window: store.Window, cut_number: int, agreed: Sequence[AgreedFee]
+) -> dict[tuple[int, WindowBase], int]:
+    """The volumes of the window that these schedules ask for, up to its cut; nothing is read where there is none."""
     if not agreed:
-        return []
+        return {}
     follower.beside(WINDOW_VOLUMES).catch_up(cut_number)
-    measured = volumes(connection, window.window_id)
+    found = volumes(connection, window.window_id)
     earlier = (each for each in store.windows(connection, window.calendar) if each.window_id < window.window_id)
     after = max((each.cut_number or 0 for each in earlier), default=window.open_number or 0)
     for base in {each.fees.base for each in agreed if each.fees.base.counts_members}:
-        measured |= member_counts(connection, base, after, cut_number)
-    return assess(agreed, measured)
+        found |= member_counts(connection, base, after, cut_number)
+    return found
 
 
 def last_day(window: store.Window, zone: str) -> date:

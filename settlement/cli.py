@@ -18,7 +18,17 @@ from rich.table import Table
 
 from coalition.domain.errors import CoalitionError
 from coalition.storage import settlement as store
-from settlement import calendars, closing, default_commands, due, inbox_commands, netting, paper_commands, run_commands
+from settlement import (
+    calendars,
+    closing,
+    default_commands,
+    due,
+    inbox_commands,
+    netting,
+    paper_commands,
+    run_commands,
+    simulation_commands,
+)
 from settlement.cells import timestamp
 from settlement.command_line import (
     DONE,
@@ -226,6 +236,8 @@ def status_command(
 
 
 app.add_typer(paper_commands.app)
+
+app.add_typer(simulation_commands.app)
 app.add_typer(run_commands.app)
 app.add_typer(inbox_commands.app)
 app.add_typer(default_commands.app)

@@ -42,7 +42,7 @@ def decide_refund(command: Refund, books: Books) -> Decision:
         raise Refused(Reason.REFUND_EXCEEDS_ORIGINAL, metadata={"refundable_minor": str(left)})
     decision = give_value_back(original, command.amount_minor, books)
     if elsewhere and command.goods is Goods.KEPT:
-        decision.transfers += price_of_goods(command, original, decision.transfers, books)
+        decision.transfers += price_of_goods(command.participant_id, original, decision.transfers, books)
     return decision
 
 

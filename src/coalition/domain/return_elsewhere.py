@@ -22,8 +22,10 @@ def check_return_elsewhere(command: Refund, original: Original, programme: Progr
         raise Refused(Reason.ORIGINAL_OF_OTHER_PARTICIPANT)
 
 
-def price_of_goods(command: Refund, original: Original, mirrored: list[Transfer], books: Books) -> list[Transfer]:
+def price_of_goods(taker_id: int, original: Original, mirrored: list[Transfer], books: Books) -> list[Transfer]:
     """`C2=>C1`: what the seller C1 gives back by the mirrored transfers, less the fees that it gets back.
+
+    `taker_id` is C2, where the goods came back.
 
     So C1 stands as it stood after the sale, and C2 has bought the goods for what C1 had earned by them.
     """
@@ -35,7 +37,7 @@ def price_of_goods(command: Refund, original: Original, mirrored: list[Transfer]
             owed -= leg.amount_minor * (parties_of(leg.credit)[0] == seller_id)
     postings = Postings(books.windows, books.programme.successors)
     calendar_id = books.programme.calendar_id(_acquiring(original, books.programme).calendar)
-    postings.claim(command.participant_id, seller_id, max(owed, 0), TransferCode.RETURNED_GOODS, calendar_id)
+    postings.claim(taker_id, seller_id, max(owed, 0), TransferCode.RETURNED_GOODS, calendar_id)
     return postings.transfers()
 
 

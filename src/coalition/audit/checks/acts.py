@@ -15,7 +15,8 @@ from coalition.audit.checks.told import Tables, told_by
 from coalition.audit.checks.wallets import WalletChecks
 from coalition.domain.kinds import FIRST_ACT, Kind
 
-OF_WINDOWS: Final = frozenset({Kind.NETTING, Kind.NETTING_REVERSAL})
+TELLING: Final = frozenset({Kind.NETTING, Kind.NETTING_REVERSAL, Kind.SUCCESSION})
+"""Entries below the acts that change what the tables tell of windows and participants."""
 # What nobody checked before it was written down may be of any shape.
 SHAPELESS: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
@@ -38,7 +39,7 @@ class ActChecks:
     def leaf(self, opened: Opened) -> None:
         """The next entry."""
         entry = opened.entry
-        if entry.kind < FIRST_ACT and entry.kind not in OF_WINDOWS:
+        if entry.kind < FIRST_ACT and entry.kind not in TELLING:
             if entry.terminal_id:
                 self._days.entry(opened)
             return

@@ -44,6 +44,8 @@ class RightsChecks:
             self._states.tell(("participant", told["participant"]), told["state"], opened)
             if "role" in told:
                 self._parties[told["participant"]] = told["role"], told["chain"]
+        elif kind == Kind.SUCCESSION:
+            self._states.tell(("participant", told["participant"]), "SUSPENDED", opened)
         elif kind in TERMINALS:
             self._rules.looked_at += 1
             place = f"{told['participant']}/{told['store']}/{told['terminal']}"

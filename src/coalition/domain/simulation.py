@@ -1,0 +1,230 @@
+"""A past window under agreements that are only proposed: who would have owed whom what.
+
+Nothing is decided anew. What was drawn of which lots, and what was given back, stays as the journal has it; `spend` and
+`give_value_back`, the desk's own rules, post it once under the versions it names and once under those that the proposal
+puts in their place. What the first gives must be what the journal says. Goods are not routed elsewhere: a sale that the
+proposal would have declined keeps its claims and is told.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date
+from typing import Final, NamedTuple
+
+from coalition.domain.accounts import AccountKind, TransferCode, kind_of, parties_of
+from coalition.domain.agreements import Content, Version
+from coalition.domain.books import Books, Original, Wallet
+from coalition.domain.errors import LedgerBroken
+from coalition.domain.ids import number_of
+from coalition.domain.journal import EPOCH, Transfer
+from coalition.domain.kinds import Kind
+from coalition.domain.lots import Allocation, Draw
+from coalition.domain.programme import AcceptanceInForce, Programme
+from coalition.domain.purchase import Accepted, spend
+from coalition.domain.reasons import Reason
+from coalition.domain.refund import REFUNDABLE, give_value_back
+from coalition.domain.return_elsewhere import price_of_goods
+from coalition.domain.shortfall import Shortfall, shortfall_of
+
+SIMULATED_KINDS: Final = frozenset({"ACCEPTANCE", "ACQUIRING", "FEES"})
+"""Agreements that say what is owed for what was sold. Others decide which lots, sales and limits there are at all."""
+GIVES_BACK: Final = (Kind.REFUND, Kind.REVERSAL)
+ELSEWHERE: Final = 0
+"""Stands for the windows of other calendars, whose claims are not asked for."""
+
+ClaimKey = tuple[int, int, TransferCode]
+Claims = Counter[ClaimKey]
+"""Minor units by (debtor, creditor, code)."""
+
+
+class Proposal(NamedTuple):
+    """The next version of the agreement `code`, or a new agreement."""
+
+    code: str
+    kind: str
+    content: Content
+
+
+class Pair(NamedTuple):
+    """The programme as it was, and with the proposed versions; the second knows every version of the first."""
+
+    real: Programme
+    proposed: Programme
+
+
+class Posted(NamedTuple):
+    """A sale, or what gave back of one, as the journal keeps it.
+
+    `sale` holds what had been returned of it before this entry; `wallet` its recruiter and the lots it drew, of which
+    only who owes them, their terms and whether they had been reversed is read. `claims` are all that the entry posted.
+    """
+
+    entry_id: int
+    kind: Kind
+    participant_id: int
+    amount_minor: int
+    business_date: date
+    sale: Original
+    wallet: Wallet
+    claims: list[Transfer]
+
+
+class Simulated(NamedTuple):
+    """What one entry made the participants owe, what it would have, and why it would have been declined."""
+
+    real: Claims
+    proposed: Claims
+    declined: Reason | None
+
+
+def pair(programme: Programme, proposals: Iterable[Proposal], successors: Mapping[int, int]) -> Pair:
+    """The programme with these successors, and the same with every proposal in force on all days there are.
+
+    A proposal is the version after the latest: the highest version that has begun decides alone.
+    """
+    versions = list(programme.versions.values())
+    for proposal in proposals:
+        known = [version for version in versions if version.code == proposal.code]
+        agreement_id = known[0].agreement_id if known else max((each.agreement_id for each in versions), default=0) + 1
+        number = max((each.version for each in known), default=0) + 1
+        version = (agreement_id, number, proposal.code, proposal.kind, date.min, None, proposal.content)
+        versions.append(Version(*version))
+    return Pair(
+        _with(programme, programme.versions.values(), successors),
+        _with(programme, versions, successors),
+    )
+
+
+def _with(programme: Programme, versions: Iterable[Version], successors: Mapping[int, int]) -> Programme:
+    return Programme(
+        programme.epoch,
+        programme.scheme,
+        programme.participants.values(),
+        (),
+        (),
+        programme.calendars,
+        versions,
+        successors=successors,
+    )
+
+
+class Simulation:
+    """One window. `programmes` gives the programmes as of a journal number; `numbers` are all that is simulated.
+
+    What gives back of a sale of other numbers follows the agreements that the sale was really made under.
+    """
+
+    def __init__(
+        self, programmes: Callable[[int], Pair], calendar_id: int, window_id: int, numbers: Sequence[range]
+    ) -> None:
+        self._programmes = programmes
+        self._window_id = window_id
+        self._numbers = numbers
+        calendars = programmes(0).real.calendars.values()
+        self._windows = dict.fromkeys(calendars, ELSEWHERE) | {calendar_id: window_id}
+
+    def simulate(self, posted: Posted) -> Simulated:
+        """Both sums of one entry. Raises LedgerBroken where the agreements it names do not lead to what it posted."""
+        now = self._programmes(number_of(posted.entry_id))
+        real = self._claims(posted, posted.sale, now.real)
+        stored = claims_in(posted.claims, self._window_id)
+        if posted.kind is Kind.CAPTURE:
+            # What its hold released to a lot that was reversed meanwhile: the same under every proposal.
+            stored = Counter({key: amount for key, amount in stored.items() if key[2] is not TransferCode.TOP_UP_CASH})
+        if real != stored:
+            raise LedgerBroken(f"entry {posted.entry_id}: its claims do not follow from the agreements it names")
+        sale, declined = self._proposed(posted)
+        if sale == posted.sale:
+            return Simulated(real, real, declined)
+        return Simulated(real, self._claims(posted, sale, now.proposed), declined)
+
+    def _claims(self, posted: Posted, sale: Original, programme: Programme) -> Claims:
+        wallet = posted.wallet
+        books = Books(programme, posted.business_date, self._windows, EPOCH, wallets={wallet.wallet_id: wallet})
+        if posted.kind in REFUNDABLE:
+            return claims_in(_spent(sale, wallet, books), self._window_id)
+        undone = posted.kind is Kind.REVERSAL
+        legs = give_value_back(sale, posted.amount_minor, books, fees_always=undone).transfers
+        if any(claim.code is TransferCode.RETURNED_GOODS for claim in posted.claims):
+            legs += price_of_goods(posted.participant_id, sale, legs, books)
+        return claims_in(legs, self._window_id)
+
+    def _proposed(self, posted: Posted) -> tuple[Original, Reason | None]:
+        """The sale as it would have been made; as it was where it would not have been, with the reason."""
+        sale = posted.sale
+        if not any(number_of(sale.entry_id) in numbers for numbers in self._numbers):
+            return sale, None
+        programmes = self._programmes(number_of(sale.entry_id))
+        at, day = sale.participant_id, sale.business_date
+        before, after = (each.acquiring(at, day) for each in programmes)
+        under = (sale.agreement_id, sale.agreement_version)
+        if _key(before) != _key(after):
+            if after is None:
+                return sale, Reason.NO_ACQUIRING_AGREEMENT
+            under = (after.agreement_id, after.version)
+        allocations = []
+        for allocation in sale.allocations:
+            changed = self._allocation(programmes, sale, posted.wallet, allocation)
+            if changed is None:
+                return sale, Reason.NOT_ACCEPTED_HERE
+            allocations.append(changed)
+        return replace(sale, agreement_id=under[0], agreement_version=under[1], allocations=allocations), None
+
+    def _allocation(
+        self, programmes: Pair, sale: Original, wallet: Wallet, allocation: Allocation
+    ) -> Allocation | None:
+        """The draw under the acceptance that would have held, None where none would; a shortfall is always borne."""
+        short = allocation.is_shortfall
+        issuer_id = sale.card_issuer_id if short else wallet.lots[allocation.lot_id].issuer_id
+        if issuer_id is None:
+            raise LedgerBroken(f"upload {sale.entry_id} names no card, yet its wallet fell short")
+        at, day = sale.participant_id, sale.business_date
+        before, after = (each.acceptance(issuer_id, at, day) for each in programmes)
+        if _acceptance_key(before) == _acceptance_key(after):
+            return allocation
+        if short:
+            agreed = shortfall_of(after, sale.amount_minor, allocation.face, issuer_id, at)
+            after = agreed.held if agreed else None
+        if after is None:
+            return None
+        version = after.version
+        under = (version.agreement_id, version.version) if version else (None, None)
+        return allocation._replace(agreement_id=under[0], agreement_version=under[1])
+
+
+def claims_in(legs: Iterable[Transfer], window_id: int) -> Claims:
+    """The claims of a window among these legs."""
+    claims: Claims = Counter()
+    for leg in legs:
+        if leg.window_id == window_id and kind_of(leg.debit) is AccountKind.CLEARING:
+            claims[parties_of(leg.debit)[0], parties_of(leg.credit)[0], TransferCode(leg.code)] += leg.amount_minor
+    return claims
+
+
+def _spent(sale: Original, wallet: Wallet, books: Books) -> list[Transfer]:
+    """The legs of a purchase, a capture or an upload that drew so much of each lot under the versions it names."""
+    programme = books.programme
+    if sale.agreement_id is None or sale.agreement_version is None:
+        raise LedgerBroken(f"purchase {sale.entry_id} names no acquiring agreement")
+    acquiring = programme.version(sale.agreement_id, sale.agreement_version)
+    draws: list[Draw] = []
+    accepted: Accepted = {}
+    shortfall: Shortfall | None = None
+    for part in sale.allocations:
+        held = programme.held_then(part.agreement_id, part.agreement_version)
+        if part.is_shortfall:
+            issuer_id = sale.card_issuer_id or sale.participant_id
+            shortfall = shortfall_of(held, sale.amount_minor, part.face, issuer_id, sale.participant_id)
+        else:
+            draws.append(Draw(wallet.lots[part.lot_id], part.face, part.principal))
+            accepted[part.lot_id] = held
+    return spend(books, wallet, sale.participant_id, acquiring, draws, accepted, shortfall).transfers
+
+
+def _key(version: Version | None) -> tuple[int, int] | None:
+    return None if version is None else (version.agreement_id, version.version)
+
+
+def _acceptance_key(held: AcceptanceInForce | None) -> tuple[bool, tuple[int, int] | None]:
+    return held is not None, None if held is None else _key(held.version)
