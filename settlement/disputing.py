@@ -21,6 +21,7 @@ from coalition.storage.acts import Acts, Apply
 from coalition.storage.connect import Connection
 from coalition.storage.cursors import available
 from coalition.storage.lease import Lease
+from coalition.storage.settlement import now
 
 UNSETTLED = (DisputeState.OPEN, DisputeState.PROPOSED)
 
@@ -53,7 +54,7 @@ class Disputes:
             if against not in numbers or against == complainant:
                 raise Refused(Reason.PARTICIPANT_UNKNOWN, "against", {"participant": against})
             ours, theirs = numbers[complainant], numbers[against]
-            time = store.now(connection)
+            time = now(connection)
             line = store.line(connection, entry_id, ours, theirs)
             check_line(line, amount_minor, self._business_date(time))
             if store.has_unsettled(connection, entry_id, ours, theirs):
@@ -106,7 +107,7 @@ class Disputes:
                 content_hash=proposed.content_hash,
                 amount_minor=awarded_minor,
                 maker=act.actor,
-                time=store.now(connection),
+                time=now(connection),
             )
             return {"dispute": str(dispute_id), "awarded_minor": awarded_minor, "approval": approval_id}
 

@@ -13,7 +13,7 @@ from coalition.domain.errors import Contention, Refused
 from coalition.domain.journal import Transfer
 from coalition.domain.reasons import Reason
 from coalition.domain.succession import check_succession, succession_transfers
-from coalition.storage import approvals, disputes
+from coalition.storage import approvals
 from coalition.storage import settlement as store
 from coalition.storage import succession as lots
 from coalition.storage.acts import Acts
@@ -48,7 +48,7 @@ class HandingOver:
                 content_hash=content_hash(leaving, successor, bonus_price_minor),
                 amount_minor=principal + bonus_price_minor,
                 maker=act.actor,
-                time=disputes.now(connection),
+                time=store.now(connection),
             )
             return {"approval": approval_id, "principal_minor": principal, "bonus_minor": bonus}
 

@@ -4,7 +4,6 @@ Reads the journal, and writes `disputes` only; the correcting entry is the calle
 """
 
 from collections.abc import Collection
-from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -129,13 +128,6 @@ def share_open_window(connection: Connection, calendar: str, *, tries: int = 3) 
         if row is not None:
             return int(row[0])
     return None
-
-
-def now(connection: Connection) -> datetime:
-    """The transaction's time."""
-    row: Any = connection.execute("SELECT now()").fetchone()
-    moment: datetime = row[0]
-    return moment
 
 
 def _codes(within: Collection[str] | None) -> list[str] | None:

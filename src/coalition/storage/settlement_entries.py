@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from coalition.domain.accounts import AccountKind, Unit
+from coalition.domain.accounts import AccountKind, Unit, kind_of, parties_of
 from coalition.domain.acts import JSON, Act, canonical
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import entry_id, lane_of_request
@@ -155,5 +155,5 @@ def journal_balances(connection: Connection) -> Balances:
     found: dict[int, dict[int, int]] = {kind: {} for kind in kinds}
     for account, amount in rows:
         if amount:
-            found[account >> 48][account >> 24 & (1 << 24) - 1] = amount
+            found[kind_of(account)][parties_of(account)[0]] = amount
     return Balances(-found[AccountKind.BANK].get(0, 0), found[AccountKind.DUE], found[AccountKind.COLLATERAL])
