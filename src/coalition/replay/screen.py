@@ -53,6 +53,7 @@ def last_screen(story: Story) -> RenderableType:
         speed_line(story),
         nets_table(story, nets),
         months_table(story),
+        *([caps_table(story)] if story.verdict.exposures else []),
         *(report_line(month) for month in story.months),
         verdict_panel(story.verdict, story),
     )
@@ -111,10 +112,10 @@ def nets_table(story: Story, nets: Mapping[str, int]) -> Table:
 
 
 def months_table(story: Story) -> Table:
-    """Gross, net, what netting saved, and the zero-sum line of each month."""
+    """Gross, net, what netting saved, the zero-sum line of each month, and the run that paid it: in is out."""
     table = Table(title="settlement", title_justify="left")
     table.add_column("month")
-    for heading in ("gross", "net", "netting saved", "sum of positions"):
+    for heading in ("gross", "net", "netting saved", "sum of positions", "run: paid in", "paid out", "carried"):
         table.add_column(heading, justify="right")
     for month in story.months:
         table.add_row(
@@ -123,7 +124,23 @@ def months_table(story: Story) -> Table:
             major(int(month.summary["net_minor"])),
             f"{month.summary['saving_percent']} %",
             major(zero_sum(month.positions)),
+            major(month.run.collected_minor),
+            major(month.run.paid_minor),
+            major(month.run.carried_minor),
         )
+    return table
+
+
+def caps_table(story: Story) -> Table:
+    """What the participants with a net debit cap owed at most, and how often it was in the way."""
+    table = Table(title="net debit caps", title_justify="left")
+    table.add_column("participant")
+    for heading in ("may owe", "owed at most", "warnings", "stopped", "operations declined"):
+        table.add_column(heading, justify="right")
+    for each in story.verdict.exposures:
+        name = story.months[-1].names.get(each.participant, each.participant)
+        counts = (f"{count:,}" for count in (each.warnings, each.stops, each.declines))
+        table.add_row(name, major(each.cap), major(each.most), *counts)
     return table
 
 
@@ -141,9 +158,12 @@ def verdict_panel(verdict: Verdict, story: Story) -> Panel:
     """Equal for every participant, or every difference (as many as fit)."""
     surprises = story.takings.surprises
     if story.is_sound:
+        left = sum(map(abs, verdict.left.values()))
         return Panel(
-            f"[bold green]EQUAL[/] for every participant, to the cent: {verdict.entries:,} operations and "
-            f"{verdict.positions:,} positions computed again from the exported journal",
+            f"[bold green]EQUAL[/] for every participant, to the cent: {verdict.entries:,} operations, "
+            f"{verdict.fees:,} fees of windows, {verdict.positions:,} positions in {verdict.windows:,} windows and "
+            f"{verdict.payments:,} payments computed again from the exported journal; "
+            f"still due of anybody: {major(left)}",
             title="independent recomputation",
             border_style="green",
         )
