@@ -40,7 +40,9 @@ class Export:
     ) -> int:
         """An operation with the transfers it posted; its entry id is its batch."""
         entry = len(self.entries) + 1
-        self.entries.append((entry, entry, 0, kind, "ACCEPTED", participant, 7, amount, original, agreement, 1, DAY))
+        self.entries.append(
+            (entry, entry, 0, kind, "ACCEPTED", participant, 7, amount, original, agreement, 1, DAY, "")
+        )
         self.transfers += [
             (entry, leg, debit, credit, value, code, f"monthly/{self.label}" if debit.startswith("CLEARING") else "")
             for leg, (debit, credit, value, code) in enumerate(lines)
@@ -50,17 +52,19 @@ class Export:
     def act(self, kind: str, lines: Sequence[Claim], label: str = "", *, reason: str = "ACCEPTED") -> int:
         """An entry that is about no wallet: an assessment, a netting, a bank's line; `label` tags its lines."""
         entry = len(self.entries) + 1
-        self.entries.append((entry, entry, 0, kind, reason, "h", 0, 0, 0, "", 0, DAY))
+        self.entries.append((entry, entry, 0, kind, reason, "h", 0, 0, 0, "", 0, DAY, ""))
         self.transfers += [
             (entry, leg, debit, credit, value, code, f"monthly/{label}" if label else "")
             for leg, (debit, credit, value, code) in enumerate(lines)
         ]
         return entry
 
-    def decline(self, kind: str, participant: str, amount: int) -> None:
-        """An operation that was declined for a cap."""
+    def decline(self, kind: str, participant: str, amount: int, capped: str) -> None:
+        """An operation that was declined for a cap; a decline names no wallet."""
         entry = len(self.entries) + 1
-        self.entries.append((entry, entry, 0, kind, "PARTICIPANT_CAPPED", participant, 7, amount, 0, "", 0, DAY))
+        self.entries.append(
+            (entry, entry, 0, kind, "PARTICIPANT_CAPPED", participant, 0, amount, 0, "", 0, DAY, capped)
+        )
 
     def net(self, label: str, standings: dict[str, tuple[int, int]]) -> None:
         """What netting wrote of a window: participant -> (received, sent)."""
@@ -104,7 +108,7 @@ class Export:
         write_table(self.directory, "runs", self.runs)
         write_table(self.directory, "run_parties", self.run_parties)
         write_table(self.directory, "windows", self.cuts)
-        enrolled = (ENROLMENT, 0, 0, "MEMBER_ENROLLED", "ACCEPTED", "h", 0, 0, 0, "", 0, DAY)
+        enrolled = (ENROLMENT, 0, 0, "MEMBER_ENROLLED", "ACCEPTED", "h", 0, 0, 0, "", 0, DAY, "")
         write_table(self.directory, "entries", [enrolled, *self.entries])
         write_table(self.directory, "transfers", self.transfers)
         return self.directory

@@ -54,7 +54,18 @@ def test_the_screen_tells_counts_rate_nets_saving_and_zero_sum():
 def test_the_screen_tells_runs_fees_caps_and_what_is_still_due():
     text = shown(story())
 
-    for told in ("24.00", "23.00", "900.00", "800.01", "17", "7 fees", "32 windows", "5 payments", "anybody: 1.11"):
+    for told in (
+        "1.00",
+        "24.00",
+        "23.00",
+        "900.00",
+        "800.01",
+        "17",
+        "7 fees",
+        "32 windows",
+        "5 payments",
+        "anybody: 1.11",
+    ):
         assert told in text
 
 

@@ -226,7 +226,7 @@ def capped(directory: Path, cap: int, *, paid: bool = False, collateral: int = 0
         export.pay([JANUARY, FEBRUARY], 0, {"a": (-19_800, -19_800), "c": (19_680, 19_680), "h": (120, 120)})
         for _ in range(300):
             export.act("PARTICIPANT_STATE_SET", [])
-    export.decline("PURCHASE", "c", 500)
+    export.decline("PURCHASE", "c", 500, "a")
     return export
 
 
@@ -256,6 +256,6 @@ def test_a_decline_without_a_cap_that_was_reached_is_a_difference(
     if collateral:
         for _ in range(300):
             export.act("PARTICIPANT_STATE_SET", [])
-        export.decline("PURCHASE", "c", 500)
+        export.decline("PURCHASE", "c", 500, "a")
 
-    assert any("PURCHASE at c was declined for a cap" in told for told in judged(export).differences)
+    assert any("PURCHASE at c was declined for the cap of a" in told for told in judged(export).differences)

@@ -97,7 +97,8 @@ def operations(count: int, members: int) -> list[Planned]:
 def replay(server: Server, planned: list[Planned]) -> Takings:
     takings = Takings()
     cards = {each.member: f"9{each.member[1:]:0>15}" for each in planned}
-    Tills(server.open, TILL_SERVERS, cards, "USD").replay(planned, takings, lambda steps: None)
+    with Tills(server.open, TILL_SERVERS, cards, "USD") as tills:
+        tills.replay(planned, takings, lambda steps: None)
     return takings
 
 

@@ -70,7 +70,7 @@ def judge(export: Path, reports: Mapping[Window, Path]) -> Verdict:
     for window, report in sorted(reports.items()):
         differences += _settled_differences(facts, books, window, read_positions(report / "positions.csv"), "settled")
     settled = settle(facts, books)
-    exposures, unexplained = explain(facts, books)
+    exposures, unexplained = explain(facts)
     return Verdict(
         entries,
         sum(map(len, netted.values())),

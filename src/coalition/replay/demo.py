@@ -111,22 +111,23 @@ def _story(trade: Trade, var: Path, house: House, phases: Phases, watch: "_Watch
         _lay(trade, var, house, phases)
     enrolling = phases("members and cards", len(trade.homes) * STEPS_OF_MEMBER)
     takings, cuts, months = Takings(), dict[Window, Cut](), list[Month]()
-    street = Street(trade, house.tills(trade, enrolled), takings)
     newcomers = trade.newcomers()
-    for label in trade.months:
-        with watch.timed("set-up"):
-            enrol(house.operator, trade.homes, newcomers[label], enrolled, enrolling)
-        advance = phases(f"{label}: top-ups, purchases, refunds", None)
-        for day, baskets in days(trade, label):
-            with watch.timed("tills"):
-                street.trade(day, baskets, advance)
-            if trade.settling.daily:
-                with watch.timed("days' ends"):
-                    cuts[trade.settling.daily, day] = house.headquarters.close(trade.settling.daily, day)
-                    house.headquarters.net(trade.settling.daily, day)
-        with watch.timed("settlement"):
-            is_last = label == trade.months[-1]
-            months.append(_settle(trade, label, var, house, cuts, phases, minimum=not is_last))
+    with house.tills(trade, enrolled) as tills:
+        street = Street(trade, tills, takings)
+        for label in trade.months:
+            with watch.timed("set-up"):
+                enrol(house.operator, trade.homes, newcomers[label], enrolled, enrolling)
+            advance = phases(f"{label}: top-ups, purchases, refunds", None)
+            for day, baskets in days(trade, label):
+                with watch.timed("tills"):
+                    street.trade(day, baskets, advance)
+                if trade.settling.daily:
+                    with watch.timed("days' ends"):
+                        cuts[trade.settling.daily, day] = house.headquarters.close(trade.settling.daily, day)
+                        house.headquarters.net(trade.settling.daily, day)
+            with watch.timed("settlement"):
+                is_last = label == trade.months[-1]
+                months.append(_settle(trade, label, var, house, cuts, phases, minimum=not is_last))
     with watch.timed("export"):
         files = Files(enrolled.recruits, cuts, [month.run for month in months])
         advance = phases("journal to Parquet, as an auditor", None)

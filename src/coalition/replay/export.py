@@ -19,9 +19,11 @@ from coalition.replay.founding import Advance, Recruit
 from coalition.replay.headquarters import Cut, Headquarters, PaidRun
 from coalition.replay.messages import stored_content
 from coalition.replay.recompute import Window
+from coalition.replay.tills import CAPPED
 from coalition.v1 import audit_pb2, operations_pb2, programme_pb2
 
 PAGE: Final = 1000
+FACTS: Final = 10
 ROWS_IN_MEMORY: Final = 20_000
 
 TEXT, WHOLE = pa.string(), pa.int64()
@@ -66,6 +68,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Any]]] = {
         "agreement": TEXT,
         "agreement_version": WHOLE,
         "business_date": TEXT,
+        # Whose net debit cap declined it, as the answer told the till; empty otherwise.
+        "capped": TEXT,
     },
     "transfers": {
         "entry_id": WHOLE,
@@ -191,7 +195,13 @@ def _entry_row(entry: audit_pb2.JournalEntry) -> tuple[Any, ...]:
         entry.agreement,
         entry.agreement_version,
         entry.business_date,
+        _capped(entry) if entry.reason == CAPPED else "",
     )
+
+
+def _capped(entry: audit_pb2.JournalEntry) -> str:
+    """The facts of a stored answer are the eleventh of its fields, whose order is fixed."""
+    return str(json.loads(entry.answer)[FACTS].get("participant", ""))
 
 
 def _transfer_rows(entry: audit_pb2.JournalEntry) -> Iterator[tuple[Any, ...]]:

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from coalition.replay.facts import Facts
-from coalition.replay.recompute import Books
 from coalition.replay.sums import CapsFacts
 
-CAPPED: Final = "PARTICIPANT_CAPPED"
 LAG: Final = 200
 FOREVER: Final = 1 << 63
 # Each account of a capped participant, batch by batch, with what the batch changed; beside it the declines.
@@ -27,7 +25,7 @@ JOIN entries USING (entry_id) WHERE len(account) = 2 AND account[2] IN ({capped}
 GROUP BY ALL ORDER BY ALL
 """
 DECLINES: Final = """
-SELECT number, kind, participant, wallet_id FROM entries WHERE reason = 'PARTICIPANT_CAPPED' ORDER BY number, place
+SELECT number, kind, participant, capped FROM entries WHERE reason = 'PARTICIPANT_CAPPED' ORDER BY number, place
 """
 
 
@@ -72,21 +70,22 @@ class Exposure:
         return number <= self._stopped_until + LAG
 
 
-def explain(facts: Facts, books: Books) -> tuple[list[Exposure], list[str]]:
+def explain(facts: Facts) -> tuple[list[Exposure], list[str]]:
     """Every capped participant's year, and a sentence for each decline that its cap does not explain."""
     caps = {each.participant: each for each in facts.caps()}
     exposures = {participant: Exposure(participant) for participant in sorted(caps)}
     differences: list[str] = []
     moves = _moves(facts, caps)
     ahead = next(moves, None)
-    for number, kind, participant, wallet in facts.stream(DECLINES):
+    for number, kind, participant, capped in facts.stream(DECLINES):
         while ahead is not None and ahead[0] < number:
             _take(exposures, caps, *ahead)
             ahead = next(moves, None)
-        owing = [participant] if kind == "TOP_UP" else sorted({lot.issuer for lot in books.wallets[wallet]})
-        found = [exposures[each] for each in owing if each in exposures]
-        if not [each for each in found if each.declined(number)]:
-            differences.append(f"batch {number}: a {kind} at {participant} was declined for a cap that was not reached")
+        exposure = exposures.get(capped)
+        if exposure is None or not exposure.declined(number):
+            differences.append(
+                f"batch {number}: a {kind} at {participant} was declined for the cap of {capped}, which was not reached"
+            )
     while ahead is not None:
         _take(exposures, caps, *ahead)
         ahead = next(moves, None)

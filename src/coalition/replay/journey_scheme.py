@@ -62,9 +62,9 @@ TOP_UP_RULE: Final = TopUpRule(
 )
 RETURN_RULE: Final = ReturnRule(per_mille=20, days_max=14)
 
-RESTAURANT_CAP_MINOR: Final = 1_300_000
+RESTAURANT_CAP_MINOR: Final = 1_000_000
 RESTAURANT_COLLATERAL_MINOR: Final = 300_000
-FLOWERS_COLLATERAL_MINOR: Final = 800_000
+FLOWERS_COLLATERAL_MINOR: Final = 400_000
 SETTLING: Final = Settling(
     daily=DAILY,
     minimum_minor=2_000,
@@ -72,21 +72,29 @@ SETTLING: Final = Settling(
     collateral_minor={"restaurant": RESTAURANT_COLLATERAL_MINOR, "flowers": FLOWERS_COLLATERAL_MINOR},
 )
 
-INVENTED: Final = """\
+_RULES: Final = """
 Invented, top-ups: short of a basket, a household pays in 50.00, 100.00 or 200.00, the least that covers what is
 missing (above 200.00: the next multiple of it), for 2 %, 6 % or 10 % bonus.
+
 Invented, sellers: the store of its first basket, which holds the principal itself; where the restaurants or the flower
 shops sold a part of that basket, they, and custody holds it. Custody's windows are daily.
+
 Invented, refunds: by SHA-256 of their numbers 2 % of the baskets come back 1 to 14 days later, a third of them whole,
 else half of each part; the panel has none. What would come back after the last month stays.
+
 Invented, fees of a window: stores pay 0.5 % of sales to 1,000.00, 0.3 % to 3,000.00, 0.1 % above, at least 2.00, at
 most 12.00 (from July 0.4, 0.3, 0.1 %, at least 1.00), and 0.40 for each new member beyond five; the drugstore 0.4 % of
 all, 0.3 % of all from 53,000.00 on; the fuel stations pay the restaurants 1.00 for each member they activate.
-Invented, caps: the restaurants may owe 13,000.00 and the 3,000.00 they paid in before, the flower shops the 8,000.00
-they paid in. Who is capped is taken nowhere else and sells nothing whose cash is another's; households pay otherwise
-then. Caps are minded behind the trade: which sale meets one first differs from run to run.
+
+Invented, caps: the restaurants may owe 10,000.00 and the 3,000.00 they paid in before, the flower shops the 4,000.00
+they paid in; most months end with a warning and some declines. Who is capped is taken nowhere else and sells nothing
+whose cash is another's; households pay otherwise then. Caps are minded behind the trade: which sale meets one first
+differs from run to run.
+
 Invented, payment: a run each month; what is below 20.00 is carried forward, in the last run nothing; the operator
-stands for up to 10,000.00 of what others carry; the bank does what it is told.""".splitlines()
+stands for up to 10,000.00 of what others carry; the bank does what it is told.
+"""
+INVENTED: Final = tuple(rule.strip().replace("\n", " ") for rule in _RULES.split("\n\n"))
 
 
 def _terms(code: str, issuer: str, custody: str, calendar: str) -> Agreement:

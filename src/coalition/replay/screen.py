@@ -53,6 +53,7 @@ def last_screen(story: Story) -> RenderableType:
         speed_line(story),
         nets_table(story, nets),
         months_table(story),
+        runs_table(story),
         *([caps_table(story)] if story.verdict.exposures else []),
         *(report_line(month) for month in story.months),
         verdict_panel(story.verdict, story),
@@ -112,10 +113,10 @@ def nets_table(story: Story, nets: Mapping[str, int]) -> Table:
 
 
 def months_table(story: Story) -> Table:
-    """Gross, net, what netting saved, the zero-sum line of each month, and the run that paid it: in is out."""
+    """Gross, net, what netting saved, and the zero-sum line of each month."""
     table = Table(title="settlement", title_justify="left")
     table.add_column("month")
-    for heading in ("gross", "net", "netting saved", "sum of positions", "run: paid in", "paid out", "carried"):
+    for heading in ("gross", "net", "netting saved", "sum of positions"):
         table.add_column(heading, justify="right")
     for month in story.months:
         table.add_row(
@@ -124,10 +125,21 @@ def months_table(story: Story) -> Table:
             major(int(month.summary["net_minor"])),
             f"{month.summary['saving_percent']} %",
             major(zero_sum(month.positions)),
-            major(month.run.collected_minor),
-            major(month.run.paid_minor),
-            major(month.run.carried_minor),
         )
+    return table
+
+
+def runs_table(story: Story) -> Table:
+    """The run that paid each month: what came in went out; what was carried of all, in and out, went into the next."""
+    table = Table(title="payment", title_justify="left")
+    table.add_column("run")
+    for heading in ("windows", "instructions", "paid in", "paid out", "carried"):
+        table.add_column(heading, justify="right")
+    for month in story.months:
+        run = month.run
+        instructions = sum(1 for party in run.parties if party.instructed_minor)
+        amounts = (major(amount) for amount in (run.collected_minor, run.paid_minor, run.carried_minor))
+        table.add_row(str(run.run_id), f"{len(run.windows):,}", f"{instructions:,}", *amounts)
     return table
 
 
@@ -135,7 +147,7 @@ def caps_table(story: Story) -> Table:
     """What the participants with a net debit cap owed at most, and how often it was in the way."""
     table = Table(title="net debit caps", title_justify="left")
     table.add_column("participant")
-    for heading in ("may owe", "owed at most", "warnings", "stopped", "operations declined"):
+    for heading in ("may owe", "owed at most", "warnings", "stopped", "declined"):
         table.add_column(heading, justify="right")
     for each in story.verdict.exposures:
         name = story.months[-1].names.get(each.participant, each.participant)

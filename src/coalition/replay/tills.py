@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final
+from typing import Final, Self
 from zlib import crc32
 
 from coalition.client import CallRefused, ClientCertificate, Connection, new_request_id
@@ -86,6 +86,15 @@ class Tills:
         # How much each member has more (or less, below 0) than planned since `apart` was asked last.
         self._apart: dict[str, int] = {}
         self._lock = Lock()
+        # Of each worker to each till server it has spoken for; open until the tills close.
+        self._connections: list[dict[str, Connection]] = [{} for _ in range(WORKERS)]
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def replay(self, operations: Iterable[Planned], takings: Takings, advance: Advance) -> None:
         """Send all operations and add what was answered to `takings`. Raises the client's errors for a whole batch."""
@@ -94,7 +103,8 @@ class Tills:
             shares[crc32(operation.member.encode()) % WORKERS].append(operation)
         started = self._clock()
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="tills") as pool:
-            for done in [pool.submit(self._work, share, takings, advance) for share in shares]:
+            work = zip(self._connections, shares, strict=True)
+            for done in [pool.submit(self._work, mine, share, takings, advance) for mine, share in work]:
                 done.result()
         takings.seconds += self._clock() - started
 
@@ -107,15 +117,17 @@ class Tills:
         told, self._apart = self._apart, {}
         return told
 
-    def _work(self, share: Sequence[Planned], takings: Takings, advance: Advance) -> None:
-        with ExitStack() as stack:
-            connections: dict[str, Connection] = {}
-            for first in range(0, len(share), TURN):
-                for till_server, batch in self._waves(share[first : first + TURN]):
-                    if till_server not in connections:
-                        connections[till_server] = stack.enter_context(self._open(till_server))
-                    self._submit(connections[till_server], batch, takings)
-                    advance(len(batch))
+    def _work(
+        self, connections: dict[str, Connection], share: Sequence[Planned], takings: Takings, advance: Advance
+    ) -> None:
+        for first in range(0, len(share), TURN):
+            for till_server, batch in self._waves(share[first : first + TURN]):
+                if till_server not in connections:
+                    connection = self._open(till_server)
+                    with self._lock:
+                        connections[till_server] = self._stack.enter_context(connection)
+                self._submit(connections[till_server], batch, takings)
+                advance(len(batch))
 
     def _waves(self, turn: Sequence[Planned]) -> Iterator[tuple[str, list[Planned]]]:
         """Batches of one till server each, such that every member's operations keep their order."""
