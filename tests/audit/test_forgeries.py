@@ -70,6 +70,7 @@ def test_the_honest_log_passes_every_check_that_has_a_subject(forge: Forge, hone
     decided = {name for name, check in report.checks.items() if check.verdict is Verdict.OK}
     assert {f"V{n}" for n in range(1, 23)} == decided
     assert 0 == report.exit_code
+    assert 1 == report.to_json()["erased_members"]
 
 
 def test_the_log_made_anew_by_its_own_keys_is_the_same_log(forge: Forge) -> None:
@@ -348,6 +349,16 @@ def approve_for_oneself(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord
     return forge.changed(edited(of_day(rows, Kind.DISCLOSURE_APPROVED), actor="/op/eve"), rows)
 
 
+def erase_what_nobody_asked_to_erase(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.ERASURE_REQUESTED)
+
+
+def erase_alone(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = of_day(rows, Kind.MEMBER_ERASED)
+    rows = answering(forge, rows, target, approver="/op/admin")
+    return forge.changed(edited(of_day(rows, Kind.MEMBER_ERASED), actor="/op/admin"), rows)
+
+
 def see_somebody_else(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
     return answering(forge, rows, of_day(rows, Kind.DISCLOSED), member_ids=[str(UUID(int=1))])
 
@@ -400,6 +411,8 @@ WITH_KEYS: dict[Callable[[Forge, list[LeafRecord]], list[LeafRecord]], str] = {
     see_without_approval: "V15",
     approve_for_oneself: "V15",
     see_somebody_else: "V15",
+    erase_what_nobody_asked_to_erase: "V15",
+    erase_alone: "V15",
     call_a_differing_day_agreed: "V18",
     drop_a_day_close: "V18",
     make_an_agreement_otherwise: "V16",

@@ -48,8 +48,12 @@ def test_a_locked_member_is_not_looked_at_and_an_erased_one_is_nobody(coalition:
     assert "MEMBER_LOCKED" in coalition("member", "show", member_id).err
     assert "is unlocked" in coalition("member", "unlock", member_id).out
     assert 0 == coalition("member", "show", member_id).code
-    assert 0 != coalition("member", "erase", member_id, typed="n\n").code
-    assert "is erased" in coalition("member", "erase", member_id, "--yes").out
+    assert "approve-erase" in coalition("member", "erase", member_id, "--as", "mg/portal").out
+    assert "/mg/portal" in coalition("member", "erasures").out
+    assert 0 == coalition("member", "show", member_id).code
+    assert 0 != coalition("member", "approve-erase", member_id, typed="n\n").code
+    assert "is erased, as /mg/portal asked" in coalition("member", "approve-erase", member_id, "--yes").out
+    assert "nothing" not in coalition("member", "erasures", "--json").out
     assert "MEMBER_UNKNOWN" in coalition("member", "find", typed=f"{phone}\n").err
 
 

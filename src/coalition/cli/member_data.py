@@ -1,4 +1,4 @@
-"""`coalition member ...` about a member's data: lock, unlock, erase, export and who looked; and seeing members
+"""`coalition member ...` about a member's data: lock, unlock, export and who looked; and seeing members
 unmasked, which takes two people. What is exported goes to a file that only its owner reads.
 """
 
@@ -19,7 +19,6 @@ from coalition.v1.member_pb2 import (
     MEMBER_STATE_LOCKED,
     ApproveDisclosureRequest,
     ConsentPurpose,
-    EraseMemberRequest,
     FieldGroup,
     GetDisclosureRequest,
     MemberState,
@@ -65,28 +64,6 @@ def member_lock(session: Session, member_id: MemberId, request_id: RequestId = N
 def member_unlock(session: Session, member_id: MemberId, request_id: RequestId = None) -> None:
     """Let a locked member's data be used again."""
     _set_state(session, member_id, MEMBER_STATE_ACTIVE, request_id)
-
-
-@member_app.command("erase", epilog="Example: coalition member erase 01890000-0000-7000-8000-000000000000")
-@client_command
-def member_erase(
-    session: Session,
-    member_id: MemberId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.", show_default=False)] = False,
-    request_id: RequestId = None,
-) -> None:
-    """Erase a member for ever: its key is destroyed. The wallet must be empty, and the law not want the records kept.
-
-    Every copy of the ledger is unreadable at once, copies of the key database once its key epoch is destroyed.
-    """
-    if not yes:
-        typer.confirm(f"Erase member {member_id} for ever?", abort=True, err=True)
-    with session.coalition() as connection:
-        answer = connection.call(
-            connection.members.EraseMember,
-            EraseMemberRequest(request_id=read_request_id(request_id), member_id=member_id),
-        )
-    session.say(answer, f"Member {member_id} is erased; entry {answer.receipt.entry_id} of the journal says so.")
 
 
 @member_app.command("consent", epilog="Example: coalition member consent MEMBER_ID marketing --notice 2026-01")

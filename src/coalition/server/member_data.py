@@ -95,13 +95,6 @@ class MemberDataCalls(member_pb2_grpc.MemberServiceServicer):
             receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
         )
 
-    async def EraseMember(self, request: member_pb2.EraseMemberRequest, context: Any) -> member_pb2.EraseMemberResponse:
-        act = await act_of(caller(context), Kind.MEMBER_ERASED, request, self._request_ids)
-        answer = await asyncio.to_thread(self._reception.erasures.erase, act, UUID(request.member_id))
-        return member_pb2.EraseMemberResponse(
-            receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed)
-        )
-
     async def RequestDisclosure(
         self, request: member_pb2.RequestDisclosureRequest, context: Any
     ) -> member_pb2.RequestDisclosureResponse:

@@ -7,10 +7,10 @@ import pytest
 from coalition.v1 import member_pb2, operations_pb2, portal_pb2
 from coalition.v1.member_pb2 import (
     ApproveDisclosureRequest,
+    ApproveErasureRequest,
     ApproveExportRequest,
     Attributes,
     EnrolMemberRequest,
-    EraseMemberRequest,
     FindMemberRequest,
     GetDisclosureRequest,
     GetExportPageRequest,
@@ -18,12 +18,14 @@ from coalition.v1.member_pb2 import (
     Identity,
     IssueCardRequest,
     LinkCardRequest,
+    ListErasuresRequest,
     MergeMembersRequest,
     OpeningLot,
     OpenLotsRequest,
     Profile,
     RefundAccount,
     RequestDisclosureRequest,
+    RequestErasureRequest,
     RequestExportRequest,
     ReviseMemberRequest,
     SetConsentRequest,
@@ -70,8 +72,16 @@ def test_every_change_is_done_once_and_told_again_and_another_body_is_refused(do
     told_again(operator.SetMemberState, lock, state=member_pb2.MEMBER_STATE_ACTIVE)
     look = GetMemberRequest(member_id=member_id, purpose=DISPUTE)
     assert refused(counter.GetMember, look).reason == "MEMBER_LOCKED"
-    erase = EraseMemberRequest(request_id=new_id(), member_id=member_id)
-    told_again(operator.EraseMember, erase, member_id="00000000-0000-4000-8000-000000000000")
+    ask = RequestErasureRequest(request_id=new_id(), member_id=member_id)
+    told_again(operator.RequestErasure, ask, member_id="00000000-0000-4000-8000-000000000000")
+    approver = doors.visitor(APPROVER).member
+    waiting = list(walk(approver.ListErasures, ListErasuresRequest(), "erasures", 1))
+    assert [(member_id, OPERATOR)] == [(each.member_id, each.requester) for each in waiting]
+    assert 30 * 86_400 == waiting[0].expire_time.seconds - waiting[0].request_time.seconds
+    erase = ApproveErasureRequest(request_id=new_id(), member_id=member_id)
+    assert refused(operator.ApproveErasure, erase).reason == "PERMISSION_DENIED"
+    done = told_again(approver.ApproveErasure, erase, member_id="00000000-0000-4000-8000-000000000000")
+    assert done.requester == OPERATOR
     gone = counter.GetMember(look).member
     assert (gone.state, gone.HasField("profile")) == (member_pb2.MEMBER_STATE_ERASED, False)
     assert refused(doors.visitor(GATEWAY).portal.GetOwnData, GetOwnDataRequest(member_id=member_id)).reason == (
@@ -154,8 +164,8 @@ def test_a_member_gets_everything_and_sees_who_looked(doors: Doors) -> None:
         (disclosed, HQ, "DISPUTE"),
     ]
     assert list(seen[1].field_groups) == ["identity", "contact"]
-    erase = EraseMemberRequest(request_id=new_id(), member_id=member_id)
-    assert refused(doors.visitor(OPERATOR).member.EraseMember, erase).reason == "MEMBER_HAS_VALUE"
+    erase = RequestErasureRequest(request_id=new_id(), member_id=member_id)
+    assert refused(doors.visitor(GATEWAY).member.RequestErasure, erase).reason == "MEMBER_HAS_VALUE"
 
 
 def test_a_merged_member_is_told_as_what_it_is_and_only_the_operator_merges(doors: Doors) -> None:

@@ -1,4 +1,5 @@
-"""V15: whoever saw members in clear had asked for it, and another person in another role had agreed, not long before.
+"""V15: whoever saw members in clear had asked for it, and another person in another role had agreed, not long before;
+so with whoever erased a member.
 
 A look that is shown masked, and a member's own, name no disclosure and need none; they are counted.
 """
@@ -14,7 +15,16 @@ from coalition.domain.kinds import Kind
 
 OPEN_US: Final = 15 * 60 * 1_000_000  # for how long an approval lets see (membership/disclosure_desk.py)
 MEMBERS_MAX: Final = 20
-KINDS: Final = frozenset({int(Kind.DISCLOSED), int(Kind.DISCLOSURE_REQUESTED), int(Kind.DISCLOSURE_APPROVED)})
+KINDS: Final = frozenset(
+    {
+        int(Kind.DISCLOSED),
+        int(Kind.DISCLOSURE_REQUESTED),
+        int(Kind.DISCLOSURE_APPROVED),
+        int(Kind.ERASURE_REQUESTED),
+        int(Kind.MEMBER_ERASED),
+    }
+)
+ERASABLE_US: Final = 30 * 24 * 3_600 * 1_000_000  # for how long an approver may agree (membership/erasure_desk.py)
 # Approved at the house's clock, written at the database's.
 SLACK_US: Final = 60 * 1_000_000
 
@@ -44,6 +54,7 @@ class DisclosureChecks:
         self._tables = tables
         self._asked: dict[str, Asked] = {}
         self._approved: dict[str, Approved] = {}
+        self._erasures: dict[str, list[tuple[str | None, int]]] = {}  # by member: who asked, and when
 
     def act(self, opened: Opened, told: dict[str, Any]) -> None:
         """The next act."""
@@ -51,6 +62,12 @@ class DisclosureChecks:
         if entry.kind not in KINDS:
             return
         self._check.looked_at += 1
+        if entry.kind == Kind.ERASURE_REQUESTED:
+            self._erasures.setdefault(told["member_id"], []).append((opened.actor, opened.leaf.time_us))
+            return
+        if entry.kind == Kind.MEMBER_ERASED:
+            self._erase(opened, told)
+            return
         number = number_of(entry.entry_id)
         disclosure_id: Any = told.get("disclosure_id")
         if entry.kind == Kind.DISCLOSURE_REQUESTED:
@@ -97,6 +114,21 @@ class DisclosureChecks:
             self._breach(
                 f"{opened.actor} approves what {asked.requester} asked for: not two people of two roles", opened
             )
+
+    def _erase(self, opened: Opened, told: dict[str, Any]) -> None:
+        """Who erases names who asked, another person, whose request is in the log and not too old."""
+        member_id = told["member_id"]
+        if "requester" not in told:
+            return self._check.lacks(f"member {member_id} was erased by a release that asked one person alone")
+        requester, oldest = told["requester"], opened.leaf.time_us - ERASABLE_US - SLACK_US
+        asked = [time_us for actor, time_us in self._erasures.get(member_id, ()) if actor == requester]
+        if not asked:
+            return self._unknown(opened, f"member {member_id} is erased, and {requester} had not asked for it")
+        if max(asked) < oldest:
+            self._breach(f"member {member_id} is erased on a request that was over", opened)
+        if not are_two(requester, opened.actor) or opened.actor not in {told["approver"], None}:
+            self._breach(f"{opened.actor} erases, and {requester} asked for it: not two people of two roles", opened)
+        return None
 
     def _open(self, opened: Opened, told: dict[str, Any], disclosure_id: str) -> None:
         asked, approved = self._asked.get(disclosure_id), self._approved.get(disclosure_id)

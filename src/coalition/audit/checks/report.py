@@ -24,7 +24,7 @@ TITLES: Final = {
     "V12": "every request id was used once by its participant",
     "V13": "member records: revisions without gaps, ciphertexts as the log names them",
     "V14": "member records: well formed, under keys that there were; the life of keys",
-    "V15": "disclosures: two people of different roles, before use",
+    "V15": "disclosures and erasures: two people of different roles, before use",
     "V16": "agreements were made by an act of the log, as they are used; rights are those that acts gave",
     "V17": "every netted window recomputes to its figures, and adds up to zero",
     "V18": "terminal days: counters without gaps, totals as in the log",
