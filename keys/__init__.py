@@ -25,7 +25,7 @@ from keys.revocation import LIST_NAME, RevocationList, Revoked
 from keys.ring import KeyRing
 from keys.ring_file import KeyPurpose, KeyState, KeyVersion
 from keys.ring_making import add_key, create_ring
-from keys.sealed_box import generate_box_key, open_box, seal
+from keys.sealed_box import generate_box_key, open_box, public_box_key, seal
 from keys.signature import verify
 from keys.spiffe import parse_spiffe
 from keys.statement import check_statement, load_statement_key, sign_statement
@@ -63,6 +63,7 @@ __all__ = [
     "load_statement_key",
     "open_box",
     "parse_spiffe",
+    "public_box_key",
     "read_passphrase",
     "renew",
     "revocations",

@@ -23,7 +23,7 @@ UPDATE device_seeds d SET sealed = o.sealed FROM device_seeds o, pair WHERE d.ca
 """
 DISCLOSURE_BY_HAND = """
 INSERT INTO disclosures SELECT gen_random_uuid(), member_ids, field_groups, purpose, requester, create_time, '/ap/eve',
-    now() FROM disclosures LIMIT 1
+    now(), recipient_key FROM disclosures LIMIT 1
 """
 A_FEE = "content ? 'operator_fee'"
 ANOTHER_FEE = """
@@ -57,6 +57,7 @@ BESIDE_THE_LOG: dict[str, tuple[list[str], str]] = {
     ),
     "write a disclosure without its leaf": ([DISCLOSURE_BY_HAND], "V15"),
     "widen a disclosure": (["UPDATE disclosures SET field_groups = '{identity,contact}'"], "V15"),
+    "let another read a disclosure": (["UPDATE disclosures SET recipient_key = sha256('eve')"], "V15"),
     "delete a disclosure": (["DELETE FROM disclosures WHERE approver IS NOT NULL"], "V15"),
     "change what was agreed on": ([ANOTHER_FEE], "V16"),
     "let a suspended till work": (["UPDATE terminals SET state = 'ACTIVE' WHERE state = 'SUSPENDED'"], "V16"),

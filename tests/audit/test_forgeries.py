@@ -363,6 +363,11 @@ def see_somebody_else(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
     return answering(forge, rows, of_day(rows, Kind.DISCLOSED), member_ids=[str(UUID(int=1))])
 
 
+def seal_to_somebody_else(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    seen = next(row.entry for row in rows if row.entry.kind == Kind.DISCLOSED and b"disclosure_id" in row.entry.answer)
+    return answering(forge, rows, seen, recipient_key_sha256="00" * 32)
+
+
 def call_a_differing_day_agreed(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
     return answering(forge, rows, of_day(rows, Kind.TERMINAL_DAY_CLOSED, 1), difference_count=0, differences=[])
 
@@ -411,6 +416,7 @@ WITH_KEYS: dict[Callable[[Forge, list[LeafRecord]], list[LeafRecord]], str] = {
     see_without_approval: "V15",
     approve_for_oneself: "V15",
     see_somebody_else: "V15",
+    seal_to_somebody_else: "V15",
     erase_what_nobody_asked_to_erase: "V15",
     erase_alone: "V15",
     call_a_differing_day_agreed: "V18",

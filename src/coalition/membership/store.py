@@ -70,6 +70,9 @@ class Keys(Protocol[Key]):
     def export_context(self, export_id: str, after: str, number: int) -> bytes:
         """What a box of an export belongs to."""
 
+    def disclosure_context(self, disclosure_id: str, number: int) -> bytes:
+        """What a box of a disclosure belongs to."""
+
 
 class MemberKeys(Protocol[Key]):
     """Wrapped member keys, in an instance of their own with backups of its own."""

@@ -60,7 +60,8 @@ SECTIONS: Final = {
         (("disclosure_id", "uuid"),),
         """
         SELECT disclosure_id,
-            json_build_array(disclosure_id, requester, approver, purpose, to_json(field_groups), to_json(member_ids))
+            json_build_array(disclosure_id, requester, approver, purpose, to_json(field_groups), to_json(member_ids),
+                             CASE WHEN recipient_key <> '' THEN encode(sha256(recipient_key), 'hex') END)
         FROM disclosures
         """,
     ),

@@ -19,7 +19,7 @@ SELECT DISTINCT ON (r.member_id, r.field_group) r.member_id, r.field_group, r.re
 FROM member_records r
 """
 DISCLOSURE: Final = """
-SELECT disclosure_id, member_ids, field_groups, purpose, requester, create_time, approver, approve_time
+SELECT disclosure_id, member_ids, field_groups, purpose, recipient_key, requester, create_time, approver, approve_time
 FROM disclosures WHERE disclosure_id = %s
 """
 ACCESSES: Final = f"""
@@ -82,13 +82,14 @@ class FileBooks:
 
     def add_disclosure(self, disclosure: Disclosure) -> None:
         self._cursor.execute(
-            "INSERT INTO disclosures (disclosure_id, member_ids, field_groups, purpose, requester, create_time)"
-            " VALUES (%s, %s, %s, %s, %s, %s)",
+            "INSERT INTO disclosures (disclosure_id, member_ids, field_groups, purpose, recipient_key, requester,"
+            " create_time) VALUES (%s, %s, %s, %s, %s, %s, %s)",
             (
                 disclosure.disclosure_id,
                 list(disclosure.member_ids),
                 list(disclosure.field_groups),
                 disclosure.purpose,
+                disclosure.recipient_key,
                 disclosure.requester,
                 disclosure.create_time,
             ),
@@ -110,10 +111,8 @@ class FileBooks:
 
 def disclosure_of(row: tuple[Any, ...]) -> Disclosure:
     """Of a row of DISCLOSURE."""
-    disclosure_id, member_ids, field_groups, purpose, requester, create_time, approver, approve_time = row
-    return Disclosure(
-        disclosure_id, tuple(member_ids), tuple(field_groups), purpose, requester, create_time, approver, approve_time
-    )
+    disclosure_id, member_ids, field_groups, purpose, key, *people = row
+    return Disclosure(disclosure_id, tuple(member_ids), tuple(field_groups), purpose, bytes(key), *people)
 
 
 def read_accesses(cursor: Cursor, member_id: UUID, before: int | None, limit: int) -> list[Access]:

@@ -419,56 +419,6 @@ class Consent(_message.Message):
 Global___Consent: _TypeAlias = Consent  # noqa: Y015
 
 @_typing.final
-class DisclosedMember(_message.Message):
-    """A member unmasked: what an approved disclosure tells. What was not asked for, or is not there, is absent."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    MEMBER_ID_FIELD_NUMBER: _builtins.int
-    IDENTITY_FIELD_NUMBER: _builtins.int
-    PHONE_FIELD_NUMBER: _builtins.int
-    REFUND_ACCOUNT_FIELD_NUMBER: _builtins.int
-    ATTRIBUTES_FIELD_NUMBER: _builtins.int
-    CONSENTS_FIELD_NUMBER: _builtins.int
-    member_id: _builtins.str
-    """UUID of the member."""
-    phone: _builtins.str
-    """Phone number by E.164; empty: not asked for."""
-    @_builtins.property
-    def identity(self) -> Global___Identity:
-        """Who it is."""
-
-    @_builtins.property
-    def refund_account(self) -> Global___RefundAccount:
-        """Where money is paid back to."""
-
-    @_builtins.property
-    def attributes(self) -> Global___Attributes:
-        """What rules ask of it besides."""
-
-    @_builtins.property
-    def consents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Consent]:
-        """What it said about each purpose."""
-
-    def __init__(
-        self,
-        *,
-        member_id: _builtins.str = ...,
-        identity: Global___Identity | None = ...,
-        phone: _builtins.str = ...,
-        refund_account: Global___RefundAccount | None = ...,
-        attributes: Global___Attributes | None = ...,
-        consents: _abc.Iterable[Global___Consent] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "identity", b"identity", "refund_account", b"refund_account"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "consents", b"consents", "identity", b"identity", "member_id", b"member_id", "phone", b"phone", "refund_account", b"refund_account"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___DisclosedMember: _TypeAlias = DisclosedMember  # noqa: Y015
-
-@_typing.final
 class Member(_message.Message):
     """A person who holds a wallet."""
 
@@ -2091,12 +2041,15 @@ class RequestDisclosureRequest(_message.Message):
     MEMBER_IDS_FIELD_NUMBER: _builtins.int
     FIELD_GROUPS_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
+    RECIPIENT_KEY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
     """
     purpose: Global___Purpose.ValueType
     """Why, required."""
+    recipient_key: _builtins.bytes
+    """Public key of who asks, X25519, 32 bytes: only the holder of its private key reads the members."""
     @_builtins.property
     def member_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """UUIDs of the members, 1..20."""
@@ -2112,10 +2065,11 @@ class RequestDisclosureRequest(_message.Message):
         member_ids: _abc.Iterable[_builtins.str] | None = ...,
         field_groups: _abc.Iterable[Global___FieldGroup.ValueType] | None = ...,
         purpose: Global___Purpose.ValueType = ...,
+        recipient_key: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_groups", b"field_groups", "member_ids", b"member_ids", "purpose", b"purpose", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_groups", b"field_groups", "member_ids", b"member_ids", "purpose", b"purpose", "recipient_key", b"recipient_key", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2129,8 +2083,11 @@ class RequestDisclosureResponse(_message.Message):
 
     DISCLOSURE_ID_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    RECIPIENT_KEY_SHA256_FIELD_NUMBER: _builtins.int
     disclosure_id: _builtins.str
     """UUID that the approver is told."""
+    recipient_key_sha256: _builtins.str
+    """SHA-256 of the key they will be sealed to, in hex."""
     @_builtins.property
     def receipt(self) -> _operations_pb2.ActReceipt:
         """How the journal recorded it."""
@@ -2140,10 +2097,11 @@ class RequestDisclosureResponse(_message.Message):
         *,
         disclosure_id: _builtins.str = ...,
         receipt: _operations_pb2.ActReceipt | None = ...,
+        recipient_key_sha256: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disclosure_id", b"disclosure_id", "receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disclosure_id", b"disclosure_id", "receipt", b"receipt", "recipient_key_sha256", b"recipient_key_sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2235,19 +2193,22 @@ class GetDisclosureResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MEMBERS_FIELD_NUMBER: _builtins.int
+    BOXES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisclosedMember]:
-        """The members, in the order they were asked for."""
+    def boxes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Sealed to the key of the request (HPKE, the format PINs travel in). Opened, one after the other, they are lines of
+        JSON, one a member in the order they were asked for. A box's context is "disclosure1", the disclosure and the box's
+        place from 0, in decimal, each behind its length.
+        """
 
     def __init__(
         self,
         *,
-        members: _abc.Iterable[Global___DisclosedMember] | None = ...,
+        boxes: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boxes", b"boxes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

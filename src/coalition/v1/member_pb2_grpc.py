@@ -406,7 +406,8 @@ class MemberServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetDisclosure(self, request, context):
-        """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
+        """Reads the members of an approved disclosure, unmasked and sealed to the key of who asked; every reading is an entry of
+        the journal. For who asked only.
         Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

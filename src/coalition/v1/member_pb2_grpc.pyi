@@ -138,7 +138,8 @@ class MemberServiceStub:
     Not stored: DISCLOSURE_UNKNOWN, APPROVER_NOT_ANOTHER.
     """
     GetDisclosure: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetDisclosureRequest, _member_pb2.GetDisclosureResponse]
-    """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
+    """Reads the members of an approved disclosure, unmasked and sealed to the key of who asked; every reading is an entry of
+    the journal. For who asked only.
     Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
     """
     ImportMembers: _grpc.UnaryUnaryMultiCallable[_member_pb2.ImportMembersRequest, _member_pb2.ImportMembersResponse]
@@ -279,7 +280,8 @@ class MemberServiceAsyncStub(MemberServiceStub):
     Not stored: DISCLOSURE_UNKNOWN, APPROVER_NOT_ANOTHER.
     """
     GetDisclosure: _aio.UnaryUnaryMultiCallable[_member_pb2.GetDisclosureRequest, _member_pb2.GetDisclosureResponse]  # type: ignore[assignment]
-    """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
+    """Reads the members of an approved disclosure, unmasked and sealed to the key of who asked; every reading is an entry of
+    the journal. For who asked only.
     Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
     """
     ImportMembers: _aio.UnaryUnaryMultiCallable[_member_pb2.ImportMembersRequest, _member_pb2.ImportMembersResponse]  # type: ignore[assignment]
@@ -567,7 +569,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.GetDisclosureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.GetDisclosureResponse, _abc.Awaitable[_member_pb2.GetDisclosureResponse]]:
-        """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
+        """Reads the members of an approved disclosure, unmasked and sealed to the key of who asked; every reading is an entry of
+        the journal. For who asked only.
         Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
         """
 

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from coalition.bootstrap.exporting import opened_disclosure
 from coalition.v1 import member_pb2, operations_pb2, portal_pb2
 from coalition.v1.member_pb2 import (
     ApproveDisclosureRequest,
@@ -131,8 +132,9 @@ def test_members_unmasked_need_an_operator_and_an_approver(doors: Doors) -> None
     revise(doors, member_id, refund_account=ACCOUNT)
     groups = (member_pb2.FIELD_GROUP_CONTACT, member_pb2.FIELD_GROUP_REFUND_ACCOUNT)
     asker = doors.visitor(HQ).member
+    private_key, key = generate_box_key()
     request = RequestDisclosureRequest(
-        request_id=new_id(), member_ids=[member_id], field_groups=groups, purpose=DISPUTE
+        request_id=new_id(), member_ids=[member_id], field_groups=groups, purpose=DISPUTE, recipient_key=key
     )
     disclosure_id = told_again(asker.RequestDisclosure, request, purpose=MARKETING).disclosure_id
     open_it = GetDisclosureRequest(disclosure_id=disclosure_id)
@@ -140,9 +142,12 @@ def test_members_unmasked_need_an_operator_and_an_approver(doors: Doors) -> None
     approve = ApproveDisclosureRequest(request_id=new_id(), disclosure_id=disclosure_id)
     assert refused(doors.visitor(OPERATOR).member.ApproveDisclosure, approve).reason == "PERMISSION_DENIED"
     told_again(doors.visitor(APPROVER).member.ApproveDisclosure, approve, disclosure_id=member_id)
-    (seen,) = asker.GetDisclosure(open_it).members
-    assert (seen.member_id, seen.phone, seen.HasField("identity")) == (member_id, "+8613500000005", False)
-    assert (seen.refund_account.number, seen.refund_account.holder) == ("622200001111", "Ada")
+    answer = asker.GetDisclosure(open_it)
+    assert b"13500000005" not in answer.SerializeToString()
+    (seen,) = opened_disclosure(private_key, disclosure_id, answer.boxes)
+    assert {"contact", "member_id", "refund_account"} == seen.keys()
+    assert (seen["member_id"], seen["contact"]["phone"]) == (member_id, "+8613500000005")
+    assert (seen["refund_account"]["number"], seen["refund_account"]["holder"]) == ("622200001111", "Ada")
     assert refused(doors.visitor(OPERATOR).member.GetDisclosure, open_it).reason == "DISCLOSURE_UNKNOWN"
 
 

@@ -84,11 +84,13 @@ class DisclosureChecks:
         if not self._tables.are_there:
             return
         found = set()
-        for disclosure_id, requester, approver, purpose, groups, members in self._bundle.state("disclosures"):
+        for disclosure_id, requester, approver, purpose, groups, members, key in self._bundle.state("disclosures"):
             self._check.looked_at += 1
             found.add(disclosure_id)
             asked, approved = self._asked.get(disclosure_id), self._approved.get(disclosure_id)
-            content = content_of({"field_groups": groups, "member_ids": members, "purpose": purpose})
+            content = content_of(
+                {"field_groups": groups, "member_ids": members, "purpose": purpose, "recipient_key_sha256": key}
+            )
             if asked is None:
                 self._tables.stray(self._check, f"no entry asks for disclosure {disclosure_id}, which is in the tables")
             elif (requester, content) != asked[:2]:
@@ -153,8 +155,8 @@ class DisclosureChecks:
 
 
 def content_of(told: dict[str, Any]) -> tuple[Any, ...]:
-    """What is to be seen of whom, and why."""
-    return told["purpose"], tuple(told["field_groups"]), tuple(told["member_ids"])
+    """What is to be seen of whom, why, and the SHA-256 of the key it is sealed to."""
+    return told["purpose"], tuple(told["field_groups"]), tuple(told["member_ids"]), told.get("recipient_key_sha256")
 
 
 def are_two(requester: str | None, approver: str | None) -> bool:
