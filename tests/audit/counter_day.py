@@ -37,7 +37,7 @@ class Members:
 
 
 def counter_day(house: House, address: str) -> Members:
-    """Records revised, consents said, members seen and one erased by two people, a device, a till suspended."""
+    """Records revised, consents said, members seen by two people, a device, a till suspended."""
     (revised, _), (other, _) = house.new_member(), house.new_member()
     files = house.reception.files
     files.revise(house.act(Kind.MEMBER_REVISED, at=1), revised, Attributes({"favourite_store": "bakery"}))
@@ -54,7 +54,6 @@ def counter_day(house: House, address: str) -> Members:
     house.reception.reading.member(asker, other, "DISPUTE")
     house.office.set_terminal_state(house.act(Kind.TERMINAL_STATE_CHANGED), "garage", "main", "till-2", "SUSPENDED")
     _enrol_devices(house, address, revised, other)
-    _erase(house)
     return Members(revised, other, ids[0], ids[1])
 
 
@@ -103,14 +102,6 @@ def close_days(house: House, address: str) -> None:
         answer = connection.call(connection.terminal.CloseDay, request)
         assert answer.agrees is not bool(more)
     connection.close()
-
-
-def _erase(house: House) -> None:
-    """A member whom an operator asks to erase and an approver erases."""
-    member_id, _ = house.new_member()
-    erasures = house.reception.erasures
-    erasures.request(house.act(Kind.ERASURE_REQUESTED), member_id)
-    erasures.approve(replace(house.act(Kind.MEMBER_ERASED), actor="/ap/ben"), member_id)
 
 
 def _enrol_devices(house: House, address: str, *members: UUID) -> None:

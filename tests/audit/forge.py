@@ -44,13 +44,15 @@ from coalition.storage.connect import Connection, connect
 from coalition.v1 import audit_pb2
 from keys import verify
 from settlement import report as settlement_report
+from tests.audit.card_day import card_day
 from tests.audit.conftest import Signer, signer
 from tests.audit.counter_day import close_days, counter_day, key_day
 from tests.audit_day import Day, close_month, sign_log, signer_of, trade
 from tests.house import LANES, House
 
 # Every byte of these is bound by an entry of the log; of a wallet that never moved, no entry tells.
-FORGED_STATE = [f"state/{section}" for section in ("agreements", "day_closes", "disclosures", "keys", "records")]
+BOUND = ("agreements", "day_closes", "disclosures", "keys", "records", "members", "cards", "holds")
+FORGED_STATE = [f"state/{section}" for section in BOUND]
 WITNESS = signer("witness.example", KeyKind.COSIGNATURE)
 
 
@@ -213,6 +215,7 @@ def new_forge(house: House, directory: Path) -> Forge:
     with house.server() as (_, address):
         counter_day(house, address)
         day = trade(house, address)
+        card_day(house, address)
         close_days(house, address)
         Desk.keys = key_rows(key_day(house).versions)
         first = sign_log(house)

@@ -359,6 +359,31 @@ def erase_alone(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
     return forge.changed(edited(of_day(rows, Kind.MEMBER_ERASED), actor="/op/admin"), rows)
 
 
+def let_merged_value_arrive_elsewhere(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    other = of_day(rows, Kind.TOP_UP).wallet_id
+    return forge.changed(edited(of_day(rows, Kind.MERGE_IN), wallet_id=other), rows)
+
+
+def drop_a_merge(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.MEMBERS_MERGED)
+
+
+def drop_what_a_merge_sent(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.MERGE_OUT)
+
+
+def drop_what_arrived_of_a_merge(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.MERGE_IN)
+
+
+def hide_a_freeze(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.CARD_FROZEN)
+
+
+def hide_a_lock(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.MEMBER_STATE_CHANGED)
+
+
 def see_somebody_else(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
     return answering(forge, rows, of_day(rows, Kind.DISCLOSED), member_ids=[str(UUID(int=1))])
 
@@ -415,6 +440,12 @@ WITH_KEYS: dict[Callable[[Forge, list[LeafRecord]], list[LeafRecord]], str] = {
     hide_a_revision: "V13",
     see_without_approval: "V15",
     approve_for_oneself: "V15",
+    let_merged_value_arrive_elsewhere: "V9",
+    drop_a_merge: "V9",
+    drop_what_a_merge_sent: "V9",
+    drop_what_arrived_of_a_merge: "V20",
+    hide_a_freeze: "V20",
+    hide_a_lock: "V20",
     see_somebody_else: "V15",
     seal_to_somebody_else: "V15",
     erase_what_nobody_asked_to_erase: "V15",
@@ -448,6 +479,26 @@ def test_a_default_that_is_shared_by_the_claims_is_no_breach(forge: Forge) -> No
     report = forge.judged(forge.resealed(defaulted(forge.rows())))
 
     assert not breached(report) & {"V8", "V17"}, sentences(report)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fact", "check"),
+    [
+        (Kind.MEMBERS_IMPORTED, "cards_sha256", "V20"),
+        (Kind.MEMBERS_MERGED, "wallets_sha256", "V9"),
+        (Kind.MEMBER_ERASED, "requester", "V15"),
+    ],
+)
+def test_what_a_release_before_did_not_tell_is_not_decided(forge: Forge, kind: Kind, fact: str, check: str) -> None:
+    """Nor called a breach: the acts of then say less."""
+    rows = forge.rows()
+    target = of_day(rows, kind)
+    answer = json.loads(target.answer)
+    del answer["answer"][fact]
+    report = forge.judged(forge.resealed(forge.changed(edited(target, answer=canonical(answer)), rows)), previous=())
+
+    assert set() == breached(report), sentences(report)
+    assert Verdict.UNDECIDED is report.checks[check].verdict
 
 
 def test_a_batch_sealed_with_a_retired_key_is_found(forge: Forge) -> None:

@@ -18,6 +18,7 @@ CHECKPOINT, START, EDGE, CHECKPOINTS = "checkpoint", "start", "edge", "checkpoin
 RECEIPTS, SETTLEMENT, STATE = "receipts", "settlement", "state"
 STATE_SECTIONS: Final = (
     *("keys", "agreements", "rights", "windows", "day_closes", "disclosures", "records", "seeds", "wallets"),
+    *("members", "cards", "holds"),
 )
 NEEDED: Final = (CHECKPOINT, LEAVES, PAYLOADS, BATCHES, ACTORS, NAMES, CHECKPOINTS, EDGE)
 SETTLEMENT_FILES: Final = ("summary.json", "positions.csv", "bilateral.csv")

@@ -90,7 +90,7 @@ def _run(
     notes = NoteChecks(bundle, trust, verify, now, previous, report)
     log = LogChecks(bundle, trust, verify, notes, report)
     acts = ActChecks(bundle, report, signed)
-    money, rules = MoneyChecks(bundle, report, acts.wallets), RuleChecks(bundle, report)
+    money, rules = MoneyChecks(bundle, report, acts.wallets, acts.holds, acts.merges), RuleChecks(bundle, report)
     newest_us, count = 0, bundle.count
     for place, (data, payload) in enumerate(zip_longest(bundle.leaves(), bundle.payloads())):
         if data is None or payload is None:

@@ -29,7 +29,7 @@ TITLES: Final = {
     "V17": "every netted window recomputes to its figures, and adds up to zero",
     "V18": "terminal days: counters without gaps, totals as in the log",
     "V19": "every receipt is in the log",
-    "V20": "wallets and lots of the tables are what the log leads to",
+    "V20": "wallets, lots, holds, cards and members of the tables are what the log leads to",
     "V21": "every batch is sealed by a key that was valid for it",
     "V22": "nothing is larger than it may be, and no type is unknown",
 }
