@@ -1,4 +1,4 @@
-"""What becomes of cards and members on an auditor's day: moved in, frozen, replaced, locked, merged, erased, limited."""
+"""What becomes of cards and members on an auditor's day: moved in, frozen, limited, replaced, locked, merged, gone."""
 
 import time
 from dataclasses import replace

@@ -25,12 +25,14 @@ from coalition.audit.merkle import leaf_hash, root_hash
 from coalition.audit.notary import BatchNotary
 from coalition.audit.note import KeyKind, cosign
 from coalition.audit.policy import Policy
+from coalition.audit.report_seal import ReportSigner, report_key
 from coalition.audit.tiles import Edge
 from coalition.audit.trust import BatchKey, Trust
 from coalition.audit.verify import verify_bundle
 from coalition.bootstrap.bundling import Tables, sealed_receipt, write_bundle
 from coalition.bootstrap.key_events import key_rows, record_key_ring
 from coalition.bootstrap.strongroom import batch_key
+from coalition.bootstrap.strongroom import notary as notary_of
 from coalition.bootstrap.verifying import is_signed
 from coalition.domain.acts import JSON
 from coalition.domain.audit_records import LeafRecord
@@ -44,6 +46,7 @@ from coalition.storage.connect import Connection, connect
 from coalition.v1 import audit_pb2
 from keys import verify
 from settlement import report as settlement_report
+from settlement.sealing import seal_report
 from tests.audit.card_day import card_day
 from tests.audit.conftest import Signer, signer
 from tests.audit.counter_day import close_days, counter_day, key_day
@@ -221,6 +224,8 @@ def new_forge(house: House, directory: Path) -> Forge:
         first = sign_log(house)
         label = house.query("SELECT label FROM windows WHERE state = 'OPEN'")[0][0]
         close_month(house, label)
+        paper = sealed_report(house, label, directory / "report")
+        house.new_member()  # the house goes on
         sign_log(house)
     key = signer_of(house)
     policy = Policy(quorum="none")
@@ -229,10 +234,24 @@ def new_forge(house: House, directory: Path) -> Forge:
     forge = Forge(day, key, trust, WITNESS, directory, previous=[first.note.encode()])
     declined = house.query("SELECT entry_id FROM entries WHERE request_id = %s", day.declined)[0][0]
     forge.receipts = [(f"{entry}.json", forge.receipt(entry)) for entry in (day.purchase.entry_id, declined)]
-    forge.settlement = directory / "report"
-    with connect(house.dsn("settlement")) as connection:
-        settlement_report.write(connection, "monthly", label, forge.settlement)
+    forge.settlement = paper
     return forge
+
+
+def sealed_report(house: House, label: str, directory: Path) -> Path:
+    """The papers of a netted window, sealed in the journal."""
+    signer = ReportSigner(report_key(batch_key(house.settings, house.ring)), house.ring.sign_batch)
+    notary = notary_of(house.ring)
+
+    with connect(house.dsn("settlement")) as connection:
+        settlement_report.write(
+            connection,
+            "monthly",
+            label,
+            directory,
+            seal=lambda contents, digest: seal_report(connection, contents, digest, notary=notary, signer=signer),
+        )
+    return directory
 
 
 def remanifested(directory: Path) -> None:

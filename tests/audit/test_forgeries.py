@@ -40,6 +40,8 @@ from coalition.domain.kinds import Kind
 from coalition.domain.lots import SHORTFALL_LOT
 from coalition.domain.reasons import Reason
 from coalition.storage.connect import connect
+from settlement.cells import write_json
+from settlement.manifest import manifest_of
 from tests.audit.conftest import signer
 from tests.audit.forge import WITNESS, Desk, Forge, breached, mutate_and_judge, new_forge, remanifested, sentences
 from tests.audit.tampered_tables import BESIDE_THE_LOG
@@ -393,6 +395,14 @@ def seal_to_somebody_else(forge: Forge, rows: list[LeafRecord]) -> list[LeafReco
     return answering(forge, rows, seen, recipient_key_sha256="00" * 32)
 
 
+def drop_the_seal_of_a_report(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.REPORT_SEALED)
+
+
+def seal_another_report(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return answering(forge, rows, of_day(rows, Kind.REPORT_SEALED), manifest_sha256="00" * 32)
+
+
 def call_a_differing_day_agreed(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
     return answering(forge, rows, of_day(rows, Kind.TERMINAL_DAY_CLOSED, 1), difference_count=0, differences=[])
 
@@ -446,6 +456,8 @@ WITH_KEYS: dict[Callable[[Forge, list[LeafRecord]], list[LeafRecord]], str] = {
     drop_what_arrived_of_a_merge: "V20",
     hide_a_freeze: "V20",
     hide_a_lock: "V20",
+    drop_the_seal_of_a_report: "V17",
+    seal_another_report: "V17",
     see_somebody_else: "V15",
     seal_to_somebody_else: "V15",
     erase_what_nobody_asked_to_erase: "V15",
@@ -561,6 +573,55 @@ def test_a_settlement_file_that_was_replaced_is_found(
     report = forge.judged(directory)
 
     assert {"V17"} == breached(report), sentences(report)
+
+
+def report_of(forge: Forge, honest: Path) -> tuple[Path, Path]:
+    """A copy of the honest bundle, and the settlement report in it."""
+    directory = forge.new_directory()
+    shutil.copytree(honest, directory)
+    return directory, directory / "settlement" / "001"
+
+
+def test_a_sealed_report_that_lost_gained_or_changed_a_file_is_found(forge: Forge, honest: Path) -> None:
+    """Also one that no figure of the log is compared with, such as a merchant's statement."""
+    for change, what in (
+        (lambda paper: (paper / "statements" / "cafe.pdf").unlink(), "statements/cafe.pdf of the report"),
+        (lambda paper: (paper / "statements" / "cafe.csv").write_text("nothing"), "statements/cafe.csv of the report"),
+        (lambda paper: (paper / "letter.txt").write_text("pay to another account"), "letter.txt of the report"),
+    ):
+        directory, paper = report_of(forge, honest)
+        change(paper)
+        remanifested(directory)
+        report = forge.judged(directory)
+
+        assert {"V17"} == breached(report), sentences(report)
+        assert what in sentences(report)
+
+
+def test_a_report_that_was_replaced_with_its_manifest_is_found(forge: Forge, honest: Path) -> None:
+    """Nothing in the directory is wrong in itself; the journal names another."""
+    directory, paper = report_of(forge, honest)
+    (paper / "report.svg").write_text("<svg/>")
+    write_json(paper / "manifest.json", manifest_of(paper, json.loads((paper / "manifest.json").read_text())["window"]))
+    remanifested(directory)
+    report = forge.judged(directory)
+
+    assert {"V17"} == breached(report), sentences(report)
+    assert "another report" in sentences(report)
+
+
+def test_a_sealed_report_that_is_not_there_is_not_decided(forge: Forge, honest: Path) -> None:
+    for gone in ("manifest.json", "manifest.note", ""):
+        directory, paper = report_of(forge, honest)
+        if gone:
+            (paper / gone).unlink()
+        else:
+            shutil.rmtree(paper)
+        remanifested(directory)
+        report = forge.judged(directory)
+
+        assert set() == breached(report), sentences(report)
+        assert (2, Verdict.UNDECIDED) == (report.exit_code, report.checks["V17"].verdict)
 
 
 def test_a_bundle_that_starts_later_decides_what_it_can(forge: Forge) -> None:

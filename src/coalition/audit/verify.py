@@ -26,6 +26,7 @@ from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.receipts import check_receipts
 from coalition.audit.checks.report import Report
 from coalition.audit.checks.rules import RuleChecks
+from coalition.audit.checks.sealed_reports import SealedReportChecks
 from coalition.audit.errors import EvidenceMalformed
 from coalition.audit.leaf import LeafData, Payload
 from coalition.audit.merkle import leaf_hash
@@ -89,7 +90,7 @@ def _run(
 ) -> None:
     notes = NoteChecks(bundle, trust, verify, now, previous, report)
     log = LogChecks(bundle, trust, verify, notes, report)
-    acts = ActChecks(bundle, report, signed)
+    acts = ActChecks(bundle, report, signed, SealedReportChecks(bundle, report, trust, verify))
     money, rules = MoneyChecks(bundle, report, acts.wallets, acts.holds, acts.merges), RuleChecks(bundle, report)
     newest_us, count = 0, bundle.count
     for place, (data, payload) in enumerate(zip_longest(bundle.leaves(), bundle.payloads())):

@@ -14,6 +14,7 @@ from coalition.audit.checks.merges import MergeChecks
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.report import Report
 from coalition.audit.checks.rights import RightsChecks
+from coalition.audit.checks.sealed_reports import SealedReportChecks
 from coalition.audit.checks.standing import StandingChecks
 from coalition.audit.checks.told import Tables, told_by
 from coalition.audit.checks.wallets import WalletChecks
@@ -28,7 +29,9 @@ SHAPELESS: Final = (LookupError, TypeError, ValueError, AttributeError, Arithmet
 class ActChecks:
     """Sees every entry once, in order, then the tables."""
 
-    def __init__(self, bundle: Bundle, report: Report, signed: Signed | None) -> None:
+    def __init__(
+        self, bundle: Bundle, report: Report, signed: Signed | None, sealed_reports: SealedReportChecks
+    ) -> None:
         self._check = report.checks["V22"]
         tables = Tables(bundle)
         try:
@@ -46,6 +49,7 @@ class ActChecks:
             RightsChecks(bundle, report, tables),
             StandingChecks(bundle, report, tables),
             self.merges,
+            sealed_reports,
             CardChecks(bundle, report, tables, self.merges),
         )
 
