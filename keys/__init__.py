@@ -17,6 +17,7 @@ from keys.errors import (
     SpiffeError,
     StatementForged,
 )
+from keys.issuer import authority_public_keys
 from keys.labelled import labelled
 from keys.lifecycle import certificate_serial, renew, revocations, revoke
 from keys.passphrase import Passphrase, read_passphrase
@@ -52,6 +53,7 @@ __all__ = [
     "StatementForged",
     "WrappedKey",
     "add_key",
+    "authority_public_keys",
     "certificate_files",
     "certificate_serial",
     "check_statement",

@@ -44,7 +44,8 @@ from coalition.storage.audit_leaves import AuditTreeReads
 from coalition.storage.audit_state import AuditStateReads
 from coalition.storage.connect import Connection, connect
 from coalition.v1 import audit_pb2
-from keys import verify
+from keys import authority_public_keys, verify
+from keys.issuer import issued_to
 from settlement import report as settlement_report
 from settlement.sealing import seal_report
 from tests.audit.card_day import card_day
@@ -131,7 +132,7 @@ class Forge:
         """What the auditor's tool says of a bundle."""
         settings: dict[str, Any] = {"previous": self.previous, "receipts": self.receipts, **options}
         trust = settings.pop("trust", self.trust)
-        return verify_bundle(directory, trust, verify, self.closed + 60, signed=is_signed, **settings)
+        return verify_bundle(directory, trust, verify, self.closed + 60, signed=is_signed, issued=issued_to, **settings)
 
     def receipt(self, entry_id: int) -> bytes:
         with connect(self.house.dsn("owner")) as connection:
@@ -230,7 +231,8 @@ def new_forge(house: House, directory: Path) -> Forge:
     key = signer_of(house)
     policy = Policy(quorum="none")
     policy.logs[key.key.name] = key.key
-    trust = Trust(policy, [BatchKey(batch_key(house.settings, house.ring))])
+    authorities = authority_public_keys(house.certificate_files("op/admin").chain.read_bytes())
+    trust = Trust(policy, [BatchKey(batch_key(house.settings, house.ring))], authorities)
     forge = Forge(day, key, trust, WITNESS, directory, previous=[first.note.encode()])
     declined = house.query("SELECT entry_id FROM entries WHERE request_id = %s", day.declined)[0][0]
     forge.receipts = [(f"{entry}.json", forge.receipt(entry)) for entry in (day.purchase.entry_id, declined)]

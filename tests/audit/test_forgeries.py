@@ -4,8 +4,10 @@ Superuser without keys: rows are changed in place. Superuser with the keys: ever
 others hold tells. docs/audit-log.md has the same list for people.
 """
 
+import hashlib
 import json
 import shutil
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +22,7 @@ from coalition.audit.checks.report import Verdict
 from coalition.audit.policy import Policy
 from coalition.audit.trust import BatchKey, Trust
 from coalition.bootstrap.key_events import key_rows
+from coalition.bootstrap.statements import day_signer
 from coalition.domain.accounts import (
     BANK,
     WALLET,
@@ -40,6 +43,7 @@ from coalition.domain.kinds import Kind
 from coalition.domain.lots import SHORTFALL_LOT
 from coalition.domain.reasons import Reason
 from coalition.storage.connect import connect
+from keys import create_authority, issue
 from settlement.cells import write_json
 from settlement.manifest import manifest_of
 from tests.audit.conftest import signer
@@ -516,7 +520,7 @@ def test_what_a_release_before_did_not_tell_is_not_decided(forge: Forge, kind: K
 def test_a_batch_sealed_with_a_retired_key_is_found(forge: Forge) -> None:
     """Its key was good until batch 10: the trust file says so, and a later batch sealed with it is a forgery."""
     ours = forge.trust.batch_keys[0].key
-    trust = Trust(forge.trust.policy, [BatchKey(OLD.key, 1, 10), BatchKey(ours, 11)])
+    trust = replace(forge.trust, batch_keys=[BatchKey(OLD.key, 1, 10), BatchKey(ours, 11)])
     with_old = forge.resealed(forge.rows(), sign=OLD.sign)
     report = forge.judged(with_old, trust=trust)
 
@@ -524,18 +528,56 @@ def test_a_batch_sealed_with_a_retired_key_is_found(forge: Forge) -> None:
     assert report.checks["V21"].breaches == report.checks["V21"].looked_at - 10
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("t/cafe/main/till-1", "a certificate of no authority"),
+        ("t/garage/main/till-2", "of /t/garage/main/till-2, and"),
+    ],
+)
+def test_a_day_signed_with_a_certificate_of_another_authority_or_terminal_is_found(
+    forge: Forge, honest: Path, tmp_path: Path, path: str, said: str
+) -> None:
+    """Whoever holds every key of the house has no terminal's, but can make an authority, and certificates of it."""
+    authority, is_ours = tmp_path / "authority", path != "t/cafe/main/till-1"
+    create_authority(authority, "coalition.example")
+    files = (
+        forge.house.certificate_files(path)
+        if is_ours
+        else issue(authority, f"spiffe://coalition.example/{path}", days=1)
+    )
+    certificate, close = files.cert.read_text(), of_day(forge.rows(), Kind.TERMINAL_DAY_CLOSED)
+    rows = answering(forge, forge.rows(), close, certificate_sha256=hashlib.sha256(certificate.encode()).hexdigest())
+    directory = forge.resealed(rows)
+    section = directory / "state" / "day_closes"
+    first, *more = [json.loads(line) for line in section.read_text().splitlines()]
+    first[4:] = b64encode(day_signer(files.key)(first[3].encode())).decode(), certificate
+    section.write_text("".join(json.dumps(row) + "\n" for row in (first, *more)))
+    remanifested(directory)
+    report = forge.judged(directory)
+
+    assert "V18" in breached(report), sentences(report)
+    assert said in sentences(report)
+
+
+def test_a_trust_file_without_an_authority_decides_nothing_of_days(forge: Forge, honest: Path) -> None:
+    report = forge.judged(honest, trust=replace(forge.trust, authorities=[]))
+
+    assert (set(), Verdict.UNDECIDED) == (breached(report), report.checks["V18"].verdict)
+
+
 def test_a_log_of_another_deployment_is_not_ours(forge: Forge, honest: Path) -> None:
     other = signer("coalition.example/other/1")
     policy = Policy(quorum="none")
     policy.logs[other.key.name] = other.key
-    report = forge.judged(honest, trust=Trust(policy, forge.trust.batch_keys), previous=())
+    report = forge.judged(honest, trust=replace(forge.trust, policy=policy), previous=())
 
     assert "V1" in breached(report)
 
 
 def witnessed_trust(forge: Forge) -> Trust:
     lines = [f"log {forge.signer.key}", f"witness w {WITNESS.key}", "quorum w"]
-    return Trust(Policy.parse("\n".join(lines)), forge.trust.batch_keys)
+    return replace(forge.trust, policy=Policy.parse("\n".join(lines)))
 
 
 def test_a_checkpoint_without_its_quorum_is_not_decided(forge: Forge, honest: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 from coalition.audit.bundle import Bundle
 from coalition.audit.bundle_format import BundleDamaged
 from coalition.audit.checks.cards import CardChecks
-from coalition.audit.checks.days import DayChecks, Signed
+from coalition.audit.checks.days import DayChecks, Terminals
 from coalition.audit.checks.disclosures import DisclosureChecks
 from coalition.audit.checks.holds import HoldChecks
 from coalition.audit.checks.keys import KeyChecks
@@ -30,13 +30,13 @@ class ActChecks:
     """Sees every entry once, in order, then the tables."""
 
     def __init__(
-        self, bundle: Bundle, report: Report, signed: Signed | None, sealed_reports: SealedReportChecks
+        self, bundle: Bundle, report: Report, terminals: Terminals | None, sealed_reports: SealedReportChecks
     ) -> None:
         self._check = report.checks["V22"]
         tables = Tables(bundle)
         try:
             self.wallets = WalletChecks(bundle, report, tables)
-            self._days = DayChecks(bundle, report, tables, signed)
+            self._days = DayChecks(bundle, report, tables, terminals)
         except SHAPELESS as error:
             raise BundleDamaged(f"the tables of the bundle have rows of another shape: {error!r}") from error
         self.holds = HoldChecks(bundle, report, tables)
