@@ -14,6 +14,7 @@ from coalition.cli import (  # seven of them add commands only
     house,
     member_changes,  # noqa: F401
     member_data,  # noqa: F401
+    member_erasing,  # noqa: F401
     members_export,  # noqa: F401
     opening_lots,  # noqa: F401
     till_day,  # noqa: F401

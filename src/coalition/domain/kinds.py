@@ -89,6 +89,7 @@ class Kind(IntEnum):
     EXPORT_REQUESTED = 159
     EXPORT_APPROVED = 160
     MEMBERS_EXPORTED = 161
+    ERASURE_REQUESTED = 170
 
 
 SETTLEMENT: Final = frozenset(

@@ -248,6 +248,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Another person, who knows the recipient's key, let them leave."""
     ENTRY_KIND_MEMBERS_EXPORTED: _EntryKind.ValueType  # 161
     """All members left, sealed: how many, and to which key."""
+    ENTRY_KIND_ERASURE_REQUESTED: _EntryKind.ValueType  # 170
+    """Somebody asked that a member is erased."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What an entry of the journal is. Numbers below 100 move value, 100 and above are acts."""
@@ -408,6 +410,8 @@ ENTRY_KIND_EXPORT_APPROVED: EntryKind.ValueType  # 160
 """Another person, who knows the recipient's key, let them leave."""
 ENTRY_KIND_MEMBERS_EXPORTED: EntryKind.ValueType  # 161
 """All members left, sealed: how many, and to which key."""
+ENTRY_KIND_ERASURE_REQUESTED: EntryKind.ValueType  # 170
+"""Somebody asked that a member is erased."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _TransferCode:

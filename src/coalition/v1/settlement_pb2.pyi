@@ -143,6 +143,8 @@ class _ApprovalSubjectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Appro
     """A net debit cap."""
     APPROVAL_SUBJECT_AGREEMENT: _ApprovalSubject.ValueType  # 5
     """A version of an agreement."""
+    APPROVAL_SUBJECT_ERASURE: _ApprovalSubject.ValueType  # 6
+    """The erasure of a member: approved at MemberService.ApproveErasure."""
 
 class ApprovalSubject(_ApprovalSubject, metaclass=_ApprovalSubjectEnumTypeWrapper):
     """What kind of thing is approved."""
@@ -159,6 +161,8 @@ APPROVAL_SUBJECT_CAP: ApprovalSubject.ValueType  # 4
 """A net debit cap."""
 APPROVAL_SUBJECT_AGREEMENT: ApprovalSubject.ValueType  # 5
 """A version of an agreement."""
+APPROVAL_SUBJECT_ERASURE: ApprovalSubject.ValueType  # 6
+"""The erasure of a member: approved at MemberService.ApproveErasure."""
 Global___ApprovalSubject: _TypeAlias = ApprovalSubject  # noqa: Y015
 
 class _Office:
@@ -175,6 +179,8 @@ class _OfficeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Office.ValueTy
     """Who ratifies."""
     OFFICE_CHAIRMAN: _Office.ValueType  # 3
     """The chairman, who approves."""
+    OFFICE_PRIVACY: _Office.ValueType  # 4
+    """Who agrees to what is done with members' data: every approver, at MemberService. Not an office that is given."""
 
 class Office(_Office, metaclass=_OfficeEnumTypeWrapper):
     """Whose agreement a step is."""
@@ -187,6 +193,8 @@ OFFICE_RATIFIER: Office.ValueType  # 2
 """Who ratifies."""
 OFFICE_CHAIRMAN: Office.ValueType  # 3
 """The chairman, who approves."""
+OFFICE_PRIVACY: Office.ValueType  # 4
+"""Who agrees to what is done with members' data: every approver, at MemberService. Not an office that is given."""
 Global___Office: _TypeAlias = Office  # noqa: Y015
 
 class _ApprovalState:
