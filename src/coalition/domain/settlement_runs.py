@@ -150,7 +150,12 @@ def advance(operator_id: int, amount_minor: int) -> Transfer:
 
 
 def due_changes(transfers: Iterable[Transfer]) -> dict[int, int]:
-    """How much more is due to (above zero) or from each participant after these legs, of those with a change.
+    """How much more is due to (above zero) or from each participant after these legs, of those with a change."""
+    return changes_of(transfers, AccountKind.DUE)
+
+
+def changes_of(transfers: Iterable[Transfer], kind: AccountKind) -> dict[int, int]:
+    """By how much each participant's account of this kind changed, credits less debits, of those with a change.
 
     In money: what other units are worth is due as money (SUMS section 5).
     """
@@ -159,7 +164,7 @@ def due_changes(transfers: Iterable[Transfer]) -> dict[int, int]:
         if transfer.unit is not Unit.MONEY:
             continue
         for account, sign in ((transfer.debit, -1), (transfer.credit, 1)):
-            if kind_of(account) is AccountKind.DUE:
+            if kind_of(account) is kind:
                 participant, _ = parties_of(account)
                 changes[participant] = changes.get(participant, 0) + sign * transfer.amount_minor
     return {participant: change for participant, change in changes.items() if change}
