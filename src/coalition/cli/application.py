@@ -27,6 +27,7 @@ from coalition.cli.cards import card_app
 from coalition.cli.conformance import conformance
 from coalition.cli.days import day_app
 from coalition.cli.disputes import dispute_app
+from coalition.cli.events import events
 from coalition.cli.follow import follow
 from coalition.cli.gateway import gateway
 from coalition.cli.keys import key_app
@@ -141,6 +142,9 @@ app.command("positions", rich_help_panel=MONTH, epilog="Example: coalition posit
 )
 app.command("claims", rich_help_panel=MONTH, epilog="Example: coalition claims --participant cafe")(windows.claims)
 app.add_typer(dispute_app, name="dispute", rich_help_panel=MONTH)
+app.command(
+    "events", rich_help_panel=MONTH, epilog="Example: coalition events --as hq/cafe --cursor events.cursor --json"
+)(events)
 app.add_typer(audit_app, name="audit", rich_help_panel=AUDIT)
 app.command(
     "witness",
