@@ -156,6 +156,11 @@ class SettlementServiceStub:
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesResponse.FromString,
                 _registered_method=True)
+        self.FindWhoWouldGain = channel.unary_unary(
+                '/coalition.v1.SettlementService/FindWhoWouldGain',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.FindWhoWouldGainRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.FindWhoWouldGainResponse.FromString,
+                _registered_method=True)
 
 
 class SettlementServiceServicer:
@@ -353,6 +358,16 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindWhoWouldGain(self, request, context):
+        """Plays proposed agreements over netted windows: who would have gained and who would have lost. Writes nothing, takes
+        seconds for each 100,000 entries, one such call at a time. Headquarters propose what they are a party of, and are
+        told their own lines. Errors: WINDOW_UNKNOWN, WINDOW_STATE_CONFLICT (not netted), FIELD_INVALID (metadata: cause),
+        CALLS_EXCEEDED (another one is under way).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SettlementServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -470,6 +485,11 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.FindDifferences,
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesResponse.SerializeToString,
+            ),
+            'FindWhoWouldGain': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindWhoWouldGain,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.FindWhoWouldGainRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.FindWhoWouldGainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1100,6 +1120,33 @@ class SettlementService:
             '/coalition.v1.SettlementService/FindDifferences',
             coalition_dot_v1_dot_settlement__pb2.FindDifferencesRequest.SerializeToString,
             coalition_dot_v1_dot_settlement__pb2.FindDifferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindWhoWouldGain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/FindWhoWouldGain',
+            coalition_dot_v1_dot_settlement__pb2.FindWhoWouldGainRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.FindWhoWouldGainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -127,6 +127,12 @@ class SettlementServiceStub:
     """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
     with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
     """
+    FindWhoWouldGain: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.FindWhoWouldGainRequest, _settlement_pb2.FindWhoWouldGainResponse]
+    """Plays proposed agreements over netted windows: who would have gained and who would have lost. Writes nothing, takes
+    seconds for each 100,000 entries, one such call at a time. Headquarters propose what they are a party of, and are
+    told their own lines. Errors: WINDOW_UNKNOWN, WINDOW_STATE_CONFLICT (not netted), FIELD_INVALID (metadata: cause),
+    CALLS_EXCEEDED (another one is under way).
+    """
 
 @_typing.type_check_only
 class SettlementServiceAsyncStub(SettlementServiceStub):
@@ -226,6 +232,12 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     FindDifferences: _aio.UnaryUnaryMultiCallable[_settlement_pb2.FindDifferencesRequest, _settlement_pb2.FindDifferencesResponse]  # type: ignore[assignment]
     """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
     with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+    """
+    FindWhoWouldGain: _aio.UnaryUnaryMultiCallable[_settlement_pb2.FindWhoWouldGainRequest, _settlement_pb2.FindWhoWouldGainResponse]  # type: ignore[assignment]
+    """Plays proposed agreements over netted windows: who would have gained and who would have lost. Writes nothing, takes
+    seconds for each 100,000 entries, one such call at a time. Headquarters propose what they are a party of, and are
+    told their own lines. Errors: WINDOW_UNKNOWN, WINDOW_STATE_CONFLICT (not netted), FIELD_INVALID (metadata: cause),
+    CALLS_EXCEEDED (another one is under way).
     """
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -461,6 +473,18 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_settlement_pb2.FindDifferencesResponse, _abc.Awaitable[_settlement_pb2.FindDifferencesResponse]]:
         """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
         with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def FindWhoWouldGain(
+        self,
+        request: _settlement_pb2.FindWhoWouldGainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.FindWhoWouldGainResponse, _abc.Awaitable[_settlement_pb2.FindWhoWouldGainResponse]]:
+        """Plays proposed agreements over netted windows: who would have gained and who would have lost. Writes nothing, takes
+        seconds for each 100,000 entries, one such call at a time. Headquarters propose what they are a party of, and are
+        told their own lines. Errors: WINDOW_UNKNOWN, WINDOW_STATE_CONFLICT (not netted), FIELD_INVALID (metadata: cause),
+        CALLS_EXCEEDED (another one is under way).
         """
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
