@@ -3,6 +3,8 @@
 SettlementError
 |- NothingToDo     it was done before, or its time has not come: exit code 2
 `- NeedsHuman      something must be decided or repaired first: exit code 1
+   |- ProposalRefused   proposed agreements that could not be made, or of which a past month tells nothing
+   |- WindowNotNetted   a window that would have to be netted is not, or there is none
    |- ChangedMeanwhile  what was checked was not what would be written; run it again
    `- BooksDiffer       two ways to the same figures disagree; `differences` says where
 """
@@ -28,6 +30,18 @@ class NothingToDo(SettlementError):
 
 class NeedsHuman(SettlementError):
     """The command changed nothing; the sentence says what to do first."""
+
+
+class ProposalRefused(NeedsHuman):
+    """A proposal is none; the sentence names which, and what to correct."""
+
+
+class WindowNotNetted(NeedsHuman):
+    """Only netted windows have figures to compare with; `label` says which one is none."""
+
+    def __init__(self, label: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.label = label
 
 
 class ChangedMeanwhile(NeedsHuman):

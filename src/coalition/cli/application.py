@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from coalition.cli import (  # seven of them add commands only
+from coalition.cli import (  # eight of them add commands only
     card_rules,  # noqa: F401
     credentials,
     day_limits,  # noqa: F401
@@ -16,6 +16,7 @@ from coalition.cli import (  # seven of them add commands only
     member_data,  # noqa: F401
     members_export,  # noqa: F401
     opening_lots,  # noqa: F401
+    simulating,  # noqa: F401
     till_day,  # noqa: F401
     tills,
     window_fees,  # noqa: F401

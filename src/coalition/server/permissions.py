@@ -117,6 +117,7 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.SettlementService/SettleDispute": OPERATOR,
         "/coalition.v1.SettlementService/ListDisputes": SETTLEMENT_READERS,
         "/coalition.v1.SettlementService/FindDifferences": SETTLEMENT_READERS,
+        "/coalition.v1.SettlementService/FindWhoWouldGain": SETTLEMENT_READERS,
         "/coalition.v1.EventService/GetEvents": SETTLEMENT_READERS | GATEWAYS,
         "/coalition.v1.AuditService/ListBatches": AUDITORS,
         "/coalition.v1.AuditService/ListJournal": AUDITORS,
