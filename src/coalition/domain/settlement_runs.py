@@ -113,14 +113,17 @@ class RunParty:
     instruction_id: str | None
 
 
-def plan_run(due: Mapping[int, int], operator_id: int, policy: RunPolicy) -> RunPlan:
-    """What to instruct of what is due, by participant number.
+def plan_run(
+    due: Mapping[int, int], operator_id: int, policy: RunPolicy, held_back: Mapping[int, int] | None = None
+) -> RunPlan:
+    """What to instruct of what is due, by participant number. `held_back` of a participant's due is not paid out.
 
     Below the minimum an amount is carried forward. Where more is carried by those who pay than by those who receive,
     the bank would be short of it: the operator leaves as much of its own due, or pays in what is missing. Nobody else
     ever does, custody least of all. Raises AdvanceAboveLimit.
     """
-    instructed = {party: 0 if abs(amount) < policy.minimum_minor else amount for party, amount in due.items()}
+    free = {party: amount - (held_back or {}).get(party, 0) for party, amount in due.items()}
+    instructed = {party: 0 if abs(amount) < policy.minimum_minor else amount for party, amount in free.items()}
     carried = sum(due[party] - instructed[party] for party in due)
     advance = 0
     if carried < 0:
