@@ -72,6 +72,8 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """It owes as much as its cap: others take its value no more."""
     EVENT_KIND_CAP_CLEARED: _EventKind.ValueType  # 21
     """Others take its value again."""
+    EVENT_KIND_WRITTEN_OFF: _EventKind.ValueType  # 22
+    """What a participant owed was given up, borne by the operator."""
     EVENT_KIND_WALLET_ENTRY: _EventKind.ValueType  # 40
     """A line was added to a member's wallet: an operation, or something done to one of its cards."""
     EVENT_KIND_BONUS_ENDS_SOON: _EventKind.ValueType  # 41
@@ -126,6 +128,8 @@ EVENT_KIND_CAP_REACHED: EventKind.ValueType  # 20
 """It owes as much as its cap: others take its value no more."""
 EVENT_KIND_CAP_CLEARED: EventKind.ValueType  # 21
 """Others take its value again."""
+EVENT_KIND_WRITTEN_OFF: EventKind.ValueType  # 22
+"""What a participant owed was given up, borne by the operator."""
 EVENT_KIND_WALLET_ENTRY: EventKind.ValueType  # 40
 """A line was added to a member's wallet: an operation, or something done to one of its cards."""
 EVENT_KIND_BONUS_ENDS_SOON: EventKind.ValueType  # 41

@@ -2507,3 +2507,119 @@ class DeclinedSales(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeclinedSales: _TypeAlias = DeclinedSales  # noqa: Y015
+
+@_typing.final
+class ProposeWriteOffRequest(_message.Message):
+    """Proposes a write-off."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    participant: _builtins.str
+    """Code of the participant that owes."""
+    amount_minor: _builtins.int
+    """How much is given up, minor units of the scheme currency, 1..1000000000000."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        participant: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "participant", b"participant", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeWriteOffRequest: _TypeAlias = ProposeWriteOffRequest  # noqa: Y015
+
+@_typing.final
+class ProposeWriteOffResponse(_message.Message):
+    """The answer to ProposeWriteOff."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.int
+    """The approval that was asked for."""
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        approval_id: _builtins.int = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeWriteOffResponse: _TypeAlias = ProposeWriteOffResponse  # noqa: Y015
+
+@_typing.final
+class WriteOffRequest(_message.Message):
+    """Carries a write-off out, exactly as it was proposed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    participant: _builtins.str
+    """Code of the participant that owes."""
+    amount_minor: _builtins.int
+    """How much is given up, minor units of the scheme currency, 1..1000000000000."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        participant: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "participant", b"participant", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteOffRequest: _TypeAlias = WriteOffRequest  # noqa: Y015
+
+@_typing.final
+class WriteOffResponse(_message.Message):
+    """The answer to WriteOff."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteOffResponse: _TypeAlias = WriteOffResponse  # noqa: Y015

@@ -126,6 +126,16 @@ class SettlementServiceStub:
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.HandOverRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_settlement__pb2.HandOverResponse.FromString,
                 _registered_method=True)
+        self.ProposeWriteOff = channel.unary_unary(
+                '/coalition.v1.SettlementService/ProposeWriteOff',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.ProposeWriteOffRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.ProposeWriteOffResponse.FromString,
+                _registered_method=True)
+        self.WriteOff = channel.unary_unary(
+                '/coalition.v1.SettlementService/WriteOff',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.WriteOffRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.WriteOffResponse.FromString,
+                _registered_method=True)
         self.OpenDispute = channel.unary_unary(
                 '/coalition.v1.SettlementService/OpenDispute',
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.OpenDisputeRequest.SerializeToString,
@@ -309,6 +319,22 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProposeWriteOff(self, request, context):
+        """Proposes to give up what a participant owes and will not pay, borne by the operator, and asks for the approval by bands
+        of the amount. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, FIELD_INVALID (more than is owed and no
+        collateral covers), RUN_STATE_CONFLICT (a run is under way), APPROVAL_STATE_CONFLICT (asked for or approved already).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteOff(self, request, context):
+        """Carries an approved write-off out. Idempotent by request_id. Errors: those of ProposeWriteOff, APPROVAL_MISSING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def OpenDispute(self, request, context):
         """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
         corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
@@ -455,6 +481,16 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.HandOver,
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.HandOverRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_settlement__pb2.HandOverResponse.SerializeToString,
+            ),
+            'ProposeWriteOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeWriteOff,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.ProposeWriteOffRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.ProposeWriteOffResponse.SerializeToString,
+            ),
+            'WriteOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.WriteOff,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.WriteOffRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.WriteOffResponse.SerializeToString,
             ),
             'OpenDispute': grpc.unary_unary_rpc_method_handler(
                     servicer.OpenDispute,
@@ -958,6 +994,60 @@ class SettlementService:
             '/coalition.v1.SettlementService/HandOver',
             coalition_dot_v1_dot_settlement__pb2.HandOverRequest.SerializeToString,
             coalition_dot_v1_dot_settlement__pb2.HandOverResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeWriteOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/ProposeWriteOff',
+            coalition_dot_v1_dot_settlement__pb2.ProposeWriteOffRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.ProposeWriteOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/WriteOff',
+            coalition_dot_v1_dot_settlement__pb2.WriteOffRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.WriteOffResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -103,6 +103,13 @@ class SettlementServiceStub:
     for them; every later spend, refund and claim on or for the participant falls to the successor. The participant is
     suspended. Idempotent by request_id. Errors: those of ProposeHandOver, APPROVAL_MISSING.
     """
+    ProposeWriteOff: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ProposeWriteOffRequest, _settlement_pb2.ProposeWriteOffResponse]
+    """Proposes to give up what a participant owes and will not pay, borne by the operator, and asks for the approval by bands
+    of the amount. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, FIELD_INVALID (more than is owed and no
+    collateral covers), RUN_STATE_CONFLICT (a run is under way), APPROVAL_STATE_CONFLICT (asked for or approved already).
+    """
+    WriteOff: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.WriteOffRequest, _settlement_pb2.WriteOffResponse]
+    """Carries an approved write-off out. Idempotent by request_id. Errors: those of ProposeWriteOff, APPROVAL_MISSING."""
     OpenDispute: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.OpenDisputeRequest, _settlement_pb2.OpenDisputeResponse]
     """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
     corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
@@ -209,6 +216,13 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     for them; every later spend, refund and claim on or for the participant falls to the successor. The participant is
     suspended. Idempotent by request_id. Errors: those of ProposeHandOver, APPROVAL_MISSING.
     """
+    ProposeWriteOff: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ProposeWriteOffRequest, _settlement_pb2.ProposeWriteOffResponse]  # type: ignore[assignment]
+    """Proposes to give up what a participant owes and will not pay, borne by the operator, and asks for the approval by bands
+    of the amount. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, FIELD_INVALID (more than is owed and no
+    collateral covers), RUN_STATE_CONFLICT (a run is under way), APPROVAL_STATE_CONFLICT (asked for or approved already).
+    """
+    WriteOff: _aio.UnaryUnaryMultiCallable[_settlement_pb2.WriteOffRequest, _settlement_pb2.WriteOffResponse]  # type: ignore[assignment]
+    """Carries an approved write-off out. Idempotent by request_id. Errors: those of ProposeWriteOff, APPROVAL_MISSING."""
     OpenDispute: _aio.UnaryUnaryMultiCallable[_settlement_pb2.OpenDisputeRequest, _settlement_pb2.OpenDisputeResponse]  # type: ignore[assignment]
     """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
     corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
@@ -414,6 +428,25 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         for them; every later spend, refund and claim on or for the participant falls to the successor. The participant is
         suspended. Idempotent by request_id. Errors: those of ProposeHandOver, APPROVAL_MISSING.
         """
+
+    @_abc_1.abstractmethod
+    def ProposeWriteOff(
+        self,
+        request: _settlement_pb2.ProposeWriteOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.ProposeWriteOffResponse, _abc.Awaitable[_settlement_pb2.ProposeWriteOffResponse]]:
+        """Proposes to give up what a participant owes and will not pay, borne by the operator, and asks for the approval by bands
+        of the amount. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, FIELD_INVALID (more than is owed and no
+        collateral covers), RUN_STATE_CONFLICT (a run is under way), APPROVAL_STATE_CONFLICT (asked for or approved already).
+        """
+
+    @_abc_1.abstractmethod
+    def WriteOff(
+        self,
+        request: _settlement_pb2.WriteOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.WriteOffResponse, _abc.Awaitable[_settlement_pb2.WriteOffResponse]]:
+        """Carries an approved write-off out. Idempotent by request_id. Errors: those of ProposeWriteOff, APPROVAL_MISSING."""
 
     @_abc_1.abstractmethod
     def OpenDispute(
