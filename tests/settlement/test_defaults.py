@@ -69,7 +69,7 @@ def audited(ledger: Ledger, claims: Claims) -> list[str]:
         named = {entry_id: ("monthly", label) for entry_id, label in windows}
         checks = DefaultChecks(check, {("monthly", "2017-01"): claims}.get, named.get, is_whole=True)
         for entry_id, kind, answer in connection.execute(
-            "SELECT entry_id, kind, answer FROM entries WHERE kind BETWEEN 20 AND 27 ORDER BY entry_id"
+            "SELECT entry_id, kind, answer FROM entries WHERE kind BETWEEN 20 AND 39 ORDER BY entry_id"
         ).fetchall():
             legs = connection.execute(
                 "SELECT debit, credit, amount_minor, code, window_id, unit FROM transfers WHERE entry_id = %s",

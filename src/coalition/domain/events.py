@@ -43,6 +43,7 @@ class EventKind(IntEnum):
     CAP_NEAR = 19
     CAP_REACHED = 20
     CAP_CLEARED = 21
+    WRITTEN_OFF = 22
     WALLET_ENTRY = 40
     BONUS_ENDS_SOON = 41
     LOT_HANDED_OVER = 42
@@ -70,6 +71,7 @@ MOVES: Final[Mapping[Kind, tuple[EventKind, AccountKind]]] = {
     Kind.ADJUSTMENT: (EventKind.ADJUSTED, AccountKind.CLEARING),
     Kind.COLLATERAL_MOVED: (EventKind.COLLATERAL_MOVED, AccountKind.COLLATERAL),
     Kind.DEFAULT: (EventKind.DEFAULT_SHARED, AccountKind.DUE),
+    Kind.WRITE_OFF: (EventKind.WRITTEN_OFF, AccountKind.DUE),
 }
 """What is told to each participant whose account of this kind an entry changed."""
 DISPUTED: Final[Mapping[Kind, EventKind]] = {

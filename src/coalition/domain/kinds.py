@@ -35,6 +35,7 @@ class Kind(IntEnum):
     MERGE_OUT = 30
     MERGE_IN = 31
     OPENING = 32
+    WRITE_OFF = 39
 
     PARTICIPANT_CREATED = 101
     STORE_CREATED = 102
@@ -90,6 +91,8 @@ class Kind(IntEnum):
     EXPORT_APPROVED = 160
     MEMBERS_EXPORTED = 161
 
+    WRITE_OFF_PROPOSED = 190
+
 
 SETTLEMENT: Final = frozenset(
     {
@@ -102,6 +105,7 @@ SETTLEMENT: Final = frozenset(
         Kind.COLLATERAL_MOVED,
         Kind.DEFAULT,
         Kind.SUCCESSION,
+        Kind.WRITE_OFF,
     }
 )
 """What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""

@@ -111,6 +111,8 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.SettlementService/SetOffices": OPERATOR,
         "/coalition.v1.SettlementService/ProposeHandOver": OPERATOR,
         "/coalition.v1.SettlementService/HandOver": OPERATOR,
+        "/coalition.v1.SettlementService/ProposeWriteOff": OPERATOR,
+        "/coalition.v1.SettlementService/WriteOff": OPERATOR,
         "/coalition.v1.SettlementService/OpenDispute": HEADQUARTERS,
         "/coalition.v1.SettlementService/WithdrawDispute": HEADQUARTERS,
         "/coalition.v1.SettlementService/ProposeDispute": OPERATOR,
