@@ -125,7 +125,7 @@ def export_command(
 @app.command()
 def confirm(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The bank's result: camt.054 or CSV.")
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="The bank's: camt.054, pain.002 or CSV.")
     ],
     as_json: Json = False,
     database_url: DatabaseUrl = None,

@@ -1269,7 +1269,7 @@ class ImportBankResultRequest(_message.Message):
     content answers the first outcome; with other content REQUEST_ID_REUSED.
     """
     file: _builtins.bytes
-    """camt.054.001.08, or CSV with bank_reference, instruction_id, direction (IN, OUT), amount, currency, result (BOOKED,
+    """camt.054.001.08, pain.002.001.10 (what is accepted or rejected; it moves nothing), or CSV with bank_reference, instruction_id, direction (IN, OUT), amount, currency, result (BOOKED,
     REJECTED, RETURNED) and cause in its header. 1..1000000 bytes.
     """
     def __init__(
