@@ -74,6 +74,8 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """Others take its value again."""
     EVENT_KIND_WRITTEN_OFF: _EventKind.ValueType  # 22
     """What a participant owed was given up, borne by the operator."""
+    EVENT_KIND_SPONSOR_REACHED: _EventKind.ValueType  # 23
+    """The participant bears as much bonus as it agreed to sponsor: no more is granted."""
     EVENT_KIND_WALLET_ENTRY: _EventKind.ValueType  # 40
     """A line was added to a member's wallet: an operation, or something done to one of its cards."""
     EVENT_KIND_BONUS_ENDS_SOON: _EventKind.ValueType  # 41
@@ -130,6 +132,8 @@ EVENT_KIND_CAP_CLEARED: EventKind.ValueType  # 21
 """Others take its value again."""
 EVENT_KIND_WRITTEN_OFF: EventKind.ValueType  # 22
 """What a participant owed was given up, borne by the operator."""
+EVENT_KIND_SPONSOR_REACHED: EventKind.ValueType  # 23
+"""The participant bears as much bonus as it agreed to sponsor: no more is granted."""
 EVENT_KIND_WALLET_ENTRY: EventKind.ValueType  # 40
 """A line was added to a member's wallet: an operation, or something done to one of its cards."""
 EVENT_KIND_BONUS_ENDS_SOON: EventKind.ValueType  # 41
@@ -223,7 +227,8 @@ class Event(_message.Message):
     """Code of the participant it concerns; empty where it concerns all, or a member."""
     amount_minor: _builtins.int
     """What it changed in favour of that participant, minor units, below 0 against it. Of a run that was prepared: what it
-    will be paid, below 0 pays. Of a cap: what it owes, >= 0. 0 where no amount belongs to it.
+    will be paid, below 0 pays. Of a cap: what it owes, of a sponsor: what it bears,
+    >= 0. 0 where no amount belongs to it.
     """
     currency_code: _builtins.str
     """ISO 4217 code of every amount of this event."""
