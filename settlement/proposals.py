@@ -75,7 +75,10 @@ def check_sold_the_same(proposal: Proposal, before: Content | None) -> None:
     if not isinstance(content, Terms):
         return
     if not isinstance(before, Terms) or before != replace(
-        content, sponsor=before.sponsor, sponsor_share=before.sponsor_share
+        content,
+        sponsor=before.sponsor,
+        sponsor_share=before.sponsor_share,
+        sponsor_limit_minor=before.sponsor_limit_minor,
     ):
         raise ProposalRefused(
             f"proposal {proposal.code}: of terms sponsor and sponsor_share alone can be simulated; anything else would "

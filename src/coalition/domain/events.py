@@ -44,6 +44,7 @@ class EventKind(IntEnum):
     CAP_REACHED = 20
     CAP_CLEARED = 21
     WRITTEN_OFF = 22
+    SPONSOR_REACHED = 23
     WALLET_ENTRY = 40
     BONUS_ENDS_SOON = 41
     LOT_HANDED_OVER = 42

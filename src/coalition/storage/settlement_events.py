@@ -20,6 +20,7 @@ from coalition.storage.connect import Connection
 from coalition.storage.exposures import EXPOSURES_FOLD
 from coalition.storage.folds import Fold
 from coalition.storage.lease import Lease, leased_cursor
+from coalition.storage.sponsored import SPONSORED
 
 # A join from the lanes finds the range in each by the primary key; few entries of a month are of these kinds.
 TELLING_ENTRIES: Final = """
@@ -38,8 +39,8 @@ SELECT dispute_id::text, participant_id, against_id FROM disputes WHERE dispute_
 """
 COLUMNS: Final = ("entry_id", "place", "kind", "participant_id", "amount_minor", "run_id", "window_name", "subject")
 INSERT: Final = "INSERT INTO {table} ({columns}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
-# Of these participants and everybody. Both folds have to have come that far: what one of them adds later lies behind
-# the reader's cursor.
+# Of these participants and everybody. All three folds have to have come that far: what one of them adds later would lie
+# behind the reader's cursor.
 PAGE: Final = """
 WITH told AS (
     SELECT min(cursor_number) + 1 << {shift} AS end FROM (
@@ -127,7 +128,7 @@ class SettlementEventReads:
     def page(self, after: tuple[int, int], within: Collection[int] | None, limit: int) -> list[SettlementEvent]:
         """The next events behind `after` (entry, place) told to `within` or everybody; with None, to anybody."""
         parameters = {
-            "folds": [SETTLEMENT_EVENTS.name, EXPOSURES_FOLD.name],
+            "folds": [SETTLEMENT_EVENTS.name, EXPOSURES_FOLD.name, SPONSORED.name],
             "entry": after[0],
             "place": after[1],
             "within": None if within is None else [EVERYBODY, *within],
