@@ -82,6 +82,8 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """The bonus of a lot ends within 14 days."""
     EVENT_KIND_LOT_HANDED_OVER: _EventKind.ValueType  # 42
     """A lot is owed by another participant from now on; nothing else about it changed."""
+    EVENT_KIND_ISSUER_DEFAULTED: _EventKind.ValueType  # 43
+    """The issuer of a lot does not pay what it owes other participants, and is suspended."""
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
     """What happened."""
@@ -140,6 +142,8 @@ EVENT_KIND_BONUS_ENDS_SOON: EventKind.ValueType  # 41
 """The bonus of a lot ends within 14 days."""
 EVENT_KIND_LOT_HANDED_OVER: EventKind.ValueType  # 42
 """A lot is owed by another participant from now on; nothing else about it changed."""
+EVENT_KIND_ISSUER_DEFAULTED: EventKind.ValueType  # 43
+"""The issuer of a lot does not pay what it owes other participants, and is suspended."""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 @_typing.final
