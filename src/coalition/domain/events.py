@@ -48,6 +48,7 @@ class EventKind(IntEnum):
     WALLET_ENTRY = 40
     BONUS_ENDS_SOON = 41
     LOT_HANDED_OVER = 42
+    ISSUER_DEFAULTED = 43
 
 
 class Told(NamedTuple):

@@ -1,8 +1,8 @@
 """What members are told: the journal as it is, read behind a cursor by who speaks with members. Reads only.
 
 Nothing is kept for it. An event of a wallet is its entry; when the first batch of a business date is passed, the open
-lots whose bonus ends soon follow from the date; where an issuer has handed over, the open lots that it owed follow from
-that entry. What is told of a lot is what is in it when it is read: one that was spent meanwhile is told no more.
+lots whose bonus ends soon follow from the date; where an issuer has handed over, or does not pay, the open lots that it
+owed follow from that entry. What is told of a lot is what is in it when it is read: one spent meanwhile is told no more.
 """
 
 import json
@@ -28,12 +28,15 @@ DAY_BEFORE: Final = "SELECT time FROM batches WHERE number < %s ORDER BY number 
 BATCHES: Final = """
 SELECT number, count, time FROM batches WHERE number >= %s AND number <= %s ORDER BY number LIMIT %s
 """
+OF_ISSUERS: Final = frozenset({Kind.SUCCESSION, Kind.DEFAULT})
+"""Entries that concern whoever holds lots of an issuer."""
+
 # Every lane is named, so that the primary key (lane, entry_id) finds the range.
 ENTRIES: Final = f"""
 SELECT {LINE_COLUMNS}, m.member_id
 FROM entries LEFT JOIN members m ON m.wallet_id = entries.wallet_id AND m.state <> 'ERASED'
 WHERE entries.lane = ANY (%s) AND entry_id > %s AND entry_id < %s AND reason = %s
-  AND (m.member_id IS NOT NULL OR kind = %s)
+  AND (m.member_id IS NOT NULL OR kind = ANY (%s))
 ORDER BY entry_id
 """
 LOT: Final = """
@@ -47,8 +50,8 @@ WHERE l.is_open AND l.bonus_expiry > %s::date AND l.bonus_expiry <= %s::date AND
   AND l.lot_id > %s
 ORDER BY l.lot_id LIMIT %s
 """
-# Once in the life of an issuer: all lots are looked through.
-HANDED_OVER: Final = f"""{LOT}
+# Once or twice in the life of an issuer: all lots are looked through for each page.
+OWED: Final = f"""{LOT}
 WHERE l.is_open AND l.issuer_id = (SELECT participant_id FROM participants WHERE code = %s)
   AND l.lot_id < %s AND l.lot_id > %s
 ORDER BY l.lot_id LIMIT %s
@@ -62,7 +65,10 @@ class _Batch(NamedTuple):
 
 
 class _NewDay(NamedTuple):
-    """The first batch of a business date: where its events lie, the last date before it, the date, its time."""
+    """The first batch of a business date: where its events lie, the last date before it, the date, its time.
+
+    They lie right before the batch, at a place that no entry has.
+    """
 
     entry_id: int
     before: date
@@ -114,7 +120,8 @@ class MemberEventReads:
         times = {batch.number: batch.time for batch in batches}
         days = self._days(cursor, batches)
         # The entry of `after` is read again: where it handed over, lots may be left to be told.
-        values = (self._lanes, after[0] - 1, batches[-1].number + 1 << NUMBER_SHIFT, Reason.ACCEPTED, Kind.SUCCESSION)
+        end = batches[-1].number + 1 << NUMBER_SHIFT
+        values = (self._lanes, after[0] - 1, end, Reason.ACCEPTED, list(map(int, OF_ISSUERS)))
         for row in cursor.execute(ENTRIES, values).fetchall():
             entry, member_id, line = row[0], row[-1], row[:-1]
             while days and days[0].entry_id < entry:
@@ -122,8 +129,8 @@ class MemberEventReads:
             time = times[number_of(entry)]
             if member_id is not None and (entry, 0) > after:
                 yield MemberEvent(entry, 0, EventKind.WALLET_ENTRY, member_id, time, line=line_of(line))
-            if line[KIND_COLUMN] == Kind.SUCCESSION:
-                yield from self._handed_over(cursor, entry, json.loads(bytes(line[-1]))["answer"], time, after, limit)
+            if line[KIND_COLUMN] in OF_ISSUERS:
+                yield from self._owed(cursor, entry, json.loads(bytes(line[-1]))["answer"], time, after, limit)
         for day in days:
             yield from self._ending(cursor, day, after, limit)
 
@@ -135,7 +142,7 @@ class MemberEventReads:
         for batch in batches:
             day = self._business_date(batch.time)
             if day > before:
-                days.append(_NewDay(batch.number << NUMBER_SHIFT, before, day, batch.time))
+                days.append(_NewDay((batch.number << NUMBER_SHIFT) - 1, before, day, batch.time))
                 before = day
         return days
 
@@ -150,7 +157,7 @@ class MemberEventReads:
             lot = LotRecord(lot_id, *rest)
             yield MemberEvent(day.entry_id, lot_id, EventKind.BONUS_ENDS_SOON, member_id, day.time, lot=lot)
 
-    def _handed_over(
+    def _owed(
         self,
         cursor: Cursor,
         entry: int,
@@ -159,9 +166,12 @@ class MemberEventReads:
         after: tuple[int, int],
         limit: int,
     ) -> Iterator[MemberEvent]:
-        """The open lots that the one who left had sold before, by whom they are owed now."""
+        """The open lots of an issuer that left or does not pay; a recovery changes nothing for them."""
+        if "recovered_minor" in answer:
+            return
         told = after[1] if entry == after[0] else 0
-        rows = cursor.execute(HANDED_OVER, (answer["participant"], entry, told, limit)).fetchall()
-        for lot_id, member_id, *rest in rows:
-            lot, successor = LotRecord(lot_id, *rest), answer["successor"]
-            yield MemberEvent(entry, lot_id, EventKind.LOT_HANDED_OVER, member_id, time, lot=lot, successor=successor)
+        successor = answer.get("successor", "")
+        kind = EventKind.LOT_HANDED_OVER if successor else EventKind.ISSUER_DEFAULTED
+        for lot_id, member_id, *rest in cursor.execute(OWED, (answer["participant"], entry, told, limit)).fetchall():
+            lot = LotRecord(lot_id, *rest)
+            yield MemberEvent(entry, lot_id, kind, member_id, time, lot=lot, successor=successor)

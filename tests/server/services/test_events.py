@@ -24,7 +24,15 @@ from coalition.v1.member_pb2 import (
     UnfreezeCardRequest,
 )
 from coalition.v1.operations_pb2 import ENTRY_KIND_CARD_FROZEN, ENTRY_KIND_PURCHASE, ENTRY_KIND_TOP_UP
-from coalition.v1.settlement_pb2 import CloseWindowRequest, HandOverRequest, NetWindowRequest, ProposeHandOverRequest
+from coalition.v1.settlement_pb2 import (
+    CloseWindowRequest,
+    HandOverRequest,
+    ListWindowsRequest,
+    NetWindowRequest,
+    ProposeHandOverRequest,
+)
+from settlement import defaulting
+from tests.ledger_fixtures import NOTARY
 from tests.postgres import SharedPostgres
 from tests.server.services.house import Doors, new_id, open_doors, pay, refused, top_up, trading
 from tests.server.services.test_disputes import approve
@@ -213,7 +221,39 @@ def test_members_are_told_when_their_value_is_owed_by_another(doors: Doors) -> N
     )
 
 
-@pytest.mark.parametrize("path", ["/t/a/main/till-1", "/ts/a/1", "/ap/liu"])
+def test_members_are_told_when_an_issuer_does_not_pay(doors: Doors) -> None:
+    """Its default, not what is recovered of it; each open lot once, page by page."""
+    holders = [holder(doors, f"+861370000043{place}") for place in range(3)]
+    lots = {top_up(doors, "a", each.number, 10_000).entry_id for each in holders}
+    pay(doors, "c", holders[0].number, 1_000)
+    stub = doors.visitor().settlement
+    follow(doors)
+    label = stub.ListWindows(ListWindowsRequest(page_size=1)).windows[0].label
+    stub.CloseWindow(CloseWindowRequest(request_id=new_id(), label=label))
+    stub.NetWindow(NetWindowRequest(request_id=new_id(), label=label))
+    follow(doors)
+    (_, start), (_, settled) = told(doors, GATEWAY), told(doors, "/hq/c")
+    with connect(doors.house.postgres.dsn("coalition_settlement", doors.house.ledger)) as connection:
+        asked = defaulting.declare(connection, "a", notary=NOTARY)
+        assert asked.approval_id is not None
+        approve(doors, asked.approval_id)
+        assert defaulting.declare(connection, "a", notary=NOTARY).approval_id is None
+    follow(doors)
+    events, _ = told(doors, GATEWAY, start)
+
+    assert {events_pb2.EVENT_KIND_ISSUER_DEFAULTED} == {event.kind for event in events}
+    assert lots <= {event.lot.lot_id for event in events}
+    assert {"a"} == {event.lot.issuer for event in events}
+    assert len(events) == len({event.event_id for event in events})
+    assert events == told(doors, GATEWAY, start, 1)[0]
+    heard = told(doors, "/hq/c", settled)[0]
+    assert [events_pb2.EVENT_KIND_DEFAULT_SHARED, events_pb2.EVENT_KIND_PARTICIPANT_STATE_CHANGED] == [
+        event.kind for event in heard
+    ]
+    assert ("a", "SUSPENDED") == (heard[1].about, heard[1].state)
+
+
+@pytest.mark.parametrize("path", ["/t/c/main/till-1", "/ts/c/1", "/ap/liu"])
 def test_others_are_told_nothing(doors: Doors, path: str) -> None:
     assert "PERMISSION_DENIED" == refused(doors.visitor(path).events.GetEvents, GetEventsRequest()).reason
 
