@@ -6,12 +6,14 @@ What is approved is bound by its hash: changed afterwards it needs approval anew
 apart by constraint too (migration 0020); this rule says so before it does, with a reason.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Final
 
+from coalition.domain.acts import JSON, canonical
 from coalition.domain.errors import Refused
 from coalition.domain.reasons import Reason
 
@@ -102,6 +104,11 @@ class Approval:
     def waits_for(self) -> Office | None:
         """Whose step is next; None when nobody is waited for."""
         return self.offices[len(self.steps)] if self.state is ApprovalState.PENDING else None
+
+
+def content_hash(content: Mapping[str, JSON]) -> bytes:
+    """SHA-256 of all that approvers agree to: what is approved is bound by it."""
+    return hashlib.sha256(canonical(content)).digest()
 
 
 def offices_for(subject: Subject, amount_minor: int, bands: Sequence[Band]) -> tuple[Office, ...]:
