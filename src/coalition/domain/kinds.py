@@ -35,6 +35,7 @@ class Kind(IntEnum):
     MERGE_OUT = 30
     MERGE_IN = 31
     OPENING = 32
+    WRITE_OFF = 39
 
     PARTICIPANT_CREATED = 101
     STORE_CREATED = 102
@@ -89,6 +90,9 @@ class Kind(IntEnum):
     EXPORT_REQUESTED = 159
     EXPORT_APPROVED = 160
     MEMBERS_EXPORTED = 161
+    ERASURE_REQUESTED = 170
+
+    WRITE_OFF_PROPOSED = 190
 
 
 SETTLEMENT: Final = frozenset(
@@ -102,6 +106,7 @@ SETTLEMENT: Final = frozenset(
         Kind.COLLATERAL_MOVED,
         Kind.DEFAULT,
         Kind.SUCCESSION,
+        Kind.WRITE_OFF,
     }
 )
 """What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""

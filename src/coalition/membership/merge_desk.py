@@ -11,6 +11,7 @@ from uuid import UUID
 
 from coalition.domain.acts import Act, ActAnswer
 from coalition.domain.errors import Refused
+from coalition.domain.links import merge_link
 from coalition.domain.reasons import Reason
 from coalition.membership.file_desk import writable
 from coalition.membership.held_cards import wallet_of
@@ -50,12 +51,13 @@ class MergeDesk(Generic[Key]):
                 raise Refused(Reason.WALLET_CLOSED, "into_member_id", {"member_id": str(into_member_id)})
             moved = books.merge(member_id, wallet_id, into_member_id, into_wallet_id, time)
             books.note(act, [member_id, into_member_id])
-            # No wallet is told here: the journal never says whose a wallet is.
+            # No wallet is told here, only what auditors hold the tables against: the journal never says whose one is.
             return {
                 "cards_moved": moved,
                 "into_member_id": str(into_member_id),
                 "member_id": str(member_id),
                 "purpose": why.value,
+                "wallets_sha256": merge_link(wallet_id, into_wallet_id),
             }
 
         return self._store.perform(keyed(act, self._keys), apply)
