@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from coalition.domain.accounts import AccountKind, TransferCode, kind_of, parties_of
+from coalition.domain.accounts import AccountKind, TransferCode, Unit, kind_of, parties_of
 from coalition.domain.agreements import Version, parse_content
 from coalition.domain.books import Books, Card, Wallet
 from coalition.domain.commands import (
@@ -27,11 +27,15 @@ from coalition.domain.commands import (
     MergeOut,
     Purchase,
     Refund,
+    ReturnPass,
+    ReturnVisit,
     Reverse,
+    SellPass,
     TopUp,
     TopUpReturn,
     TopUpReversal,
     Upload,
+    VisitPass,
     Void,
 )
 from coalition.domain.credentials import CODE, CodeEvidence, Device, Evidence, PayTicket
@@ -270,6 +274,22 @@ class House:
     def reverse(self, at: str, of: Done) -> Done:
         return self._run(Reverse(**self._asks(at), original_request_id=of.request_id))
 
+    def sell_pass(self, at: str, price: int, issuer: str = "a", name: str | None = None, card: str = "w") -> Done:
+        issuer_id = self.participants[issuer].participant_id
+        asked = self._asks(at)
+        return self._run(
+            SellPass(**asked, amount_minor=price, token=card.encode(), issuer_id=issuer_id, terms_code=name)
+        )
+
+    def visit(self, at: str, count: int = 1, name: str | None = None, card: str = "w") -> Done:
+        return self._run(VisitPass(**self._asks(at), token=card.encode(), visit_count=count, terms_code=name))
+
+    def return_visit(self, at: str, of: Done) -> Done:
+        return self._run(ReturnVisit(**self._asks(at), original_entry_id=of.entry_id))
+
+    def return_pass(self, at: str, of: Done) -> Done:
+        return self._run(ReturnPass(**self._asks(at), original_entry_id=of.entry_id))
+
     def wait(self, seconds: int) -> None:
         """Let the batches' time pass; the business date stays."""
         self.books.time += timedelta(seconds=seconds)
@@ -296,6 +316,11 @@ class House:
             for number, sign in ((leg.debit, 1), (leg.credit, -1)):
                 if kind_of(number) in {AccountKind.FLOAT, AccountKind.BONUS}:
                     sums[self.account(number)] += sign * leg.amount_minor
+                elif kind_of(number) is AccountKind.PASS:
+                    # Visits are told apart from the money that was paid for them.
+                    is_ours = parties_of(number) == (0, 0)
+                    name = ("VISITS" if leg.unit is Unit.VISITS else "PASS") if is_ours else self.account(number)
+                    sums[name] += (-sign if is_ours else sign) * leg.amount_minor
                 elif kind_of(number) in {AccountKind.WALLET, AccountKind.TRANSIT}:
                     sums[self.account(number)] -= sign * leg.amount_minor
         return {name: amount for name, amount in sorted(sums.items()) if amount}
@@ -312,7 +337,8 @@ class House:
         if leg.window_id is not None:
             debtor, creditor = (self.letter[parties_of(number)[0]] for number in (leg.debit, leg.credit))
             return f"{debtor}=>{creditor} {leg.amount_minor}"
-        return f"{self.account(leg.debit)}->{self.account(leg.credit)} {leg.amount_minor}"
+        what = " visits" if leg.unit is Unit.VISITS else ""
+        return f"{self.account(leg.debit)}->{self.account(leg.credit)} {leg.amount_minor}{what}"
 
     def check(self) -> None:
         """The promises that hold at every commit; each failure says which."""
@@ -333,6 +359,16 @@ class House:
                 owed[f"BONUS({issuer})"] += lot.bonus
                 owed["WALLET"] += lot.face
             assert sum(lot.face for lot in wallet.lots.values()) == wallet.balance_minor, "a wallet is its lots' sum"
+        for held in self.books.passes.passes.values():
+            assert 0 <= held.principal <= held.price_minor, "what is left of a pass lies between 0 and what it cost"
+            assert 0 <= held.visits <= held.visits_sold, "and so do its visits"
+            assert held.visits or not held.principal, "no money is left of a pass without visits"
+            standing = self.books.programme.standing_for
+            issuer, custodian = self.letter[standing(held.issuer_id)], self.letter[standing(held.custodian_id)]
+            owed["FLOAT(" + ",".join(dict.fromkeys((custodian, issuer))) + ")"] += held.principal
+            owed[f"PASS({issuer})"] += held.visits
+            owed["PASS"] += held.principal
+            owed["VISITS"] += held.visits
         for done in self.under_way():
             (sent,) = done.decision.allocations
             assert done.decision.wallet is not None

@@ -1,7 +1,8 @@
 """The chart of accounts: every account is one integer that says its kind and whose it is.
 
 `account = kind << 48 | first << 24 | second`, where first and second are participant numbers (0 where the kind
-needs none). A wallet's account is `WALLET`: an entry moves at most one wallet, so the entry itself says which.
+needs none). A wallet's account is `WALLET`: an entry moves at most one wallet, so the entry itself says which. So it is
+with `PASSES`, what members have paid for their passes and the visits left of them; PASS(i) is what the issuer owes.
 Participant accounts have no balance row anywhere; they are sums over the journal (DESIGN section 2).
 """
 
@@ -26,6 +27,7 @@ class AccountKind(IntEnum):
     BANK = 6
     COLLATERAL = 7
     TRANSIT = 8
+    PASS = 9
 
 
 class TransferCode(IntEnum):
@@ -56,12 +58,17 @@ class TransferCode(IntEnum):
     SETTLEMENT_RETURN = 22
     OPERATOR_ADVANCE = 23
     MERGE = 30
+    PASS = 40
 
 
 class Unit(IntEnum):
-    """What a transfer counts; sums are taken within a unit. MONEY is the scheme's currency in minor units."""
+    """What a transfer counts; sums are taken within a unit. MONEY is the scheme's currency in minor units.
+
+    VISITS are what is left of passes, in pieces.
+    """
 
     MONEY = 1
+    VISITS = 2
 
 
 def account(kind: AccountKind, first: int = 0, second: int = 0) -> Account:
@@ -82,6 +89,7 @@ def parties_of(number: int) -> tuple[int, int]:
 # Participant accounts are asked for a dozen times a purchase, so each is built once; there are as many as participants.
 WALLET: Final = account(AccountKind.WALLET)
 BANK: Final = account(AccountKind.BANK)
+PASSES: Final = account(AccountKind.PASS)
 
 
 @cache
@@ -106,6 +114,12 @@ def clearing_account(participant: int) -> Account:
 def transit_account(issuer: int) -> Account:
     """What of `issuer`'s lots is under way between two wallets: TRANSIT(i)."""
     return account(AccountKind.TRANSIT, issuer)
+
+
+@cache
+def pass_account(issuer: int) -> Account:
+    """Visits that `issuer` has sold and still owes, of unit VISITS: PASS(i)."""
+    return account(AccountKind.PASS, issuer)
 
 
 @cache

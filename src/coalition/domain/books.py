@@ -12,6 +12,7 @@ from coalition.domain.errors import Refused
 from coalition.domain.journal import NO_FACTS
 from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot, consumption_order
+from coalition.domain.passes import PassBook
 from coalition.domain.pins import HeldPin
 from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
@@ -144,7 +145,8 @@ class Books:
     `devices` what they belong to by card_id. `names_originals` says whether a command of the batch names
     an earlier entry: only then are its own remembered. `marks_lots` says that a lot's reservation or its being reversed
     has changed, which few batches do. `transits` are what a merge sent or brought, `opened` the lots that others than
-    top-ups opened. `pins` are, by wallet, those that a command of the batch was compared with.
+    top-ups opened. `pins` are, by wallet, those that a command of the batch was compared with. `passes` are read only
+    where a command of the batch needs them.
     """
 
     programme: Programme
@@ -162,6 +164,7 @@ class Books:
     pins: dict[int, HeldPin] = field(default_factory=dict)
     transits: dict[int, Transit] = field(default_factory=dict)
     opened: set[int] = field(default_factory=set)
+    passes: PassBook = field(default_factory=PassBook)
     names_originals: bool = True
     marks_lots: bool = False
 

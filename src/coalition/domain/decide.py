@@ -24,11 +24,15 @@ from coalition.domain.commands import (
     Purchase,
     Refund,
     Resolve,
+    ReturnPass,
+    ReturnVisit,
     Reverse,
+    SellPass,
     TopUp,
     TopUpReturn,
     TopUpReversal,
     Upload,
+    VisitPass,
     Void,
 )
 from coalition.domain.day_limits import FLOW_OF
@@ -37,6 +41,12 @@ from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.hold import decide_capture, decide_hold, decide_hold_expiry, decide_void
 from coalition.domain.merge import decide_merge_in, decide_merge_out
 from coalition.domain.opening import decide_opening
+from coalition.domain.pass_rules import (
+    decide_return_pass,
+    decide_return_visit,
+    decide_sell_pass,
+    decide_visit,
+)
 from coalition.domain.purchase import decide_purchase
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import decide_refund
@@ -73,6 +83,8 @@ def decide(command: Command, books: Books, entry_id: int) -> Decision:
             return decide_merge_in(command, books, entry_id)
         if isinstance(command, OpenLot):
             return decide_opening(command, books, entry_id)
+        if isinstance(command, SellPass):
+            return decide_sell_pass(command, books, entry_id)
         raise LedgerBroken(f"no rule decides a {type(command).__name__}")
     return rule(command, books)
 
@@ -97,4 +109,7 @@ RULES: Final[Mapping[type[Command], Rule]] = {
     TopUpReturn: decide_top_up_return,
     BonusExpiry: decide_bonus_expiry,
     MergeOut: decide_merge_out,
+    VisitPass: decide_visit,
+    ReturnVisit: decide_return_visit,
+    ReturnPass: decide_return_pass,
 }

@@ -35,6 +35,10 @@ class Kind(IntEnum):
     MERGE_OUT = 30
     MERGE_IN = 31
     OPENING = 32
+    PASS_SALE = 33
+    PASS_VISIT = 34
+    VISIT_RETURN = 35
+    PASS_RETURN = 36
 
     PARTICIPANT_CREATED = 101
     STORE_CREATED = 102
@@ -105,5 +109,7 @@ SETTLEMENT: Final = frozenset(
     }
 )
 """What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""
+OF_PASSES: Final = frozenset({Kind.PASS_SALE, Kind.PASS_VISIT, Kind.VISIT_RETURN, Kind.PASS_RETURN})
+"""What moves passes, and the money in them: no lot, no balance of a wallet."""
 OPENS_LOT: Final = frozenset({Kind.TOP_UP, Kind.MERGE_IN, Kind.OPENING})
 """What opens a lot, whose id is the entry's."""

@@ -18,7 +18,9 @@ from coalition.domain.bearing import Bearing, bearing
 from coalition.domain.caps import Caps
 from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayKey, DayLimits, Flow, Subject
-from coalition.domain.errors import LedgerBroken
+from coalition.domain.errors import LedgerBroken, Refused
+from coalition.domain.pass_terms import PassTerms
+from coalition.domain.reasons import Reason
 from coalition.domain.window_fees import OPERATOR, AgreedFee, WindowFees
 
 CARD_RULES_KEY: Final = ("CARD_RULES",)
@@ -190,6 +192,22 @@ class Programme:
             raise LedgerBroken(f"agreement {terms_id} is not terms, yet a lot was sold under it")
         return content
 
+    def pass_sold(self, issuer_id: int, code: str | None, day: date) -> tuple[Version, PassTerms]:
+        """The pass that the issuer sells on `day`: the one named, or the only one. Raises Refused(PASS_UNKNOWN)."""
+        for party in self.participants[issuer_id].parties:
+            versions = self._in_force(("PASSES", party), day)
+            found = [version for version in versions if code is None or version.code == code]
+            if len(found) == 1 and isinstance(found[0].content, PassTerms):
+                return found[0], found[0].content
+        raise Refused(Reason.PASS_UNKNOWN)
+
+    def pass_terms_sold(self, terms_id: int, terms_version: int) -> PassTerms:
+        """What a pass was sold under."""
+        content = self.version(terms_id, terms_version).content
+        if not isinstance(content, PassTerms):
+            raise LedgerBroken(f"agreement {terms_id} sells no pass, yet one was sold under it")
+        return content
+
     def held_then(self, agreement_id: int | None, version: int | None) -> AcceptanceInForce:
         """The acceptance a draw was made under, whatever is in force today; None, None on-us."""
         if agreement_id is None or version is None:
@@ -320,7 +338,7 @@ class Programme:
         except KeyError:
             raise LedgerBroken(f"calendar {code} does not exist") from None
 
-    def custodian(self, terms: Terms, issuer_id: int) -> int:
+    def custodian(self, terms: Terms | PassTerms, issuer_id: int) -> int:
         return self.scheme.custody_id if terms.custody == "OPERATOR_HELD" else issuer_id
 
     def _on(self, day: date) -> _Remembered:
@@ -391,3 +409,5 @@ def _key_of(version: Version) -> tuple[str, ...]:
             return (FEES, content.payer, content.payee, content.base.value)
         case Caps():
             return ("CAPS", content.participant)
+        case PassTerms():
+            return ("PASSES", content.issuer)

@@ -14,10 +14,11 @@ from coalition.domain.caps import Caps
 from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayLimits
 from coalition.domain.errors import Refused
+from coalition.domain.pass_terms import PassTerms
 from coalition.domain.reasons import Reason
 from coalition.domain.window_fees import OPERATOR, WindowFees
 
-NAMED_FIRST: Final = {Terms: "issuer", Acceptance: "issuer", WindowFees: "payer", Caps: "participant"}
+NAMED_FIRST: Final = {Terms: "issuer", PassTerms: "issuer", Acceptance: "issuer", WindowFees: "payer", Caps: "participant"}
 """The field that a complaint about other parties names, where it is not the acquirer."""
 
 
@@ -49,10 +50,10 @@ def check_alone(
 ) -> None:
     """No other agreement answers the same question on the same day.
 
-    An issuer may sell under several terms at a time (a top-up names one); what an acquirer accepts or pays must be one,
+    An issuer may sell under several terms, and several passes, at a time (a sale names one); what an acquirer accepts or pays must be one,
     and so must the card rules of the scheme.
     """
-    if isinstance(content, Terms):
+    if isinstance(content, Terms | PassTerms):
         return
     for other, end in _with_ends(others):
         is_rival = other.code != code and parties_of(other.content) == parties_of(content)
@@ -76,14 +77,14 @@ def check_licence(
 
     `groups` names the group of each party: its chain, or itself. Raises Refused(LICENCE_MISSING).
     """
-    if not isinstance(content, Terms | Acceptance) or _is_licensed(rules, effective_from):
+    if not isinstance(content, Terms | PassTerms | Acceptance) or _is_licensed(rules, effective_from):
         return
-    held = [each for each in _latest(terms, effective_from) if isinstance(each, Terms)]
+    held = [each for each in _latest(terms, effective_from) if isinstance(each, Terms | PassTerms)]
     taken = [each for each in _latest(acceptances, effective_from) if isinstance(each, Acceptance)]
-    if isinstance(content, Terms):
-        held = [content]
-    else:
+    if isinstance(content, Acceptance):
         taken = [content]
+    else:
+        held = [content]
     for agreed in taken:
         issuer = groups[agreed.issuer]
         if not agreed.accepted or issuer == groups[agreed.acquirer]:
@@ -91,7 +92,7 @@ def check_licence(
         for sold in held:
             if sold.custody == "ISSUER_HELD" and groups[sold.issuer] == issuer:
                 facts = {"issuer": agreed.issuer, "acquirer": agreed.acquirer}
-                field = "content.custody" if isinstance(content, Terms) else "content.acquirer"
+                field = "content.acquirer" if isinstance(content, Acceptance) else "content.custody"
                 raise Refused(Reason.LICENCE_MISSING, field, facts)
 
 
@@ -116,7 +117,7 @@ def check_succession(latest: Version, expected_version: int, content: Content, e
 def parties_of(content: Content) -> tuple[str, ...]:
     """Whose question the agreement answers; nobody's in particular for the scheme's own rules."""
     match content:
-        case Terms():
+        case Terms() | PassTerms():
             return (content.issuer,)
         case Acceptance():
             return (content.issuer, content.acquirer)
@@ -143,6 +144,10 @@ def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
             yield from _listed("sellers", content.sellers)
             if content.sponsor is not None:
                 yield "sponsor", content.sponsor, False
+        case PassTerms():
+            yield "issuer", content.issuer, True
+            yield from _listed("sellers", content.sellers)
+            yield from _listed("honoured_at", content.honoured_at)
         case Acceptance():
             yield "issuer", content.issuer, True
             yield "acquirer", content.acquirer, True
