@@ -84,6 +84,7 @@ class WalletRest:
     is_open: bool
     balance_minor: int
     open_holds: int
+    open_passes: int
     last_time: datetime | None
 
 

@@ -9,6 +9,7 @@ from coalition.domain.journal import Entry
 from coalition.domain.kinds import Kind
 from coalition.domain.sale_references import Sale, SaleReferences
 from coalition.storage.arrays import moments, number_columns, numbers, texts, whole_numbers
+from coalition.storage.ledger_passes import write_passes
 from coalition.storage.ledger_statements import (
     CLOSE_WALLETS,
     FREE_SALES,
@@ -37,6 +38,8 @@ def write_books(
         _write_holds(pipeline, books.holds.values())
     if books.sales.held or books.sales.found:
         _write_sales(pipeline, books.sales, lane_count)
+    if books.passes.passes:
+        write_passes(pipeline, books.passes)
     if books.transits:
         _write_transits(pipeline, books.transits.values())
 
