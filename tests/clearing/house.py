@@ -217,7 +217,7 @@ class House:
         )[0]
         assert owed[0] == owed[2]
         assert owed[1] == owed[3]
-        # Account kind 9 without a party is what members hold: money (unit 1) and visits (unit 2), each entry's wallet's.
+        # Account kind 9 without a party is what members hold: money (unit 1) and visits (unit 2).
         passes = self.query(
             """
             SELECT wallet_id, unit, sum(moved)::bigint FROM (

@@ -1,4 +1,4 @@
-"""Passes on a real ledger: exactly once, in batches of their own or with others, and nothing read where there are none."""
+"""Passes on a real ledger: exactly once, alone or with others; nothing is read of them where none is asked for."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from coalition.clearing.batch import Answer, run_batch
+from coalition.clearing.batch import Answer
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
 from coalition.storage import ledger_passes
@@ -122,15 +122,3 @@ def watching(monkeypatch: pytest.MonkeyPatch, watched: object) -> Iterator[None]
     with monkeypatch.context() as patch:
         patch.setattr(Pipeline, "execute", watched)
         yield
-
-
-def test_a_worker_that_dies_before_its_commit_leaves_nothing(house: House):
-    card = house.new_card()
-    house.run(house.sell_pass("a", card))
-    visit, store = house.visit("cafe", card), house.store()
-    with pytest.raises(RuntimeError, match="killed"), store.batch() as batch:
-        batch.prefetch([visit])
-        raise RuntimeError("killed")
-    store.close()
-    assert [(3, 10_000, True)] == left(house)
-    assert run_batch(house.store(), [visit])[0].reason is Reason.ACCEPTED

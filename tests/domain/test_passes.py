@@ -1,6 +1,7 @@
 """Passes: prepaid visits, worked by hand. `PASS(A)->PASS 10 visits` are visits, all other legs fen."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,11 +15,17 @@ from tests.domain.test_decisions import declined
 FEES = {"operator_fee": "6/1000", "commission": "1/100"}
 
 
-def pass_house(**content: object) -> House:
-    """A sells ten baths for 100.00, issuer-held, for three months; C takes A's value at 0.5 % and pays 0.6 % and 1 %."""
+def pass_house(**content: Any) -> House:
+    """A sells ten baths for 100.00, issuer-held, for three months; C takes them at 0.5 % and pays 0.6 % and 1 %."""
     house = House()
-    told = {"issuer": "a", "price_minor": 10000, "visits": 10, "months": 3, "seller_commission": "1/100"} | content
-    house.agree("bath", "PASSES", **told)
+    told: dict[str, Any] = {
+        "issuer": "a",
+        "price_minor": 10000,
+        "visits": 10,
+        "months": 3,
+        "seller_commission": "1/100",
+    }
+    house.agree("bath", "PASSES", **(told | content))
     house.accept("a", "c", interchange="1/200")
     house.acquire("c", **FEES)
     house.acquire("a")
@@ -37,11 +44,21 @@ def test_a_pass_is_prepaid_money_and_a_visit_is_a_sale_of_its_part(house: House)
     assert 0 == house.wallet().balance_minor == house.here("c")
 
     visit = house.visit("c")
-    assert (1000, 1000, 0) == (visit.decision.amount_minor, visit.decision.principal_minor, visit.decision.balance_change)
+    assert (1000, 1000, 0) == (
+        visit.decision.amount_minor,
+        visit.decision.principal_minor,
+        visit.decision.balance_change,
+    )
     assert lines("PASS->FLOAT(A) 1000, PASS->PASS(A) 1 visits, A=>C 1000, C=>A 5, C=>H 6, C=>A 10") == visit.legs
     assert {"A": -985, "C": 979, "H": 6} == house.nets()
     assert {"FLOAT(A)": 9000, "PASS": 9000, "PASS(A)": 9, "VISITS": 9} == house.accounts()
-    told = {"pass": str(sold.entry_id), "visits": "1", "visits_left": "9", "pass_last_day": "2026-04-10", "acceptance": "2/1"}
+    told = {
+        "pass": str(sold.entry_id),
+        "visits": "1",
+        "visits_left": "9",
+        "pass_last_day": "2026-04-10",
+        "acceptance": "2/1",
+    }
     assert told == visit.decision.facts
 
 

@@ -20,12 +20,13 @@ from coalition.v1.programme_pb2 import (
     Caps,
     CardRules,
     Limits,
+    Passes,
     Rate,
     Terms,
     WindowFees,
 )
 
-Content: TypeAlias = Terms | Acceptance | Acquiring | CardRules | Limits | WindowFees | Caps
+Content: TypeAlias = Terms | Acceptance | Acquiring | CardRules | Limits | WindowFees | Caps | Passes
 
 KINDS: Final[Mapping[str, type[Content]]] = {
     "terms": Terms,
@@ -35,6 +36,7 @@ KINDS: Final[Mapping[str, type[Content]]] = {
     "limits": Limits,
     "fees": WindowFees,
     "caps": Caps,
+    "passes": Passes,
 }
 
 
@@ -74,6 +76,8 @@ def content_of(agreement: Agreement) -> Content:
             return agreement.fees
         case "caps":
             return agreement.caps
+        case "passes":
+            return agreement.passes
         case _:
             return agreement.acquiring
 

@@ -15,6 +15,7 @@ from coalition.v1.programme_pb2 import (
     CardRules,
     FeeBand,
     Limits,
+    Passes,
     Rate,
     Terms,
     Tier,
@@ -42,6 +43,8 @@ def parties(content: Content) -> str:
             return f"{content.payer} pays {content.payee or 'OPERATOR'} for each window"
         case Caps():
             return f"{content.participant} may owe"
+        case Passes():
+            return f"{content.issuer} sells {content.visits} visits"
 
 
 def described(currency_code: str, agreement: Agreement) -> str:

@@ -51,12 +51,16 @@ from coalition.v1.operations_pb2 import (
     Receipt,
     RefundRequest,
     ReturnedGoods,
+    ReturnPassRequest,
     ReturnTopUpRequest,
+    ReturnVisitRequest,
     ReverseTopUpRequest,
     SaleItem,
+    SellPassRequest,
     Tender,
     TopUpRequest,
     UploadRequest,
+    VisitPassRequest,
     VoidRequest,
 )
 from coalition.v1.terminal_pb2 import Balance, GetBalanceRequest, GetBalanceResponse, ResolveRequest, ResolveResponse
@@ -71,6 +75,10 @@ METHODS: Final = {
     Kind.RETURN_TOP_UP: "ReturnTopUp",
     Kind.REVERSE_TOP_UP: "ReverseTopUp",
     Kind.CASH_OUT: "CashOut",
+    Kind.SELL_PASS: "SellPass",
+    Kind.VISIT_PASS: "VisitPass",
+    Kind.RETURN_VISIT: "ReturnVisit",
+    Kind.RETURN_PASS: "ReturnPass",
 }
 
 
@@ -245,6 +253,55 @@ class AioTerminal:
         """Pay the member the receipt's amount, the principal of all lots; `close_wallet`: for good. `pin`: as above."""
         request = CashOutRequest(**presented(card), close_wallet=close_wallet)
         return await self._operate(Kind.CASH_OUT, request, pin)
+
+    async def sell_pass(
+        self,
+        card: Credential,
+        price_minor: int,
+        *,
+        issuer: str = "",
+        name: str = "",
+        funding: Funding.ValueType = Funding.FUNDING_CASH,
+        sale_reference: str = "",
+    ) -> Receipt:
+        """Sell a pass for its price. `name`: which one, where the issuer (empty: this participant) sells several."""
+        request = SellPassRequest(
+            **presented(card),
+            amount_minor=price_minor,
+            currency_code=self._currency,
+            issuer=issuer,
+            funding=funding,
+            sale_reference=sale_reference,
+            pass_code=name,
+        )
+        return await self._operate(Kind.SELL_PASS, request)
+
+    async def visit_pass(
+        self,
+        card: Credential,
+        visit_count: int = 1,
+        *,
+        name: str = "",
+        sale_reference: str = "",
+        pin: str | None = None,
+    ) -> Receipt:
+        """Take visits of a pass; the receipt says what is left. `name`: of which, where the member has several."""
+        request = VisitPassRequest(
+            **presented(card), visit_count=visit_count, sale_reference=sale_reference, pass_code=name
+        )
+        return await self._operate(Kind.VISIT_PASS, request, pin)
+
+    async def return_visit(self, visit: Receipt | str | int) -> Receipt:
+        """Give the visits of an entry back to their pass. `visit`: as for `refund`."""
+        request = ReturnVisitRequest()
+        name_original(request, "original", visit)
+        return await self._operate(Kind.RETURN_VISIT, request)
+
+    async def return_pass(self, sale: Receipt | str | int) -> Receipt:
+        """Pay the member the receipt's amount, what is left of a pass. `sale`: what sold it, as for `refund`."""
+        request = ReturnPassRequest()
+        name_original(request, "original", sale)
+        return await self._operate(Kind.RETURN_PASS, request)
 
     async def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here. Raises Declined, Offline."""

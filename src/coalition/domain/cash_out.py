@@ -24,8 +24,8 @@ CLOSED: Final = {"wallet_state": "CLOSED"}
 def decide_cash_out(command: CashOut, books: Books) -> Decision:
     """Empty every lot; each custodian owes the principal to the participant that hands the cash over.
 
-    Open holds block it, and passes the closing of the wallet. `amount_minor` of the decision is the cash to hand over; 0 only where an empty wallet is
-    closed.
+    Open holds block it, and passes the closing of the wallet. `amount_minor` of the decision is the cash to hand over;
+    0 only where an empty wallet is closed.
     """
     programme, payer_id = books.programme, command.participant_id
     card, wallet = books.card_and_wallet(command, closed_too=True)

@@ -46,7 +46,7 @@ def check_spend(books: Books, wallet: Wallet, card: Card, amount: int, tier: Tie
 
 
 def check_own_limits(card: Card, what: str) -> None:
-    """A card with limits of its own is lent: who holds it may buy, not do `what`. Raises Refused(CARD_LIMIT_EXCEEDED)."""
+    """A card with limits of its own is lent: who holds it may buy, not do `what`: Refused(CARD_LIMIT_EXCEEDED)."""
     if card.operation_limit_minor is not None or card.has_period_limit:
         _refuse(Reason.CARD_LIMIT_EXCEEDED, what, 0, 0)
 

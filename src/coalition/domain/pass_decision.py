@@ -42,10 +42,8 @@ class PassDecision(Decision):
             held.is_over = held.is_over or self.ends_pass
             book.moved.add(held.pass_id)
         if self.accepted_under is not None:
-            under = self.accepted_under
-            book.visits[entry_id] = Visit(
-                held.lane, entry_id, held.pass_id, -self.visits_change, -self.principal_change, *under, is_returned=False
-            )
+            taken = (-self.visits_change, -self.principal_change, *self.accepted_under)
+            book.visits[entry_id] = Visit(held.lane, entry_id, held.pass_id, *taken, is_returned=False)
             book.taken.add(entry_id)
         if self.returns_visit is not None:
             book.visits[self.returns_visit] = book.visits[self.returns_visit]._replace(is_returned=True)

@@ -1,4 +1,4 @@
-"""What a pass is sold under: so many visits for so much, how long they last, who sells them and where they are honoured.
+"""What a pass is sold under: so many visits for so much, how long they last, who sells and who honours them.
 
 An agreement in versions, of kind PASSES; its code is the name of the pass, and an issuer may sell several.
 """

@@ -184,7 +184,8 @@ ADVICE: Final[dict[Reason, Advice]] = {
         "FAILED_PRECONDITION", "The wallet would pass its highest balance; top up less."
     ),
     Reason.PASS_UNKNOWN: Advice(
-        "FAILED_PRECONDITION", "The issuer sells no such pass today, or the member has none; see which passes there are."
+        "FAILED_PRECONDITION",
+        "The issuer sells no such pass today, or the member has none; sell one that there is.",
     ),
     Reason.PASS_EXPIRED: Advice(
         "FAILED_PRECONDITION", "The pass's last day is over; its seller or issuer pays out what is left of it."

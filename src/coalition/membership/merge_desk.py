@@ -30,8 +30,8 @@ class MergeDesk(Generic[Key]):
     def merge(self, act: Act, member_id: UUID, into_member_id: UUID, purpose: str) -> ActAnswer:
         """Merge `member_id` into `into_member_id`, for ever.
 
-        MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED, MERGE_CONFLICT, WALLET_HAS_HOLDS and WALLET_HAS_PASSES (of the old wallet);
-        WALLET_CLOSED (the other one). FIELD_INVALID where both are one.
+        MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED, MERGE_CONFLICT, WALLET_HAS_HOLDS and WALLET_HAS_PASSES (of the
+        old wallet); WALLET_CLOSED (the other one). FIELD_INVALID where both are one.
         """
         why, time = check_purpose(purpose), self._clock()
         if member_id == into_member_id:

@@ -18,7 +18,13 @@ from coalition.domain.pass_terms import PassTerms
 from coalition.domain.reasons import Reason
 from coalition.domain.window_fees import OPERATOR, WindowFees
 
-NAMED_FIRST: Final = {Terms: "issuer", PassTerms: "issuer", Acceptance: "issuer", WindowFees: "payer", Caps: "participant"}
+NAMED_FIRST: Final = {
+    Terms: "issuer",
+    PassTerms: "issuer",
+    Acceptance: "issuer",
+    WindowFees: "payer",
+    Caps: "participant",
+}
 """The field that a complaint about other parties names, where it is not the acquirer."""
 
 
@@ -50,8 +56,8 @@ def check_alone(
 ) -> None:
     """No other agreement answers the same question on the same day.
 
-    An issuer may sell under several terms, and several passes, at a time (a sale names one); what an acquirer accepts or pays must be one,
-    and so must the card rules of the scheme.
+    An issuer may sell under several terms, and several passes, at a time (a sale names one); what an acquirer takes or
+    pays must be one, and so must the card rules of the scheme.
     """
     if isinstance(content, Terms | PassTerms):
         return

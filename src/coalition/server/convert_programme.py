@@ -14,6 +14,7 @@ from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayLimits
 from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
 from coalition.domain.errors import Refused
+from coalition.domain.pass_terms import PassTerms
 from coalition.domain.rates import Rate
 from coalition.domain.reasons import Reason
 from coalition.domain.window_fees import WindowFees
@@ -28,6 +29,7 @@ KIND_OF_FIELD: Mapping[str, str] = {
     "limits": "LIMITS",
     "fees": "FEES",
     "caps": "CAPS",
+    "passes": "PASSES",
 }
 RATES = frozenset(
     {
@@ -116,7 +118,7 @@ def content_of(message: Message) -> dict[str, JSON]:
             content[name] = kind.Name(value).removeprefix(prefix)
         elif name in {"tiers", "bands"}:
             content[name] = [content_of(row) for row in value]
-        elif name in {"sellers", "returns_at"}:
+        elif name in {"sellers", "returns_at", "honoured_at"}:
             content[name] = list(value)
         else:
             content[name] = value
@@ -150,6 +152,8 @@ def agreement_message(record: AgreementRecord) -> programme_pb2.Agreement:
             message.caps.CopyFrom(
                 programme_pb2.Caps(**asdict(caps) | {"net_debit_minor": caps.net_debit_minor or None})
             )
+        case PassTerms() as passes:
+            message.passes.CopyFrom(_passes(passes))
     return message
 
 
@@ -202,6 +206,20 @@ def _acquiring(acquiring: Acquiring) -> programme_pb2.Acquiring:
         fees_return=acquiring.fees_return,
         calendar=acquiring.calendar,
         returns_at=acquiring.returns_at,
+    )
+
+
+def _passes(terms: PassTerms) -> programme_pb2.Passes:
+    return programme_pb2.Passes(
+        issuer=terms.issuer,
+        custody=programme_pb2.Custody.Value(f"CUSTODY_{terms.custody}"),
+        sellers=terms.sellers,
+        price_minor=terms.price_minor,
+        visits=terms.visits,
+        months=terms.months,
+        honoured_at=terms.honoured_at,
+        seller_commission=_rate_message(terms.seller_commission),
+        calendar=terms.calendar,
     )
 
 

@@ -53,6 +53,10 @@ Posted = TypeVar(
     terminal_pb2.ReturnTopUpResponse,
     terminal_pb2.ReverseTopUpResponse,
     terminal_pb2.CashOutResponse,
+    terminal_pb2.SellPassResponse,
+    terminal_pb2.VisitPassResponse,
+    terminal_pb2.ReturnVisitResponse,
+    terminal_pb2.ReturnPassResponse,
     terminal_pb2.ReverseResponse,
 )
 """The responses that are a receipt."""
@@ -131,6 +135,18 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def CashOut(self, request: Any, context: Any) -> terminal_pb2.CashOutResponse:
         return await self._posted(request, context, terminal_pb2.CashOutResponse())
+
+    async def SellPass(self, request: Any, context: Any) -> terminal_pb2.SellPassResponse:
+        return await self._posted(request, context, terminal_pb2.SellPassResponse())
+
+    async def VisitPass(self, request: Any, context: Any) -> terminal_pb2.VisitPassResponse:
+        return await self._posted(request, context, terminal_pb2.VisitPassResponse())
+
+    async def ReturnVisit(self, request: Any, context: Any) -> terminal_pb2.ReturnVisitResponse:
+        return await self._posted(request, context, terminal_pb2.ReturnVisitResponse())
+
+    async def ReturnPass(self, request: Any, context: Any) -> terminal_pb2.ReturnPassResponse:
+        return await self._posted(request, context, terminal_pb2.ReturnPassResponse())
 
     async def Reverse(self, request: Any, context: Any) -> terminal_pb2.ReverseResponse:
         return await self._posted(request, context, terminal_pb2.ReverseResponse())

@@ -33,7 +33,14 @@ DESK_SESSION: Final = (
     # Joins as they are written: what was asked for first. Of empty tables any order is as good (7 ms a capture).
     "SET join_collapse_limit = 1",
 )
-PREPARED: Final = (*journal.PREPARED, *ledger_statements.PREPARED, *ledger_passes.PREPARED, *pins.PREPARED, "BEGIN", "COMMIT")
+PREPARED: Final = (
+    *journal.PREPARED,
+    *ledger_statements.PREPARED,
+    *ledger_passes.PREPARED,
+    *pins.PREPARED,
+    "BEGIN",
+    "COMMIT",
+)
 KNOWN_CARDS: Final = "SELECT token, lane, wallet_id, card_id FROM credentials WHERE wallet_id IS NOT NULL LIMIT %s"
 POINTERS_MAX: Final = 250_000  # about 50 MB; a store that meets more cards forgets them all and begins again
 

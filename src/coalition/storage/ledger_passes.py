@@ -45,7 +45,8 @@ FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::integer[], %s::integ
         price_minor, visits, principal, is_over, is_open, last_day)
 """
 UPDATE_PASSES: Final = """
-UPDATE passes p SET visits = new.visits, principal = new.principal, is_over = new.is_over <> 0, is_open = new.is_open <> 0
+UPDATE passes p SET visits = new.visits, principal = new.principal, is_over = new.is_over <> 0,
+    is_open = new.is_open <> 0
 FROM unnest(%s::smallint[], %s::bigint[], %s::integer[], %s::bigint[], %s::smallint[], %s::smallint[])
     AS new (lane, pass_id, visits, principal, is_over, is_open)
 WHERE p.lane = new.lane AND p.pass_id = new.pass_id
@@ -68,10 +69,8 @@ class LockedPasses(NamedTuple):
     visits: Answer | None
 
 
-def lock_passes(
-    pipeline: Pipeline, wallets: Iterable[tuple[int, int]], named: Sequence[Named]
-) -> LockedPasses | None:
-    """Queue what is read of the passes of `wallets` (lane, id), and of what follow-ups name; None where that is nothing.
+def lock_passes(pipeline: Pipeline, wallets: Iterable[tuple[int, int]], named: Sequence[Named]) -> LockedPasses | None:
+    """Queue what is read of the passes of `wallets` (lane, id) and of what follow-ups name; None where that is nothing.
 
     The wallets are locked before: a pass changes only under its wallet's lock.
     """

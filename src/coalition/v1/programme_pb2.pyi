@@ -401,6 +401,7 @@ class Agreement(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     FEES_FIELD_NUMBER: _builtins.int
     CAPS_FIELD_NUMBER: _builtins.int
+    PASSES_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     WAITS_FOR_APPROVAL_FIELD_NUMBER: _builtins.int
     code: _builtins.str
@@ -442,6 +443,10 @@ class Agreement(_message.Message):
         """How much a participant may owe."""
 
     @_builtins.property
+    def passes(self) -> Global___Passes:
+        """A pass that an issuer sells."""
+
+    @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When this version was made."""
 
@@ -459,14 +464,15 @@ class Agreement(_message.Message):
         limits: Global___Limits | None = ...,
         fees: Global___WindowFees | None = ...,
         caps: Global___Caps | None = ...,
+        passes: Global___Passes | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         waits_for_approval: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "create_time", b"create_time", "fees", b"fees", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "create_time", b"create_time", "fees", b"fees", "limits", b"limits", "passes", b"passes", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "terms", b"terms", "version", b"version", "waits_for_approval", b"waits_for_approval"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "passes", b"passes", "terms", b"terms", "version", b"version", "waits_for_approval", b"waits_for_approval"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps", "passes"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -1062,6 +1068,70 @@ class Caps(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__warning_percent) -> _WhichOneofReturnType__warning_percent | None: ...
 
 Global___Caps: _TypeAlias = Caps  # noqa: Y015
+
+@_typing.final
+class Passes(_message.Message):
+    """A pass that an issuer sells: so many visits for so much, paid beforehand. The agreement's code is its name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_FIELD_NUMBER: _builtins.int
+    CUSTODY_FIELD_NUMBER: _builtins.int
+    SELLERS_FIELD_NUMBER: _builtins.int
+    PRICE_MINOR_FIELD_NUMBER: _builtins.int
+    VISITS_FIELD_NUMBER: _builtins.int
+    MONTHS_FIELD_NUMBER: _builtins.int
+    HONOURED_AT_FIELD_NUMBER: _builtins.int
+    SELLER_COMMISSION_FIELD_NUMBER: _builtins.int
+    CALENDAR_FIELD_NUMBER: _builtins.int
+    issuer: _builtins.str
+    """Who owes the visits: a participant code, or "chain:<code>" for each participant of a chain."""
+    custody: Global___Custody.ValueType
+    """Who holds what members have paid and not used. Default: CUSTODY_ISSUER_HELD."""
+    price_minor: _builtins.int
+    """What it costs, minor units of the scheme currency, 1..1000000000000."""
+    visits: _builtins.int
+    """How many visits it has, 1..10000; visit n takes floor(n * price_minor / visits) less what was taken."""
+    months: _builtins.int
+    """Months after which it takes no visit any more; what is left of it is paid out. 1..1200. Default (absent): never."""
+    calendar: _builtins.str
+    """Code of the settlement calendar its claims go by. Default (empty): "monthly"."""
+    @_builtins.property
+    def sellers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who may sell it, each a participant code or "chain:<code>", 0..1000. Default (none): the issuer alone."""
+
+    @_builtins.property
+    def honoured_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where visits may be taken, of those that accept the issuer's value, each a participant code or "chain:<code>",
+        0..1000. Default (none): at all of these.
+        """
+
+    @_builtins.property
+    def seller_commission(self) -> Global___Rate:
+        """What the issuer pays a seller, as a share of the price, 0..1. Default (absent): 0."""
+
+    def __init__(
+        self,
+        *,
+        issuer: _builtins.str = ...,
+        custody: Global___Custody.ValueType = ...,
+        sellers: _abc.Iterable[_builtins.str] | None = ...,
+        price_minor: _builtins.int = ...,
+        visits: _builtins.int = ...,
+        months: _builtins.int | None = ...,
+        honoured_at: _abc.Iterable[_builtins.str] | None = ...,
+        seller_commission: Global___Rate | None = ...,
+        calendar: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_months", b"_months", "months", b"months", "seller_commission", b"seller_commission"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_months", b"_months", "calendar", b"calendar", "custody", b"custody", "honoured_at", b"honoured_at", "issuer", b"issuer", "months", b"months", "price_minor", b"price_minor", "seller_commission", b"seller_commission", "sellers", b"sellers", "visits", b"visits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__months: _TypeAlias = _typing.Literal["months"]  # noqa: Y015
+    _WhichOneofArgType__months: _TypeAlias = _typing.Literal["_months", b"_months"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__months) -> _WhichOneofReturnType__months | None: ...
+
+Global___Passes: _TypeAlias = Passes  # noqa: Y015
 
 @_typing.final
 class Limits(_message.Message):
@@ -1666,6 +1736,7 @@ class CreateAgreementRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     FEES_FIELD_NUMBER: _builtins.int
     CAPS_FIELD_NUMBER: _builtins.int
+    PASSES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1704,6 +1775,10 @@ class CreateAgreementRequest(_message.Message):
     def caps(self) -> Global___Caps:
         """How much a participant may owe."""
 
+    @_builtins.property
+    def passes(self) -> Global___Passes:
+        """A pass that an issuer sells."""
+
     def __init__(
         self,
         *,
@@ -1718,12 +1793,13 @@ class CreateAgreementRequest(_message.Message):
         limits: Global___Limits | None = ...,
         fees: Global___WindowFees | None = ...,
         caps: Global___Caps | None = ...,
+        passes: Global___Passes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "passes", b"passes", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "passes", b"passes", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps", "passes"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -1781,6 +1857,7 @@ class ReviseAgreementRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     FEES_FIELD_NUMBER: _builtins.int
     CAPS_FIELD_NUMBER: _builtins.int
+    PASSES_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1821,6 +1898,10 @@ class ReviseAgreementRequest(_message.Message):
     def caps(self) -> Global___Caps:
         """How much a participant may owe."""
 
+    @_builtins.property
+    def passes(self) -> Global___Passes:
+        """A pass that an issuer sells."""
+
     def __init__(
         self,
         *,
@@ -1836,12 +1917,13 @@ class ReviseAgreementRequest(_message.Message):
         limits: Global___Limits | None = ...,
         fees: Global___WindowFees | None = ...,
         caps: Global___Caps | None = ...,
+        passes: Global___Passes | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "passes", b"passes", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "expected_version", b"expected_version", "fees", b"fees", "limits", b"limits", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "expected_version", b"expected_version", "fees", b"fees", "limits", b"limits", "passes", b"passes", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps", "passes"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 

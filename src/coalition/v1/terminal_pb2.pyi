@@ -313,6 +313,102 @@ class CashOutResponse(_message.Message):
 Global___CashOutResponse: _TypeAlias = CashOutResponse  # noqa: Y015
 
 @_typing.final
+class SellPassResponse(_message.Message):
+    """The answer to SellPass."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SellPassResponse: _TypeAlias = SellPassResponse  # noqa: Y015
+
+@_typing.final
+class VisitPassResponse(_message.Message):
+    """The answer to VisitPass."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VisitPassResponse: _TypeAlias = VisitPassResponse  # noqa: Y015
+
+@_typing.final
+class ReturnVisitResponse(_message.Message):
+    """The answer to ReturnVisit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnVisitResponse: _TypeAlias = ReturnVisitResponse  # noqa: Y015
+
+@_typing.final
+class ReturnPassResponse(_message.Message):
+    """The answer to ReturnPass."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted; amount_minor is to be paid out to the member."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnPassResponse: _TypeAlias = ReturnPassResponse  # noqa: Y015
+
+@_typing.final
 class ReverseResponse(_message.Message):
     """The answer to Reverse."""
 

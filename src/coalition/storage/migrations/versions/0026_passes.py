@@ -62,7 +62,8 @@ GRANT UPDATE (is_returned) ON pass_visits TO coalition_app;
 # The chart of accounts for people, with the kinds that are new.
 ACCOUNTS = """
 CREATE OR REPLACE FUNCTION account_name(account bigint) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT (ARRAY['WALLET', 'FLOAT', 'BONUS', 'CLEARING', 'DUE', 'BANK', 'COLLATERAL', 'TRANSIT', 'PASS'])[account >> 48]
+    SELECT (ARRAY['WALLET', 'FLOAT', 'BONUS', 'CLEARING', 'DUE', 'BANK', 'COLLATERAL', 'TRANSIT',
+                  'PASS'])[account >> 48]
         || CASE WHEN account & 281474976710655 = 0 THEN ''
                 WHEN account & 16777215 = 0 THEN '(' || (account >> 24 & 16777215) || ')'
                 ELSE '(' || (account >> 24 & 16777215) || ',' || (account & 16777215) || ')' END
