@@ -309,6 +309,28 @@ def test_a_member_is_verified_and_a_top_up_returned(coalition, card):
     assert 2 == coalition("return-top-up", "--at", GROCER, "yesterday").code
 
 
+def test_a_pass_is_agreed_on_sold_visited_and_paid_out(coalition, card):
+    """By the words of the counter: so many baths for so much."""
+    agreed = coalition("agreement", "add", "passes", "bath", "--issuer", "store-a", "--price", "100", "--visits", "3")
+    sale = ("pass", "sell", "--at", GROCER, "--card", f"@{card}", "100.00", "--field", "receipt.entry_id")
+    sold = coalition(*sale).out.strip()
+    visited = coalition("pass", "visit", "--at", GROCER, "--card", f"@{card}", "2")
+    entry = coalition("pass", "visit", "--at", GROCER, "--card", f"@{card}", "--field", "receipt.entry_id").out.strip()
+    back = coalition("pass", "return-visit", "--at", GROCER, entry)
+    paid = coalition("pass", "pay-out", "--at", GROCER, sold)
+
+    assert (0, 0, 0, 0) == (agreed.code, visited.code, back.code, paid.code), agreed.err + visited.err + paid.err
+    assert "store-a sells 3 visits" in coalition("agreement", "list").out
+    assert "Visited for 66.66 CNY" in visited.out
+    assert f"pass {sold} has 1 visits left" in visited.out
+    assert "Given back 33.34 CNY" in back.out
+    assert "To be paid out 33.34 CNY" in paid.out
+    assert f"pass {sold} has 0 visits left" in paid.out
+    assert "refused: PASS_UNKNOWN" in coalition("pass", "visit", "--at", GROCER, "--card", f"@{card}").err
+    assert "refused: PASS_PRICE_DIFFERS" in coalition(*sale[:6], "99.00").err
+    assert 2 == coalition(*sale[:6], "100.00", "--funding", "barter").code
+
+
 def test_bounced_money_is_taken_back_and_a_wallet_is_paid_out_and_closed(coalition, card):
     """By headquarters of who sold it; by any till that has the cash."""
     sell = ("top-up", "--at", GROCER, "--card", f"@{card}", "100.00", "--field", "receipt.entry_id")

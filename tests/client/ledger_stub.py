@@ -19,7 +19,7 @@ from coalition.v1.operations_pb2 import EntryKind, OperationResult, Receipt
 
 POSTING = {
     *("TopUp", "Purchase", "Refund", "Authorize", "Capture", "Void", "ReturnTopUp", "Upload"),
-    *("ReverseTopUp", "CashOut"),
+    *("ReverseTopUp", "CashOut", "SellPass", "VisitPass", "ReturnVisit", "ReturnPass"),
     *("Reverse", "Resolve"),
 }
 KINDS = {
@@ -33,6 +33,10 @@ KINDS = {
     "ReverseTopUp": EntryKind.ENTRY_KIND_TOP_UP_REVERSAL,
     "CashOut": EntryKind.ENTRY_KIND_CASH_OUT,
     "Upload": EntryKind.ENTRY_KIND_UPLOAD,
+    "SellPass": EntryKind.ENTRY_KIND_PASS_SALE,
+    "VisitPass": EntryKind.ENTRY_KIND_PASS_VISIT,
+    "ReturnVisit": EntryKind.ENTRY_KIND_VISIT_RETURN,
+    "ReturnPass": EntryKind.ENTRY_KIND_PASS_RETURN,
 }
 
 
