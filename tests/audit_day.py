@@ -16,12 +16,13 @@ from coalition.bootstrap.strongroom import log_signer
 from coalition.bootstrap.strongroom import notary as notary_of
 from coalition.client import CallRefused, Connection
 from coalition.domain.audit_records import CheckpointRecord
+from coalition.domain.kinds import Kind
 from coalition.followers.follower import Follower
 from coalition.storage.connect import connect
 from coalition.storage.positions import POSITIONS
 from coalition.v1 import operations_pb2, terminal_pb2
 from settlement import closing, netting
-from tests.house import House, new_id
+from tests.house import FIRST_DAY, House, new_id
 
 NOON = Timestamp(seconds=1_790_000_000)
 
@@ -129,9 +130,26 @@ def trade(house: House, address: str) -> Day:
     offline = cafe.upload(other, 30_000)  # more than the wallet holds: a shortfall, which a refund gives back first
     cafe.refund(offline.entry_id, 15_000)
     shop.return_top_up(shop.top_up(card, 7_000).entry_id)
+    baths(house, shop, cafe, card)
     shop.close()
     cafe.close()
     return Day(house, card, purchase, declined)
+
+
+def baths(house: House, shop: Till, cafe: Till, card: str) -> None:
+    """A pass is sold, used, given back to, undone and paid out."""
+    content = {"issuer": "store-a", "price_minor": 10_000, "visits": 3, "months": 12}
+    house.office.create_agreement(house.act(Kind.AGREEMENT_CREATED, code="bath"), "bath", "PASSES", content, FIRST_DAY)
+    told = {"card_number": card, "amount_minor": 10_000, "currency_code": "CNY"}
+    sold = shop.send(shop.stub.SellPass, operations_pb2.SellPassRequest, **told)
+
+    def visit() -> operations_pb2.Receipt:
+        return cafe.send(cafe.stub.VisitPass, operations_pb2.VisitPassRequest, card_number=card)
+
+    cafe.send(cafe.stub.ReturnVisit, operations_pb2.ReturnVisitRequest, original_entry_id=visit().entry_id)
+    cafe.reverse(visit().request_id)
+    visit()
+    shop.send(shop.stub.ReturnPass, operations_pb2.ReturnPassRequest, original_entry_id=sold.entry_id)
 
 
 def close_month(house: House, label: str) -> None:

@@ -146,7 +146,13 @@ class House:
                     custodian = self.books.programme.standing_for(lot.custodian_id)
                     owed[custodian] += lot.principal
                     bonus[custodian] += lot.bonus
-        parts = [Owed(custodian, owed[custodian], bonus[custodian]) for custodian in owed]
+        visits: Counter[int] = Counter()
+        for held in self.books.passes.passes.values():
+            if self.books.programme.standing_for(held.issuer_id) == ours:
+                custodian = self.books.programme.standing_for(held.custodian_id)
+                owed[custodian] += held.principal
+                visits[custodian] += held.visits
+        parts = [Owed(custodian, owed[custodian], bonus[custodian], visits[custodian]) for custodian in owed]
         legs = succession_transfers(ours, theirs, parts, bonus_price, self.window)
         self.others += legs
         self.successors = {each: theirs if then == ours else then for each, then in self.successors.items()}

@@ -205,3 +205,19 @@ def test_a_sale_whose_answer_never_came_is_undone(house: House):
     assert lines("PASS->FLOAT(A) 10000, PASS->PASS(A) 10 visits") == house.reverse("a", sold).legs
     assert 0 == house.reverse("a", sold).decision.amount_minor
     declined(Reason.PASS_UNKNOWN, lambda: house.visit("c"))
+
+
+def test_who_leaves_hands_its_passes_over_and_they_are_honoured_as_before(house: House):
+    """A owes 9000 for nine baths: B takes both, and A pays it. What C sells then, and gives back, is B's."""
+    sold = house.sell_pass("a", 10000)
+    visit = house.visit("c")
+    house.next_window()
+    legs = house.hand_over("a", "b")
+    assert lines("FLOAT(B)->FLOAT(A) 9000, PASS(B)->PASS(A) 9 visits, A=>B 9000") == legs
+    assert {"FLOAT(B)": 9000, "PASS": 9000, "PASS(B)": 9, "VISITS": 9} == house.accounts()
+    assert lines("PASS->FLOAT(B) 1000, PASS->PASS(B) 1 visits, B=>C 1000, C=>B 5, C=>H 6, C=>B 10") == (
+        house.visit("c").legs
+    )
+    back = house.return_visit("c", visit)
+    assert lines("FLOAT(B)->PASS 1000, PASS(B)->PASS 1 visits, C=>B 1000, B=>C 5, H=>C 6, B=>C 10") == back.legs
+    assert lines("PASS->FLOAT(B) 9000, PASS->PASS(B) 9 visits") == house.return_pass("b", sold).legs

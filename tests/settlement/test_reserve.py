@@ -117,6 +117,24 @@ def test_the_command_prints_the_sums_and_writes_the_tables(owing: Ledger, tmp_pa
     assert [("store-a", "20", "300.01"), ("cafe-c", "full", "5.00")] == [
         (row["issuer"], row["policy"], row["required"]) for row in rows
     ]
-    assert ["dormant.csv", "expiring.csv", "outstanding.csv", "reserve.csv"] == sorted(
+    assert ["dormant.csv", "expiring.csv", "outstanding.csv", "passes.csv", "reserve.csv"] == sorted(
         each.name for each in tmp_path.iterdir()
     )
+
+
+def test_what_was_paid_for_passes_is_owed_and_reserved_as_principal_of_lots_is(owing: Ledger):
+    """Store A owes eleven visits of two passes, one in custody; a pass that was paid out is owed to nobody."""
+    with owing.connect("coalition") as owner:
+        for number, custodian, visits, principal, is_over in ((5, 3, 4, 4000, 0), (6, 2, 7, 7001, 0), (7, 3, 0, 0, 1)):
+            owner.execute(
+                "INSERT INTO passes (lane, pass_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id, terms_version,"
+                " visits_sold, price_minor, visits, principal, is_over, is_open)"
+                " VALUES (0, %s, 1, 3, %s, 3, 1, 1, 10, 10000, %s, %s, %s, %s)",
+                (entry_id(number, 0, 0), custodian, visits, principal, bool(is_over), not is_over),
+            )
+    told = [
+        (row.issuer_id, row.custodian_id, row.passes, row.visits, row.principal_minor) for row in found(owing).passes
+    ]
+    assert [(3, 2, 1, 7, 7001), (3, 3, 1, 4, 4000)] == told
+    store = wanted(owing)[0]
+    assert (161002, 57001, 64401) == (store.principal_minor, store.custody_minor, store.required_minor)

@@ -7,7 +7,14 @@ so no member loses anything (SUMS section 4). Pure: the postings of the hand-ove
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from coalition.domain.accounts import TransferCode, bonus_account, clearing_account, float_account
+from coalition.domain.accounts import (
+    TransferCode,
+    Unit,
+    bonus_account,
+    clearing_account,
+    float_account,
+    pass_account,
+)
 from coalition.domain.errors import Refused
 from coalition.domain.journal import Transfer
 from coalition.domain.programme import Programme
@@ -15,11 +22,15 @@ from coalition.domain.reasons import Reason
 
 
 class Owed(NamedTuple):
-    """What lots of a participant, and of those it stands for, still owe: by who holds the principal, minor units."""
+    """What lots and passes of a participant, and of those it stands for, still owe: by who holds the principal.
+
+    Minor units, and the visits of passes.
+    """
 
     custodian_id: int
     principal_minor: int
     bonus_minor: int
+    visits: int = 0
 
 
 def check_succession(programme: Programme, leaving: str, successor: str) -> tuple[int, int]:
@@ -48,20 +59,22 @@ def check_succession(programme: Programme, leaving: str, successor: str) -> tupl
 def succession_transfers(
     leaving_id: int, successor_id: int, owed: Iterable[Owed], bonus_price_minor: int, window_id: int
 ) -> list[Transfer]:
-    """`FLOAT(G)->FLOAT(A) P`, `BONUS(G)->BONUS(A) B`, and `A=>G` for the principal that A held itself.
+    """`FLOAT(G)->FLOAT(A) P`, `BONUS(G)->BONUS(A) B`, `PASS(G)->PASS(A)` visits; `A=>G` the principal A held itself.
 
     A price of the bonus is added to that claim. Principal that custody holds stays there: only whose it is changes.
     """
     code = TransferCode.SUCCESSION
     legs: list[Transfer] = []
-    principal = bonus = 0
-    for custodian_id, principal_minor, bonus_minor in sorted(owed):
+    principal = bonus = visits = 0
+    for custodian_id, principal_minor, bonus_minor, visits_owed in sorted(owed):
         is_own = custodian_id == leaving_id
         holder_id = successor_id if is_own else custodian_id
         taking, giving = float_account(holder_id, successor_id), float_account(custodian_id, leaving_id)
         legs.append(Transfer(taking, giving, principal_minor, code))
         principal += principal_minor if is_own else 0
         bonus += bonus_minor
+        visits += visits_owed
+    legs.append(Transfer(pass_account(successor_id), pass_account(leaving_id), visits, code, unit=Unit.VISITS))
     legs.append(Transfer(bonus_account(successor_id), bonus_account(leaving_id), bonus, code))
     claim = (clearing_account(leaving_id), clearing_account(successor_id))
     legs.append(Transfer(*claim, principal + bonus_price_minor, code, window_id))

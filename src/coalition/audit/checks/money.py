@@ -9,12 +9,13 @@ from typing import Any, Final, NamedTuple
 
 from coalition.audit.bundle import Bundle
 from coalition.audit.checks.opened import Opened
+from coalition.audit.checks.passes import PassChecks, tells_of_pass
 from coalition.audit.checks.report import Report
 from coalition.audit.checks.unique import UniquePairs
 from coalition.audit.checks.wallets import WalletChecks
 from coalition.audit.leaf import Payload
-from coalition.domain.accounts import WALLET
-from coalition.domain.kinds import OPENS_LOT, SETTLEMENT, Kind
+from coalition.domain.accounts import PASSES, WALLET
+from coalition.domain.kinds import OF_PASSES, OPENS_LOT, SETTLEMENT, Kind
 from coalition.domain.lots import SHORTFALL_LOT
 
 DECODE: Final = json.JSONDecoder().raw_decode
@@ -56,6 +57,7 @@ class MoneyChecks:
         self._returned: dict[int, dict[int, LotLeft]] = defaultdict(dict)  # by original and place
         self._returned_amount: dict[int, int] = defaultdict(int)
         self._requests = UniquePairs()
+        self._passes = PassChecks(report, is_whole=bundle.start_size == 0)
 
     def leaf(self, opened: Opened) -> None:
         """The next entry."""
@@ -68,12 +70,16 @@ class MoneyChecks:
         answer = self._answer(opened)
         if answer is None or entry.reason:
             return self._compare(opened, moved=False)
-        change = 0
+        change, moves_pass = 0, entry.kind in OF_PASSES
         for debit, credit, amount, _, _, _ in entry.transfers:
             if credit == WALLET:
                 change += amount
             elif debit == WALLET:
                 change -= amount
+            elif PASSES in (debit, credit):
+                moves_pass = True
+        if moves_pass or (entry.kind == REVERSAL and tells_of_pass(answer)):
+            self._passes.leaf(opened, answer)
         self._amounts(opened, answer, change)
         self._wallet(opened, answer, change)
         self._lots_of(opened, answer[PRINCIPAL])
@@ -98,6 +104,7 @@ class MoneyChecks:
         for index in self._requests.repeated():
             self._checks["V12"].breach("a participant's request id was used before", index)
         self._held.finish()
+        self._passes.finish()
         if self._bundle.start_size:
             self._checks["V12"].lacks("whether request ids were used before the bundle's start")
             for name, count in self._foreign.items():

@@ -15,6 +15,7 @@ from typing import Any, Final
 from coalition.audit.bundle import Bundle
 from coalition.audit.checks import defaults
 from coalition.audit.checks.opened import Opened
+from coalition.audit.checks.passes import FACTS
 from coalition.audit.checks.report import Report
 from coalition.domain.accounts import AccountKind, TransferCode, Unit, parties_of
 from coalition.domain.ids import number_of
@@ -104,6 +105,8 @@ class RuleChecks:
         for _, _, _, _, agreement, version, _ in entry.allocations:
             if agreement:
                 self._use((agreement, version), opened)
+        if entry.kind == Kind.PASS_VISIT and entry.reason == 0:
+            self._use_acceptance(opened)
 
     def _window_of(self, entry_id: int) -> tuple[str, str] | None:
         """The window that a netting in force netted."""
@@ -174,6 +177,16 @@ class RuleChecks:
                 check.lacks(f"version {version} of {code} was made before the bundle's start")
             else:
                 check.breach(f"version {version} of {code} was used and never made", opened.at, opened.entry.entry_id)
+
+    def _use_acceptance(self, opened: Opened) -> None:
+        """V16: under which agreement a visit was taken, as its answer says; on-us under none."""
+        try:
+            told = json.loads(opened.entry.answer)[FACTS].get("acceptance")
+            if told is not None:
+                agreement, version = map(int, told.split("/"))
+                self._use((agreement, version), opened)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+            self._checks["V16"].breach("the answer of a visit cannot be read", opened.at, opened.entry.entry_id)
 
     def _assess(self, opened: Opened) -> None:
         """V16 and V17: fees of a window follow from versions that were made, and are posted as they are told."""
