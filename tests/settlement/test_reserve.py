@@ -127,8 +127,8 @@ def test_what_was_paid_for_passes_is_owed_and_reserved_as_principal_of_lots_is(o
     with owing.connect("coalition") as owner:
         for number, custodian, visits, principal, is_over in ((5, 3, 4, 4000, 0), (6, 2, 7, 7001, 0), (7, 3, 0, 0, 1)):
             owner.execute(
-                "INSERT INTO passes (lane, pass_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id, terms_version,"
-                " visits_sold, price_minor, visits, principal, is_over, is_open)"
+                "INSERT INTO passes (lane, pass_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id,"
+                " terms_version, visits_sold, price_minor, visits, principal, is_over, is_open)"
                 " VALUES (0, %s, 1, 3, %s, 3, 1, 1, 10, 10000, %s, %s, %s, %s)",
                 (entry_id(number, 0, 0), custodian, visits, principal, bool(is_over), not is_over),
             )

@@ -1,4 +1,4 @@
-"""Sales of a participant paid from lots and passes it issued and holds itself: no claim tells of them, only the journal.
+"""Sales of a participant paid from lots and passes it issued and holds itself: only the journal tells of them.
 
 Reads immutable rows by ranges of journal numbers; never writes.
 """

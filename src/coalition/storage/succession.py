@@ -5,7 +5,7 @@ from coalition.storage.connect import Connection
 
 
 def owed(connection: Connection, leaving_id: int) -> list[Owed]:
-    """What the open lots and passes of a participant, and of those it stands for, owe, by who holds the principal today.
+    """What open lots and passes of a participant, and of those it stands for, owe, by who holds the principal today.
 
     Reads every lot and pass: the caller holds the windows, so that none moves meanwhile.
     """
