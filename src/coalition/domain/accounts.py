@@ -2,13 +2,14 @@
 
 `account = kind << 48 | first << 24 | second`, where first and second are participant numbers (0 where the kind
 needs none). A wallet's account is `WALLET`: an entry moves at most one wallet, so the entry itself says which. So it is
-with `PASSES`, what members have paid for their passes and the visits left of them; PASS(i) is what the issuer owes.
+with `PASSES`, what members have paid for their passes and the visits left of them (PASS(i) is what the issuer owes),
+and `POINTS_HELD`, their points (POINTS(i) is what their debtor owes).
 Participant accounts have no balance row anywhere; they are sums over the journal (DESIGN section 2).
 """
 
 from enum import IntEnum
 from functools import cache
-from typing import Final, NewType
+from typing import Final, NewType, cast
 
 Account = NewType("Account", int)
 
@@ -28,6 +29,7 @@ class AccountKind(IntEnum):
     COLLATERAL = 7
     TRANSIT = 8
     PASS = 9
+    POINTS = 10
 
 
 class TransferCode(IntEnum):
@@ -59,16 +61,28 @@ class TransferCode(IntEnum):
     OPERATOR_ADVANCE = 23
     MERGE = 30
     PASS = 40
+    POINTS = 41
+    POINTS_VALUE = 42
 
 
 class Unit(IntEnum):
     """What a transfer counts; sums are taken within a unit. MONEY is the scheme's currency in minor units.
 
-    VISITS are what is left of passes, in pieces.
+    VISITS are what is left of passes, in pieces. From FIRST_OF_POINTS on a unit is that of points: each version of a
+    points programme has one of its own, because it says what a point of it is worth.
     """
 
     MONEY = 1
     VISITS = 2
+
+
+FIRST_OF_POINTS: Final = 100
+UNIT_MAX: Final = 32_767
+
+
+def points_unit(number: int) -> Unit:
+    """The unit of a version of a points programme, which has no name of its own."""
+    return cast("Unit", number)
 
 
 def account(kind: AccountKind, first: int = 0, second: int = 0) -> Account:
@@ -90,6 +104,7 @@ def parties_of(number: int) -> tuple[int, int]:
 WALLET: Final = account(AccountKind.WALLET)
 BANK: Final = account(AccountKind.BANK)
 PASSES: Final = account(AccountKind.PASS)
+POINTS_HELD: Final = account(AccountKind.POINTS)
 
 
 @cache
@@ -120,6 +135,12 @@ def transit_account(issuer: int) -> Account:
 def pass_account(issuer: int) -> Account:
     """Visits that `issuer` has sold and still owes, of unit VISITS: PASS(i)."""
     return account(AccountKind.PASS, issuer)
+
+
+@cache
+def points_account(debtor: int) -> Account:
+    """Points that `debtor` has granted and still owes, of the unit of their programme: POINTS(i)."""
+    return account(AccountKind.POINTS, debtor)
 
 
 @cache

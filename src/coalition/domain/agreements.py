@@ -17,11 +17,12 @@ from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayLimits
 from coalition.domain.errors import Refused
 from coalition.domain.pass_terms import PassTerms, pass_terms
+from coalition.domain.points_programme import PointsProgramme, points_programme
 from coalition.domain.rates import Rate
 from coalition.domain.reasons import Reason
 from coalition.domain.window_fees import WindowFees, window_fees
 
-KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING", "CARD_RULES", "LIMITS", "FEES", "CAPS", "PASSES")
+KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING", "CARD_RULES", "LIMITS", "FEES", "CAPS", "PASSES", "POINTS")
 BASES: Final = ("GROSS", "PRINCIPAL")
 LOSS_BEARERS: Final = ("SELLER", "ISSUER")
 SHORTFALL_BEARERS: Final = ("ACQUIRER", "ISSUER")
@@ -105,14 +106,15 @@ class Acquiring:
     returns_at: tuple[str, ...] = ()
 
 
-Content = Terms | Acceptance | Acquiring | CardRules | DayLimits | WindowFees | Caps | PassTerms
+Content = Terms | Acceptance | Acquiring | CardRules | DayLimits | WindowFees | Caps | PassTerms | PointsProgramme
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """One version of an agreement, in force from `effective_from` until the day before `effective_until`.
 
-    From the day a higher version begins it is never in force again (see Programme).
+    From the day a higher version begins it is never in force again (see Programme). `unit` is that of its points, for a
+    points programme.
     """
 
     agreement_id: int
@@ -122,6 +124,7 @@ class Version:
     effective_from: date
     effective_until: date | None
     content: Content
+    unit: int | None = None
 
     def in_force(self, day: date) -> bool:
         return self.effective_from <= day and (self.effective_until is None or day < self.effective_until)
@@ -163,6 +166,8 @@ def parse_content(kind: str, content: Mapping[str, Any]) -> Content:
             parsed = window_fees(fields)
         case "PASSES":
             parsed = pass_terms(fields)
+        case "POINTS":
+            parsed = points_programme(fields)
         case "CAPS":
             parsed = Caps(
                 participant=fields.party("participant"),

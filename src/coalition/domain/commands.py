@@ -45,6 +45,8 @@ class Command:
     """Whether it undoes the operation it names, whose sale reference is free then."""
     uses_passes = False
     """Whether the passes of the wallet it presents are to be read; those of what a follow-up names are in any case."""
+    uses_points = False
+    """Whether it moves points whatever the participant's programme; sales are judged by that."""
     details = b""
     """What was told of the sale, canonical (`SaleDetails`); commands that may tell have a field of it."""
 
@@ -345,7 +347,38 @@ class ReturnPass(FollowUp):
     kind = Kind.PASS_RETURN
 
 
-Paying: TypeAlias = Purchase | Hold | CashOut | VisitPass
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendPoints(Presented):
+    """Spend `points` of the card's wallet at the asking participant. `programme_code` names whose, where several are
+    honoured there. They are worth money at netting only.
+    """
+
+    amount_minor: int = 0
+    points: int
+    programme_code: str | None = None
+    pin: SealedPin | PinEvidence | None = None
+
+    kind = Kind.POINTS_SPEND
+    uses_points = True
+
+    def _particulars(self) -> bytes:
+        return self.token + f"|{self.points}|{self.programme_code or ''}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnPoints(FollowUp):
+    """Give `points` that an earlier entry of this participant spent back; 0: all that is left of them."""
+
+    amount_minor: int = 0
+    points: int = 0
+
+    kind = Kind.POINTS_RETURN
+
+    def _particulars(self) -> bytes:
+        return self._named() + f"|{self.points}".encode()
+
+
+Paying: TypeAlias = Purchase | Hold | CashOut | VisitPass | SpendPoints
 """What takes value from a wallet that the member is present with: it may come with a PIN."""
 
 

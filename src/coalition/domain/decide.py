@@ -25,9 +25,11 @@ from coalition.domain.commands import (
     Refund,
     Resolve,
     ReturnPass,
+    ReturnPoints,
     ReturnVisit,
     Reverse,
     SellPass,
+    SpendPoints,
     TopUp,
     TopUpReturn,
     TopUpReversal,
@@ -47,6 +49,7 @@ from coalition.domain.pass_rules import (
     decide_sell_pass,
     decide_visit,
 )
+from coalition.domain.points_rules import add_points, decide_return_points, decide_spend_points
 from coalition.domain.purchase import decide_purchase
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import decide_refund
@@ -64,6 +67,14 @@ def decide(command: Command, books: Books, entry_id: int) -> Decision:
 
     Raises Refused with a stored reason for a decline, NoOpenWindow when a claim's calendar has no open window.
     """
+    decision = _decided(command, books, entry_id)
+    if books.points is not None:
+        add_points(decision, command, books, books.points)
+    return decision
+
+
+def _decided(command: Command, books: Books, entry_id: int) -> Decision:
+    """What it does to money and passes."""
     if not books.programme.may_operate(command.participant_id, command.terminal_id) and not isinstance(
         command, Resolve
     ):
@@ -112,4 +123,6 @@ RULES: Final[Mapping[type[Command], Rule]] = {
     VisitPass: decide_visit,
     ReturnVisit: decide_return_visit,
     ReturnPass: decide_return_pass,
+    SpendPoints: decide_spend_points,
+    ReturnPoints: decide_return_points,
 }

@@ -32,6 +32,7 @@ class Kind(IntEnum):
     COLLATERAL_MOVED = 26
     DEFAULT = 27
     SUCCESSION = 28
+    VALUATION = 29
     MERGE_OUT = 30
     MERGE_IN = 31
     OPENING = 32
@@ -39,6 +40,8 @@ class Kind(IntEnum):
     PASS_VISIT = 34
     VISIT_RETURN = 35
     PASS_RETURN = 36
+    POINTS_SPEND = 37
+    POINTS_RETURN = 38
 
     PARTICIPANT_CREATED = 101
     STORE_CREATED = 102
@@ -106,6 +109,7 @@ SETTLEMENT: Final = frozenset(
         Kind.COLLATERAL_MOVED,
         Kind.DEFAULT,
         Kind.SUCCESSION,
+        Kind.VALUATION,
     }
 )
 """What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""

@@ -95,6 +95,9 @@ class Reason(IntEnum):
     VISITS_TOO_FEW = 85
     PASS_PRICE_DIFFERS = 86
     WALLET_HAS_PASSES = 87
+    POINTS_TOO_FEW = 88
+    POINTS_PROGRAMME_UNKNOWN = 89
+    WALLET_HAS_POINTS = 96
     MEMBER_LOCKED = 90
     MEMBER_ERASED = 91
     MEMBER_HAS_VALUE = 92
@@ -198,6 +201,15 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.WALLET_HAS_PASSES: Advice(
         "FAILED_PRECONDITION", "Passes that are not used up block this; have them used or paid out first."
+    ),
+    Reason.POINTS_TOO_FEW: Advice(
+        "FAILED_PRECONDITION", "The member has too few points for this; take at most what there are."
+    ),
+    Reason.POINTS_PROGRAMME_UNKNOWN: Advice(
+        "FAILED_PRECONDITION", "No such points programme is honoured by this merchant today; take another payment."
+    ),
+    Reason.WALLET_HAS_POINTS: Advice(
+        "FAILED_PRECONDITION", "Points stay in the wallet they were earned in; have them used first."
     ),
     Reason.WALLET_HAS_HOLDS: Advice("FAILED_PRECONDITION", "Open holds block this; capture or void them first."),
     Reason.HOLD_UNKNOWN: Advice("NOT_FOUND", "The hold is not known; check its id."),

@@ -15,6 +15,7 @@ from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayLimits
 from coalition.domain.errors import Refused
 from coalition.domain.pass_terms import PassTerms
+from coalition.domain.points_programme import PointsProgramme
 from coalition.domain.reasons import Reason
 from coalition.domain.window_fees import OPERATOR, WindowFees
 
@@ -24,6 +25,7 @@ NAMED_FIRST: Final = {
     Acceptance: "issuer",
     WindowFees: "payer",
     Caps: "participant",
+    PointsProgramme: "debtor",
 }
 """The field that a complaint about other parties names, where it is not the acquirer."""
 
@@ -62,13 +64,20 @@ def check_alone(
     if isinstance(content, Terms | PassTerms):
         return
     for other, end in _with_ends(others):
-        is_rival = other.code != code and parties_of(other.content) == parties_of(content)
+        is_rival = other.code != code and _answer_alike(other.content, content)
         if is_rival and _overlap(effective_from, effective_until, other.effective_from, end):
             raise Refused(
                 Reason.AGREEMENT_INVALID,
                 "effective_from",
                 {"expected": "days on which no other agreement of these parties holds", "overlaps": other.code},
             )
+
+
+def _answer_alike(one: Content, other: Content) -> bool:
+    """Whether two agreements of a kind answer the same question: of points, where both say what is earned."""
+    if isinstance(one, PointsProgramme) and isinstance(other, PointsProgramme):
+        return not set(one.earned_at).isdisjoint(other.earned_at)
+    return parties_of(one) == parties_of(other)
 
 
 def check_licence(
@@ -133,6 +142,8 @@ def parties_of(content: Content) -> tuple[str, ...]:
             return (content.payer, content.payee, content.base.value)
         case Caps():
             return (content.participant,)
+        case PointsProgramme():
+            return (content.debtor,)
         case CardRules():
             return ()
 
@@ -170,6 +181,10 @@ def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
                 yield "payee", content.payee, False
         case Caps():
             yield "participant", content.participant, True
+        case PointsProgramme():
+            yield "debtor", content.debtor, False
+            yield from _listed("earned_at", content.earned_at)
+            yield from _listed("spent_at", content.spent_at)
         case CardRules():
             return
 
