@@ -19,9 +19,11 @@ from coalition.domain.commands import (
     Refund,
     Resolve,
     ReturnPass,
+    ReturnPoints,
     ReturnVisit,
     Reverse,
     SellPass,
+    SpendPoints,
     TopUp,
     Upload,
     VisitPass,
@@ -147,6 +149,29 @@ class House:
     def return_pass(self, at: str, original: UUID, request_id: UUID | None = None) -> ReturnPass:
         return ReturnPass(**self._common(at, 0, request_id), original_request_id=original)
 
+    def spend_points(self, at: str, token: bytes, points: int, request_id: UUID | None = None) -> SpendPoints:
+        return SpendPoints(**self._common(at, 0, request_id), token=token, points=points)
+
+    def return_points(self, at: str, original: UUID, points: int = 0) -> ReturnPoints:
+        return ReturnPoints(**self._common(at, 0, None), original_request_id=original, points=points)
+
+    def add_points_programme(self) -> None:
+        """Participant b owes a point a yuan for what cafe and a sell; half a fen each, borne by who sold."""
+        content = {
+            "debtor": "b",
+            "earned_at": ["cafe", "a"],
+            "steps": [{"from_minor": 100, "rate": "1/100"}],
+            "value": "1/2",
+            "borne_by": "ACQUIRER",
+        }
+        self.execute(
+            "WITH agreement AS (INSERT INTO agreements (code, kind, create_time) VALUES ('points', 'POINTS', now())"
+            " RETURNING agreement_id) INSERT INTO agreement_versions (agreement_id, version, effective_from,"
+            " content, create_time, unit) SELECT agreement_id, 1, '2017-01-01', %s, now(), 100 FROM agreement",
+            json.dumps(content),
+        )
+        self.execute("UPDATE config_epoch SET epoch = epoch + 1")
+
     def resolve(self, at: str, request_id: UUID) -> Resolve:
         return Resolve(**self._common(at, 0, request_id))
 
@@ -235,6 +260,18 @@ class House:
             "SELECT entry_id FROM pass_visits FULL JOIN (SELECT * FROM entries WHERE kind = 34 AND reason = 0) e"
             " USING (lane, entry_id) WHERE pass_id IS NULL OR kind IS NULL"
         )
+        # Account kind 10 without a party is what members hold of points; what a programme's debtor owes is as much.
+        points = self.query(
+            """
+            SELECT wallet_id, sum(moved)::bigint FROM (
+                SELECT wallet_id, -balance AS moved FROM points
+                UNION ALL SELECT e.wallet_id, CASE WHEN t.credit = 10::bigint << 48 THEN t.amount_minor
+                                                   WHEN t.debit = 10::bigint << 48 THEN -t.amount_minor ELSE 0 END
+                          FROM transfers t JOIN entries e USING (lane, entry_id)) AS side
+            GROUP BY 1 HAVING sum(moved) <> 0
+            """
+        )
+        assert [] == points
         reserved = self.query(
             """
             SELECT l.lot_id, l.reserved, coalesce(h.face, 0)::bigint FROM lots l

@@ -37,6 +37,7 @@ from coalition.storage.journal import (
 from coalition.storage.ledger_books import Named, captures_of, fill_holds, fill_originals, named_of
 from coalition.storage.ledger_credentials import PresentedCredentials, fill_presented, presented_by
 from coalition.storage.ledger_passes import LockedPasses, lock_passes, read_passes
+from coalition.storage.ledger_points import read_points
 from coalition.storage.ledger_statements import (
     ALLOCATIONS,
     CARDS,
@@ -143,6 +144,8 @@ class LedgerBatch:
             if not idle:
                 prefetched = self._read(locked, pointers, named, presented, stored)
                 self._count(prefetched.books, commands, stored)
+                if self.programme.has_points:
+                    read_points(self._pipeline, prefetched.books, commands, named)
                 return prefetched
             # These are not decided here: something else is stored under their request ids. What they claimed besides
             # would be left without an entry, so begin again without that.

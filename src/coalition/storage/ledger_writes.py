@@ -10,6 +10,7 @@ from coalition.domain.kinds import Kind
 from coalition.domain.sale_references import Sale, SaleReferences
 from coalition.storage.arrays import moments, number_columns, numbers, texts, whole_numbers
 from coalition.storage.ledger_passes import write_passes
+from coalition.storage.ledger_points import write_points
 from coalition.storage.ledger_statements import (
     CLOSE_WALLETS,
     FREE_SALES,
@@ -40,6 +41,8 @@ def write_books(
         _write_sales(pipeline, books.sales, lane_count)
     if books.passes.passes:
         write_passes(pipeline, books.passes)
+    if books.points is not None:
+        write_points(pipeline, books, books.points)
     if books.transits:
         _write_transits(pipeline, books.transits.values())
 

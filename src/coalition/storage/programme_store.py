@@ -12,6 +12,7 @@ from typing import Any, Final
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
+from coalition.domain.accounts import FIRST_OF_POINTS
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.agreements import Version, parse_content
 from coalition.domain.approvals import Subject
@@ -24,7 +25,7 @@ from coalition.storage.lease import Cursor, Lease, leased
 
 RAISE_EPOCH: Final = "UPDATE config_epoch SET epoch = epoch + 1"
 VERSIONS: Final = """
-SELECT a.agreement_id, v.version, a.code, a.kind, v.effective_from, v.effective_until, v.content
+SELECT a.agreement_id, v.version, a.code, a.kind, v.effective_from, v.effective_until, v.content, v.unit
 FROM agreements a JOIN agreement_versions v USING (agreement_id)
 """
 
@@ -158,6 +159,17 @@ class ProgrammeBooks:
             (agreement_id, version, effective_from, effective_until, Jsonb(content), create_time),
         )
 
+    def give_unit(self, agreement_id: int, version: int) -> int:
+        """The unit of the points of a new version: the next one that is free. Raises LedgerBroken where none is left."""
+        row = self._one(
+            "UPDATE agreement_versions SET unit = (SELECT coalesce(max(unit) + 1, %s) FROM agreement_versions)"
+            " WHERE agreement_id = %s AND version = %s RETURNING unit",
+            (FIRST_OF_POINTS, agreement_id, version),
+        )
+        if row is None:
+            raise LedgerBroken(f"version {version} of agreement {agreement_id} got no unit for its points")
+        return int(row[0])
+
     def content(self, agreement_id: int, version: int) -> dict[str, JSON]:
         """Raises LedgerBroken where there is no such version."""
         row = self._one(
@@ -206,8 +218,8 @@ class ProgrammeBooks:
     def _versions(self, condition: str, value: str) -> list[Version]:
         rows = self._cursor.execute(f"{VERSIONS} {condition}", (value,)).fetchall()
         return [
-            Version(agreement_id, version, code, kind, begin, until, parse_content(kind, content))
-            for agreement_id, version, code, kind, begin, until, content in rows
+            Version(agreement_id, version, code, kind, begin, until, parse_content(kind, content), unit)
+            for agreement_id, version, code, kind, begin, until, content, unit in rows
         ]
 
     def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:
