@@ -102,7 +102,7 @@ def test_a_spend_is_undone_by_its_reversal_and_killed_by_one_that_comes_first(ho
 
 
 def test_a_sale_elsewhere_asks_nothing_of_points(house: House, monkeypatch: pytest.MonkeyPatch):
-    """The hot path: of a scheme without a programme, and at a participant without one, no statement and no round trip."""
+    """The hot path: without a programme, and at a participant without one, no statement and no round trip."""
     asked: list[str] = []
     execute, run = Pipeline.execute, Pipeline.run
 
@@ -121,9 +121,10 @@ def test_a_sale_elsewhere_asks_nothing_of_points(house: House, monkeypatch: pyte
             house.add_points_programme()
             content = '{"issuer": "chain:shop", "acquirer": "bar"}'
             house.execute(
-                "WITH agreement AS (INSERT INTO agreements (code, kind, create_time) VALUES ('bar', 'ACCEPTANCE', now())"
-                " RETURNING agreement_id) INSERT INTO agreement_versions (agreement_id, version, effective_from,"
-                f" content, create_time) SELECT agreement_id, 1, '2017-01-01', '{content}', now() FROM agreement"
+                "WITH agreement AS (INSERT INTO agreements (code, kind, create_time)"
+                " VALUES ('bar', 'ACCEPTANCE', now()) RETURNING agreement_id)"
+                " INSERT INTO agreement_versions (agreement_id, version, effective_from, content, create_time)"
+                f" SELECT agreement_id, 1, '2017-01-01', '{content}', now() FROM agreement"
             )
         store = house.store()
         store.warm_up()

@@ -20,6 +20,7 @@ from coalition.v1.operations_pb2 import EntryKind, OperationResult, Receipt
 POSTING = {
     *("TopUp", "Purchase", "Refund", "Authorize", "Capture", "Void", "ReturnTopUp", "Upload"),
     *("ReverseTopUp", "CashOut", "SellPass", "VisitPass", "ReturnVisit", "ReturnPass"),
+    *("SpendPoints", "ReturnPoints"),
     *("Reverse", "Resolve"),
 }
 KINDS = {
@@ -37,6 +38,8 @@ KINDS = {
     "VisitPass": EntryKind.ENTRY_KIND_PASS_VISIT,
     "ReturnVisit": EntryKind.ENTRY_KIND_VISIT_RETURN,
     "ReturnPass": EntryKind.ENTRY_KIND_PASS_RETURN,
+    "SpendPoints": EntryKind.ENTRY_KIND_POINTS_SPEND,
+    "ReturnPoints": EntryKind.ENTRY_KIND_POINTS_RETURN,
 }
 
 

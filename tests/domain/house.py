@@ -367,7 +367,7 @@ class House:
         return f"{self.account(leg.debit)}->{self.account(leg.credit)} {leg.amount_minor}{what}"
 
     def unit(self, leg: Transfer) -> str:
-        """ " points v2" of claims, " points" of the programme's own unit; nothing for money."""
+        """What is said behind an amount: "points v2" of claims, "points" of what members hold; nothing for money."""
         if leg.unit < FIRST_OF_POINTS:
             return ""
         version = next(each.version for each in self.versions if each.unit == leg.unit)

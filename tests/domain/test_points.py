@@ -1,4 +1,6 @@
-"""Points, worked by hand: E owes them, C and D sell. Claims in points are marked with the version they were made under."""
+"""Points, worked by hand: B owes them, C and D sell. Claims in points are told with their version."""
+
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from coalition.domain.reasons import Reason
 from tests.domain.house import House, lines
 from tests.domain.test_decisions import declined
 
-PROGRAMME = {
+PROGRAMME: dict[str, Any] = {
     "debtor": "b",
     "earned_at": ["c", "a"],
     "steps": [{"from_minor": 10000, "rate": "1/100"}, {"from_minor": 50000, "rate": "2/100"}],
@@ -100,8 +102,8 @@ def test_points_of_any_slices_of_a_full_refund_are_the_exact_inverse(slices: lis
     house.top_up("a", 100000)
     sale, left = house.purchase("c", 60000), 60000
     _, content = house.books.programme.points_version(house.versions[-1].agreement_id, 1)
-    for amount in [*slices, 60000]:
-        amount = min(amount, left)
+    for wanted in [*slices, 60000]:
+        amount = min(wanted, left)
         if amount:
             left -= amount
             house.refund("c", amount, sale)

@@ -13,11 +13,13 @@ from coalition.v1.operations_pb2 import (
     PurchaseRequest,
     RefundRequest,
     ReturnPassRequest,
+    ReturnPointsRequest,
     ReturnTopUpRequest,
     ReturnVisitRequest,
     ReverseRequest,
     ReverseTopUpRequest,
     SellPassRequest,
+    SpendPointsRequest,
     TerminalRef,
     TopUpRequest,
     UploadRequest,
@@ -142,6 +144,15 @@ def return_pass(original: str, **fields: Any) -> ReturnPassRequest:
     return ReturnPassRequest(**{"request_id": new_id(), "original_request_id": original, **fields})
 
 
+def spend_points(card: str, points: int = 1, **fields: Any) -> SpendPointsRequest:
+    return SpendPointsRequest(**{"request_id": new_id(), "card_number": card, "points": points, **fields})
+
+
+def return_points(original: str, points: int = 0, **fields: Any) -> ReturnPointsRequest:
+    told = {"request_id": new_id(), "original_request_id": original, "points": points}
+    return ReturnPointsRequest(**{**told, **fields})
+
+
 FIELD_OF = {
     TopUpRequest: "top_up",
     PurchaseRequest: "purchase",
@@ -158,6 +169,8 @@ FIELD_OF = {
     VisitPassRequest: "visit_pass",
     ReturnVisitRequest: "return_visit",
     ReturnPassRequest: "return_pass",
+    SpendPointsRequest: "spend_points",
+    ReturnPointsRequest: "return_points",
 }
 
 

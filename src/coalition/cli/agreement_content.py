@@ -21,12 +21,13 @@ from coalition.v1.programme_pb2 import (
     CardRules,
     Limits,
     Passes,
+    Points,
     Rate,
     Terms,
     WindowFees,
 )
 
-Content: TypeAlias = Terms | Acceptance | Acquiring | CardRules | Limits | WindowFees | Caps | Passes
+Content: TypeAlias = Terms | Acceptance | Acquiring | CardRules | Limits | WindowFees | Caps | Passes | Points
 
 KINDS: Final[Mapping[str, type[Content]]] = {
     "terms": Terms,
@@ -37,6 +38,7 @@ KINDS: Final[Mapping[str, type[Content]]] = {
     "fees": WindowFees,
     "caps": Caps,
     "passes": Passes,
+    "points": Points,
 }
 
 
@@ -78,6 +80,8 @@ def content_of(agreement: Agreement) -> Content:
             return agreement.caps
         case "passes":
             return agreement.passes
+        case "points":
+            return agreement.points
         case _:
             return agreement.acquiring
 

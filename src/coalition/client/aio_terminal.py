@@ -52,11 +52,13 @@ from coalition.v1.operations_pb2 import (
     RefundRequest,
     ReturnedGoods,
     ReturnPassRequest,
+    ReturnPointsRequest,
     ReturnTopUpRequest,
     ReturnVisitRequest,
     ReverseTopUpRequest,
     SaleItem,
     SellPassRequest,
+    SpendPointsRequest,
     Tender,
     TopUpRequest,
     UploadRequest,
@@ -79,6 +81,8 @@ METHODS: Final = {
     Kind.VISIT_PASS: "VisitPass",
     Kind.RETURN_VISIT: "ReturnVisit",
     Kind.RETURN_PASS: "ReturnPass",
+    Kind.SPEND_POINTS: "SpendPoints",
+    Kind.RETURN_POINTS: "ReturnPoints",
 }
 
 
@@ -302,6 +306,27 @@ class AioTerminal:
         request = ReturnPassRequest()
         name_original(request, "original", sale)
         return await self._operate(Kind.RETURN_PASS, request)
+
+    async def spend_points(
+        self,
+        card: Credential,
+        points: int,
+        *,
+        programme: str = "",
+        sale_reference: str = "",
+        pin: str | None = None,
+    ) -> Receipt:
+        """Take points in payment; the receipt says their worth. `programme`: whose, where several are taken here."""
+        request = SpendPointsRequest(
+            **presented(card), points=points, programme=programme, sale_reference=sale_reference
+        )
+        return await self._operate(Kind.SPEND_POINTS, request, pin)
+
+    async def return_points(self, spend: Receipt | str | int, points: int = 0) -> Receipt:
+        """Give spent points back, all that is left of them where none are said. `spend`: as for `refund`."""
+        request = ReturnPointsRequest(points=points)
+        name_original(request, "original", spend)
+        return await self._operate(Kind.RETURN_POINTS, request)
 
     async def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here. Raises Declined, Offline."""

@@ -221,6 +221,24 @@ class Terminal:
         """Pay the member the receipt's amount, what is left of a pass. `sale`: what sold it, as for `refund`."""
         return self._run(self._aio.return_pass(sale))
 
+    def spend_points(
+        self,
+        card: Credential,
+        points: int,
+        *,
+        programme: str = "",
+        sale_reference: str = "",
+        pin: str | None = None,
+    ) -> Receipt:
+        """Take points in payment; the receipt says their worth. `programme`: whose, where several are taken here."""
+        return self._run(
+            self._aio.spend_points(card, points, programme=programme, sale_reference=sale_reference, pin=pin)
+        )
+
+    def return_points(self, spend: Receipt | str | int, points: int = 0) -> Receipt:
+        """Give spent points back, all that is left of them where none are said. `spend`: as for `refund`."""
+        return self._run(self._aio.return_points(spend, points))
+
     def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here."""
         return self._run(self._aio.balance(card))

@@ -21,9 +21,9 @@ class Decision:
     """What an accepted command does. `changes` are (lot, face change, principal change); a new lot is in `opens`.
 
     `reserves` are kept aside by a hold until `hold_expire_time`; `resolves` is the hold whose reservations end;
-    `reverses` the reversed lot; `closes`: the wallet is closed; `points` what it does to the wallet's points. Only a reversal of what never took place has no wallet.
-    `facts` are what the answer, and so the journal, keeps besides: the tier of a spend, how a top-up was paid, a
-    shortfall, a used code, that the wallet is closed.
+    `reverses` the reversed lot; `closes`: the wallet is closed; `points` what happens to its points. Only a reversal of
+    what never took place has no wallet. `facts` are what the answer, and so the journal, keeps besides: the tier of a
+    spend, how a top-up was paid, a shortfall, a used code, that the wallet is closed, a pass, points.
     """
 
     wallet: Wallet | None

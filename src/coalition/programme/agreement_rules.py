@@ -161,10 +161,6 @@ def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
             yield from _listed("sellers", content.sellers)
             if content.sponsor is not None:
                 yield "sponsor", content.sponsor, False
-        case PassTerms():
-            yield "issuer", content.issuer, True
-            yield from _listed("sellers", content.sellers)
-            yield from _listed("honoured_at", content.honoured_at)
         case Acceptance():
             yield "issuer", content.issuer, True
             yield "acquirer", content.acquirer, True
@@ -175,18 +171,27 @@ def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
             yield from _listed("returns_at", content.returns_at)
         case DayLimits():
             yield "acquirer", content.acquirer, True
+        case PassTerms() | PointsProgramme():
+            yield from _names_of_units(content)
         case WindowFees():
             yield "payer", content.payer, True
             if content.payee != OPERATOR:
                 yield "payee", content.payee, False
         case Caps():
             yield "participant", content.participant, True
-        case PointsProgramme():
-            yield "debtor", content.debtor, False
-            yield from _listed("earned_at", content.earned_at)
-            yield from _listed("spent_at", content.spent_at)
-        case CardRules():
+        case _:
             return
+
+
+def _names_of_units(content: PassTerms | PointsProgramme) -> Iterator[tuple[str, str, bool]]:
+    if isinstance(content, PassTerms):
+        yield "issuer", content.issuer, True
+        yield from _listed("sellers", content.sellers)
+        yield from _listed("honoured_at", content.honoured_at)
+    else:
+        yield "debtor", content.debtor, False
+        yield from _listed("earned_at", content.earned_at)
+        yield from _listed("spent_at", content.spent_at)
 
 
 def _listed(field: str, parties: Iterable[str]) -> Iterator[tuple[str, str, bool]]:

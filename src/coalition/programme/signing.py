@@ -7,7 +7,6 @@ was approved. Until then nothing of the coalition sees it.
 import hashlib
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Final
 
 from coalition.domain.acts import JSON, Act, canonical
 from coalition.domain.agreements import Content, Version, parse_content
@@ -17,9 +16,6 @@ from coalition.domain.errors import Refused
 from coalition.domain.reasons import Reason
 from coalition.programme.agreement_rules import content_hash
 from coalition.programme.store import Answer, ProgrammeBooks
-
-
-POINTS: Final = "POINTS"
 
 
 def asked_if_needed(
@@ -36,9 +32,9 @@ def asked_if_needed(
     """The answer of an act that has added a version; where approvals are needed, with the id of the one asked for."""
     told = content_hash(kind, content, *period)
     answer: Answer = {"agreement": code, "version": version, "content_sha256": told}
-    if kind == POINTS:
+    if (unit := books.unit(agreement_id, version)) is not None:
         # Told, so that whoever has the log knows what a claim in points was made under.
-        answer |= {"agreement_id": agreement_id, "unit": books.give_unit(agreement_id, version)}
+        answer |= {"agreement_id": agreement_id, "unit": unit}
     if not books.needs_approval():
         return answer
     books.unsign(agreement_id, version)

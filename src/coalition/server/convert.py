@@ -44,6 +44,13 @@ from coalition.server.convert_passes import (
     visit_of,
     write_pass,
 )
+from coalition.server.convert_points import (
+    OF_POINTS,
+    OfPoints,
+    return_of_points,
+    spend_of_points,
+    write_points,
+)
 from coalition.server.identity import Caller, Role
 from coalition.server.presented import Presenting
 from coalition.server.request_ids import parse_request_id
@@ -65,6 +72,7 @@ OperationRequest: TypeAlias = (
     | operations_pb2.CashOutRequest
     | operations_pb2.SellPassRequest
     | Undone
+    | OfPoints
 )
 Undoing: TypeAlias = (
     operations_pb2.VoidRequest
@@ -73,6 +81,7 @@ Undoing: TypeAlias = (
     | operations_pb2.ReverseTopUpRequest
     | operations_pb2.CashOutRequest
     | Undone
+    | OfPoints
 )
 
 
@@ -98,6 +107,7 @@ UNDOING: Final = (
     operations_pb2.ReverseTopUpRequest,
     operations_pb2.CashOutRequest,
     *WITHOUT_AMOUNT,
+    *OF_POINTS,
 )
 
 
@@ -258,7 +268,8 @@ def _sealed_pin(
     request: operations_pb2.PurchaseRequest
     | operations_pb2.AuthorizeRequest
     | operations_pb2.CashOutRequest
-    | operations_pb2.VisitPassRequest,
+    | operations_pb2.VisitPassRequest
+    | operations_pb2.SpendPointsRequest,
     caller: Caller,
 ) -> SealedPin | None:
     """The PIN as it was sealed, with the terminal it was typed at; `seat_of` has checked who that is."""
@@ -330,6 +341,10 @@ def _undoing(
         return visit_of(request, asking, token(request), _sealed_pin(request, caller))
     if isinstance(request, operations_pb2.ReturnVisitRequest | operations_pb2.ReturnPassRequest):
         return return_of(request, asking, _request_named(request.original_request_id, "original_request_id"))
+    if isinstance(request, operations_pb2.SpendPointsRequest):
+        return spend_of_points(request, asking, token(request), _sealed_pin(request, caller))
+    if isinstance(request, operations_pb2.ReturnPointsRequest):
+        return return_of_points(request, asking, _request_named(request.original_request_id, "original_request_id"))
     original_request_id = parse_request_id(request.original_request_id, "original_request_id")
     if original_request_id == request_id:
         wish = {"expected": "the request_id of another operation"}
@@ -382,6 +397,8 @@ def write_receipt(receipt: operations_pb2.Receipt, request_id: str, outcome: Out
         receipt.wallet_closed = outcome.facts.get("wallet_state") == "CLOSED"
         if "pass" in outcome.facts:
             write_pass(receipt, outcome.facts)
+        if "points" in outcome.facts:
+            write_points(receipt, outcome.facts)
 
 
 def shortfall_minor(outcome: Outcome) -> int:

@@ -46,6 +46,8 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.TerminalService/VisitPass": TILLS,
         "/coalition.v1.TerminalService/ReturnVisit": TILLS,
         "/coalition.v1.TerminalService/ReturnPass": TILLS,
+        "/coalition.v1.TerminalService/SpendPoints": TILLS,
+        "/coalition.v1.TerminalService/ReturnPoints": TILLS,
         "/coalition.v1.TerminalService/Reverse": TILLS,
         "/coalition.v1.TerminalService/Resolve": TILLS,
         "/coalition.v1.TerminalService/GetBalance": TILLS,

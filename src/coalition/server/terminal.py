@@ -57,6 +57,8 @@ Posted = TypeVar(
     terminal_pb2.VisitPassResponse,
     terminal_pb2.ReturnVisitResponse,
     terminal_pb2.ReturnPassResponse,
+    terminal_pb2.SpendPointsResponse,
+    terminal_pb2.ReturnPointsResponse,
     terminal_pb2.ReverseResponse,
 )
 """The responses that are a receipt."""
@@ -147,6 +149,12 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def ReturnPass(self, request: Any, context: Any) -> terminal_pb2.ReturnPassResponse:
         return await self._posted(request, context, terminal_pb2.ReturnPassResponse())
+
+    async def SpendPoints(self, request: Any, context: Any) -> terminal_pb2.SpendPointsResponse:
+        return await self._posted(request, context, terminal_pb2.SpendPointsResponse())
+
+    async def ReturnPoints(self, request: Any, context: Any) -> terminal_pb2.ReturnPointsResponse:
+        return await self._posted(request, context, terminal_pb2.ReturnPointsResponse())
 
     async def Reverse(self, request: Any, context: Any) -> terminal_pb2.ReverseResponse:
         return await self._posted(request, context, terminal_pb2.ReverseResponse())
@@ -240,6 +248,11 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                 card_last_four=holding.last_four,
                 card_state=operations_pb2.CardState.Value(f"CARD_STATE_{holding.card_state}"),
                 read_time=timestamp_of(holding.read_time),
+                points=[
+                    terminal_pb2.PointsBalance(programme=programme.version(programme_id, 1).code, points=points)
+                    for programme_id, points in holding.points
+                    if points
+                ],
             )
         )
 

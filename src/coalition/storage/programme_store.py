@@ -153,22 +153,24 @@ class ProgrammeBooks:
         content: dict[str, JSON],
         create_time: datetime,
     ) -> None:
+        """A version of a points programme gets the next unit for its points; no other act of HQ runs meanwhile."""
         self._wrote(
             "INSERT INTO agreement_versions (agreement_id, version, effective_from, effective_until, content,"
-            " create_time) VALUES (%s, %s, %s, %s, %s, %s)",
-            (agreement_id, version, effective_from, effective_until, Jsonb(content), create_time),
+            " create_time, unit) SELECT %s, %s, %s, %s, %s, %s,"
+            " (SELECT coalesce((SELECT max(unit) + 1 FROM agreement_versions), %s)"
+            "  FROM agreements WHERE agreement_id = %s AND kind = 'POINTS')",
+            (
+                *(agreement_id, version, effective_from, effective_until, Jsonb(content), create_time),
+                *(FIRST_OF_POINTS, agreement_id),
+            ),
         )
 
-    def give_unit(self, agreement_id: int, version: int) -> int:
-        """The unit of the points of a new version: the next one that is free. Raises LedgerBroken where none is left."""
+    def unit(self, agreement_id: int, version: int) -> int | None:
+        """The unit of a version's points; None where it is about none."""
         row = self._one(
-            "UPDATE agreement_versions SET unit = (SELECT coalesce(max(unit) + 1, %s) FROM agreement_versions)"
-            " WHERE agreement_id = %s AND version = %s RETURNING unit",
-            (FIRST_OF_POINTS, agreement_id, version),
+            "SELECT unit FROM agreement_versions WHERE agreement_id = %s AND version = %s", (agreement_id, version)
         )
-        if row is None:
-            raise LedgerBroken(f"version {version} of agreement {agreement_id} got no unit for its points")
-        return int(row[0])
+        return None if row is None else row[0]
 
     def content(self, agreement_id: int, version: int) -> dict[str, JSON]:
         """Raises LedgerBroken where there is no such version."""

@@ -21,6 +21,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _PointsBearer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PointsBearerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PointsBearer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POINTS_BEARER_UNSPECIFIED: _PointsBearer.ValueType  # 0
+    """Not said: the debtor."""
+    POINTS_BEARER_DEBTOR: _PointsBearer.ValueType  # 1
+    """Nobody: the debtor pays when they are spent."""
+    POINTS_BEARER_ACQUIRER: _PointsBearer.ValueType  # 2
+    """Who sold pays the debtor what they are worth."""
+
+class PointsBearer(_PointsBearer, metaclass=_PointsBearerEnumTypeWrapper):
+    """Who pays for points when they are earned."""
+
+POINTS_BEARER_UNSPECIFIED: PointsBearer.ValueType  # 0
+"""Not said: the debtor."""
+POINTS_BEARER_DEBTOR: PointsBearer.ValueType  # 1
+"""Nobody: the debtor pays when they are spent."""
+POINTS_BEARER_ACQUIRER: PointsBearer.ValueType  # 2
+"""Who sold pays the debtor what they are worth."""
+Global___PointsBearer: _TypeAlias = PointsBearer  # noqa: Y015
+
 class _ParticipantRole:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -402,8 +426,10 @@ class Agreement(_message.Message):
     FEES_FIELD_NUMBER: _builtins.int
     CAPS_FIELD_NUMBER: _builtins.int
     PASSES_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     WAITS_FOR_APPROVAL_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Its code, for ever."""
     version: _builtins.int
@@ -414,6 +440,8 @@ class Agreement(_message.Message):
     """First business date it is no longer in force, "YYYY-MM-DD"; empty: it has no end."""
     waits_for_approval: _builtins.bool
     """True while this version waits to be approved and signed: it does not hold."""
+    unit: _builtins.int
+    """The unit in which claims in points under this version are told, >= 100; 0 for all but a points programme."""
     @_builtins.property
     def terms(self) -> Global___Terms:
         """What an issuer sells."""
@@ -447,6 +475,10 @@ class Agreement(_message.Message):
         """A pass that an issuer sells."""
 
     @_builtins.property
+    def points(self) -> Global___Points:
+        """A points programme."""
+
+    @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When this version was made."""
 
@@ -465,14 +497,16 @@ class Agreement(_message.Message):
         fees: Global___WindowFees | None = ...,
         caps: Global___Caps | None = ...,
         passes: Global___Passes | None = ...,
+        points: Global___Points | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         waits_for_approval: _builtins.bool = ...,
+        unit: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "create_time", b"create_time", "fees", b"fees", "limits", b"limits", "passes", b"passes", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "create_time", b"create_time", "fees", b"fees", "limits", b"limits", "passes", b"passes", "points", b"points", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "passes", b"passes", "terms", b"terms", "version", b"version", "waits_for_approval", b"waits_for_approval"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "passes", b"passes", "points", b"points", "terms", b"terms", "unit", b"unit", "version", b"version", "waits_for_approval", b"waits_for_approval"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps", "passes"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps", "passes", "points"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -1134,6 +1168,92 @@ class Passes(_message.Message):
 Global___Passes: _TypeAlias = Passes  # noqa: Y015
 
 @_typing.final
+class Points(_message.Message):
+    """Points: who owes them, what earns them, what one is worth when a window is netted, and where members spend them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEBTOR_FIELD_NUMBER: _builtins.int
+    EARNED_AT_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    BORNE_BY_FIELD_NUMBER: _builtins.int
+    SPENT_AT_FIELD_NUMBER: _builtins.int
+    CALENDAR_FIELD_NUMBER: _builtins.int
+    debtor: _builtins.str
+    """Code of the participant that owes them: a merchant, or a pool that is a participant of its own."""
+    borne_by: Global___PointsBearer.ValueType
+    """Who pays for them when they are earned. Default: POINTS_BEARER_DEBTOR."""
+    calendar: _builtins.str
+    """Code of the settlement calendar its claims go by. Default (empty): "monthly"."""
+    @_builtins.property
+    def earned_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At whose sales they are earned, each a participant code or "chain:<code>", 0..1000; of no other programme at the same
+        time. Default (none): at the debtor's.
+        """
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___EarnStep]:
+        """What earns them, from_minor rising, 0..100 steps; the highest step reached applies to the whole sale. Default (none):
+        nothing.
+        """
+
+    @_builtins.property
+    def value(self) -> Global___Rate:
+        """What one point is worth, minor units of the scheme currency, exact, 0..1000000. Default (absent): 0."""
+
+    @_builtins.property
+    def spent_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who takes them, each a participant code or "chain:<code>", 0..1000. Default (none): who is in earned_at."""
+
+    def __init__(
+        self,
+        *,
+        debtor: _builtins.str = ...,
+        earned_at: _abc.Iterable[_builtins.str] | None = ...,
+        steps: _abc.Iterable[Global___EarnStep] | None = ...,
+        value: Global___Rate | None = ...,
+        borne_by: Global___PointsBearer.ValueType = ...,
+        spent_at: _abc.Iterable[_builtins.str] | None = ...,
+        calendar: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["borne_by", b"borne_by", "calendar", b"calendar", "debtor", b"debtor", "earned_at", b"earned_at", "spent_at", b"spent_at", "steps", b"steps", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Points: _TypeAlias = Points  # noqa: Y015
+
+@_typing.final
+class EarnStep(_message.Message):
+    """From an amount on, what a sale earns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_MINOR_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    from_minor: _builtins.int
+    """Smallest sale it applies to, minor units of the scheme currency, 1..1000000000000."""
+    @_builtins.property
+    def rate(self) -> Global___Rate:
+        """Points for each minor unit of the whole sale, rounded down, 0..1000: 1/100 is a point a yuan."""
+
+    def __init__(
+        self,
+        *,
+        from_minor: _builtins.int = ...,
+        rate: Global___Rate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_minor", b"from_minor", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EarnStep: _TypeAlias = EarnStep  # noqa: Y015
+
+@_typing.final
 class Limits(_message.Message):
     """What a participant's terminals, and the participant itself, may take in on one business date. Once a day's total has
     reached a limit, nothing more of that kind is accepted on that date (DAY_LIMIT_REACHED). The total is added up behind the
@@ -1737,6 +1857,7 @@ class CreateAgreementRequest(_message.Message):
     FEES_FIELD_NUMBER: _builtins.int
     CAPS_FIELD_NUMBER: _builtins.int
     PASSES_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1779,6 +1900,10 @@ class CreateAgreementRequest(_message.Message):
     def passes(self) -> Global___Passes:
         """A pass that an issuer sells."""
 
+    @_builtins.property
+    def points(self) -> Global___Points:
+        """A points programme."""
+
     def __init__(
         self,
         *,
@@ -1794,12 +1919,13 @@ class CreateAgreementRequest(_message.Message):
         fees: Global___WindowFees | None = ...,
         caps: Global___Caps | None = ...,
         passes: Global___Passes | None = ...,
+        points: Global___Points | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "passes", b"passes", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "passes", b"passes", "points", b"points", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "passes", b"passes", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "passes", b"passes", "points", b"points", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps", "passes"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps", "passes", "points"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -1858,6 +1984,7 @@ class ReviseAgreementRequest(_message.Message):
     FEES_FIELD_NUMBER: _builtins.int
     CAPS_FIELD_NUMBER: _builtins.int
     PASSES_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1902,6 +2029,10 @@ class ReviseAgreementRequest(_message.Message):
     def passes(self) -> Global___Passes:
         """A pass that an issuer sells."""
 
+    @_builtins.property
+    def points(self) -> Global___Points:
+        """A points programme."""
+
     def __init__(
         self,
         *,
@@ -1918,12 +2049,13 @@ class ReviseAgreementRequest(_message.Message):
         fees: Global___WindowFees | None = ...,
         caps: Global___Caps | None = ...,
         passes: Global___Passes | None = ...,
+        points: Global___Points | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "passes", b"passes", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "passes", b"passes", "points", b"points", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "expected_version", b"expected_version", "fees", b"fees", "limits", b"limits", "passes", b"passes", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "expected_version", b"expected_version", "fees", b"fees", "limits", b"limits", "passes", b"passes", "points", b"points", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps", "passes"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps", "passes", "points"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 

@@ -114,6 +114,16 @@ class TerminalServiceStub:
                 request_serializer=coalition_dot_v1_dot_operations__pb2.ReturnPassRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_terminal__pb2.ReturnPassResponse.FromString,
                 _registered_method=True)
+        self.SpendPoints = channel.unary_unary(
+                '/coalition.v1.TerminalService/SpendPoints',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.SpendPointsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.SpendPointsResponse.FromString,
+                _registered_method=True)
+        self.ReturnPoints = channel.unary_unary(
+                '/coalition.v1.TerminalService/ReturnPoints',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.ReturnPointsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.ReturnPointsResponse.FromString,
+                _registered_method=True)
         self.Reverse = channel.unary_unary(
                 '/coalition.v1.TerminalService/Reverse',
                 request_serializer=coalition_dot_v1_dot_operations__pb2.ReverseRequest.SerializeToString,
@@ -316,6 +326,26 @@ class TerminalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SpendPoints(self, request, context):
+        """Spends points of a programme that the terminal's participant takes; its debtor owes what they are worth. Above the
+        no-PIN limit with the PIN; not by a card with limits of its own. Idempotent by request_id.
+        Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, POINTS_PROGRAMME_UNKNOWN,
+        POINTS_TOO_FEW (metadata: points), PARTICIPANT_CAPPED, CARD_LIMIT_EXCEEDED, SALE_REFERENCE_USED, SUSPENDED,
+        PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnPoints(self, request, context):
+        """Gives spent points of the same participant back, whole or in part. Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL
+        (metadata: points), SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Reverse(self, request, context):
         """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
         answer means: the original has no effect now and never will. Idempotent by request_id; another reversal of the same
@@ -470,6 +500,16 @@ def add_TerminalServiceServicer_to_server(servicer, server):
                     servicer.ReturnPass,
                     request_deserializer=coalition_dot_v1_dot_operations__pb2.ReturnPassRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_terminal__pb2.ReturnPassResponse.SerializeToString,
+            ),
+            'SpendPoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.SpendPoints,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.SpendPointsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.SpendPointsResponse.SerializeToString,
+            ),
+            'ReturnPoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnPoints,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.ReturnPointsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.ReturnPointsResponse.SerializeToString,
             ),
             'Reverse': grpc.unary_unary_rpc_method_handler(
                     servicer.Reverse,
@@ -904,6 +944,60 @@ class TerminalService:
             '/coalition.v1.TerminalService/ReturnPass',
             coalition_dot_v1_dot_operations__pb2.ReturnPassRequest.SerializeToString,
             coalition_dot_v1_dot_terminal__pb2.ReturnPassResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SpendPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/SpendPoints',
+            coalition_dot_v1_dot_operations__pb2.SpendPointsRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.SpendPointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/ReturnPoints',
+            coalition_dot_v1_dot_operations__pb2.ReturnPointsRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.ReturnPointsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -130,6 +130,18 @@ class TerminalServiceStub:
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN (nothing is
     left), PARTICIPANT_CAPPED, SUSPENDED.
     """
+    SpendPoints: _grpc.UnaryUnaryMultiCallable[_operations_pb2.SpendPointsRequest, _terminal_pb2.SpendPointsResponse]
+    """Spends points of a programme that the terminal's participant takes; its debtor owes what they are worth. Above the
+    no-PIN limit with the PIN; not by a card with limits of its own. Idempotent by request_id.
+    Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, POINTS_PROGRAMME_UNKNOWN,
+    POINTS_TOO_FEW (metadata: points), PARTICIPANT_CAPPED, CARD_LIMIT_EXCEEDED, SALE_REFERENCE_USED, SUSPENDED,
+    PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+    """
+    ReturnPoints: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReturnPointsRequest, _terminal_pb2.ReturnPointsResponse]
+    """Gives spent points of the same participant back, whole or in part. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL
+    (metadata: points), SUSPENDED.
+    """
     Reverse: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
     answer means: the original has no effect now and never will. Idempotent by request_id; another reversal of the same
@@ -277,6 +289,18 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     """Pays out what is left of a pass, at its seller or its issuer, also after its last day. Idempotent by request_id.
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN (nothing is
     left), PARTICIPANT_CAPPED, SUSPENDED.
+    """
+    SpendPoints: _aio.UnaryUnaryMultiCallable[_operations_pb2.SpendPointsRequest, _terminal_pb2.SpendPointsResponse]  # type: ignore[assignment]
+    """Spends points of a programme that the terminal's participant takes; its debtor owes what they are worth. Above the
+    no-PIN limit with the PIN; not by a card with limits of its own. Idempotent by request_id.
+    Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, POINTS_PROGRAMME_UNKNOWN,
+    POINTS_TOO_FEW (metadata: points), PARTICIPANT_CAPPED, CARD_LIMIT_EXCEEDED, SALE_REFERENCE_USED, SUSPENDED,
+    PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+    """
+    ReturnPoints: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReturnPointsRequest, _terminal_pb2.ReturnPointsResponse]  # type: ignore[assignment]
+    """Gives spent points of the same participant back, whole or in part. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL
+    (metadata: points), SUSPENDED.
     """
     Reverse: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]  # type: ignore[assignment]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -506,6 +530,30 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         """Pays out what is left of a pass, at its seller or its issuer, also after its last day. Idempotent by request_id.
         Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN (nothing is
         left), PARTICIPANT_CAPPED, SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def SpendPoints(
+        self,
+        request: _operations_pb2.SpendPointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.SpendPointsResponse, _abc.Awaitable[_terminal_pb2.SpendPointsResponse]]:
+        """Spends points of a programme that the terminal's participant takes; its debtor owes what they are worth. Above the
+        no-PIN limit with the PIN; not by a card with limits of its own. Idempotent by request_id.
+        Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, POINTS_PROGRAMME_UNKNOWN,
+        POINTS_TOO_FEW (metadata: points), PARTICIPANT_CAPPED, CARD_LIMIT_EXCEEDED, SALE_REFERENCE_USED, SUSPENDED,
+        PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ReturnPoints(
+        self,
+        request: _operations_pb2.ReturnPointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.ReturnPointsResponse, _abc.Awaitable[_terminal_pb2.ReturnPointsResponse]]:
+        """Gives spent points of the same participant back, whole or in part. Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL
+        (metadata: points), SUSPENDED.
         """
 
     @_abc_1.abstractmethod
