@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from coalition.audit.bundle import Bundle
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.passes import PassChecks, tells_of_pass
+from coalition.audit.checks.points import PointsChecks
 from coalition.audit.checks.report import Report
 from coalition.audit.checks.unique import UniquePairs
 from coalition.audit.checks.wallets import WalletChecks
@@ -58,6 +59,7 @@ class MoneyChecks:
         self._returned_amount: dict[int, int] = defaultdict(int)
         self._requests = UniquePairs()
         self._passes = PassChecks(report, is_whole=bundle.start_size == 0)
+        self._points = PointsChecks(bundle, report)
 
     def leaf(self, opened: Opened) -> None:
         """The next entry."""
@@ -80,6 +82,7 @@ class MoneyChecks:
                 moves_pass = True
         if moves_pass or (entry.kind == REVERSAL and tells_of_pass(answer)):
             self._passes.leaf(opened, answer)
+        self._points.leaf(opened, answer)
         self._amounts(opened, answer, change)
         self._wallet(opened, answer, change)
         self._lots_of(opened, answer[PRINCIPAL])
@@ -105,6 +108,7 @@ class MoneyChecks:
             self._checks["V12"].breach("a participant's request id was used before", index)
         self._held.finish()
         self._passes.finish()
+        self._points.finish()
         if self._bundle.start_size:
             self._checks["V12"].lacks("whether request ids were used before the bundle's start")
             for name, count in self._foreign.items():

@@ -17,6 +17,7 @@ from coalition.audit.checks import defaults
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.passes import FACTS
 from coalition.audit.checks.report import Report
+from coalition.audit.checks.valuations import ValuationChecks
 from coalition.domain.accounts import AccountKind, TransferCode, Unit, parties_of
 from coalition.domain.ids import number_of
 from coalition.domain.kinds import FIRST_ACT, Kind
@@ -33,6 +34,7 @@ FOUNDERS: Final = 2  # operator and custody are laid with the scheme, before the
 
 Key = tuple[int, int, int, int]
 """Debtor, creditor, code, unit; the two as accounts while claims are added up, as participants when they are told."""
+BEHIND_THE_CUT: Final = frozenset({Kind.ASSESS, Kind.VALUATION})
 OF_RUNS: Final = frozenset({Kind.SETTLEMENT_PAYMENT, Kind.SETTLEMENT_RETURN, Kind.NETTING_REVERSAL})
 
 
@@ -51,13 +53,12 @@ class Window:
             for (debit, credit, code, unit), sums in self.sums.items()
         }
 
-    def net(self, unit: int) -> dict[int, int]:
-        """What each participant received less what it sent."""
-        found: dict[int, int] = defaultdict(int)
-        for (debtor, creditor, _, of), (amount, _) in self.claims().items():
-            if of == unit:
-                found[debtor] -= amount
-                found[creditor] += amount
+    def nets(self) -> dict[tuple[int, int], int]:
+        """What each participant received less what it sent, by participant and unit."""
+        found: dict[tuple[int, int], int] = defaultdict(int)
+        for (debtor, creditor, _, unit), (amount, _) in self.claims().items():
+            found[debtor, unit] -= amount
+            found[creditor, unit] += amount
         return found
 
 
@@ -80,6 +81,7 @@ class RuleChecks:
             self._checks["V17"], self._money_claims, self._window_of, is_whole=bundle.start_size == 0
         )
         self._undecided_agreements: set[int] = set()
+        self._valuations = ValuationChecks(bundle, self._checks["V17"], self._use)
 
     def leaf(self, opened: Opened) -> None:
         """The next entry."""
@@ -99,6 +101,8 @@ class RuleChecks:
             return
         if entry.kind == Kind.ASSESS:
             self._assess(opened)
+        elif entry.kind == Kind.VALUATION:
+            self._valuations.leaf(opened, self._windows)
         self._claims(opened)
         if entry.agreement_id:
             self._use((entry.agreement_id, entry.agreement_version), opened)
@@ -138,7 +142,7 @@ class RuleChecks:
                     sums = known.sums[key] = [0, 0]
                 sums[0] += amount
                 sums[1] += 1
-                if entry.kind != Kind.ASSESS:
+                if entry.kind not in BEHIND_THE_CUT:
                     known.last_number = number_of(entry.entry_id)
 
     def finish(self) -> None:
@@ -158,6 +162,7 @@ class RuleChecks:
                 self._cuts[str(told["calendar"]), str(told["label"])] = int(told["cut_number"])
             else:
                 self._made.add((str(told["agreement"]), int(told["version"])))
+                self._valuations.agreed(told)
         except (ValueError, KeyError, TypeError, RecursionError):
             self._checks["V16"].breach("the answer of an act cannot be read", opened.at, entry.entry_id)
 
@@ -243,18 +248,19 @@ class RuleChecks:
             breach(f"window {'/'.join(name)} is netted twice")
         self._netted[name] = told
         self._nettings[entry.entry_id] = name, sorted(tuple(transfer) for transfer in entry.transfers)
-        if sum(net for (_, unit), net in positions.items() if unit == Unit.MONEY):
-            breach("the net positions do not add up to zero")
+        for unit in {unit for _, unit in positions}:
+            if sum(net for (_, of), net in positions.items() if of == unit):
+                breach("the net positions do not add up to zero")
         if self._bundle.start_size == 0 and len({party for party, _ in positions}) != self._participants:
             breach(f"{len(positions)} participants are netted where the log knows {self._participants}")
-        posted = {party: 0 for party, _ in positions}
-        for debit, credit, amount, code, _, _ in entry.transfers:
+        posted = dict.fromkeys(positions, 0)
+        for debit, credit, amount, code, _, unit in entry.transfers:
             clearing, sign = (debit, 1) if debit >> KIND_BITS == CLEARING else (credit, -1)
             if code != NETTING_CODE or clearing >> KIND_BITS != CLEARING:
                 breach("a netting posts something else than dues")
-            party = parties_of(clearing)[0]
-            posted[party] = posted.get(party, 0) + sign * amount
-        if posted != {party: net for (party, _), net in positions.items()}:
+            key = parties_of(clearing)[0], unit
+            posted[key] = posted.get(key, 0) + sign * amount
+        if posted != positions:
             breach("what a netting posts is not what it answers")
         if windows:
             self._recompute(name, self._windows[windows.pop()], positions, breach)
@@ -299,10 +305,8 @@ class RuleChecks:
             return
         if window.last_number > cut:
             breach(f"a claim of batch {window.last_number} lies in window {'/'.join(name)}, which was cut at {cut}")
-        net = window.net(Unit.MONEY)
-        if any(net.get(party, 0) != told for (party, _), told in positions.items()) or set(net) - {
-            p for p, _ in positions
-        }:
+        net = window.nets()
+        if any(net.get(key, 0) != told for key, told in positions.items()) or set(net) - set(positions):
             if self._bundle.start_size:
                 self._checks["V17"].lacks(f"claims of window {'/'.join(name)} may lie before the bundle's start")
             else:
