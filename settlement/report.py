@@ -132,7 +132,10 @@ def write_positions(path: Path, contents: Contents) -> None:
                 parties[position.participant_id].role,
                 unit_text(position.unit),
                 *(position.received_minor, position.sent_minor, position.net_minor),
-                *(major(position.received_minor), major(position.sent_minor), major(position.net_minor)),
+                *(
+                    major(each, unit=position.unit)
+                    for each in (position.received_minor, position.sent_minor, position.net_minor)
+                ),
                 standing(position.net_minor),
             )
             for position in contents.positions
@@ -152,7 +155,7 @@ def write_bilateral(path: Path, contents: Contents) -> None:
                 codes[claim.creditor_id],
                 code_text(claim.code),
                 unit_text(claim.unit),
-                *(claim.amount_minor, major(claim.amount_minor), claim.transfer_count),
+                *(claim.amount_minor, major(claim.amount_minor, unit=claim.unit), claim.transfer_count),
             )
             for claim in contents.claims
         ),

@@ -131,6 +131,7 @@ def trade(house: House, address: str) -> Day:
     cafe.refund(offline.entry_id, 15_000)
     shop.return_top_up(shop.top_up(card, 7_000).entry_id)
     baths(house, shop, cafe, card)
+    stars(house, shop, cafe)
     shop.close()
     cafe.close()
     return Day(house, card, purchase, declined)
@@ -150,6 +151,28 @@ def baths(house: House, shop: Till, cafe: Till, card: str) -> None:
     cafe.reverse(visit().request_id)
     visit()
     shop.send(shop.stub.ReturnPass, operations_pb2.ReturnPassRequest, original_entry_id=sold.entry_id)
+
+
+def stars(house: House, shop: Till, cafe: Till) -> None:
+    """Points are earned, spent, given back and undone; a sale whose points are gone is returned."""
+    content: dict[str, Any] = {"debtor": "store-a", "earned_at": ["cafe"], "spent_at": ["cafe", "store-a"]}
+    rule = {"steps": [{"from_minor": 1_000, "rate": "1/100"}], "value": "1/2", "borne_by": "ACQUIRER"}
+    act = house.act(Kind.AGREEMENT_CREATED, code="stars")
+    house.office.create_agreement(act, "stars", "POINTS", content | rule, FIRST_DAY)
+    card = house.new_card()
+    shop.top_up(card, 50_000)
+    sold, undone = cafe.pay(card, 30_050), cafe.pay(card, 2_000)
+    cafe.reverse(undone.request_id)
+    cafe.refund(sold.entry_id, 5_000)
+
+    def spend(till: Till, points: int) -> operations_pb2.Receipt:
+        return till.send(till.stub.SpendPoints, operations_pb2.SpendPointsRequest, card_number=card, points=points)
+
+    spent = spend(shop, 101)
+    shop.send(shop.stub.ReturnPoints, operations_pb2.ReturnPointsRequest, original_entry_id=spent.entry_id, points=1)
+    cafe.reverse(spend(cafe, 20).request_id)
+    spend(cafe, 150)
+    cafe.refund(sold.entry_id, 25_050)
 
 
 def close_month(house: House, label: str) -> None:

@@ -144,6 +144,6 @@ def test_reports_tell_points_beside_money_and_add_up(house: House, tmp_path: Pat
         report.write(work, "monthly", "2017-01", tmp_path / "report")
     bilateral = (tmp_path / "report" / "bilateral.csv").read_text()
     assert "POINTS_VALUE,MONEY,150," in bilateral
-    assert "POINTS,POINTS 100,300," in bilateral
+    assert "POINTS,POINTS 100,300,300,1" in bilateral
     summary = json.loads((tmp_path / "report" / "summary.json").read_text())
     assert 0 == summary["sum_of_net_positions_minor"]

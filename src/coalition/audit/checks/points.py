@@ -140,15 +140,7 @@ class PointsChecks:
     def _rule(self, code: str, version: int) -> PointsProgramme | None:
         """The rule of a version; None where the bundle has no tables, or it is not there."""
         if self._rules is None:
-            self._rules = {}
-            for name, number, kind, _, _, content in self._bundle.state("agreements"):
-                if kind == "POINTS":
-                    try:
-                        parsed = parse_content(kind, content)
-                    except Refused:
-                        continue  # V16 says that it is not what was agreed on
-                    if isinstance(parsed, PointsProgramme):
-                        self._rules[name, number] = parsed
+            self._rules = rules_of(self._bundle)
         return self._rules.get((code, version))
 
     def _breach(self, name: str, opened: Opened, sentence: str) -> None:
@@ -161,3 +153,23 @@ def moved(entry: Payload) -> int:
     return sum([leg[2] for leg in points if leg[1] == POINTS_HELD]) - sum(
         [leg[2] for leg in points if leg[0] == POINTS_HELD]
     )
+
+
+def rules_of(bundle: Bundle) -> dict[tuple[str, int], PointsProgramme]:
+    """The versions of points programmes in the bundle's tables, by code and number; V16 says whether they are agreed.
+
+    A row of another shape is none: V22 says so.
+    """
+    rules: dict[tuple[str, int], PointsProgramme] = {}
+    for row in bundle.state("agreements") if bundle.state_numbers is not None else ():
+        match row:
+            case [str() as code, int() as version, "POINTS", _, _, dict() as content]:
+                try:
+                    parsed = parse_content("POINTS", content)
+                except Refused:
+                    continue
+                if isinstance(parsed, PointsProgramme):
+                    rules[code, version] = parsed
+            case _:
+                continue
+    return rules

@@ -18,7 +18,7 @@ from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.passes import FACTS
 from coalition.audit.checks.report import Report
 from coalition.audit.checks.valuations import ValuationChecks
-from coalition.domain.accounts import AccountKind, TransferCode, Unit, parties_of
+from coalition.domain.accounts import FIRST_OF_POINTS, AccountKind, TransferCode, Unit, parties_of
 from coalition.domain.ids import number_of
 from coalition.domain.kinds import FIRST_ACT, Kind
 
@@ -342,10 +342,11 @@ class RuleChecks:
             if unit == Unit.MONEY
         }
         lines = {
-            (codes.get(debtor, ""), codes.get(creditor, ""), name_of(TransferCode, code), name_of(Unit, unit)): sums
+            (codes.get(debtor, ""), codes.get(creditor, ""), name_of(TransferCode, code), unit_name(unit)): sums
             for (debtor, creditor, code, unit), sums in window.claims().items()
         }
-        sums = sum(net for net in own.values() if net > 0), sum(amount for amount, _ in lines.values())
+        gross_by_log = sum(amount for key, (amount, _) in lines.items() if key[-1] == Unit.MONEY.name)
+        sums = sum(net for net in own.values() if net > 0), gross_by_log
         if told != own:
             check.breach(f"{place}: the net positions of the settlement report do not follow from the log")
         if self._bundle.start_size and claims != lines:
@@ -355,6 +356,11 @@ class RuleChecks:
         if (paid, gross) != sums:
             check.breach(f"{place}: the sums of the settlement report do not follow from the log")
         return None
+
+
+def unit_name(unit: int) -> str:
+    """The name of a unit, as reports write it: points by their number."""
+    return f"POINTS {unit}" if unit >= FIRST_OF_POINTS else name_of(Unit, unit)
 
 
 def name_of(kind: type[IntEnum], number: int) -> str:

@@ -6,8 +6,10 @@ from typing import Any, Final, Protocol
 
 from coalition.audit.bundle import Bundle
 from coalition.audit.checks.opened import Opened
+from coalition.audit.checks.points import rules_of
 from coalition.audit.checks.report import Check
 from coalition.domain.accounts import FIRST_OF_POINTS, TransferCode
+from coalition.domain.points_programme import PointsProgramme
 from coalition.domain.rates import Rate
 from coalition.domain.valuation import Worth, valuation_transfers, value_points
 
@@ -29,7 +31,7 @@ class ValuationChecks:
         self._use = use
         self._units: dict[int, tuple[int, int]] = {}
         self._codes: dict[int, tuple[str, int]] = {}
-        self._values: dict[tuple[str, int], str] | None = None
+        self._rules: dict[tuple[str, int], PointsProgramme] | None = None
         self._valued: set[int] = set()
 
     def agreed(self, told: Mapping[str, Any]) -> None:
@@ -86,12 +88,8 @@ class ValuationChecks:
 
     def _judge_worths(self, opened: Opened, worths: Mapping[int, Worth]) -> None:
         """A unit is that of the version that was made with it, and worth what that version says."""
-        if self._values is None:
-            self._values = {
-                (code, version): str(content.get("value", "0"))
-                for code, version, kind, _, _, content in self._bundle.state("agreements")
-                if kind == "POINTS" and isinstance(content, dict)
-            }
+        if self._rules is None:
+            self._rules = rules_of(self._bundle)
         for unit, worth in worths.items():
             made = self._units.get(unit)
             if made is None:
@@ -101,10 +99,10 @@ class ValuationChecks:
                     self._breach(opened, f"points of unit {unit} are valued, which no version has")
             elif made != (worth.agreement_id, worth.version):
                 self._breach(opened, f"points of unit {unit} are valued by another version than theirs")
-            elif (agreed := self._values.get(self._codes[unit])) is None:
+            elif (agreed := self._rules.get(self._codes[unit])) is None:
                 self._check.lacks(f"the bundle does not say what points of unit {unit} are worth")
-            elif _rate(agreed) != worth.value:
-                self._breach(opened, f"points of unit {unit} are valued at {worth.value} each, {agreed} was agreed")
+            elif agreed.value != worth.value:
+                self._breach(opened, f"points of unit {unit} are valued at {worth.value}, {agreed.value} was agreed")
 
     @staticmethod
     def _worth(row: Mapping[str, Any]) -> Worth:
@@ -112,10 +110,3 @@ class ValuationChecks:
 
     def _breach(self, opened: Opened, sentence: str) -> None:
         self._check.breach(sentence, opened.at, opened.entry.entry_id)
-
-
-def _rate(text: str) -> Rate | None:
-    try:
-        return Rate.parse(text)
-    except ValueError:
-        return None
