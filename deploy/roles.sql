@@ -114,6 +114,10 @@ GRANT UPDATE, DELETE ON bank_accounts TO coalition_settlement;
 -- The folds can be deleted and made again by whoever follows.
 GRANT INSERT, UPDATE, DELETE ON followers, window_claims, window_volumes TO coalition_app, coalition_settlement;
 GRANT INSERT, UPDATE, DELETE ON participant_exposures, caps_reached TO coalition_app, coalition_settlement;
+GRANT INSERT, UPDATE, DELETE ON sponsored_bonus, sponsors_reached TO coalition_app, coalition_settlement;
+GRANT INSERT, DELETE ON settlement_events TO coalition_app, coalition_settlement;
+-- What a participant was told of its cap is not taken back.
+GRANT INSERT ON cap_notices TO coalition_app, coalition_settlement;
 GRANT INSERT, UPDATE, DELETE ON day_totals, day_limits_reached TO coalition_app;
 GRANT INSERT, UPDATE, DELETE ON audit_tiles TO coalition_app;
 -- What the audit log has signed, and witnesses after it, is never taken back.
@@ -128,7 +132,8 @@ GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_line
     disputes, window_volumes, participant_exposures, caps_reached, day_totals, day_limits_reached, day_closes,
     member_debts, audit_tiles, checkpoints, cosignatures, member_acts, disclosures, erasures, key_versions,
     member_merges, transits, exports, approval_bands, approval_offices, approvals, approval_steps, due_lines,
-    run_windows, run_parties, run_files, bank_results, bank_lines TO coalition_auditor;
+    run_windows, run_parties, run_files, bank_results, bank_lines, settlement_events, cap_notices,
+    sponsored_bonus, sponsors_reached TO coalition_auditor;
 -- A run's content holds bank accounts.
 GRANT SELECT (run_id, state, maker, prepare_time, collected_minor, paid_minor, advance_minor,
     advance_limit_minor, advanced_minor, content_hash) ON runs TO coalition_app, coalition_auditor;

@@ -17,6 +17,7 @@ from keys.errors import (
     SpiffeError,
     StatementForged,
 )
+from keys.issuer import authority_public_keys
 from keys.labelled import labelled
 from keys.lifecycle import certificate_serial, renew, revocations, revoke
 from keys.passphrase import Passphrase, read_passphrase
@@ -25,7 +26,7 @@ from keys.revocation import LIST_NAME, RevocationList, Revoked
 from keys.ring import KeyRing
 from keys.ring_file import KeyPurpose, KeyState, KeyVersion
 from keys.ring_making import add_key, create_ring
-from keys.sealed_box import generate_box_key, open_box, seal
+from keys.sealed_box import generate_box_key, open_box, public_box_key, seal
 from keys.signature import verify
 from keys.spiffe import parse_spiffe
 from keys.statement import check_statement, load_statement_key, sign_statement
@@ -52,6 +53,7 @@ __all__ = [
     "StatementForged",
     "WrappedKey",
     "add_key",
+    "authority_public_keys",
     "certificate_files",
     "certificate_serial",
     "check_statement",
@@ -63,6 +65,7 @@ __all__ = [
     "load_statement_key",
     "open_box",
     "parse_spiffe",
+    "public_box_key",
     "read_passphrase",
     "renew",
     "revocations",

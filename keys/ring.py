@@ -209,6 +209,11 @@ class KeyRing:
         """What box `number` of the page behind member `after` of an export belongs to."""
         return labelled(b"member-export1", export_id, after, str(number))
 
+    @staticmethod
+    def disclosure_context(disclosure_id: str, number: int) -> bytes:
+        """What box `number` of the members of a disclosure belongs to."""
+        return labelled(b"disclosure1", disclosure_id, str(number))
+
     def pin_tag(self, member: str, salt: bytes, pin: str) -> bytes:
         """The 32 bytes that are stored of a PIN, with its salt (16 fresh bytes a PIN), and nothing else of it.
 

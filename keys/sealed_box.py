@@ -99,6 +99,13 @@ def generate_box_key() -> tuple[bytes, bytes]:
     return private_key.private_bytes_raw(), private_key.public_key().public_bytes_raw()
 
 
+def public_box_key(private_key: bytes) -> bytes:
+    """The public key (32 bytes) of a private one. Raises BoxKeyBroken for no key."""
+    if len(private_key) != KEY_BYTES:
+        raise BoxKeyBroken
+    return BoxOpener(private_key).check()
+
+
 def is_box_key(public_key: bytes) -> bool:
     """Whether boxes can be sealed to it."""
     with suppress(BoxKeyBroken):

@@ -1,4 +1,4 @@
-"""A bank's result as a file: ISO 20022 camt.054, or the plain CSV of the same. Read to lines, or refused as a whole."""
+"""A bank's result as a file: ISO 20022 camt.054 or pain.002, or the plain CSV of both. Read to lines or refused."""
 
 import csv
 import io
@@ -20,9 +20,9 @@ def read(file: bytes) -> list[BankLine]:
     if len(file) > BYTES_MAX:
         raise NeedsHuman(f"the bank's file has {len(file)} bytes, at most {BYTES_MAX} are read: split it")
     if file.lstrip(b"\xef\xbb\xbf \r\n\t").startswith(b"<"):
-        from settlement.iso20022 import read_notice  # noqa: PLC0415 - an extra of the package; CSV needs none of it
+        from settlement.iso20022 import read_message  # noqa: PLC0415 - an extra of the package; CSV needs none of it
 
-        return read_notice(file)
+        return read_message(file)
     return read_csv(file)
 
 

@@ -16,7 +16,7 @@ from coalition.storage.positions import Party
 from coalition.storage.settlement_entries import Draft, due, hold_dues, journal_balances, post_entries
 from settlement.bank_files import REFERENCE_MAX
 from settlement.confirming import bank_line_id
-from settlement.errors import NeedsHuman, NothingToDo
+from settlement.errors import NeedsHuman, NothingToDo, PartyUnknown
 from settlement.multilateral import major
 from settlement.proposing import Proposal, Result, agreed
 
@@ -100,7 +100,7 @@ def party_of(connection: Connection, code: str) -> Party:
     """The participant; NeedsHuman for one that is not there, and for operator and custody, which give no collateral."""
     found = next((party for party in folded.parties(connection) if party.code == code), None)
     if found is None:
-        raise NeedsHuman(f"there is no participant {code}: see `python -m settlement status`")
+        raise PartyUnknown(code, f"there is no participant {code}: see `python -m settlement status`")
     if found.role in WITHOUT_COLLATERAL:
-        raise NeedsHuman(f"{code} is {found.role}: name a participant other than the operator and the custody")
+        raise PartyUnknown(code, f"{code} is {found.role}: name a participant other than the operator and the custody")
     return found

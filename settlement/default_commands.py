@@ -1,11 +1,11 @@
 # ruff: noqa: FBT002 - typer takes a command's flags as boolean parameters
-"""The commands of collateral, defaults and recoveries, thin. Said once each asks for approval, again it acts."""
+"""The commands of collateral, defaults and write-offs, thin. Said once each asks for approval, again it acts."""
 
 from typing import Annotated
 
 import typer
 
-from settlement import collateral, defaulting
+from settlement import collateral, defaulting, writing_off
 from settlement.command_line import DatabaseUrl, Json, job, notary, say, told
 from settlement.proposing import Result
 from settlement.run_commands import amount as amount_of
@@ -59,6 +59,22 @@ def default_command(
             return
         minor = amount_of(work.connection, recovery, "--recovery")
         tell(as_json, defaulting.recover(work.connection, participant, minor, reference, notary=notary()))
+
+
+@app.command(name="write-off")
+def write_off_command(
+    participant: Participant,
+    amount: Annotated[str, typer.Option(metavar="AMOUNT", help="How much is given up.", show_default=False)],
+    as_json: Json = False,
+    database_url: DatabaseUrl = None,
+) -> None:
+    """Give up what a participant owes and will not pay; the operator bears it. Asks for approval; run it again then.
+
+    For residues. Who does not pay a window defaults: its collateral and those it owes come first (`default`).
+    """
+    with job(database_url) as work, told(as_json):
+        minor = amount_of(work.connection, amount, "--amount")
+        tell(as_json, writing_off.give_up(work.connection, participant, minor, notary=notary()))
 
 
 def tell(as_json: bool, result: Result) -> None:  # noqa: FBT001 - handed on as typer gave it

@@ -3,6 +3,10 @@
 SettlementError
 |- NothingToDo     it was done before, or its time has not come: exit code 2
 `- NeedsHuman      something must be decided or repaired first: exit code 1
+   |- ProposalRefused   proposed agreements that could not be made, or of which a past month tells nothing
+   |- WindowNotNetted   a window that would have to be netted is not, or there is none
+   |- AmountWrong       an amount that the books do not allow
+   |- PartyUnknown      a code that nobody has who could be meant
    |- ChangedMeanwhile  what was checked was not what would be written; run it again
    `- BooksDiffer       two ways to the same figures disagree; `differences` says where
 """
@@ -28,6 +32,30 @@ class NothingToDo(SettlementError):
 
 class NeedsHuman(SettlementError):
     """The command changed nothing; the sentence says what to do first."""
+
+
+class ProposalRefused(NeedsHuman):
+    """A proposal is none; the sentence names which, and what to correct."""
+
+
+class WindowNotNetted(NeedsHuman):
+    """Only netted windows have figures to compare with; `label` says which one is none."""
+
+    def __init__(self, label: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.label = label
+
+
+class AmountWrong(NeedsHuman):
+    """The amount named is not one that the books allow; the sentence says which are."""
+
+
+class PartyUnknown(NeedsHuman):
+    """Nobody that could be meant has this code; `code` says which."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 class ChangedMeanwhile(NeedsHuman):

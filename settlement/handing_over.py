@@ -4,11 +4,10 @@ The act holds the windows as a close does, adds up what the lots still owe, post
 notice: a batch before it posts for the one that leaves, a batch after it for the successor.
 """
 
-import hashlib
 from collections.abc import Callable
 
-from coalition.domain.acts import JSON, Act, ActAnswer, canonical
-from coalition.domain.approvals import Subject
+from coalition.domain.acts import JSON, Act, ActAnswer
+from coalition.domain.approvals import Subject, content_hash
 from coalition.domain.errors import Contention, Refused
 from coalition.domain.journal import Transfer
 from coalition.domain.reasons import Reason
@@ -45,7 +44,7 @@ class HandingOver:
                 connection,
                 Subject.ADJUSTMENT,
                 name_of(leaving),
-                content_hash=content_hash(leaving, successor, bonus_price_minor),
+                content_hash=content_hash(agreed_on(leaving, successor, bonus_price_minor)),
                 amount_minor=principal + bonus_price_minor,
                 maker=act.actor,
                 time=store.now(connection),
@@ -65,7 +64,7 @@ class HandingOver:
         def apply(connection: Connection) -> dict[str, JSON]:
             store.lock_windows(connection)
             ours, theirs = check_succession(load(connection), leaving, successor)
-            agreed = content_hash(leaving, successor, bonus_price_minor)
+            agreed = content_hash(agreed_on(leaving, successor, bonus_price_minor))
             if not approvals.approved(connection, Subject.ADJUSTMENT, name_of(leaving), agreed):
                 raise Refused(Reason.APPROVAL_MISSING, "participant")
             window = next((each for each in store.windows(connection, CALENDAR) if each.state == "OPEN"), None)
@@ -94,7 +93,6 @@ def name_of(leaving: str) -> str:
     return f"hand-over/{leaving}"
 
 
-def content_hash(leaving: str, successor: str, bonus_price_minor: int) -> bytes:
+def agreed_on(leaving: str, successor: str, bonus_price_minor: int) -> dict[str, JSON]:
     """What approvers agree to; the value itself moves until the hand-over, as trade goes on."""
-    said: dict[str, JSON] = {"participant": leaving, "successor": successor, "bonus_price_minor": bonus_price_minor}
-    return hashlib.sha256(canonical(said)).digest()
+    return {"participant": leaving, "successor": successor, "bonus_price_minor": bonus_price_minor}

@@ -1,4 +1,5 @@
-"""ISO 20022 as banks exchange it: pain.001.001.09 (payments) and pain.008.001.09 (collections) out, camt.054.001.08 in.
+"""ISO 20022 as banks exchange it: pain.001.001.09 (payments) and pain.008.001.09 (collections) out; camt.054.001.08
+(what is booked) and pain.002.001.10 (what is accepted or rejected) in.
 
 Written and read with the standard's own types (pyiso20022, xsdata). What is written depends on the run's content alone:
 no clock, no locale, no path. A bank's file is held to what such files are: UTF-8, no DTD.
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 from pyiso20022.camt import camt_054_001_08 as camt
 from pyiso20022.pain import pain_001_001_09 as credit
+from pyiso20022.pain import pain_002_001_10 as status
 from pyiso20022.pain import pain_008_001_09 as debit
 from xsdata.exceptions import ParserError
 from xsdata.formats.dataclass.parsers import XmlParser
@@ -28,6 +30,14 @@ NAMESPACE: Final = "urn:iso:std:iso:20022:tech:xsd:"
 IBAN_LETTERS: Final = 4  # an IBAN begins with a country and two digits
 BIC_LENGTHS: Final = (8, 11)
 BOOKED: Final = "BOOK"
+STATUS_REPORT: Final = "pain.002.001.10"  # the report that belongs to pain.001.001.09 and pain.008.001.09
+KNOWN: Final = f"camt.054.001.08 or {STATUS_REPORT}"
+# ExternalPaymentTransactionStatus1Code. ACSC says that the paying account is settled; a notice books the money.
+RESULTS: Final = {
+    **dict.fromkeys(("ACCP", "ACTC", "ACSP", "ACWC", "ACSC", "ACCC"), Result.ACCEPTED),
+    "RJCT": Result.REJECTED,
+}
+UNDECIDED: Final = frozenset({"RCVD", "PDNG"})
 HUNDRED: Final = 100
 
 
@@ -35,35 +45,25 @@ def payments(content: Content) -> bytes:
     """The credit transfers: the operator's account pays everybody who is to be paid, one batch."""
     rows, m = content.instructed(1), credit
     paid = m.PaymentInstruction30(
-        pmt_inf_id=f"{content.message_id}-PAY",
+        **batch(content, rows, "PAY"),
         pmt_mtd=m.PaymentMethod3Code.TRF,
-        btch_bookg=False,
-        nb_of_txs=str(len(rows)),
-        ctrl_sum=total(rows),
+        chrg_br=m.ChargeBearerType1Code.SLEV,
         reqd_exctn_dt=m.DateAndDateTime2Choice(dt=XmlDate.from_date(content.execution_date)),
         dbtr=party(m, operator_of(content).holder),
         dbtr_acct=cash_account(m, operator_of(content)),
         dbtr_agt=agent(m, operator_of(content)),
-        chrg_br=m.ChargeBearerType1Code.SLEV,
         cdt_trf_tx_inf=[
             m.CreditTransferTransaction34(
-                pmt_id=m.PaymentIdentification6(instr_id=row.instruction_id, end_to_end_id=row.instruction_id or ""),
+                **transaction(m, row, content),
                 amt=m.AmountType4Choice(instd_amt=amount(m, row, content.currency_code)),
                 cdtr_agt=agent(m, account_of(row)),
                 cdtr=party(m, account_of(row).holder),
                 cdtr_acct=cash_account(m, account_of(row)),
-                rmt_inf=m.RemittanceInformation16(ustrd=[content.reference]),
             )
             for row in rows
         ],
     )
-    header = m.GroupHeader85(
-        msg_id=f"{content.message_id}-PAY",
-        cre_dt_tm=XmlDateTime.from_datetime(content.prepare_time),
-        nb_of_txs=str(len(rows)),
-        ctrl_sum=total(rows),
-        initg_pty=party(m, content.operator_name),
-    )
+    header = m.GroupHeader85(**message(m, content, rows, "PAY"))
     order = m.CustomerCreditTransferInitiationV09(grp_hdr=header, pmt_inf=[paid])
     return written(m.Document(cstmr_cdt_trf_initn=order), "pain.001.001.09")
 
@@ -72,38 +72,57 @@ def collections(content: Content) -> bytes:
     """The direct debits: everybody who is to pay, each under its mandate, to the operator's account, one batch."""
     rows, m = content.instructed(-1), debit
     collected = m.PaymentInstruction37(
-        pmt_inf_id=f"{content.message_id}-COL",
+        **batch(content, rows, "COL"),
         pmt_mtd=m.PaymentMethod2Code.DD,
-        btch_bookg=False,
-        nb_of_txs=str(len(rows)),
-        ctrl_sum=total(rows),
+        chrg_br=m.ChargeBearerType1Code.SLEV,
         reqd_colltn_dt=XmlDate.from_date(content.execution_date),
         cdtr=party(m, operator_of(content).holder),
         cdtr_acct=cash_account(m, operator_of(content)),
         cdtr_agt=agent(m, operator_of(content)),
-        chrg_br=m.ChargeBearerType1Code.SLEV,
         drct_dbt_tx_inf=[
             m.DirectDebitTransactionInformation23(
-                pmt_id=m.PaymentIdentification6(instr_id=row.instruction_id, end_to_end_id=row.instruction_id or ""),
+                **transaction(m, row, content),
                 instd_amt=amount(m, row, content.currency_code),
                 drct_dbt_tx=mandate(account_of(row)),
                 dbtr_agt=agent(m, account_of(row)),
                 dbtr=party(m, account_of(row).holder),
                 dbtr_acct=cash_account(m, account_of(row)),
-                rmt_inf=m.RemittanceInformation16(ustrd=[content.reference]),
             )
             for row in rows
         ],
     )
-    header = m.GroupHeader83(
-        msg_id=f"{content.message_id}-COL",
-        cre_dt_tm=XmlDateTime.from_datetime(content.prepare_time),
-        nb_of_txs=str(len(rows)),
-        ctrl_sum=total(rows),
-        initg_pty=party(m, content.operator_name),
-    )
+    header = m.GroupHeader83(**message(m, content, rows, "COL"))
     order = m.CustomerDirectDebitInitiationV09(grp_hdr=header, pmt_inf=[collected])
     return written(m.Document(cstmr_drct_dbt_initn=order), "pain.008.001.09")
+
+
+def message(m: Any, content: Content, rows: list[Instructed], what: str) -> dict[str, Any]:
+    """What the header of either order says."""
+    return {
+        "msg_id": f"{content.message_id}-{what}",
+        "cre_dt_tm": XmlDateTime.from_datetime(content.prepare_time),
+        "nb_of_txs": str(len(rows)),
+        "ctrl_sum": total(rows),
+        "initg_pty": party(m, content.operator_name),
+    }
+
+
+def batch(content: Content, rows: list[Instructed], what: str) -> dict[str, Any]:
+    """What the one batch of either order says."""
+    return {
+        "pmt_inf_id": f"{content.message_id}-{what}",
+        "btch_bookg": False,
+        "nb_of_txs": str(len(rows)),
+        "ctrl_sum": total(rows),
+    }
+
+
+def transaction(m: Any, row: Instructed, content: Content) -> dict[str, Any]:
+    """What either transaction says of itself."""
+    return {
+        "pmt_id": m.PaymentIdentification6(instr_id=row.instruction_id, end_to_end_id=row.instruction_id or ""),
+        "rmt_inf": m.RemittanceInformation16(ustrd=[content.reference]),
+    }
 
 
 def written(document: Any, message: str) -> bytes:
@@ -162,20 +181,57 @@ def mandate(account: Account) -> Any:
     return debit.DirectDebitTransaction10(mndt_rltd_inf=related)
 
 
-def read_notice(file: bytes) -> list[BankLine]:
-    """The lines of a bank's notice, camt.054. Raises NeedsHuman for what is none, naming the line and the cure."""
+def read_message(file: bytes) -> list[BankLine]:
+    """The lines of what a bank sends, camt.054 or pain.002. Raises NeedsHuman for what is neither, with the cure."""
     try:
         text = file.decode("utf-8")
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
             raise NeedsHuman("the bank's file has a DTD, which no ISO 20022 message has: ask the bank for another")
+        is_status = f'"{NAMESPACE}{STATUS_REPORT}"' in text
         parser = XmlParser(config=ParserConfig(fail_on_unknown_properties=True), handler=XmlEventHandler)
-        document = parser.from_string(text, camt.Document)
+        document = parser.from_string(text, status.Document if is_status else camt.Document)
     except (UnicodeDecodeError, ParserError, ValueError, TypeError, SyntaxError) as error:
-        raise NeedsHuman(f"the bank's file is no camt.054.001.08 in UTF-8: {type(error).__name__}") from error
-    notice = document.bk_to_cstmr_dbt_cdt_ntfctn
-    if notice is None:
-        raise NeedsHuman("the bank's file is no camt.054.001.08: it holds no notice")
-    return [line for account in notice.ntfctn for entry in account.ntry for line in entry_lines(entry)]
+        raise NeedsHuman(f"the bank's file is no {KNOWN} in UTF-8: {type(error).__name__}") from error
+    told = document.cstmr_pmt_sts_rpt if isinstance(document, status.Document) else document.bk_to_cstmr_dbt_cdt_ntfctn
+    if told is None:
+        raise NeedsHuman(f"the bank's file is no {KNOWN}: it holds no notice and no report")
+    if is_status:
+        return list(status_lines(told))
+    return [line for account in told.ntfctn for entry in account.ntry for line in entry_lines(entry)]
+
+
+def status_lines(report: Any) -> Iterator[BankLine]:
+    """One line for each transaction that the bank accepts or rejects; what is received or pending says nothing yet.
+
+    Its reference is the report's own id with the transaction's: told again in another report it is another line.
+    """
+    said = report.orgnl_grp_inf_and_sts
+    sign = -1 if (said.orgnl_msg_nm_id or "").startswith("pain.008") else 1
+    transactions = [each for block in report.orgnl_pmt_inf_and_sts for each in block.tx_inf_and_sts]
+    if not transactions:
+        raise NeedsHuman(
+            f"the bank's report says {said.grp_sts or 'nothing'} of {said.orgnl_msg_id} as a whole: have the bank tell "
+            "each transaction, or put what it says into the plain CSV"
+        )
+    for each in transactions:
+        name = each.orgnl_end_to_end_id or each.orgnl_instr_id or ""
+        reference = f"{report.grp_hdr.msg_id}/{name}"
+        code = each.tx_sts or ""
+        if code in UNDECIDED:
+            continue
+        if code not in RESULTS:
+            raise NeedsHuman(
+                f"the bank's transaction {reference} has the status {code or 'none'}, which decides nothing"
+            )
+        told = each.orgnl_tx_ref.amt.instd_amt if each.orgnl_tx_ref and each.orgnl_tx_ref.amt else None
+        yield BankLine(
+            bank_reference=reference,
+            instruction_id=name,
+            amount_minor=sign * minor(told.value, reference) if told else 0,
+            currency_code=told.ccy or "" if told else "",
+            result=RESULTS[code],
+            cause=cause_of(next(iter(each.sts_rsn_inf), None)),
+        )
 
 
 def entry_lines(entry: Any) -> Iterator[BankLine]:

@@ -3,12 +3,11 @@
 What is approved is bound by the hash of all that would be posted: where the books moved meanwhile, it is asked anew.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from coalition.domain.acts import JSON, canonical
-from coalition.domain.approvals import ApprovalState, Subject
+from coalition.domain.acts import JSON
+from coalition.domain.approvals import ApprovalState, Subject, content_hash
 from coalition.storage import approvals
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
@@ -17,17 +16,18 @@ from settlement.errors import NothingToDo
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What would be done: its name within adjustments, all that binds it, minor units at stake, a sentence."""
+    """What would be done: its name within its subject, all that binds it, minor units at stake, a sentence."""
 
     name: str
     content: Mapping[str, JSON]
     amount_minor: int
     summary: str
+    subject: Subject = Subject.ADJUSTMENT
 
     @property
     def content_hash(self) -> bytes:
         """What its approval is bound to."""
-        return hashlib.sha256(canonical(self.content)).digest()
+        return content_hash(self.content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def agreed(connection: Connection, proposal: Proposal, maker: str) -> int | None
 
     Raises NothingToDo while it waits already.
     """
-    subject, digest = Subject.ADJUSTMENT, proposal.content_hash
+    subject, digest = proposal.subject, proposal.content_hash
     newest = approvals.latest(connection, subject, proposal.name)
     if newest is not None and newest.content_hash == digest:
         if newest.state is ApprovalState.APPROVED:

@@ -20,9 +20,9 @@ from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.cursors import available
 from coalition.storage.lease import Lease
-from settlement import approving, confirming, exporting, run_ends, runs
+from settlement import approving, confirming, exporting, run_ends, runs, writing_off
 from settlement.bank_files import read
-from settlement.errors import BooksDiffer, ChangedMeanwhile, NothingToDo, SettlementError
+from settlement.errors import AmountWrong, BooksDiffer, ChangedMeanwhile, NothingToDo, PartyUnknown, SettlementError
 from settlement.instructions import makers, read_content
 from settlement.orders import refusing
 from settlement.runs import Wish
@@ -115,6 +115,31 @@ class RunOrders:
         """Who holds which office from now on."""
         return self._once(act, lambda connection: approving.set_offices(connection, self._acts, act, approver, offices))
 
+    def propose_write_off(self, act: Act, participant: str, amount_minor: int) -> ActAnswer:
+        """Ask for the approval; the answer holds its id. Raises Refused: see `write_off_refusal`."""
+
+        def order(connection: Connection) -> ActAnswer:
+            try:
+                return writing_off.ask(connection, self._acts, act, participant, amount_minor)
+            except SettlementError as error:
+                return self._acts.perform(connection, act, refusing(write_off_refusal(connection, error)))
+
+        return self._once(act, order)
+
+    def write_off(self, act: Act, participant: str, amount_minor: int) -> ActAnswer:
+        """Carry it out as the answer to the order. Raises Refused: the same, and APPROVAL_MISSING."""
+
+        def order(connection: Connection) -> ActAnswer:
+            try:
+                writing_off.carry_out(connection, act, participant, amount_minor, self._notary)
+            except SettlementError as error:
+                return self._acts.perform(connection, act, refusing(write_off_refusal(connection, error)))
+            except Refused as refused:
+                return self._acts.perform(connection, act, refusing(refused))
+            return self._first_answer(connection, act)
+
+        return self._once(act, order)
+
     def _first_answer(self, connection: Connection, act: Act) -> ActAnswer:
         """What was just written as the answer to an order."""
         answer = self._acts.told_before(connection, act)
@@ -139,6 +164,15 @@ def refusal(connection: Connection, run_id: int | None, error: SettlementError) 
         return Refused(Reason.RUN_UNKNOWN, "run_id", {"run_id": str(run_id)})
     facts = {"cause": str(error)} | ({"state": run.state, "run_id": str(run_id)} if run else {})
     return Refused(Reason.RUN_STATE_CONFLICT, "run_id" if run else None, facts)
+
+
+def write_off_refusal(connection: Connection, error: SettlementError) -> CoalitionError:
+    """Why nothing can be written off: PARTICIPANT_UNKNOWN, FIELD_INVALID for the amount, RUN_STATE_CONFLICT."""
+    if isinstance(error, PartyUnknown):
+        return Refused(Reason.PARTICIPANT_UNKNOWN, "participant", {"participant": error.code})
+    if isinstance(error, AmountWrong | NothingToDo):
+        return Refused(Reason.FIELD_INVALID, "amount_minor", {"expected": str(error)})
+    return refusal(connection, None, error)
 
 
 def result_refusal(error: SettlementError) -> CoalitionError:

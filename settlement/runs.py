@@ -5,13 +5,14 @@ It fixes all that will be approved and paid, as one content with one hash, and a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import uuid5
 from zoneinfo import ZoneInfo
 
 from coalition.domain.acts import JSON, Act, ActAnswer, body_hash
 from coalition.domain.approvals import Subject
+from coalition.domain.default import held_back
 from coalition.domain.kinds import Kind
 from coalition.domain.settlement_runs import (
     AdvanceAboveLimit,
@@ -27,6 +28,7 @@ from coalition.storage import positions as folded
 from coalition.storage import settlement as store
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
+from coalition.storage.defaults import all_losses
 from coalition.storage.positions import Party
 from coalition.storage.runs import BankAccount
 from coalition.storage.settlement_entries import adopt_nettings, due, hold_dues, journal_balances
@@ -88,46 +90,14 @@ def prepare_in_transaction(
     check_none_older(connection, windows)
     if due(connection) != amounts:
         raise ChangedMeanwhile("what is due changed while it was being checked: run it again")
-    known = store.scheme(connection)
-    if not windows and not amounts:
-        raise NothingToDo("no netted window waits to be settled and nothing is due", {"run_id": None})
-    try:
-        plan = plan_run(with_everybody(amounts, connection), known.operator_id, wish.policy)
-    except AdvanceAboveLimit as error:
-        raise NeedsHuman(str(error)) from error
-    if not windows and not plan.collected_minor + plan.paid_minor:
-        raise NothingToDo(
-            "no netted window waits to be settled, and what is due is below the minimum", {"run_id": None}
-        )
-    time, run_id = store.now(connection), runs.next_run_id(connection)
-    today = time.astimezone(ZoneInfo(known.zone)).date()
-    accounts, parties = runs.bank_accounts(connection), folded.parties(connection)
+    known, parties = store.scheme(connection), folded.parties(connection)
+    held = held_back(amounts, all_losses(connection))
+    plan = planned(windows, amounts, parties, known.operator_id, wish.policy, held)
+    accounts = runs.bank_accounts(connection)
     check_accounts(plan, parties, accounts, known.operator_id)
-    content = content_of(
-        deployment=str(known.deployment_id),
-        run_id=run_id,
-        currency_code=known.currency_code,
-        prepare_time=time,
-        execution_date=wish.execution_date or today + timedelta(days=DAYS_TO_EXECUTION),
-        policy=wish.policy,
-        plan=plan,
-        windows=[(window.calendar, window.label) for window in windows],
-        parties={party.participant_id: party_facts(party, accounts.get(party.participant_id)) for party in parties},
-        operator={"name": known.display_name, **account_facts(accounts.get(known.operator_id))},
-    )
-    digest = content_hash(content)
-    run = Run(
-        run_id=run_id,
-        state="PREPARED",
-        maker=maker,
-        prepare_time=time,
-        collected_minor=plan.collected_minor,
-        paid_minor=plan.paid_minor,
-        advance_minor=plan.advance_minor,
-        advance_limit_minor=wish.policy.advance_limit_minor,
-        advanced_minor=0,
-        content_hash=digest,
-    )
+    time, run_id = store.now(connection), runs.next_run_id(connection)
+    content = written(known, run_id, time, wish, plan, windows, parties, accounts)
+    run = run_of(run_id, time, wish, plan, content, maker)
     runs.insert_run(
         connection,
         run,
@@ -140,11 +110,11 @@ def prepare_in_transaction(
         connection,
         Subject.RUN,
         str(run_id),
-        content_hash=digest,
+        content_hash=run.content_hash,
         amount_minor=max(plan.collected_minor, plan.paid_minor),
         maker=maker,
         time=time,
-        summary=summary(run, windows, plan) + changed_accounts(connection, content),
+        summary=summary(run, windows, plan) + told_held(held, parties) + changed_accounts(connection, content),
     )
     return {
         "run_id": run_id,
@@ -152,10 +122,82 @@ def prepare_in_transaction(
         "collected_minor": plan.collected_minor,
         "paid_minor": plan.paid_minor,
         "advance_minor": plan.advance_minor,
-        "content_hash": digest.hex(),
+        "content_hash": run.content_hash.hex(),
         "approval_id": approval_id,
         "parties": [[each.participant_id, each.due_minor, each.instructed_minor] for each in plan.parties],
     }
+
+
+def planned(
+    windows: list[store.Window],
+    amounts: Mapping[int, int],
+    parties: list[Party],
+    operator_id: int,
+    policy: RunPolicy,
+    held: Mapping[int, int],
+) -> RunPlan:
+    """What is instructed of what is due; every participant is listed. NothingToDo, NeedsHuman where nothing can be."""
+    if not windows and not amounts:
+        raise NothingToDo("no netted window waits to be settled and nothing is due", {"run_id": None})
+    everybody = {party.participant_id: amounts.get(party.participant_id, 0) for party in parties}
+    try:
+        plan = plan_run(everybody, operator_id, policy, held)
+    except AdvanceAboveLimit as error:
+        raise NeedsHuman(str(error)) from error
+    if not windows and not plan.collected_minor + plan.paid_minor:
+        raise NothingToDo(
+            "no netted window waits to be settled, and what is due is below the minimum or held back", {"run_id": None}
+        )
+    return plan
+
+
+def written(
+    known: store.Scheme,
+    run_id: int,
+    time: datetime,
+    wish: Wish,
+    plan: RunPlan,
+    windows: list[store.Window],
+    parties: list[Party],
+    accounts: Mapping[int, BankAccount],
+) -> bytes:
+    """All of the run that is approved and paid, as one content."""
+    today = time.astimezone(ZoneInfo(known.zone)).date()
+    return content_of(
+        deployment=str(known.deployment_id),
+        run_id=run_id,
+        currency_code=known.currency_code,
+        prepare_time=time,
+        execution_date=wish.execution_date or today + timedelta(days=DAYS_TO_EXECUTION),
+        policy=wish.policy,
+        plan=plan,
+        windows=[(window.calendar, window.label) for window in windows],
+        parties={party.participant_id: party_facts(party, accounts.get(party.participant_id)) for party in parties},
+        operator={"name": known.display_name, **account_facts(accounts.get(known.operator_id))},
+    )
+
+
+def run_of(run_id: int, time: datetime, wish: Wish, plan: RunPlan, content: bytes, maker: str) -> Run:
+    """The run as it begins."""
+    return Run(
+        run_id=run_id,
+        state="PREPARED",
+        maker=maker,
+        prepare_time=time,
+        collected_minor=plan.collected_minor,
+        paid_minor=plan.paid_minor,
+        advance_minor=plan.advance_minor,
+        advance_limit_minor=wish.policy.advance_limit_minor,
+        advanced_minor=0,
+        content_hash=content_hash(content),
+    )
+
+
+def told_held(held: Mapping[int, int], parties: list[Party]) -> str:
+    """For approvers: of which defaulters what is due is not paid out."""
+    codes = {party.participant_id: party.code for party in parties}
+    named = ", ".join(f"{major(amount, grouped=True)} of {codes[each]}" for each, amount in sorted(held.items()))
+    return f"; held back for those who bear its default: {named}" if named else ""
 
 
 def check_free(connection: Connection) -> None:
@@ -191,11 +233,6 @@ def verified_due(connection: Connection) -> dict[int, int]:
     if differences:
         raise BooksDiffer("what is due does not agree with the journal", differences)
     return lines
-
-
-def with_everybody(amounts: Mapping[int, int], connection: Connection) -> dict[int, int]:
-    """Also those of whom nothing is due: every participant is listed in a run."""
-    return {party.participant_id: amounts.get(party.participant_id, 0) for party in folded.parties(connection)}
 
 
 def check_accounts(plan: RunPlan, parties: list[Party], accounts: Mapping[int, BankAccount], operator_id: int) -> None:

@@ -31,6 +31,7 @@ from coalition.server.identity import Identities
 from coalition.server.programme_watch import ProgrammeWatch
 from coalition.server.request_ids import RequestIds
 from coalition.server.settlement_service import SettlementService
+from coalition.server.simulation_calls import SimulationCalls
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection, connect
 from coalition.storage.month_reads import MonthReads
@@ -42,6 +43,7 @@ from settlement.disputing import Disputes
 from settlement.handing_over import HandingOver
 from settlement.orders import Orders
 from settlement.run_orders import RunOrders
+from settlement.simulation_orders import Simulations
 
 POOL_SIZE: Final = 6  # HQ asks seldom; of the connections that the tills' server leaves
 APPLICATION: Final = "coalition settlement"
@@ -91,6 +93,7 @@ def settlement_server(settings: Settings, dsn: str, credentials: Credentials, se
             RunOrders(lease, acts, seal),
             DisputeCalls(Disputes(lease, acts, business_date_in(scheme.zone)), watch, request_ids),
             HandingOver(lease, acts, time.sleep),
+            SimulationCalls(Simulations(lease, follower), watch),
         )
         stop = threading.Event()
         watcher = threading.Thread(target=watch.run, args=(stop,), name="programme watch", daemon=True)

@@ -7,7 +7,6 @@ here decides them.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,7 @@ from coalition.domain.accounts import TransferCode, Unit
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import REFUNDABLE
 from coalition.domain.simulation import Claims, Pair, Proposal, Simulation, claims_in, pair
+from coalition.domain.simulation_records import NET, Declined, Line, Outcome
 from coalition.domain.window_fees import assess
 from coalition.followers.follower import Follower
 from coalition.storage import positions as folded
@@ -25,59 +25,17 @@ from coalition.storage.programme import load
 from coalition.storage.simulation_reads import posted_entries, successions
 from settlement.assessment import fee_transfers, last_day, measured
 from settlement.cells import write_csv
-from settlement.errors import BooksDiffer, NeedsHuman
+from settlement.errors import BooksDiffer, WindowNotNetted
 from settlement.labels import period_start
 from settlement.multilateral import major
 from settlement.netting import code_text, cut_of
 from settlement.proposals import check_proposals
 from settlement.rederiving import own_numbers, verify_positions
 
-NET: Final = "NET"
-"""Stands for all codes of a participant together."""
 COLUMNS: Final = (
     *("window", "participant", "code", "real_minor", "simulated_minor", "difference_minor"),
     *("real", "simulated", "difference"),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A participant's position in a window by one code, or (NET) by all: minor units, received less sent."""
-
-    label: str
-    participant: str
-    code: str
-    real_minor: int
-    simulated_minor: int
-
-    @property
-    def difference_minor(self) -> int:
-        """What it would have gained."""
-        return self.simulated_minor - self.real_minor
-
-
-@dataclass(frozen=True, slots=True)
-class Declined:
-    """Sales of a participant in a window that the proposal would have declined; they are in its lines as they were."""
-
-    label: str
-    participant: str
-    reason: Reason
-    count: int
-    amount_minor: int
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """Every participant's lines, by window, participant and code, NET behind its codes; and what was declined."""
-
-    lines: Sequence[Line]
-    declined: Sequence[Declined]
-
-    @property
-    def changes_something(self) -> bool:
-        """Whether anybody's figures or sales would have been others."""
-        return bool(self.declined) or any(line.difference_minor for line in self.lines)
 
 
 def simulate(
@@ -85,7 +43,7 @@ def simulate(
 ) -> Outcome:
     """The windows named, all of one calendar, as if the proposals had been in force on every day of them.
 
-    Raises NeedsHuman for a window that is not netted and for a proposal that could not be made, BooksDiffer or
+    Raises WindowNotNetted, ProposalRefused for a proposal that could not be made, BooksDiffer or
     LedgerBroken where the figures of the past do not follow from the agreements of the past.
     """
     windows = store.windows(connection, calendar)
@@ -135,9 +93,11 @@ def _first_day(window: store.Window, zone: str) -> date:
 def _netted(windows: Sequence[store.Window], calendar: str, label: str) -> store.Window:
     window = next((each for each in windows if each.label == label), None)
     if window is None:
-        raise NeedsHuman(f"calendar {calendar} has no window {label}: see `python -m settlement status`")
+        raise WindowNotNetted(label, f"calendar {calendar} has no window {label}: see `python -m settlement status`")
     if window.state not in {"NETTED", "SETTLED"}:
-        raise NeedsHuman(f"window {label} of calendar {calendar} is {window.state}: it is simulated once it is netted")
+        raise WindowNotNetted(
+            label, f"window {label} of calendar {calendar} is {window.state}: it is simulated once it is netted"
+        )
     return window
 
 

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 
 from coalition.domain.acts import JSON
+from coalition.domain.simulation_records import Declined, Line
 from settlement import simulating
 from settlement.command_line import Calendar, DatabaseUrl, Json, job, named, say
 from settlement.errors import NeedsHuman, NothingToDo
 from settlement.multilateral import major
 from settlement.proposals import read_proposals
-from settlement.simulating import Declined, Line
 
 app = typer.Typer()
 
@@ -53,8 +53,8 @@ def simulate(
         outcome = simulating.simulate(
             work.connection, work.follower, windows[0][0], [label for _, label in windows], proposals
         )
-    lines = [line for line in outcome.lines if participant in {None, line.participant}]
-    declined = [each for each in outcome.declined if participant in {None, each.participant}]
+    told = outcome.of(None if participant is None else [participant])
+    lines, declined = told.lines, told.declined
     if participant is not None and not lines:
         raise NeedsHuman(f"--participant {participant}: no participant has this code")
     if out is not None:

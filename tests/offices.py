@@ -69,8 +69,8 @@ class House:
     def epoch(self) -> int:
         return int(self.query("SELECT epoch FROM config_epoch")[0][0])
 
-    def act(self, kind: Kind, request_id: UUID | None = None, **body: JSON) -> Act:
-        return Act(kind, self.operator_id, request_id or uuid4(), body_hash(kind, body), "/op/hq")
+    def act(self, kind: Kind, request_id: UUID | None = None, actor: str = "/op/hq", **body: JSON) -> Act:
+        return Act(kind, self.operator_id, request_id or uuid4(), body_hash(kind, body), actor)
 
 
 def empty_house(postgres: SharedPostgres) -> House:

@@ -23,6 +23,7 @@ from keys.ring_states import disable
 from tests.house import House, new_id
 
 BUSINESS_DATE = "2026-11-26"
+KEY = generate_box_key()[1]
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def counter_day(house: House, address: str) -> Members:
     ids = []
     for at in (1, 2):
         act = house.act(Kind.DISCLOSURE_REQUESTED, at=at)
-        ids.append(UUID(str(disclosures.request(act, [revised], ("contact",), "DISPUTE").answer["disclosure_id"])))
+        ids.append(UUID(str(disclosures.request(act, [revised], ("contact",), "DISPUTE", KEY).answer["disclosure_id"])))
     disclosures.approve(replace(house.act(Kind.DISCLOSURE_APPROVED), actor="/ap/ben"), ids[0])
     disclosures.open(asker, ids[0])
     house.reception.reading.member(asker, other, "DISPUTE")

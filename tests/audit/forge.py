@@ -25,12 +25,14 @@ from coalition.audit.merkle import leaf_hash, root_hash
 from coalition.audit.notary import BatchNotary
 from coalition.audit.note import KeyKind, cosign
 from coalition.audit.policy import Policy
+from coalition.audit.report_seal import ReportSigner, report_key
 from coalition.audit.tiles import Edge
 from coalition.audit.trust import BatchKey, Trust
 from coalition.audit.verify import verify_bundle
 from coalition.bootstrap.bundling import Tables, sealed_receipt, write_bundle
 from coalition.bootstrap.key_events import key_rows, record_key_ring
 from coalition.bootstrap.strongroom import batch_key
+from coalition.bootstrap.strongroom import notary as notary_of
 from coalition.bootstrap.verifying import is_signed
 from coalition.domain.acts import JSON
 from coalition.domain.audit_records import LeafRecord
@@ -42,15 +44,19 @@ from coalition.storage.audit_leaves import AuditTreeReads
 from coalition.storage.audit_state import AuditStateReads
 from coalition.storage.connect import Connection, connect
 from coalition.v1 import audit_pb2
-from keys import verify
+from keys import authority_public_keys, verify
+from keys.issuer import issued_to
 from settlement import report as settlement_report
+from settlement.sealing import seal_report
+from tests.audit.card_day import card_day
 from tests.audit.conftest import Signer, signer
 from tests.audit.counter_day import close_days, counter_day, key_day
 from tests.audit_day import Day, close_month, sign_log, signer_of, trade
 from tests.house import LANES, House
 
 # Every byte of these is bound by an entry of the log; of a wallet that never moved, no entry tells.
-FORGED_STATE = [f"state/{section}" for section in ("agreements", "day_closes", "disclosures", "keys", "records")]
+BOUND = ("agreements", "day_closes", "disclosures", "keys", "records", "members", "cards", "holds")
+FORGED_STATE = [f"state/{section}" for section in BOUND]
 WITNESS = signer("witness.example", KeyKind.COSIGNATURE)
 
 
@@ -126,7 +132,7 @@ class Forge:
         """What the auditor's tool says of a bundle."""
         settings: dict[str, Any] = {"previous": self.previous, "receipts": self.receipts, **options}
         trust = settings.pop("trust", self.trust)
-        return verify_bundle(directory, trust, verify, self.closed + 60, signed=is_signed, **settings)
+        return verify_bundle(directory, trust, verify, self.closed + 60, signed=is_signed, issued=issued_to, **settings)
 
     def receipt(self, entry_id: int) -> bytes:
         with connect(self.house.dsn("owner")) as connection:
@@ -213,23 +219,41 @@ def new_forge(house: House, directory: Path) -> Forge:
     with house.server() as (_, address):
         counter_day(house, address)
         day = trade(house, address)
+        card_day(house, address)
         close_days(house, address)
         Desk.keys = key_rows(key_day(house).versions)
         first = sign_log(house)
         label = house.query("SELECT label FROM windows WHERE state = 'OPEN'")[0][0]
         close_month(house, label)
+        paper = sealed_report(house, label, directory / "report")
+        house.new_member()  # the house goes on
         sign_log(house)
     key = signer_of(house)
     policy = Policy(quorum="none")
     policy.logs[key.key.name] = key.key
-    trust = Trust(policy, [BatchKey(batch_key(house.settings, house.ring))])
+    authorities = authority_public_keys(house.certificate_files("op/admin").chain.read_bytes())
+    trust = Trust(policy, [BatchKey(batch_key(house.settings, house.ring))], authorities)
     forge = Forge(day, key, trust, WITNESS, directory, previous=[first.note.encode()])
     declined = house.query("SELECT entry_id FROM entries WHERE request_id = %s", day.declined)[0][0]
     forge.receipts = [(f"{entry}.json", forge.receipt(entry)) for entry in (day.purchase.entry_id, declined)]
-    forge.settlement = directory / "report"
-    with connect(house.dsn("settlement")) as connection:
-        settlement_report.write(connection, "monthly", label, forge.settlement)
+    forge.settlement = paper
     return forge
+
+
+def sealed_report(house: House, label: str, directory: Path) -> Path:
+    """The papers of a netted window, sealed in the journal."""
+    signer = ReportSigner(report_key(batch_key(house.settings, house.ring)), house.ring.sign_batch)
+    notary = notary_of(house.ring)
+
+    with connect(house.dsn("settlement")) as connection:
+        settlement_report.write(
+            connection,
+            "monthly",
+            label,
+            directory,
+            seal=lambda contents, digest: seal_report(connection, contents, digest, notary=notary, signer=signer),
+        )
+    return directory
 
 
 def remanifested(directory: Path) -> None:

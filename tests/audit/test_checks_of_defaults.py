@@ -15,6 +15,7 @@ from coalition.domain.accounts import BANK, TransferCode, clearing_account, due_
 from coalition.domain.default import collateral_payment, cover_default, hand_on
 from coalition.domain.journal import Transfer
 from coalition.domain.kinds import Kind
+from coalition.domain.write_off import write_off
 
 H, T, A, B, C = range(1, 6)
 CLAIMS = [(A, B, 60_000), (B, A, 20_000), (A, C, 30_000), (A, T, 7_000)]
@@ -58,6 +59,11 @@ def netted() -> list[Opened]:
 def paid_in(amount: int, number: int = 7, *, back: bool = False, **told: Any) -> Opened:
     answer = {"participant_id": A, "amount_minor": amount, "back": back, **told}
     return entry(Kind.COLLATERAL_MOVED, number, answer, [collateral_payment(A, amount, back=back)])
+
+
+def written_off(amount: int, number: int = 8, **told: Any) -> Opened:
+    answer = {"participant_id": A, "written_off_minor": amount, "bearer_id": H, **told}
+    return entry(Kind.WRITE_OFF, number, answer, [write_off(A, H, amount)])
 
 
 def defaulted(
@@ -130,6 +136,9 @@ def test_a_default_with_its_collateral_and_recoveries_is_no_breach() -> None:
         ([paid_in(10_001), defaulted(collateral=0)], "does not take the collateral first"),
         ([defaulted()], "does not take the collateral first"),
         ([paid_in(5), paid_in(6, back=True)], "more collateral left than had come in"),
+        ([written_off(77_001)], "more is written off than was owed"),
+        ([paid_in(76_999), written_off(2)], "more is written off than was owed"),
+        ([written_off(5, written_off_minor=6)], "posts is not what it answers"),
         ([paid_in(5, amount_minor=6)], "posts is not what it answers"),
         ([paid_in(10_001), defaulted(), recovered(1_000, {B: 1, C: 2_000})], "other figures than the loss was borne"),
         ([paid_in(10_001), defaulted(weights="much")], "cannot be read"),

@@ -84,7 +84,7 @@ def told(place: int, **facts: str) -> Callable[[list[Seen]], list[Seen]]:
     return change
 
 
-def posted(place: int, unit: Unit, amount: int, **fields: int) -> Callable[[list[Seen]], list[Seen]]:
+def posted(place: int, unit: Unit, amount: int, **fields: Any) -> Callable[[list[Seen]], list[Seen]]:
     """Another amount in the legs of a unit, and in the entry where that is money."""
 
     def change(entries: list[Seen]) -> list[Seen]:
@@ -115,7 +115,7 @@ def without(place: int) -> Callable[[list[Seen]], list[Seen]]:
     return lambda entries: [*entries[:place], *entries[place + 1 :]]
 
 
-def edited(place: int, **fields: int) -> Callable[[list[Seen]], list[Seen]]:
+def edited(place: int, **fields: Any) -> Callable[[list[Seen]], list[Seen]]:
     def change(entries: list[Seen]) -> list[Seen]:
         opened, answer = entries[place]
         entries[place] = opened._replace(entry=opened.entry._replace(**fields)), answer

@@ -4,8 +4,10 @@ Superuser without keys: rows are changed in place. Superuser with the keys: ever
 others hold tells. docs/audit-log.md has the same list for people.
 """
 
+import hashlib
 import json
 import shutil
+from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +22,7 @@ from coalition.audit.checks.report import Verdict
 from coalition.audit.policy import Policy
 from coalition.audit.trust import BatchKey, Trust
 from coalition.bootstrap.key_events import key_rows
+from coalition.bootstrap.statements import day_signer
 from coalition.domain.accounts import (
     BANK,
     WALLET,
@@ -41,6 +44,9 @@ from coalition.domain.kinds import Kind
 from coalition.domain.lots import SHORTFALL_LOT
 from coalition.domain.reasons import Reason
 from coalition.storage.connect import connect
+from keys import create_authority, issue
+from settlement.cells import write_json
+from settlement.manifest import manifest_of
 from tests.audit.conftest import signer
 from tests.audit.forge import WITNESS, Desk, Forge, breached, mutate_and_judge, new_forge, remanifested, sentences
 from tests.audit.tampered_tables import BESIDE_THE_LOG
@@ -71,6 +77,7 @@ def test_the_honest_log_passes_every_check_that_has_a_subject(forge: Forge, hone
     decided = {name for name, check in report.checks.items() if check.verdict is Verdict.OK}
     assert {f"V{n}" for n in range(1, 23)} == decided
     assert 0 == report.exit_code
+    assert 1 == report.to_json()["erased_members"]
 
 
 def test_the_log_made_anew_by_its_own_keys_is_the_same_log(forge: Forge) -> None:
@@ -351,8 +358,56 @@ def approve_for_oneself(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord
     return forge.changed(edited(of_day(rows, Kind.DISCLOSURE_APPROVED), actor="/op/eve"), rows)
 
 
+def erase_what_nobody_asked_to_erase(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.ERASURE_REQUESTED)
+
+
+def erase_alone(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    target = of_day(rows, Kind.MEMBER_ERASED)
+    rows = answering(forge, rows, target, approver="/op/admin")
+    return forge.changed(edited(of_day(rows, Kind.MEMBER_ERASED), actor="/op/admin"), rows)
+
+
+def let_merged_value_arrive_elsewhere(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    other = of_day(rows, Kind.TOP_UP).wallet_id
+    return forge.changed(edited(of_day(rows, Kind.MERGE_IN), wallet_id=other), rows)
+
+
+def drop_a_merge(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.MEMBERS_MERGED)
+
+
+def drop_what_a_merge_sent(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.MERGE_OUT)
+
+
+def drop_what_arrived_of_a_merge(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.MERGE_IN)
+
+
+def hide_a_freeze(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.CARD_FROZEN)
+
+
+def hide_a_lock(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.MEMBER_STATE_CHANGED)
+
+
 def see_somebody_else(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
     return answering(forge, rows, of_day(rows, Kind.DISCLOSED), member_ids=[str(UUID(int=1))])
+
+
+def seal_to_somebody_else(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    seen = next(row.entry for row in rows if row.entry.kind == Kind.DISCLOSED and b"disclosure_id" in row.entry.answer)
+    return answering(forge, rows, seen, recipient_key_sha256="00" * 32)
+
+
+def drop_the_seal_of_a_report(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return drop(rows, Kind.REPORT_SEALED)
+
+
+def seal_another_report(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
+    return answering(forge, rows, of_day(rows, Kind.REPORT_SEALED), manifest_sha256="00" * 32)
 
 
 def call_a_differing_day_agreed(forge: Forge, rows: list[LeafRecord]) -> list[LeafRecord]:
@@ -402,7 +457,18 @@ WITH_KEYS: dict[Callable[[Forge, list[LeafRecord]], list[LeafRecord]], str] = {
     hide_a_revision: "V13",
     see_without_approval: "V15",
     approve_for_oneself: "V15",
+    let_merged_value_arrive_elsewhere: "V9",
+    drop_a_merge: "V9",
+    drop_what_a_merge_sent: "V9",
+    drop_what_arrived_of_a_merge: "V20",
+    hide_a_freeze: "V20",
+    hide_a_lock: "V20",
+    drop_the_seal_of_a_report: "V17",
+    seal_another_report: "V17",
     see_somebody_else: "V15",
+    seal_to_somebody_else: "V15",
+    erase_what_nobody_asked_to_erase: "V15",
+    erase_alone: "V15",
     call_a_differing_day_agreed: "V18",
     drop_a_day_close: "V18",
     make_an_agreement_otherwise: "V16",
@@ -434,10 +500,30 @@ def test_a_default_that_is_shared_by_the_claims_is_no_breach(forge: Forge) -> No
     assert not breached(report) & {"V8", "V17"}, sentences(report)
 
 
+@pytest.mark.parametrize(
+    ("kind", "fact", "check"),
+    [
+        (Kind.MEMBERS_IMPORTED, "cards_sha256", "V20"),
+        (Kind.MEMBERS_MERGED, "wallets_sha256", "V9"),
+        (Kind.MEMBER_ERASED, "requester", "V15"),
+    ],
+)
+def test_what_a_release_before_did_not_tell_is_not_decided(forge: Forge, kind: Kind, fact: str, check: str) -> None:
+    """Nor called a breach: the acts of then say less."""
+    rows = forge.rows()
+    target = of_day(rows, kind)
+    answer = json.loads(target.answer)
+    del answer["answer"][fact]
+    report = forge.judged(forge.resealed(forge.changed(edited(target, answer=canonical(answer)), rows)), previous=())
+
+    assert set() == breached(report), sentences(report)
+    assert Verdict.UNDECIDED is report.checks[check].verdict
+
+
 def test_a_batch_sealed_with_a_retired_key_is_found(forge: Forge) -> None:
     """Its key was good until batch 10: the trust file says so, and a later batch sealed with it is a forgery."""
     ours = forge.trust.batch_keys[0].key
-    trust = Trust(forge.trust.policy, [BatchKey(OLD.key, 1, 10), BatchKey(ours, 11)])
+    trust = replace(forge.trust, batch_keys=[BatchKey(OLD.key, 1, 10), BatchKey(ours, 11)])
     with_old = forge.resealed(forge.rows(), sign=OLD.sign)
     report = forge.judged(with_old, trust=trust)
 
@@ -445,18 +531,56 @@ def test_a_batch_sealed_with_a_retired_key_is_found(forge: Forge) -> None:
     assert report.checks["V21"].breaches == report.checks["V21"].looked_at - 10
 
 
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("t/cafe/main/till-1", "a certificate of no authority"),
+        ("t/garage/main/till-2", "of /t/garage/main/till-2, and"),
+    ],
+)
+def test_a_day_signed_with_a_certificate_of_another_authority_or_terminal_is_found(
+    forge: Forge, honest: Path, tmp_path: Path, path: str, said: str
+) -> None:
+    """Whoever holds every key of the house has no terminal's, but can make an authority, and certificates of it."""
+    authority, is_ours = tmp_path / "authority", path != "t/cafe/main/till-1"
+    create_authority(authority, "coalition.example")
+    files = (
+        forge.house.certificate_files(path)
+        if is_ours
+        else issue(authority, f"spiffe://coalition.example/{path}", days=1)
+    )
+    certificate, close = files.cert.read_text(), of_day(forge.rows(), Kind.TERMINAL_DAY_CLOSED)
+    rows = answering(forge, forge.rows(), close, certificate_sha256=hashlib.sha256(certificate.encode()).hexdigest())
+    directory = forge.resealed(rows)
+    section = directory / "state" / "day_closes"
+    first, *more = [json.loads(line) for line in section.read_text().splitlines()]
+    first[4:] = b64encode(day_signer(files.key)(first[3].encode())).decode(), certificate
+    section.write_text("".join(json.dumps(row) + "\n" for row in (first, *more)))
+    remanifested(directory)
+    report = forge.judged(directory)
+
+    assert "V18" in breached(report), sentences(report)
+    assert said in sentences(report)
+
+
+def test_a_trust_file_without_an_authority_decides_nothing_of_days(forge: Forge, honest: Path) -> None:
+    report = forge.judged(honest, trust=replace(forge.trust, authorities=[]))
+
+    assert (set(), Verdict.UNDECIDED) == (breached(report), report.checks["V18"].verdict)
+
+
 def test_a_log_of_another_deployment_is_not_ours(forge: Forge, honest: Path) -> None:
     other = signer("coalition.example/other/1")
     policy = Policy(quorum="none")
     policy.logs[other.key.name] = other.key
-    report = forge.judged(honest, trust=Trust(policy, forge.trust.batch_keys), previous=())
+    report = forge.judged(honest, trust=replace(forge.trust, policy=policy), previous=())
 
     assert "V1" in breached(report)
 
 
 def witnessed_trust(forge: Forge) -> Trust:
     lines = [f"log {forge.signer.key}", f"witness w {WITNESS.key}", "quorum w"]
-    return Trust(Policy.parse("\n".join(lines)), forge.trust.batch_keys)
+    return replace(forge.trust, policy=Policy.parse("\n".join(lines)))
 
 
 def test_a_checkpoint_without_its_quorum_is_not_decided(forge: Forge, honest: Path) -> None:
@@ -494,6 +618,55 @@ def test_a_settlement_file_that_was_replaced_is_found(
     report = forge.judged(directory)
 
     assert {"V17"} == breached(report), sentences(report)
+
+
+def report_of(forge: Forge, honest: Path) -> tuple[Path, Path]:
+    """A copy of the honest bundle, and the settlement report in it."""
+    directory = forge.new_directory()
+    shutil.copytree(honest, directory)
+    return directory, directory / "settlement" / "001"
+
+
+def test_a_sealed_report_that_lost_gained_or_changed_a_file_is_found(forge: Forge, honest: Path) -> None:
+    """Also one that no figure of the log is compared with, such as a merchant's statement."""
+    for change, what in (
+        (lambda paper: (paper / "statements" / "cafe.pdf").unlink(), "statements/cafe.pdf of the report"),
+        (lambda paper: (paper / "statements" / "cafe.csv").write_text("nothing"), "statements/cafe.csv of the report"),
+        (lambda paper: (paper / "letter.txt").write_text("pay to another account"), "letter.txt of the report"),
+    ):
+        directory, paper = report_of(forge, honest)
+        change(paper)
+        remanifested(directory)
+        report = forge.judged(directory)
+
+        assert {"V17"} == breached(report), sentences(report)
+        assert what in sentences(report)
+
+
+def test_a_report_that_was_replaced_with_its_manifest_is_found(forge: Forge, honest: Path) -> None:
+    """Nothing in the directory is wrong in itself; the journal names another."""
+    directory, paper = report_of(forge, honest)
+    (paper / "report.svg").write_text("<svg/>")
+    write_json(paper / "manifest.json", manifest_of(paper, json.loads((paper / "manifest.json").read_text())["window"]))
+    remanifested(directory)
+    report = forge.judged(directory)
+
+    assert {"V17"} == breached(report), sentences(report)
+    assert "another report" in sentences(report)
+
+
+def test_a_sealed_report_that_is_not_there_is_not_decided(forge: Forge, honest: Path) -> None:
+    for gone in ("manifest.json", "manifest.note", ""):
+        directory, paper = report_of(forge, honest)
+        if gone:
+            (paper / gone).unlink()
+        else:
+            shutil.rmtree(paper)
+        remanifested(directory)
+        report = forge.judged(directory)
+
+        assert set() == breached(report), sentences(report)
+        assert (2, Verdict.UNDECIDED) == (report.exit_code, report.checks["V17"].verdict)
 
 
 def test_a_bundle_that_starts_later_decides_what_it_can(forge: Forge) -> None:

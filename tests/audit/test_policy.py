@@ -38,6 +38,18 @@ def test_the_example_of_the_specification_asks_for_two_of_one_group_and_one_of_t
     assert [X1, X2, X3, Y1] == policy.witness_keys
 
 
+def test_a_trust_file_names_the_authorities_of_terminals_and_is_written_as_it_was_read() -> None:
+    text = f"log {LOG}\nbatches {BATCHES} 1\nterminals AAEC\nterminals AQID\nquorum none\n"
+    trust = Trust.parse(text)
+
+    assert [b"\x00\x01\x02", b"\x01\x02\x03"] == trust.authorities
+    assert "coalition.example" == trust.trust_domain
+    assert text == str(trust)
+    for wrong in ("terminals AAEC\n", "terminals AAE\n", f"terminals {'A' * 2000}\n", "terminals\n"):
+        with pytest.raises(EvidenceMalformed, match="line 6"):
+            Trust.parse(text + wrong)
+
+
 def test_quorum_none_asks_for_nobody() -> None:
     assert Policy.parse("quorum none\n").is_met([])
 

@@ -59,7 +59,7 @@ def run(house: House, checker: Checker, *commands: Command, store: Any = None) -
     """One batch as a worker runs it, on a session of its own; or with another store, which is closed."""
     store = store or house.store()
     try:
-        return list(answer_all(store, commands, lambda _: None, checker))
+        return list(answer_all(store, commands, lambda _: None, checker, list))
     finally:
         store.close()
 

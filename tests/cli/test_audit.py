@@ -73,7 +73,7 @@ def test_headquarters_hands_out_the_trust_file(coalition: Run, trust: Path, tmp_
     out = tmp_path / "again.txt"
     assert 0 == coalition("audit", "trust", "--out", str(out)).code
     assert trust.read_text() == out.read_text()
-    assert ["log", "batches", "quorum"] == [line.split()[0] for line in out.read_text().splitlines()]
+    assert ["log", "batches", "terminals", "quorum"] == [line.split()[0] for line in out.read_text().splitlines()]
 
 
 def test_headquarters_compares_its_tree_with_the_journal(

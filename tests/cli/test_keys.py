@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from coalition.domain.kinds import Kind
+from coalition.storage.connect import connect
 from coalition.storage.embedded import SUPERUSER
 from keys import KeyPurpose, create_ring
 from keys.ring_making import rotate_key
@@ -50,6 +51,15 @@ def test_members_are_indexed_anew(coalition: Run, house: House):
     assert 0 == done.code, done
     assert f"{count} of {count} members indexed anew by version 2." in done.out
     assert "python -m keys disable blind-index" in coalition("keys", "reindex").out
+
+
+def test_members_without_a_check_of_their_phone_get_one(coalition: Run, house: House):
+    house.new_card()
+    with connect(house.postgres.dsn(SUPERUSER, house.keydb)) as connection:
+        missing = connection.execute("UPDATE member_keys SET phone_check = NULL").rowcount
+    done = coalition("keys", "phone-checks")
+    assert (0, True) == (done.code, f"{missing} members got a check of their phone; 0 have none" in done.out), done
+    assert "0 members got a check" in coalition("keys", "phone-checks").out
 
 
 def test_a_key_that_does_not_open_under_the_ring_is_named(

@@ -48,21 +48,40 @@ def test_a_locked_member_is_not_looked_at_and_an_erased_one_is_nobody(coalition:
     assert "MEMBER_LOCKED" in coalition("member", "show", member_id).err
     assert "is unlocked" in coalition("member", "unlock", member_id).out
     assert 0 == coalition("member", "show", member_id).code
-    assert 0 != coalition("member", "erase", member_id, typed="n\n").code
-    assert "is erased" in coalition("member", "erase", member_id, "--yes").out
+    assert "approve-erase" in coalition("member", "erase", member_id, "--as", "mg/portal").out
+    assert "/mg/portal" in coalition("member", "erasures").out
+    assert 0 == coalition("member", "show", member_id).code
+    assert 0 != coalition("member", "approve-erase", member_id, typed="n\n").code
+    assert "is erased, as /mg/portal asked" in coalition("member", "approve-erase", member_id, "--yes").out
+    assert "nothing" not in coalition("member", "erasures", "--json").out
     assert "MEMBER_UNKNOWN" in coalition("member", "find", typed=f"{phone}\n").err
 
 
-def test_members_unmasked_take_two_people(coalition: Run):
+def test_members_unmasked_take_two_people(coalition: Run, tmp_path: Path):
     member_id, phone = enrolled(coalition)
-    asked = coalition(
-        "member", "ask", member_id, "--groups", "contact", "--purpose", "dispute", "--field", "disclosure_id"
+    key, other = str(tmp_path / "my.key"), str(tmp_path / "other.key")
+    ask = (
+        "member",
+        "ask",
+        member_id,
+        "--groups",
+        "contact",
+        "--purpose",
+        "dispute",
+        "--field",
+        "disclosure_id",
+        "--key",
     )
-    disclosure_id = asked.out.strip()
-    assert "APPROVAL_MISSING" in coalition("member", "see", disclosure_id).err
+    disclosure_id = coalition(*ask, "--key", key).out.strip()
+    assert "APPROVAL_MISSING" in coalition("member", "see", disclosure_id, "--key", key).err
     assert "PERMISSION_DENIED" in coalition("member", "approve", disclosure_id, "--as", "op/eve").err
     assert 0 == coalition("member", "approve", disclosure_id, "--as", "ap/ben").code
-    assert phone in coalition("member", "see", disclosure_id).out
+    assert phone in coalition("member", "see", disclosure_id, "--key", key).out
+    assert 2 == coalition("member", "see", disclosure_id, "--key", other).code
+    coalition(*ask, "--key", other)
+    wrong = coalition("member", "see", disclosure_id, "--key", other)
+    assert (2, True) == (wrong.code, "sealed to another key" in " ".join(wrong.err.split()))
+    assert phone not in wrong.out + wrong.err
 
 
 def test_a_member_enrolled_twice_becomes_one(coalition: Run, tmp_path: Path):

@@ -28,10 +28,10 @@ MUTANTS = (
         (
             (
                 LEDGER,
-                "wallets = pipeline.execute(LOCK_WALLETS",
-                "number = pipeline.execute(TAKE_NUMBER)\n        wallets = pipeline.execute(LOCK_WALLETS",
+                "wallets = pipeline.execute(*for_rows(LOCK_WALLETS",
+                "number = pipeline.execute(TAKE_NUMBER)\n        wallets = pipeline.execute(*for_rows(LOCK_WALLETS",
             ),
-            (LEDGER, "HOLD_JOURNAL)\n        number = pipeline.execute(TAKE_NUMBER)", "HOLD_JOURNAL)"),
+            (LEDGER, "        number = pipeline.execute(TAKE_NUMBER)\n        return", "        return"),
         ),
     ),
     Mutant(

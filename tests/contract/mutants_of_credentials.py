@@ -7,7 +7,7 @@ MUTANTS = (
     Mutant(
         "a PIN is counted after it was compared",
         (
-            (PINS, "Key = tuple[int, UUID]", "LATER: list[Parameters] = []\nKey = tuple[int, UUID]"),
+            (PINS, "Key = tuple[int, UUID]", "LATER: list[tuple[str | None, ...]] = []\nKey = tuple[int, UUID]"),
             (
                 PINS,
                 "        pipeline.execute(\n            COUNT_TRIES, number_columns(",

@@ -365,3 +365,17 @@ def test_card_rules_change_at_midnight_and_end_with_their_last_version():
     held = [programme.card_rules(day) for day in days]
     assert [None, 500, 500, 400, 400] == [rules and rules.wallet_day_limit_minor for rules in held]
     assert programme.card_rules(date(2026, 3, 1)) is None
+
+
+def test_a_limit_of_a_sponsor_needs_a_share_to_limit():
+    with pytest.raises(Refused) as refused:
+        parse_content("TERMS", {"issuer": "a", "sponsor": "s", "sponsor_limit_minor": 5})
+
+    assert "content.sponsor_share" == refused.value.field
+
+
+def test_what_a_sponsor_bears_counts_its_share_of_all_that_was_granted():
+    terms = parse_content("TERMS", {"issuer": "a", "sponsor": "s", "sponsor_share": "1/3", "sponsor_limit_minor": 5})
+
+    assert isinstance(terms, Terms)
+    assert [0, 1, 1, 1, 2, 34] == [terms.sponsored_part(bonus) for bonus in (0, 1, 2, 3, 4, 100)]

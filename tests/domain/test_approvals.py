@@ -43,12 +43,16 @@ def approve(approval: Approval, checker: str, *held: Office, content: bytes = CO
 )
 def test_the_amount_says_how_many_must_agree(amount_minor: int, offices: tuple[Office, ...]):
     """The table of the source document, its edges included; what is taken weighs like what is given."""
-    assert offices == offices_for(amount_minor, BANDS)
+    assert offices == offices_for(Subject.RUN, amount_minor, BANDS)
+
+
+def test_an_erasure_has_no_amount_and_needs_an_office_that_nobody_is_given():
+    assert (Office.PRIVACY,) == offices_for(Subject.ERASURE, 0, BANDS)
 
 
 def test_a_table_of_bands_with_a_hole_approves_nothing():
     with pytest.raises(ValueError, match="begin at 0"):
-        offices_for(1, [Band(2, (FINANCE,))])
+        offices_for(Subject.RUN, 1, [Band(2, (FINANCE,))])
 
 
 def test_offices_agree_in_their_order_each_by_another_person():

@@ -1,6 +1,7 @@
 """A bank's result line by line: what fits, what does not, what was known, and what an approved adjustment posts."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -88,3 +89,34 @@ def test_a_rejection_of_what_was_paid_changes_nothing():
     outcome = match(replace(IN_LINE, bank_reference="b9", result=Result.REJECTED), given=(paid,))
 
     assert (1, 0, ()) == (len(outcome.mismatches), len(outcome.matched), outcome.instructions)
+
+
+@pytest.mark.parametrize("told", [OUT_LINE, replace(OUT_LINE, amount_minor=0, currency_code="")])
+@pytest.mark.parametrize("standing", [OUT, replace(OUT, state=PAID, settled_minor=29_520)])
+def test_what_the_bank_accepts_moves_nothing_and_changes_nothing(told: BankLine, standing: Instruction):
+    """A report may tell no amount, and may come behind the notice of the payment."""
+    outcome = match(replace(told, bank_reference="S1/x", result=Result.ACCEPTED), given=(standing,))
+
+    assert ((), [0], ()) == (outcome.mismatches, [each.moved_minor for each in outcome.matched], outcome.instructions)
+
+
+def test_a_rejection_without_an_amount_is_that_of_its_instruction():
+    outcome = match(replace(OUT_LINE, result=Result.REJECTED, amount_minor=0, currency_code=""))
+
+    assert ((), FAILED, 0) == (outcome.mismatches, outcome.instructions[0].state, outcome.instructions[0].settled_minor)
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "words", "at_stake"),
+    [
+        ({"amount_minor": 29_000}, WAITING, "is 29000, instructed was 29520", 520),
+        ({"amount_minor": 0}, FAILED, "is FAILED, yet the line says ACCEPTED", 29_520),
+        ({"instruction_id": "R6"}, WAITING, "no run under way", 29_520),
+    ],
+)
+def test_a_status_that_does_not_fit_is_a_mismatch(said: dict[str, Any], state: str, words: str, at_stake: int):
+    line = replace(OUT_LINE, result=Result.ACCEPTED)
+    outcome = match(replace(line, **said), given=(replace(OUT, state=state),))
+
+    assert (True, at_stake) == (words in outcome.mismatches[0], outcome.differing_minor)
+    assert () == outcome.instructions

@@ -9,6 +9,7 @@ from coalition.domain.default import (
     collateral_payment,
     cover_default,
     hand_on,
+    held_back,
     net_claims_on,
     share_loss,
     unpaid_windows,
@@ -134,3 +135,20 @@ def test_collateral_lies_in_the_bank_and_is_paid_back_from_it():
 
     assert ("BANK", "COLLATERAL", 700) == (kind_of(there.debit).name, kind_of(there.credit).name, there.amount_minor)
     assert (there.credit, there.debit) == (back.debit, back.credit)
+
+
+@pytest.mark.parametrize(
+    ("due", "losses", "expected"),
+    [
+        ({3: 1_000}, {3: {4: 400, 5: 300}}, {3: 700}),
+        ({3: 90}, {3: {4: 400, 5: 300}}, {3: 90}),
+        ({3: -90}, {3: {4: 400}}, {}),
+        ({}, {3: {4: 400}}, {}),
+        ({4: 400}, {3: {4: 400}}, {}),
+        ({3: 90}, {}, {}),
+    ],
+)
+def test_what_is_due_to_a_defaulter_is_held_back_as_far_as_others_bear_its_loss(
+    due: dict[int, int], losses: dict[int, dict[int, int]], expected: dict[int, int]
+) -> None:
+    assert expected == held_back(due, losses)

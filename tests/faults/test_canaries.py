@@ -14,11 +14,13 @@ from uuid import UUID
 
 import pytest
 
+from coalition.bootstrap.exporting import opened_disclosure
 from coalition.client import CallRefused, Connection, new_request_id
 from coalition.domain.cards import check_digit
 from coalition.storage.binaries import find_binaries
 from coalition.storage.embedded import SUPERUSER
 from coalition.v1 import member_pb2, operations_pb2, portal_pb2, terminal_pb2
+from keys import generate_box_key
 from tests.faults.site import Site
 from tests.faults.trade import Trade, purchase, seat
 from tests.phones import enrolled_phone, mistyped
@@ -143,11 +145,13 @@ def tell_everything(site: Site, address: str, counter: Connection, member_id: st
     revise.refund_account.CopyFrom(member_pb2.RefundAccount(bank="Bank", number=ACCOUNT, holder=NAME))
     counter.call(counter.members.ReviseMember, revise)
     groups = (member_pb2.FIELD_GROUP_IDENTITY, member_pb2.FIELD_GROUP_REFUND_ACCOUNT)
+    private_key, key = generate_box_key()
     ask = member_pb2.RequestDisclosureRequest(
         request_id=new_request_id(),
         member_ids=[member_id],
         field_groups=groups,
         purpose=member_pb2.PURPOSE_DISPUTE,
+        recipient_key=key,
     )
     disclosure_id = counter.call(counter.members.RequestDisclosure, ask).disclosure_id
     with site.connection(address, "ap/ben") as approver, site.connection(address, "mg/portal") as gateway:
@@ -156,7 +160,8 @@ def tell_everything(site: Site, address: str, counter: Connection, member_id: st
         told = gateway.call(gateway.portal.GetOwnData, portal_pb2.GetOwnDataRequest(member_id=member_id)).export_json
     seen = counter.call(counter.members.GetDisclosure, member_pb2.GetDisclosureRequest(disclosure_id=disclosure_id))
     assert NAME in told.decode()
-    assert (NAME, ACCOUNT) == (seen.members[0].identity.name, seen.members[0].refund_account.number)
+    (shown,) = opened_disclosure(private_key, disclosure_id, seen.boxes)
+    assert (NAME, ACCOUNT) == (shown["identity"]["name"], shown["refund_account"]["number"])
     moved = member_pb2.ImportMembersRequest(request_id=new_request_id(), recruiter="shop-1")
     moved.members.add(name=NAME, phone=PHONE, card_number=CARD)
     moved.members.add(name=NAME, phone=PHONE + "12345")

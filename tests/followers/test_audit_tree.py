@@ -23,7 +23,7 @@ from coalition.domain.reasons import Reason
 from coalition.followers.audit_tree import AuditTreeFollower, TreeForked
 from coalition.storage import audit_tree as store
 from coalition.storage.connect import Connection, connect
-from coalition.storage.journal import HOLD_JOURNAL, TAKE_NUMBER, write_batch
+from coalition.storage.journal import take_number, write_batch
 from keys import verify
 from tests.audit.conftest import signer
 from tests.house import House, new_house
@@ -55,8 +55,7 @@ def follower(house: House, **options: Any) -> AuditTreeFollower:
 def write(connection: Connection, count: int) -> int:
     """A batch of `count` entries in many lanes, sealed as the desk seals; its number."""
     with connection.transaction(), connection.cursor() as cursor:
-        cursor.execute(HOLD_JOURNAL)
-        number, moment = cursor.execute(TAKE_NUMBER).fetchall()[0]
+        number, moment = take_number(cursor)
         entries = [
             Entry(
                 lane=place % LANES,

@@ -10,11 +10,12 @@ import pytest
 
 from coalition.bootstrap.exporting import ExportNotOpened, opened_export
 from coalition.domain.kinds import Kind
-from coalition.domain.members import Reader
+from coalition.domain.members import PROFILE_GROUPS, Reader
 from coalition.domain.reasons import Reason
 from coalition.membership import export_desk
-from coalition.membership.export_desk import ExportPage, key_hash
-from coalition.membership.field_groups import RefundAccount
+from coalition.membership.export_desk import ExportPage
+from coalition.membership.field_groups import Attributes, RefundAccount
+from coalition.membership.sealed_lines import key_hash
 from keys import generate_box_key
 from tests.membership.desk import Desk
 from tests.offices import dump, reason_of
@@ -64,6 +65,20 @@ def written(export_id: UUID, pages: list[tuple[str, ExportPage]]) -> list[str]:
         )
         for after, page in pages
     ]
+
+
+def test_a_member_with_much_to_tell_goes_over_several_boxes(desk: Desk):
+    """All that field groups may hold is more than a box does."""
+    member_id = desk.enrol(PHONES[0], name="\U00020000" * 120).member_id
+    much = Attributes({f"{'a' * 30}{number:02}": "\U00020000" * 64 for number in range(16)})
+    desk.reception.files.revise(desk.house.act(Kind.MEMBER_REVISED), member_id, much)
+    private_key, public_key = generate_box_key()
+    export_id = ask(desk, public_key, groups=PROFILE_GROUPS)
+    approve(desk, export_id, public_key)
+    pages = fetch(desk, export_id)
+    assert 2 == sum(len(page.boxes) for _, page in pages)
+    (told,) = opened_export(private_key, written(export_id, pages))
+    assert dict(much.values) == told["attributes"]
 
 
 def test_all_active_members_leave_and_only_the_recipient_reads_them(desk: Desk):

@@ -110,5 +110,5 @@ def test_who_waits_for_merged_value_is_not_erased(desk: Desk):
     old, new = desk.enrol(), desk.enrol(OTHER)
     merge(desk, old.member_id, new.member_id)
     desk.house.query(f"UPDATE wallets SET balance_minor = 5 WHERE wallet_id = {old.wallet_id} RETURNING 1")
-    act = desk.house.act(Kind.MEMBER_ERASED)
-    assert Reason.MEMBER_HAS_VALUE == reason_of(lambda: desk.reception.erasures.erase(act, new.member_id))
+    act = desk.house.act(Kind.ERASURE_REQUESTED)
+    assert Reason.MEMBER_HAS_VALUE == reason_of(lambda: desk.reception.erasures.request(act, new.member_id))

@@ -1,12 +1,15 @@
 """What tells the members of one blind index apart: no other is opened, nobody is missed, it dies with the key."""
 
 import os
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
+from coalition.bootstrap import check_filling
+from coalition.bootstrap.check_filling import fill_checks
 from coalition.bootstrap.rewrapping import rewrap
 from coalition.domain.kinds import Kind
 from coalition.domain.members import Reader
@@ -15,7 +18,8 @@ from coalition.membership import phone_book
 from coalition.membership.field_groups import Contact
 from coalition.membership.intake import Arrival
 from coalition.membership.profile import Profile
-from coalition.storage.connect import connect
+from coalition.storage.check_filling import UncheckedKeys
+from coalition.storage.connect import Connection, connect
 from coalition.storage.embedded import SUPERUSER
 from coalition.storage.rewrapping import MemberKeyRows
 from keys import KeyPurpose, KeyRing, MemberCipher, WrappedKey, create_ring
@@ -91,7 +95,6 @@ def test_a_member_is_found_by_a_new_phone_and_no_more_by_the_old_one(desk: Desk)
 
 
 def test_a_phone_that_could_not_be_changed_is_still_the_members(desk: Desk):
-    """Its check is removed before the act, which is declined then."""
     members = [desk.enrol(phone).member_id for phone in PHONES[:2]]
     assert Reason.MEMBER_EXISTS == reason_of(lambda: revise(desk, members[0], PHONES[1]))
     assert members == [found(desk, phone) for phone in PHONES[:2]]
@@ -164,3 +167,79 @@ def test_a_key_without_a_member_keeps_nobody_out(desk: Desk):
     arrivals = [Arrival(Profile("李四", PHONES[0]), None)]
     _, (line,) = desk.reception.intake.take(desk.house.act(Kind.MEMBERS_IMPORTED), "hq", arrivals)
     assert line.member_id == found(desk, PHONES[0])
+
+
+@pytest.fixture
+def unchecked(house: House) -> Iterator[tuple[Connection, UncheckedKeys[WrappedKey]]]:
+    """The ledger, and the keys without a check, as the server's role."""
+    with (
+        connect(house.postgres.dsn("coalition_app", house.ledger)) as ledger,
+        connect(house.postgres.dsn("coalition_app", house.keydb)) as keydb,
+    ):
+        yield ledger, UncheckedKeys(keydb, WrappedKey)
+
+
+Unchecked = tuple[Connection, UncheckedKeys[WrappedKey]]
+
+
+def forget_all(desk: Desk) -> None:
+    desk.house.query("UPDATE member_keys SET phone_check = NULL RETURNING 1", database=desk.house.keydb)
+
+
+def test_members_of_the_release_before_get_the_checks_that_new_ones_have(
+    desk: Desk, unchecked: Unchecked, monkeypatch: pytest.MonkeyPatch
+):
+    """Page by page, and cut off: what is done stays done."""
+    monkeypatch.setattr(check_filling, "PAGE", 3)
+    members = {phone: desk.enrol(phone).member_id for phone in PHONES[:8]}
+    before = checks(desk)
+    forget_all(desk)
+    desk.keydb.put(uuid4(), desk.ring.new_member(uuid4())[0], {}, NOON)  # of an enrolment that was never finished
+
+    def power_failure(_: int) -> None:
+        raise KeyboardInterrupt
+
+    ledger, keys = unchecked
+    with pytest.raises(KeyboardInterrupt):
+        fill_checks(desk.ring, ledger, keys, power_failure)
+    assert 9 - 3 <= keys.count() <= 9 - 2
+    looked_at: list[int] = []
+    fill_checks(desk.ring, ledger, keys, looked_at.append)
+    assert 1 == keys.count(), "whose member was never made"
+    assert before | {None} == checks(desk)
+    assert members == {phone: found(desk, phone) for phone in members}
+    assert 6 <= sum(looked_at) <= 7
+
+
+def test_a_phone_that_changes_beside_the_job_is_not_given_the_check_of_the_one_before(
+    desk: Desk, unchecked: Unchecked, monkeypatch: pytest.MonkeyPatch
+):
+    """The job holds the member; the change waits, and removes the check that the job has just kept."""
+    member_id = desk.enrol(PHONES[0]).member_id
+    forget_all(desk)
+    ledger, keys = unchecked
+    revising = threading.Thread(target=revise, args=(desk, member_id, PHONES[5]))
+    real = UncheckedKeys.fill
+
+    def meanwhile(rows: UncheckedKeys[WrappedKey], told: Sequence[tuple[UUID, int, bytes]]) -> int:
+        revising.start()
+        revising.join(timeout=0.5)
+        assert revising.is_alive(), "it waits"
+        return real(rows, told)
+
+    monkeypatch.setattr(UncheckedKeys, "fill", meanwhile)
+    assert 1 == fill_checks(desk.ring, ledger, keys, lambda _: None).filled
+    revising.join()
+    assert {None} == checks(desk)
+    assert (member_id, True) == (found(desk, PHONES[5]), unknown(desk, PHONES[0]))
+
+
+def test_a_record_that_does_not_open_is_named_and_its_member_left_without_a_check(
+    desk: Desk, unchecked: Unchecked, tmp_path: Path
+):
+    member_id = desk.enrol(PHONES[0]).member_id
+    forget_all(desk)
+    create_ring(tmp_path / "other", random=os.urandom)
+    ledger, keys = unchecked
+    done = fill_checks(KeyRing.load(tmp_path / "other"), ledger, keys, lambda _: None)
+    assert (0, [member_id], 1) == (done.filled, done.broken, keys.count())

@@ -7,17 +7,22 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
+from coalition.bootstrap.exporting import ExportNotOpened, opened_disclosure
 from coalition.domain.errors import StoreUnavailable
 from coalition.domain.kinds import Kind
 from coalition.domain.members import Reader
 from coalition.domain.reasons import Reason
 from coalition.membership.disclosure_desk import OPEN_FOR, RECORDS_MAX
 from coalition.membership.field_groups import Attributes, Contact, Identity, Part, RefundAccount
+from coalition.membership.sealed_lines import key_hash
+from keys import generate_box_key
 from tests.membership.desk import PHONE, Desk
 from tests.offices import NOON, dump, reason_of
 
+KEY = generate_box_key()[1]
 ACCOUNT = RefundAccount("中国银行", "6217 0000 1234 5678", "张三")
 
 
@@ -193,9 +198,10 @@ def test_members_in_clear_need_two_people_and_end_after_fifteen_minutes(desk: De
     member_ids = [desk.enrol(f"1390000000{number}").member_id for number in range(2)]
     disclosures, asker = desk.reception.disclosures, reader(desk, "/op/hq")
     act = desk.house.act(Kind.DISCLOSURE_REQUESTED)
-    told = disclosures.request(act, member_ids, ("contact",), "DISPUTE").answer
+    private_key, key = generate_box_key()
+    told = disclosures.request(act, member_ids, ("contact",), "DISPUTE", key).answer
     disclosure_id = UUID(str(told["disclosure_id"]))
-    assert told == disclosures.request(act, member_ids, ("contact",), "DISPUTE").answer
+    assert told == disclosures.request(act, member_ids, ("contact",), "DISPUTE", key).answer
 
     def open_as(who: Reader) -> Reason:
         return reason_of(lambda: disclosures.open(who, disclosure_id))
@@ -210,12 +216,19 @@ def test_members_in_clear_need_two_people_and_end_after_fifteen_minutes(desk: De
     assert Reason.ACCEPTED == approve_as("/ap/ben")
     assert Reason.DISCLOSURE_UNKNOWN == approve_as("/ap/ben2"), "approved once"
     assert Reason.DISCLOSURE_UNKNOWN == open_as(reader(desk, "/op/eve")), "only who asked"
-    seen = disclosures.open(asker, disclosure_id)
-    assert {member_ids[0]: "+8613900000000", member_ids[1]: "+8613900000001"} == {
-        member_id: groups["contact"]["phone"] for member_id, groups in seen.items()
-    }
-    assert {"contact"} == {name for groups in seen.values() for name in groups}
-    assert [str(member_id) for member_id in member_ids] == leaves(desk)[-1][2]["member_ids"]
+    boxes = disclosures.open(asker, disclosure_id)
+    assert b"1390000000" not in b"".join(boxes)
+    expected = [
+        {"contact": {"phone": f"+861390000000{number}"}, "member_id": str(member_id)}
+        for number, member_id in enumerate(member_ids)
+    ]
+    assert expected == opened_disclosure(private_key, str(disclosure_id), boxes)
+    for other_key, other_id in ((generate_box_key()[0], disclosure_id), (private_key, uuid4())):
+        with pytest.raises(ExportNotOpened):
+            opened_disclosure(other_key, str(other_id), boxes)
+    facts = leaves(desk)[-1][2]
+    assert [str(member_id) for member_id in member_ids] == facts["member_ids"]
+    assert key_hash(key) == facts["recipient_key_sha256"] == told["recipient_key_sha256"]
 
     monkeypatch.setattr(disclosures, "_clock", lambda: NOON + OPEN_FOR - timedelta(seconds=1))
     assert Reason.ACCEPTED == open_as(asker)
@@ -228,9 +241,25 @@ def test_a_disclosure_names_twenty_members_at_most(desk: Desk):
     request = desk.reception.disclosures.request
     for member_ids in ([], [uuid4() for _ in range(RECORDS_MAX + 1)]):
         act = desk.house.act(Kind.DISCLOSURE_REQUESTED)
-        assert Reason.FIELD_INVALID == reason_of(partial(request, act, member_ids, ("contact",), "DISPUTE"))
+        assert Reason.FIELD_INVALID == reason_of(partial(request, act, member_ids, ("contact",), "DISPUTE", KEY))
     act = desk.house.act(Kind.DISCLOSURE_REQUESTED)
-    assert Reason.MEMBER_UNKNOWN == reason_of(lambda: request(act, [member_id, uuid4()], ("contact",), "DISPUTE"))
+    assert Reason.FIELD_INVALID == reason_of(lambda: request(act, [member_id], ("contact",), "DISPUTE", bytes(32)))
+    assert Reason.MEMBER_UNKNOWN == reason_of(lambda: request(act, [member_id, uuid4()], ("contact",), "DISPUTE", KEY))
+
+
+def test_what_a_release_without_keys_was_asked_is_not_shown(desk: Desk):
+    """It would be in clear; it is asked for again."""
+    request = desk.reception.disclosures.request
+    act = desk.house.act(Kind.DISCLOSURE_REQUESTED)
+    told = request(act, [desk.enrol().member_id], ("contact",), "DISPUTE", KEY).answer
+    disclosure_id = UUID(str(told["disclosure_id"]))
+    with psycopg.connect(desk.house.postgres.dsn("coalition", desk.house.ledger), autocommit=True) as connection:
+        connection.execute("UPDATE disclosures SET recipient_key = ''")
+    approval = desk.house.act(Kind.DISCLOSURE_APPROVED, actor="/ap/ben")
+    assert Reason.DISCLOSURE_UNKNOWN == reason_of(lambda: desk.reception.disclosures.approve(approval, disclosure_id))
+    assert Reason.DISCLOSURE_UNKNOWN == reason_of(
+        lambda: desk.reception.disclosures.open(reader(desk, "/op/hq"), disclosure_id)
+    )
 
 
 def test_a_look_that_was_refused_is_in_the_members_report_with_its_purpose(desk: Desk):

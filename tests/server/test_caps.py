@@ -10,6 +10,7 @@ import pytest
 
 from coalition.bootstrap.clock import utc_now
 from coalition.domain.acts import JSON
+from coalition.domain.events import EventKind
 from coalition.domain.kinds import Kind
 from coalition.followers.caps import capped_exposures
 from coalition.followers.follower import Follower
@@ -125,6 +126,29 @@ def test_a_cap_that_is_raised_or_lowered_binds_from_its_version_on(tills: Tills,
     cap.set(cap.owed() * 2)
 
     assert 1 == cafe.Purchase(purchase(card, 1)).receipt.amount_minor
+
+
+def test_a_participant_is_told_when_it_nears_reaches_and_leaves_its_cap(
+    house: House, tills: Tills, card: str, cap: Cap
+) -> None:
+    """Once each, whichever process minds the cap by then."""
+
+    def told() -> list[tuple[int]]:
+        return house.query("SELECT kind FROM cap_notices WHERE entry_id > %s ORDER BY entry_id", before)
+
+    before = house.query("SELECT coalesce(max(entry_id), 0) FROM cap_notices")[0][0]
+    cap.set(cap.owed() * 10 + 100_000, warning_percent=99)
+    cap.set(cap.owed() + 20_000, warning_percent=1)
+    cap.follower.catch_up()
+    assert [(EventKind.CAP_NEAR,)] == told()
+    tills(CAFE_TILL).Purchase(purchase(card, 10))
+    Follower(capped_exposures(), lambda: connect(house.dsn()), utc_now, time.sleep).catch_up()
+    assert [(EventKind.CAP_NEAR,)] == told()
+    tills(CAFE_TILL).Purchase(purchase(card, 30_000))
+    cap.follower.catch_up()
+    cap.set(FAR)
+
+    assert [(EventKind.CAP_NEAR,), (EventKind.CAP_REACHED,), (EventKind.CAP_CLEARED,)] == told()
 
 
 def test_a_cap_is_passed_only_by_what_the_step_that_found_it_had_not_read(house: House, tills: Tills, cap: Cap) -> None:

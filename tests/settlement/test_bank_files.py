@@ -15,6 +15,7 @@ from settlement import iso20022
 from settlement.bank_files import read
 from settlement.errors import NeedsHuman
 from settlement.instructions import csv_file, makers, read_content
+from tests.settlement.bank_reports import report, said
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = Path(str(files("sepaxml"))) / "schemas"
@@ -184,6 +185,25 @@ b5,2017-01-R7-P5,IN,0.01,CNY,RETURNED,
     assert LINES == read(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
 
 
+def test_a_banks_status_report_is_read_to_lines_that_move_nothing():
+    """Accepted however far it has come, rejected with its reason; received and pending say nothing yet."""
+    transactions = [
+        said("R7-P4", "ACCP", "295.20"),
+        said("R7-P1", "ACSC"),
+        said("R7-P5", "RJCT", "0.01", "AC04"),
+        said("R7-P3", "PDNG"),
+    ]
+    expected = [
+        BankLine("S1/R7-P4", "R7-P4", 29_520, "CNY", Result.ACCEPTED),
+        BankLine("S1/R7-P1", "R7-P1", 0, "", Result.ACCEPTED),
+        BankLine("S1/R7-P5", "R7-P5", 1, "CNY", Result.REJECTED, "AC04"),
+    ]
+
+    assert expected == read(report(*transactions))
+    collected = read(report(said("R7-P3", "ACCP", "297.00"), about="pain.008.001.09"))
+    assert [BankLine("S1/R7-P3", "R7-P3", -29_700, "CNY", Result.ACCEPTED)] == collected
+
+
 HEADER = "bank_reference,instruction_id,direction,amount,currency,result\n"
 DTD = '<?xml version="1.0"?><!DOCTYPE D [<!ENTITY a "b">]><Document/>'
 
@@ -199,12 +219,16 @@ DTD = '<?xml version="1.0"?><!DOCTYPE D [<!ENTITY a "b">]><Document/>'
         (f"{HEADER},i,SIDEWAYS,1.00,CNY,PERHAPS".encode(), "bank_reference is 1 to 140 characters; direction is IN or"),
         (f'{HEADER}b,i,"IN"x,1.00,CNY,BOOKED'.encode(), "is no CSV after line 1"),
         (DTD.encode(), "has a DTD"),
-        (b"<html>", "is no camt.054.001.08 in UTF-8"),
+        (b"<html>", "is no camt.054.001.08 or pain.002.001.10 in UTF-8"),
         (NOTICE.replace(b"<EndToEndId>", b"<EndToEnd>").replace(b"</EndToEndId>", b"</EndToEnd>"), "is no camt.054"),
         (NOTICE.replace(b"297.00<", b"297.005<"), "b1 has an amount that is no money"),
         (NOTICE.replace(b"295.20<", b"-295.20<"), "b3 has an amount that is no money"),
         (NOTICE.replace(b"<AcctSvcrRef>E1</AcctSvcrRef>", b""), "has no reference of the bank's own"),
         (notice(entry("CRDT")), "has no transactions in it"),
+        (report(group="<GrpSts>RJCT</GrpSts>"), "says RJCT of 2017-01-R7-PAY as a whole"),
+        (report(said("R7-P4", "CANC")), "S1/R7-P4 has the status CANC, which decides nothing"),
+        (report(said("R7-P4", "ACCP", "1.005")), "S1/R7-P4 has an amount that is no money"),
+        (report(said("R7-P4", "ACCP")).replace(b"<TxSts>", b"<Sts>").replace(b"</TxSts>", b"</Sts>"), "or pain.002"),
     ],
 )
 def test_a_result_that_cannot_be_read_is_refused_by_name(file: bytes, words: str):

@@ -69,7 +69,7 @@ def audited(ledger: Ledger, claims: Claims) -> list[str]:
         named = {entry_id: ("monthly", label) for entry_id, label in windows}
         checks = DefaultChecks(check, {("monthly", "2017-01"): claims}.get, named.get, is_whole=True)
         for entry_id, kind, answer in connection.execute(
-            "SELECT entry_id, kind, answer FROM entries WHERE kind BETWEEN 20 AND 27 ORDER BY entry_id"
+            "SELECT entry_id, kind, answer FROM entries WHERE kind BETWEEN 20 AND 39 ORDER BY entry_id"
         ).fetchall():
             legs = connection.execute(
                 "SELECT debit, credit, amount_minor, code, window_id, unit FROM transfers WHERE entry_id = %s",
@@ -137,6 +137,39 @@ def test_what_becomes_due_to_a_defaulter_is_handed_on(month: Ledger):
 
     assert {HQ: -70, CAFE: 40, GARAGE: 30} == dues(month)
     assert [("DUE", STORE, "DUE", CAFE, 40), ("DUE", STORE, "DUE", GARAGE, 30)] == posted(month, Kind.DEFAULT)[1]
+
+
+def test_a_run_pays_a_defaulter_only_what_others_do_not_bear_of_it(month: Ledger):
+    """Of 7.00 that cafe-c and garage-d bear, all is held back of the 10.00 the operator owes it now; 3.00 are paid.
+    What was held is handed on, and paid to those who bore it by the next run.
+    """
+    trade_and_net(month, [(STORE, CAFE, 400), (STORE, GARAGE, 300)])
+    done(month, lambda: declare(month))
+    trade_and_net(month, [(HQ, STORE, 1_000)], "2017-02")
+    prepared = prepare(month)
+    first = parties(month)
+    assert (1_000, 300, -1_000) == (first[STORE].due_minor, first[STORE].instructed_minor, first[HQ].instructed_minor)
+    with month.connect() as connection:
+        waiting = approvals.inbox(connection, None, 0, 10)
+    assert [True] == [
+        each.summary.endswith("held back for those who bear its default: 7.00 of store-a") for each in waiting
+    ]
+    approve(month)
+    export(month)
+    confirm(month, bank_says(("B1", first[HQ], "BOOKED")))
+    export(month)
+    confirm(month, bank_says(("B2", first[STORE], "BOOKED")))
+    assert ("DONE", {STORE: 700}) == (state(month), dues(month))
+    with pytest.raises(NothingToDo, match="held back"):
+        prepare(month)
+
+    done(month, lambda: recover(month, 700, None))
+    prepare(month)
+
+    assert {CAFE: 400, GARAGE: 300} == {
+        each: row.instructed_minor for each, row in parties(month, 2).items() if row.instructed_minor
+    }
+    assert prepared.answer["run_id"] == 1
 
 
 def test_who_bears_a_default_and_defaults_itself_is_told_apart(month: Ledger):

@@ -13,6 +13,7 @@ from settlement import exporting
 from settlement.errors import BooksDiffer, NeedsHuman, NothingToDo
 from tests.ledger_fixtures import Ledger, new_ledger, write_batch
 from tests.postgres import SharedPostgres
+from tests.settlement.bank_reports import report, said
 from tests.settlement.runs_month import (
     WORKED,
     abort,
@@ -259,6 +260,32 @@ def test_a_refused_collection_holds_the_payments_back_until_it_is_decided(month:
     settle(month, 2)
 
     assert ({}, "DONE") == (dues(month), state(month, 2))
+
+
+def test_a_status_report_is_matched_and_moves_no_money(month: Ledger):
+    """The bank accepts the collection, then books it; it rejects a payment, which is withheld and stays due."""
+    prepare(month)
+    approve(month)
+    export(month)
+    name = parties(month)[STORE_A].instruction_id or ""
+    accepted = report(said(name, "ACCP", "297.00"), about="pain.008.001.09")
+    assert (1, OWED, "WAITING") == (confirm(month, accepted).posted, dues(month), parties(month)[STORE_A].state)
+    with pytest.raises(NothingToDo):
+        confirm(month, accepted)
+    with pytest.raises(BooksDiffer, match="is 29600, instructed was 29700"):
+        confirm(month, report(said(name, "ACSC", "296.00"), about="pain.008.001.09").replace(b">S1<", b">S2<"))
+    confirm(month, bank_says(("b1", parties(month)[STORE_A], "BOOKED")))
+    export(month)
+    confirm(
+        month,
+        report(said(parties(month)[CAFE_C].instruction_id or "", "RJCT", reason="AC04")).replace(b">S1<", b">S3<"),
+    )
+
+    assert ("FAILED", 29_520) == (parties(month)[CAFE_C].state, dues(month)[CAFE_C])
+    with month.connect() as connection:
+        lines = connection.execute("SELECT result, entry_id FROM bank_lines ORDER BY bank_reference").fetchall()
+    assert ["ACCEPTED", "REJECTED", "BOOKED"] == [result for result, _ in lines]
+    assert [True, True, False] == [entry is None for _, entry in lines]
 
 
 def test_within_its_limit_the_operator_pays_for_a_debtor_and_is_owed_it(month: Ledger):

@@ -195,6 +195,21 @@ def _lines_of(told: str) -> dict[tuple[str, str, str], int]:
     }
 
 
+def test_a_sponsor_would_have_borne_its_share_of_the_bonus_of_what_was_sold_then(house: House, tmp_path: Path, capsys):
+    """By hand, a fifth on top is a sixth of what is spent, and the bar bears the half of it: of 60000, the 8000 of the
+    hold and what the upload found, 12000, less the 10000 given back: (10000 + 1334 + 2000 - 1667) / 2. The lot that
+    bounced had no bonus.
+    """
+    terms = AGREEMENTS["chain-terms"][1] | {"sponsor": "bar", "sponsor_share": "1/2"}
+
+    assert 0 == run(house, proposed(tmp_path, ("chain-terms", "terms", terms)), "2017-01")
+    assert {
+        ("2017-01", participant, code): amount
+        for participant, amount in (("a", 5_833), ("bar", -5_833))
+        for code in ("BONUS", "NET")
+    } == differences(capsys.readouterr().out)
+
+
 def test_bands_of_a_windows_fee(house: House, tmp_path: Path, capsys):
     """By hand: the cafe sold 60000 + 5000 + 32000 less 12000: 85000. Bands ask 400 + 225; a flat 1000 is 375 more."""
     path = proposed(tmp_path, ("cafe-volume", "FEES", {"payer": "cafe", "flat_minor": 1_000}))
@@ -252,6 +267,7 @@ def test_who_stood_for_whom_is_read_from_the_journal(house: House):
         ([("cafe-acquiring", "acquiring", CAFE)], "2017-03", "2017-03 of calendar monthly is OPEN"),
         ([("cafe-acquiring", "acquiring", CAFE)], "2016-01", "has no window 2016-01"),
         ([("cafe-acquiring", "acquiring", CAFE | {"acquirer": "bar"})], "2017-01", "between the parties"),
+        ([("chain-terms", "terms", {"issuer": "chain:shop", "tiers": []})], "2017-01", "sponsor_share alone"),
         ([("another", "acquiring", CAFE)], "2017-01", "overlaps cafe-acquiring"),
         ([("new", "acquiring", CAFE | {"acquirer": "nobody"})], "2017-01", "content.acquirer"),
         ([("one", "fees", {"payer": "bar"}), ("two", "fees", {"payer": "bar"})], "2017-01", "overlaps one"),
@@ -271,8 +287,8 @@ def test_what_cannot_be_simulated_is_told_and_ends_with_1(
         ("{", "is no JSON"),
         ("[]", "proposes nothing"),
         ('{"code": "x", "kind": "fees"}', "proposal 1: must be an object with code, kind and content"),
-        ('{"code": "x", "kind": "gift", "content": {}}', "kind one of acceptance, acquiring, fees"),
-        ('{"code": "x", "kind": "terms", "content": {}}', "nobody can know of a past month"),
+        ('{"code": "x", "kind": "gift", "content": {}}', "kind one of acceptance, acquiring, fees, terms"),
+        ('{"code": "x", "kind": "limits", "content": {}}', "nobody can know of a past month"),
         ('{"code": "x", "kind": "acquiring", "content": {"acquirer": "c", "operator_fee": "1%"}}', "operator_fee"),
     ],
 )

@@ -37,7 +37,7 @@ def ask(books: Connection, *, name: str = "1", content: bytes = CONTENT, amount_
 
 
 def approve(books: Connection, approval_id: int, checker: str, content: bytes = CONTENT) -> Approval:
-    approvals.set_offices(books, checker, list(Office))
+    approvals.set_offices(books, checker, [office for office in Office if office is not Office.PRIVACY])
     known = approvals.lock(books, approval_id)
     assert known is not None
     held = approvals.offices_of(books, checker)

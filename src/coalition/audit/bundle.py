@@ -54,7 +54,8 @@ class Bundle:
     origin: str
     start_size: int
     end_size: int
-    files: tuple[str, ...]
+    files: Mapping[str, str]
+    """SHA-256 in hex by name, as found."""
     actors: dict[bytes, str]
     participants: dict[int, str]
     agreements: dict[int, str]
@@ -93,7 +94,8 @@ class Bundle:
             raise BundleDamaged(f"actors or names cannot be read: {error!r}") from error
         if type(actors) is not list or len(by_hash) != len(actors):
             raise BundleDamaged(f"{ACTORS} is a list that names every actor once")
-        bundle = cls(directory, origin, start, end, tuple(files), by_hash, participants, agreements, numbers)
+        digests = {name: digest for name, (_, digest) in files.items()}
+        bundle = cls(directory, origin, start, end, digests, by_hash, participants, agreements, numbers)
         try:
             bundle._map()
         except BaseException:
@@ -194,10 +196,22 @@ class Bundle:
 
     def settlement_reports(self) -> Iterator[tuple[str, dict[str, bytes]]]:
         """Settlement reports: their files by name."""
-        places = sorted({name.rpartition("/")[0] for name in self.files if name.startswith(f"{SETTLEMENT}/")})
-        for place in places:
-            files = {name: f"{place}/{name}" for name in SETTLEMENT_FILES}
-            yield place, {name: self._small(path) for name, path in files.items() if path in self.files}
+        for place, digests in self.report_digests():
+            yield place, {name: self.report_file(place, name) for name in SETTLEMENT_FILES if name in digests}
+
+    def report_digests(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """Settlement reports: the SHA-256 in hex of each of their files, by name within the report."""
+        found: dict[str, dict[str, str]] = {}
+        for path, digest in self.files.items():
+            root, _, rest = path.partition("/")
+            number, _, name = rest.partition("/")
+            if root == SETTLEMENT and name:
+                found.setdefault(f"{root}/{number}", {})[name] = digest
+        yield from sorted(found.items())
+
+    def report_file(self, place: str, name: str) -> bytes:
+        """A file of a settlement report. Raises BundleDamaged."""
+        return self._small(f"{place}/{name}")
 
     def state(self, section: str) -> Iterator[list[Any]]:
         """The rows of a section of the tables. Raises BundleDamaged."""

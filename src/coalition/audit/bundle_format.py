@@ -18,16 +18,18 @@ CHECKPOINT, START, EDGE, CHECKPOINTS = "checkpoint", "start", "edge", "checkpoin
 RECEIPTS, SETTLEMENT, STATE = "receipts", "settlement", "state"
 STATE_SECTIONS: Final = (
     *("keys", "agreements", "rights", "windows", "day_closes", "disclosures", "records", "seeds", "wallets"),
+    *("members", "cards", "holds"),
 )
 NEEDED: Final = (CHECKPOINT, LEAVES, PAYLOADS, BATCHES, ACTORS, NAMES, CHECKPOINTS, EDGE)
 SETTLEMENT_FILES: Final = ("summary.json", "positions.csv", "bilateral.csv")
+REPORT_MANIFEST, REPORT_NOTE = "manifest.json", "manifest.note"  # of a settlement report (settlement/manifest.py)
 RECORD: Final = struct.Struct(">qqi32s64s")
 LEAF_RECORD: Final = LEAF_BYTES + 2
 PAYLOAD_BYTES_MAX: Final = 16 * 1024 * 1024
 JSON_BYTES_MAX: Final = 64 * 1024 * 1024
 FILES_MAX: Final = 100_000
 CHUNK: Final = 1 << 20
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}(/[a-z0-9][a-z0-9._-]{0,127}){0,2}", re.ASCII)
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,127}(/[a-z0-9][a-z0-9._-]{0,127}){0,3}", re.ASCII)
 
 
 class BatchSeal(NamedTuple):
@@ -49,7 +51,7 @@ def write_manifest(directory: Path, facts: dict[str, Any]) -> None:
     files = {
         path.relative_to(directory).as_posix(): {"bytes": path.stat().st_size, "sha256": file_digest(path)}
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and path.name != MANIFEST
+        if path.is_file() and path != directory / MANIFEST
     }
     text = json.dumps({**facts, "files": files}, sort_keys=True, indent=1)
     (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")

@@ -96,9 +96,10 @@ class BundleWriter:
         self.add_file(f"{RECEIPTS}/{self._receipts:06}.json", receipt)
 
     def add_settlement(self, report: Path) -> None:
-        """The report of a netted window, as the month wrote it. Raises BundleDamaged where a file of it is missing."""
+        """The report of a netted window, as the month wrote it: every file. BundleDamaged where one is missing."""
         self._reports += 1
-        for name in SETTLEMENT_FILES:
+        there = {path.relative_to(report).as_posix() for path in report.rglob("*") if path.is_file()}
+        for name in sorted({*SETTLEMENT_FILES, *there}):
             try:
                 content = (report / name).read_bytes()
             except OSError as error:

@@ -2,8 +2,12 @@
 
 A trust file has the lines of a tlog-policy, and besides a line for each key that signs or signed batches:
 `batches KEY [FIRST [LAST]]`, the batch numbers it may have signed. A key that was retired keeps its line with a LAST.
+A line `terminals KEY` names an authority whose certificates terminals sign their days with: its public key, whole
+(SubjectPublicKeyInfo in base64), as a certificate does not hold the key of whoever issued it.
 """
 
+import binascii
+from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +16,7 @@ from coalition.audit.note import KeyKind, NoteKey
 from coalition.audit.policy import Policy, policy_lines, with_line
 
 NUMBER_DIGITS_MAX: Final = 18
+AUTHORITY_BYTES_MAX: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,8 @@ class Trust:
 
     policy: Policy = field(default_factory=Policy)
     batch_keys: list[BatchKey] = field(default_factory=list)
+    authorities: list[bytes] = field(default_factory=list)
+    """Public keys (SubjectPublicKeyInfo, DER) of those who issue terminals' certificates."""
 
     @classmethod
     def parse(cls, text: str) -> "Trust":
@@ -58,6 +65,8 @@ class Trust:
                 self._add_batch_key(BatchKey(NoteKey.parse(key), _number(first)))
             case ["batches", key, first, last]:
                 self._add_batch_key(BatchKey(NoteKey.parse(key), _number(first), _number(last)))
+            case ["terminals", key]:
+                self._add_authority(key)
             case _:
                 self.policy.add(words)
 
@@ -66,6 +75,11 @@ class Trust:
         """The log's key; its name is the origin of every checkpoint."""
         (key,) = self.policy.logs.values()
         return key
+
+    @property
+    def trust_domain(self) -> str:
+        """The domain of the identities that certificates name: the origin begins with it."""
+        return self.log.name.partition("/")[0]
 
     def keys_of(self, number: int) -> list[bytes]:
         """The public keys that may have signed batch `number`."""
@@ -77,11 +91,21 @@ class Trust:
         for each in self.batch_keys:
             last = "" if each.last is None else f" {each.last}"
             lines.append(f"batches {each.key} {each.first}{last}")
+        lines += [f"terminals {b64encode(each).decode()}" for each in self.authorities]
         lines += [f"witness {each.name} {each.key} {each.url}".rstrip() for each in self.policy.witnesses.values()]
         lines += [
             f"group {name} {group.threshold} {' '.join(group.members)}" for name, group in self.policy.groups.items()
         ]
         return "\n".join([*lines, f"quorum {self.policy.quorum}", ""])
+
+    def _add_authority(self, text: str) -> None:
+        try:
+            key = b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if not 0 < len(key) <= AUTHORITY_BYTES_MAX or key in self.authorities:
+            raise EvidenceMalformed("an authority is a public key in base64, and stands here once")
+        self.authorities.append(key)
 
     def _add_batch_key(self, key: BatchKey) -> None:
         if key.key.kind is not KeyKind.NOTE:

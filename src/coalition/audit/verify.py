@@ -18,7 +18,7 @@ from typing import Any, Final
 from coalition.audit.bundle import Bundle
 from coalition.audit.bundle_format import BundleDamaged
 from coalition.audit.checks.acts import ActChecks
-from coalition.audit.checks.days import Signed
+from coalition.audit.checks.days import Issued, Signed, Terminals
 from coalition.audit.checks.log import LogChecks
 from coalition.audit.checks.money import MoneyChecks
 from coalition.audit.checks.notes import NoteChecks
@@ -26,6 +26,7 @@ from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.receipts import check_receipts
 from coalition.audit.checks.report import Report
 from coalition.audit.checks.rules import RuleChecks
+from coalition.audit.checks.sealed_reports import SealedReportChecks
 from coalition.audit.errors import EvidenceMalformed
 from coalition.audit.leaf import LeafData, Payload
 from coalition.audit.merkle import leaf_hash
@@ -47,10 +48,11 @@ def verify_bundle(
     previous: Sequence[bytes] = (),
     receipts: Iterable[tuple[str, bytes]] = (),
     signed: Signed | None = None,
+    issued: Issued | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """The report of a bundle. `previous` are notes of earlier looks, `receipts` are more than the bundle's own;
-    `signed` verifies what terminals sign.
+    `signed` verifies what terminals sign, `issued` whose their certificates are.
     """
     report = Report()
     say = progress or _silent
@@ -66,7 +68,8 @@ def verify_bundle(
             "end_size": bundle.end_size,
             "bundle_sha256": hashlib.sha256((directory / "manifest.json").read_bytes()).hexdigest(),
         }
-        _run(bundle, trust, verify, now, previous, receipts, report, signed, say)
+        terminals = Terminals(signed, issued, trust.authorities, trust.trust_domain) if signed and issued else None
+        _run(bundle, trust, verify, now, previous, receipts, report, terminals, say)
     except BundleDamaged as error:
         report.damaged = str(error)
     except EvidenceMalformed as error:
@@ -84,13 +87,13 @@ def _run(
     previous: Sequence[bytes],
     receipts: Iterable[tuple[str, bytes]],
     report: Report,
-    signed: Signed | None,
+    terminals: Terminals | None,
     say: Progress,
 ) -> None:
     notes = NoteChecks(bundle, trust, verify, now, previous, report)
     log = LogChecks(bundle, trust, verify, notes, report)
-    acts = ActChecks(bundle, report, signed)
-    money, rules = MoneyChecks(bundle, report, acts.wallets), RuleChecks(bundle, report)
+    acts = ActChecks(bundle, report, terminals, SealedReportChecks(bundle, report, trust, verify))
+    money, rules = MoneyChecks(bundle, report, acts.wallets, acts.holds, acts.merges), RuleChecks(bundle, report)
     newest_us, count = 0, bundle.count
     for place, (data, payload) in enumerate(zip_longest(bundle.leaves(), bundle.payloads())):
         if data is None or payload is None:

@@ -1,4 +1,6 @@
-"""The recipient's side of an export: a key pair of its own, and opening what was sealed to it. Runs without a house."""
+"""The recipient's side of exports and disclosures: a key pair of its own, and opening what was sealed to it. Runs
+without a house.
+"""
 
 import base64
 import hashlib
@@ -9,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from coalition.domain.errors import CoalitionError
-from keys import KeyRing, KeysError, generate_box_key, open_box
+from keys import KeyRing, KeysError, generate_box_key, open_box, public_box_key
 
 HEADER: Final = "coalition export key 1 "
 NOBODY: Final = "00000000-0000-0000-0000-000000000000"
@@ -43,6 +45,14 @@ def read_recipient_key(path: Path) -> bytes:
         raise ExportNotOpened(f"{path} is no key of an export") from None
 
 
+def own_key(path: Path) -> tuple[bytes, bytes]:
+    """The pair (private, public) of a file, made now where there is none. Raises ExportNotOpened, OSError."""
+    if not path.exists():
+        make_recipient_key(path)
+    private_key = read_recipient_key(path)
+    return private_key, public_box_key(private_key)
+
+
 def fingerprint(public_key: bytes) -> str:
     """SHA-256 of a recipient's key, hex: what its approver names."""
     return hashlib.sha256(public_key).hexdigest()
@@ -73,10 +83,25 @@ def opened_export(private_key: bytes, pages: Iterable[str]) -> Iterator[dict[str
         raise ExportNotOpened("the end is missing: fetch it again")
 
 
-def _opened(private_key: bytes, export_id: str, after: str, boxes: Sequence[bytes]) -> Iterator[dict[str, Any]]:
-    for number, box in enumerate(boxes):
-        try:
-            lines = open_box(private_key, box, KeyRing.export_context(export_id, after, number))
-        except KeysError:
-            raise ExportNotOpened("a page was not sealed to this key, was changed, or is of another export") from None
-        yield from map(json.loads, lines.split(b"\n"))
+def opened_disclosure(private_key: bytes, disclosure_id: str, boxes: Sequence[bytes]) -> list[dict[str, Any]]:
+    """The members of a disclosure that was sealed to this key. Raises ExportNotOpened."""
+    contexts = [KeyRing.disclosure_context(disclosure_id, number) for number in range(len(boxes))]
+    return _lines(private_key, boxes, contexts, "this was sealed to another key: name the file that you asked with")
+
+
+def _opened(private_key: bytes, export_id: str, after: str, boxes: Sequence[bytes]) -> list[dict[str, Any]]:
+    contexts = [KeyRing.export_context(export_id, after, number) for number in range(len(boxes))]
+    return _lines(
+        private_key, boxes, contexts, "a page was not sealed to this key, was changed, or is of another export"
+    )
+
+
+def _lines(
+    private_key: bytes, boxes: Sequence[bytes], contexts: Sequence[bytes], otherwise: str
+) -> list[dict[str, Any]]:
+    """What the lines of these boxes tell, each box of its context. Raises ExportNotOpened(`otherwise`)."""
+    try:
+        told = b"".join(open_box(private_key, box, context) for box, context in zip(boxes, contexts, strict=True))
+        return [json.loads(line) for line in told.split(b"\n") if line]
+    except (KeysError, ValueError):
+        raise ExportNotOpened(otherwise) from None

@@ -42,6 +42,7 @@ from coalition.server.audit_log import AuditLog
 from coalition.server.audit_service import AuditService
 from coalition.server.audit_state import AuditState
 from coalition.server.day_end import DayEndCalls
+from coalition.server.event_service import EventService
 from coalition.server.front_door import FrontDoor
 from coalition.server.identity import Identities
 from coalition.server.member_service import MemberService
@@ -63,6 +64,7 @@ from coalition.storage.frontier import frontier
 from coalition.storage.holds import HoldReads
 from coalition.storage.keydb import KeyDatabase
 from coalition.storage.lease import Lease
+from coalition.storage.member_events import MemberEventReads
 from coalition.storage.membership import MemberStore
 from coalition.storage.merge_reads import MergeReads
 from coalition.storage.pool import open_pool
@@ -71,6 +73,7 @@ from coalition.storage.programme import lay_scheme
 from coalition.storage.programme_reads import ProgrammeReads
 from coalition.storage.programme_store import ProgrammeStore
 from coalition.storage.reads import WalletReads, read_epoch, read_programme
+from coalition.storage.settlement_events import SettlementEventReads
 from keys import KeyRing, WrappedKey
 
 POOL_SIZE: Final = 12  # threads that read or act at once; of the 120 connections of an embedded database
@@ -167,6 +170,7 @@ def _furnish(
             MemberService(reception, devices, watch, request_ids, desk),
             AuditService(AuditReads(lease, lane_count, time.sleep), audit_log, audit_state, watch),
             PortalService(PortalReads(lease), reads, reception.reading, watch),
+            EventService(MemberEventReads(lease, lane_count, business_date), SettlementEventReads(lease), watch),
         )
 
     revocations = closing.enter_context(watched_revocations(settings))

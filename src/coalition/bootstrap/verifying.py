@@ -20,6 +20,7 @@ from coalition.audit.verify import verify_bundle
 from coalition.bootstrap.clock import unix_milliseconds
 from coalition.bootstrap.statements import signed_by
 from keys.errors import KeysError
+from keys.issuer import issued_to
 from keys.signature import verify
 
 TRUST_BYTES_MAX = 1024 * 1024
@@ -54,6 +55,7 @@ def check_bundle(
         previous=[read_bounded(path, NOTE_BYTES_MAX) for path in previous],
         receipts=_read(receipts),
         signed=is_signed,
+        issued=issued_to,
         progress=progress,
     )
     told = report.to_json()

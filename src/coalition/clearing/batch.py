@@ -5,9 +5,9 @@ decline is an entry too. A reversal kills its original first where that is unkno
 Nothing here does I/O but through the store that is handed in.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
 from uuid import UUID
 
 from coalition.clearing.store import Store
@@ -24,6 +24,7 @@ from coalition.domain.reasons import Reason, is_stored
 
 Key = tuple[int, UUID]
 Answer = Outcome | Refused
+T = TypeVar("T")
 
 
 class Decided(NamedTuple):
@@ -39,8 +40,14 @@ class Decided(NamedTuple):
     card_id: int | None = None
 
 
-def run_batch(store: Store, commands: Sequence[Command]) -> list[Answer]:
+@overload
+def run_batch(store: Store, commands: Sequence[Command]) -> list[Answer]: ...
+@overload
+def run_batch(store: Store, commands: Sequence[Command], ready: Callable[[list[Answer]], T]) -> T: ...
+def run_batch(store: Store, commands: Sequence[Command], ready: Callable[[list[Answer]], Any] = list) -> Any:
     """Decide and write `commands` in one transaction; the answers, in the same order, once it is committed.
+
+    `ready` makes the answers ready to be told, while the database still commits.
 
     Raises Contention and StoreUnavailable (nothing is answered yet, run the same commands again), NoOpenWindow and our
     own bugs (halve the batch).
@@ -64,7 +71,8 @@ def run_batch(store: Store, commands: Sequence[Command]) -> list[Answer]:
         if len(decided) > PLACE_MAX + 1:
             raise LedgerBroken(f"{len(decided)} entries are more than one batch may have")
         batch.write(prefetched, _entries(decided, prefetched.books.business_date), list(touched.values()))
-    return _in_order(commands, first, answers, prefetched.stored)
+        told = ready(_in_order(commands, first, answers, prefetched.stored))
+    return told
 
 
 def _decided(command: Command, prefetched: Prefetched, place: int, touched: dict[int, Wallet]) -> Decided:

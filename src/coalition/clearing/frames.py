@@ -7,13 +7,16 @@ themselves costs). Both ends are this program, on a socket pair that it made.
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
 from coalition.clearing.queue import Answer
 from coalition.domain.commands import Command
-from coalition.domain.journal import Outcome
+from coalition.domain.journal import Outcome, micros_of, moment_of
+from coalition.domain.kinds import Kind
+from coalition.domain.reasons import Reason
 
 LENGTH_BYTES: Final = 4
 READY: Final = (0).to_bytes(LENGTH_BYTES, "big")
@@ -32,13 +35,23 @@ def commands_of(body: bytes | bytearray) -> list[Command]:
 
 def answers_frame(answers: Sequence[Answer]) -> bytes:
     """The answers of one batch, in the order of its commands; an error must be one of the house."""
-    return _frame([tuple(answer) if isinstance(answer, Outcome) else answer for answer in answers])
+    return _frame([_plain(answer) if isinstance(answer, Outcome) else answer for answer in answers])
 
 
 def answers_of(body: bytes | bytearray) -> list[Answer]:
     """The answers of a frame whose length is off."""
     told = pickle.loads(body)  # noqa: S301  our own other end
-    return [Outcome._make(answer) if isinstance(answer, tuple) else answer for answer in told]
+    return [_outcome(*answer) if isinstance(answer, tuple) else answer for answer in told]
+
+
+def _plain(outcome: Outcome) -> tuple[Any, ...]:
+    """An outcome in numbers: to pickle a lone one's enum members and moment takes longer than all the rest of it."""
+    reason, entry_id, post_time, kind, *rest = outcome
+    return (int(reason), entry_id, _micros_of(post_time), int(kind), *rest)
+
+
+def _outcome(reason: int, entry_id: int, micros: int, kind: int, *rest: Any) -> Outcome:
+    return Outcome._make((_REASONS[reason], entry_id, _moment_of(micros), _KINDS[kind], *rest))
 
 
 def _frame(message: object) -> bytes:
@@ -76,3 +89,8 @@ class _Forms(dict[type[Command], _Form]):
 
 
 _FORMS: Final = _Forms()
+_REASONS: Final = {each.value: each for each in Reason}
+_KINDS: Final = {each.value: each for each in Kind}
+# All answers of a batch have one time.
+_micros_of: Final = lru_cache(maxsize=8)(micros_of)
+_moment_of: Final = lru_cache(maxsize=8)(moment_of)

@@ -12,7 +12,10 @@ from coalition.domain.prefetch import Prefetched
 
 
 class Batch(Protocol):
-    """An open transaction. `prefetch` locks and reads, `write` writes everything; leaving the context commits."""
+    """An open transaction. `prefetch` locks and reads, `write` sends everything; leaving the context commits.
+
+    What a caller does between the two is done while the database writes.
+    """
 
     def prefetch(self, commands: Sequence[Command]) -> Prefetched: ...
 

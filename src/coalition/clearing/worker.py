@@ -6,7 +6,7 @@ interpreter at every step (decision 0008). One batch at a time; it ends when the
 
 import socket
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 
@@ -32,6 +32,7 @@ UNAVAILABLE_PAUSE_SECONDS: Final = 0.1
 CONTENTION_PAUSE_SECONDS: Final = 0.002
 
 Pause = Callable[[float], None]
+T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
@@ -50,7 +51,7 @@ def work(desk: socket.socket, store: Store, pause: Pause, checker: PinChecker) -
             body = _received(desk, int.from_bytes(length, "big"))
             if body is None:
                 break
-            desk.sendall(answers_frame(answer_all(store, commands_of(body), rest, checker)))
+            desk.sendall(answer_all(store, commands_of(body), rest, checker, answers_frame))
     except (BrokenPipeError, ConnectionResetError):
         pass  # the server was killed: what is committed stays, its clients ask again
     finally:
@@ -58,22 +59,25 @@ def work(desk: socket.socket, store: Store, pause: Pause, checker: PinChecker) -
         store.close()
 
 
-def answer_all(store: Store, commands: Sequence[Asked], pause: Pause, checker: PinChecker) -> Sequence[Answer]:
+def answer_all(
+    store: Store, commands: Sequence[Asked], pause: Pause, checker: PinChecker, ready: Callable[[Sequence[Answer]], T]
+) -> T:
     """Run the batch until it is answered; only a deterministic error halves it, first half first.
 
-    What was found of its PINs is kept when the batch is run again: each is counted and compared once.
+    `ready` makes the answers ready to be told. What was found of its PINs is kept when the batch is run again: each is
+    counted and compared once.
     """
     contentions = outages = 0
     while True:
         try:
             if any(map(carries_pin, commands)):
                 commands = compared(store, checker, commands)
-            return _run(store, commands)
+            return _run(store, commands, ready)
         except Contention as error:
             contentions += 1
             if contentions >= CONTENTION_TRIES:
                 log.warning("batch_contended", commands=len(commands), tries=contentions)
-                return _failed(commands, error)
+                return ready(_failed(commands, error))
             if isinstance(error, PinChanged):
                 commands = to_compare_again(commands, error)
             pause(CONTENTION_PAUSE_SECONDS * contentions)
@@ -81,27 +85,27 @@ def answer_all(store: Store, commands: Sequence[Asked], pause: Pause, checker: P
             outages += 1
             if outages >= UNAVAILABLE_TRIES:
                 log.warning("store_unavailable", commands=len(commands), tries=outages)
-                return _failed(commands, error)
+                return ready(_failed(commands, error))
             pause(UNAVAILABLE_PAUSE_SECONDS)
         except Exception as error:
             if len(commands) == 1:
                 if not isinstance(error, NoOpenWindow):
                     log.exception("command_failed", request_id=str(getattr(commands[0], "request_id", "")))
                 # What travels is an error of the house; a bug's traceback is in the log above.
-                return [error if isinstance(error, CoalitionError) else LedgerBroken(type(error).__name__)]
+                return ready([error if isinstance(error, CoalitionError) else LedgerBroken(type(error).__name__)])
             log.warning("batch_halved", commands=len(commands), error=type(error).__name__)
             half = len(commands) // 2
             halves = commands[:half], commands[half:]
-            return [answer for each in halves for answer in answer_all(store, each, pause, checker)]
+            return ready([answer for each in halves for answer in answer_all(store, each, pause, checker, list)])
 
 
-def _run(store: Store, batch: Sequence[Asked]) -> Sequence[Answer]:
+def _run(store: Store, batch: Sequence[Asked], ready: Callable[[Sequence[Answer]], T]) -> T:
     """The answers in order; what is refused already does not take part."""
     commands = [asked for asked in batch if not isinstance(asked, Refused)]
+    if commands and len(commands) == len(batch):
+        return run_batch(store, commands, ready)
     answers = iter(run_batch(store, commands) if commands else ())
-    if len(commands) == len(batch):
-        return list(answers)
-    return [asked if isinstance(asked, Refused) else next(answers) for asked in batch]
+    return ready([asked if isinstance(asked, Refused) else next(answers) for asked in batch])
 
 
 def _failed(batch: Sequence[Asked], error: CoalitionError) -> Sequence[Answer]:

@@ -84,6 +84,10 @@ def add_terms(
     sponsor_share: Annotated[
         str | None, typer.Option(metavar="RATE", help="The sponsor's part of the bonus; none.", show_default=False)
     ] = None,
+    sponsor_limit: Annotated[
+        str | None,
+        typer.Option(metavar="AMOUNT", help="Most bonus the sponsor bears; then none is granted.", show_default=False),
+    ] = None,
     seller_commission: Annotated[
         str | None,
         typer.Option(metavar="RATE", help="What the issuer pays a seller, of the amount; nothing.", show_default=False),
@@ -114,6 +118,7 @@ def add_terms(
         "bonus_months": bonus_months,
         "sponsor": sponsor,
         "sponsor_share": sponsor_share,
+        "sponsor_limit_minor": session.amount(sponsor_limit) if sponsor_limit else None,
         "seller_commission": seller_commission,
         "top_up_loss": top_up_loss and top_up_loss.upper(),
         "calendar": calendar,

@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from coalition.cli import (  # seven of them add commands only
+from coalition.cli import (  # eight of them add commands only
     card_rules,  # noqa: F401
     credentials,
     day_limits,  # noqa: F401
@@ -14,8 +14,10 @@ from coalition.cli import (  # seven of them add commands only
     house,
     member_changes,  # noqa: F401
     member_data,  # noqa: F401
+    member_erasing,  # noqa: F401
     members_export,  # noqa: F401
     opening_lots,  # noqa: F401
+    simulating,  # noqa: F401
     till_day,  # noqa: F401
     tills,
     window_fees,  # noqa: F401
@@ -27,6 +29,7 @@ from coalition.cli.cards import card_app
 from coalition.cli.conformance import conformance
 from coalition.cli.days import day_app
 from coalition.cli.disputes import dispute_app
+from coalition.cli.events import events
 from coalition.cli.follow import follow
 from coalition.cli.gateway import gateway
 from coalition.cli.keys import key_app
@@ -145,6 +148,9 @@ app.command("positions", rich_help_panel=MONTH, epilog="Example: coalition posit
 )
 app.command("claims", rich_help_panel=MONTH, epilog="Example: coalition claims --participant cafe")(windows.claims)
 app.add_typer(dispute_app, name="dispute", rich_help_panel=MONTH)
+app.command(
+    "events", rich_help_panel=MONTH, epilog="Example: coalition events --as hq/cafe --cursor events.cursor --json"
+)(events)
 app.add_typer(audit_app, name="audit", rich_help_panel=AUDIT)
 app.command(
     "witness",

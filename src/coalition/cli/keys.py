@@ -124,6 +124,27 @@ def reindex(var: Var = None) -> None:
         say("No member needs an earlier version. Next: python -m keys disable blind-index VERSION DIR")
 
 
+@key_app.command("phone-checks", epilog="Example: coalition keys phone-checks")
+def phone_checks(var: Var = None) -> None:
+    """Give members of a release before phones' checks theirs, so that a look need not open them.
+
+    Runs beside working servers; `coalition migrate` has brought the key database to 0002 before. Members whose phone has
+    changed since get theirs, too. Asked again after an interruption it goes on with what is left. Exit code 1: some
+    records do not open under this ring, and their members are named.
+    """
+    settings = load_settings(var=var)
+    with house_errors():
+        from coalition.bootstrap.check_filling import fill_checks, unchecked_keys
+
+        with unchecked_keys(settings) as at_hand, _bar() as bar:
+            task = bar.add_task("members", total=at_hand.keys.count())
+            done = fill_checks(at_hand.ring, at_hand.ledger, at_hand.keys, lambda seen: bar.advance(task, seen))
+            left = at_hand.keys.count()
+    console().print(f"{done.filled} members got a check of their phone; {left} have none.")
+    if done.broken:
+        _refuse_broken("members", done.broken)
+
+
 def _refuse_broken(what: str, broken: list[UUID]) -> None:
     shown = ", ".join(str(member_id) for member_id in broken[:BROKEN_SHOWN])
     console(stderr=True).print(

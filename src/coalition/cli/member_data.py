@@ -1,4 +1,4 @@
-"""`coalition member ...` about a member's data: lock, unlock, erase, export and who looked; and seeing members
+"""`coalition member ...` about a member's data: lock, unlock, export and who looked; and seeing members
 unmasked, which takes two people. What is exported goes to a file that only its owner reads.
 """
 
@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from coalition.bootstrap.exporting import ExportNotOpened, opened_disclosure, own_key
 from coalition.cli.members import member_app, read_purpose
 from coalition.cli.options import RequestId, read_request_id
 from coalition.cli.output import enum_name, table, time_text, to_json
@@ -19,7 +20,6 @@ from coalition.v1.member_pb2 import (
     MEMBER_STATE_LOCKED,
     ApproveDisclosureRequest,
     ConsentPurpose,
-    EraseMemberRequest,
     FieldGroup,
     GetDisclosureRequest,
     MemberState,
@@ -50,6 +50,7 @@ GROUPS: Final = {
 
 MemberId = Annotated[str, typer.Argument(metavar="MEMBER_ID", help="UUID of the member.")]
 DisclosureId = Annotated[str, typer.Argument(metavar="DISCLOSURE_ID", help="UUID that `member ask` told.")]
+Key = Annotated[Path, typer.Option("--key", metavar="FILE", help="Your private key, which only you read.")]
 To = Annotated[Path, typer.Option("--to", metavar="FILE", help="Where it is written; must not exist yet.")]
 
 
@@ -65,28 +66,6 @@ def member_lock(session: Session, member_id: MemberId, request_id: RequestId = N
 def member_unlock(session: Session, member_id: MemberId, request_id: RequestId = None) -> None:
     """Let a locked member's data be used again."""
     _set_state(session, member_id, MEMBER_STATE_ACTIVE, request_id)
-
-
-@member_app.command("erase", epilog="Example: coalition member erase 01890000-0000-7000-8000-000000000000")
-@client_command
-def member_erase(
-    session: Session,
-    member_id: MemberId,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.", show_default=False)] = False,
-    request_id: RequestId = None,
-) -> None:
-    """Erase a member for ever: its key is destroyed. The wallet must be empty, and the law not want the records kept.
-
-    Every copy of the ledger is unreadable at once, copies of the key database once its key epoch is destroyed.
-    """
-    if not yes:
-        typer.confirm(f"Erase member {member_id} for ever?", abort=True, err=True)
-    with session.coalition() as connection:
-        answer = connection.call(
-            connection.members.EraseMember,
-            EraseMemberRequest(request_id=read_request_id(request_id), member_id=member_id),
-        )
-    session.say(answer, f"Member {member_id} is erased; entry {answer.receipt.entry_id} of the journal says so.")
 
 
 @member_app.command("consent", epilog="Example: coalition member consent MEMBER_ID marketing --notice 2026-01")
@@ -163,16 +142,23 @@ def member_access(session: Session, member_id: MemberId) -> None:
     session.say(accesses, table(f"Accesses to member {member_id}", ("when", "what", "who", "why", "groups seen"), rows))
 
 
-@member_app.command("ask", epilog="Example: coalition member ask MEMBER_ID --groups contact --purpose dispute")
+@member_app.command(
+    "ask", epilog="Example: coalition member ask MEMBER_ID --groups contact --purpose dispute --key my.key"
+)
 @client_command
 def member_ask(
     session: Session,
     member_ids: Annotated[list[str], typer.Argument(metavar="MEMBER_ID...", help="UUIDs of the members, 20 at most.")],
     groups: Annotated[str, typer.Option(help=f"Which field groups, with commas: {', '.join(GROUPS)}.")],
     purpose: Annotated[str, typer.Option(help="Why, kept in the journal, such as dispute.")],
+    key: Key,
     request_id: RequestId = None,
 ) -> None:
-    """Ask to see members unmasked. Another person approves, as ap/NAME; `member see` shows them for 15 minutes."""
+    """Ask to see members unmasked. Another person approves, as ap/NAME; `member see` shows them for 15 minutes.
+
+    They are sealed to your key: the server's answer can be read with the file of --key alone, which is made where it is
+    not there yet.
+    """
     names = [name.strip() for name in groups.split(",")]
     if not set(names) <= GROUPS.keys():
         raise typer.BadParameter(f"--groups are of {', '.join(GROUPS)}")
@@ -181,10 +167,15 @@ def member_ask(
         member_ids=member_ids,
         field_groups=[GROUPS[name] for name in names],
         purpose=read_purpose(purpose),
+        recipient_key=_own_key(key)[1],
     )
     with session.coalition() as connection:
         answer = connection.call(connection.members.RequestDisclosure, request)
-    session.say(answer, f"Asked. Next, another person: coalition member approve {answer.disclosure_id} --as ap/NAME")
+    session.say(
+        answer,
+        f"Asked, sealed to the key in {key}. "
+        f"Next, another person: coalition member approve {answer.disclosure_id} --as ap/NAME",
+    )
 
 
 @member_app.command("approve", epilog="Example: coalition member approve DISCLOSURE_ID --as ap/ben")
@@ -199,13 +190,30 @@ def member_approve(session: Session, disclosure_id: DisclosureId, request_id: Re
     session.say(answer, f"Disclosure {disclosure_id} can be seen until {time_text(answer.expire_time)} UTC.")
 
 
-@member_app.command("see", epilog="Example: coalition member see DISCLOSURE_ID --json")
+@member_app.command("see", epilog="Example: coalition member see DISCLOSURE_ID --key my.key")
 @client_command
-def member_see(session: Session, disclosure_id: DisclosureId) -> None:
-    """Show the members of an approved disclosure, unmasked. Each look is in the journal and in the members' reports."""
+def member_see(session: Session, disclosure_id: DisclosureId, key: Key) -> None:
+    """Show the members of an approved disclosure, unmasked: fetched sealed, opened here with the key you asked with.
+
+    Each fetching is in the journal and in the members' reports.
+    """
+    if not key.exists():
+        raise typer.BadParameter(f"--key {key}: there is no such file; name the one that `member ask` was given")
+    private_key, _ = _own_key(key)
     with session.coalition() as connection:
         answer = connection.call(connection.members.GetDisclosure, GetDisclosureRequest(disclosure_id=disclosure_id))
-    session.say(answer, *(json.dumps(to_json(member), ensure_ascii=False, indent=2) for member in answer.members))
+    try:
+        told = opened_disclosure(private_key, disclosure_id.lower(), answer.boxes)
+    except ExportNotOpened as error:
+        raise typer.BadParameter(str(error)) from None
+    typer.echo(json.dumps(told, ensure_ascii=False, indent=2))
+
+
+def _own_key(path: Path) -> tuple[bytes, bytes]:
+    try:
+        return own_key(path)
+    except (OSError, ExportNotOpened) as error:
+        raise typer.BadParameter(f"--key {path}: {error}") from None
 
 
 def _set_state(session: Session, member_id: str, state: MemberState.ValueType, request_id: str | None) -> None:

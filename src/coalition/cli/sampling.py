@@ -85,5 +85,6 @@ def disclosures(told: dict[str, Any]) -> list[str]:
     for row in told["rows"]:
         batches.setdefault(row["disclosure"], []).append(row["member_id"])
     return [
-        f"coalition member ask {' '.join(ids)} --groups identity,contact --purpose audit" for ids in batches.values()
+        f"coalition member ask {' '.join(ids)} --groups identity,contact --purpose audit --key sample.key"
+        for ids in batches.values()
     ]

@@ -129,6 +129,8 @@ def show_report(told: dict[str, Any]) -> None:
             out.print(f"      - and {check['breaches'] - SHOWN:,} more", soft_wrap=True)
         for lacking in check["undecided"][:SHOWN]:
             out.print(f"      ? {lacking}", soft_wrap=True)
+    if told.get("erased_members"):
+        out.print(f"erased {told['erased_members']:,}: members whose records open nowhere any more, as they should")
     out.print(f"verdict: {told['verdict']}", style=COLOURS[told["verdict"]])
 
 

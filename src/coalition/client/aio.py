@@ -13,6 +13,7 @@ from coalition.client.channels import channel_options
 from coalition.client.errors import ServerUnreachable, failure_of
 from coalition.client.retry import RetryPolicy
 from coalition.v1.audit_pb2_grpc import AuditServiceStub
+from coalition.v1.events_pb2_grpc import EventServiceStub
 from coalition.v1.member_pb2_grpc import MemberServiceStub
 from coalition.v1.portal_pb2_grpc import PortalServiceStub
 from coalition.v1.programme_pb2_grpc import ProgrammeServiceStub
@@ -22,6 +23,7 @@ from coalition.v1.terminal_pb2_grpc import TerminalServiceStub
 if TYPE_CHECKING:
     # The generated code has one stub class for both kinds of channel; only its type file tells them apart.
     from coalition.v1.audit_pb2_grpc import AuditServiceAsyncStub
+    from coalition.v1.events_pb2_grpc import EventServiceAsyncStub
     from coalition.v1.member_pb2_grpc import MemberServiceAsyncStub
     from coalition.v1.portal_pb2_grpc import PortalServiceAsyncStub
     from coalition.v1.programme_pb2_grpc import ProgrammeServiceAsyncStub
@@ -57,6 +59,7 @@ class AioConnection:
         self.settlement: SettlementServiceAsyncStub = SettlementServiceStub(self._channel)
         self.audit: AuditServiceAsyncStub = AuditServiceStub(self._channel)
         self.portal: PortalServiceAsyncStub = PortalServiceStub(self._channel)
+        self.events: EventServiceAsyncStub = EventServiceStub(self._channel)
 
     async def call(self, method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]", request: Request) -> Response:
         """Send the request, again if need be, and return the answer. Raises CallRefused, ServerUnreachable."""

@@ -12,6 +12,7 @@ from coalition.client.channels import channel_options
 from coalition.client.errors import ServerUnreachable, failure_of
 from coalition.client.retry import RetryPolicy
 from coalition.v1.audit_pb2_grpc import AuditServiceStub
+from coalition.v1.events_pb2_grpc import EventServiceStub
 from coalition.v1.member_pb2_grpc import MemberServiceStub
 from coalition.v1.portal_pb2_grpc import PortalServiceStub
 from coalition.v1.programme_pb2_grpc import ProgrammeServiceStub
@@ -51,6 +52,7 @@ class Connection:
         self.settlement = SettlementServiceStub(self._channel)
         self.audit = AuditServiceStub(self._channel)
         self.portal = PortalServiceStub(self._channel)
+        self.events = EventServiceStub(self._channel)
 
     def call(self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request) -> Response:
         """Send the request, again if need be, and return the answer. Raises CallRefused, ServerUnreachable."""

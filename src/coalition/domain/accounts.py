@@ -55,6 +55,7 @@ class TransferCode(IntEnum):
     COLLATERAL = 15
     LOSS_SHARE = 16
     SUCCESSION = 17
+    WRITE_OFF = 18
     NETTING = 20
     SETTLEMENT_PAYMENT = 21
     SETTLEMENT_RETURN = 22

@@ -44,7 +44,10 @@ class Tier:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a lot is sold under. `top_up_loss` says who bears what was spent of a top-up whose money bounced."""
+    """What a lot is sold under. `top_up_loss` says who bears what was spent of a top-up whose money bounced.
+
+    Once the sponsor's share of all bonus granted under the agreement is `sponsor_limit_minor`, no bonus is granted.
+    """
 
     issuer: str
     custody: str
@@ -54,6 +57,7 @@ class Terms:
     bonus_months: int | None
     sponsor: str | None
     sponsor_share: Rate
+    sponsor_limit_minor: int | None
     seller_commission: Rate
     balance_limit_minor: int | None
     top_up_loss: str
@@ -63,6 +67,10 @@ class Terms:
         """The bonus of the highest tier reached, minor units; 0 below the first."""
         reached = [tier for tier in self.tiers if tier.from_minor <= principal_minor]
         return reached[-1].bonus.floor(principal_minor) if reached else 0
+
+    def sponsored_part(self, bonus_minor: int) -> int:
+        """What the sponsor bears of a bonus that the issuer would bear all of; of a sum, within a fen a lot in it."""
+        return bonus_minor - self.sponsor_share.complement().floor(bonus_minor)
 
     def bonus_expiry(self, business_date: date) -> date | None:
         """The last day of the bonus: the same day `bonus_months` later, or that month's last day."""
@@ -210,6 +218,7 @@ def _terms(fields: Fields) -> Terms:
         bonus_months=fields.whole("bonus_months", None, MONTHS_MAX),
         sponsor=fields.optional_code("sponsor"),
         sponsor_share=fields.rate("sponsor_share", "0"),
+        sponsor_limit_minor=fields.whole("sponsor_limit_minor", None),
         seller_commission=fields.rate("seller_commission", "0"),
         balance_limit_minor=fields.whole("balance_limit_minor", None),
         top_up_loss=fields.choice("top_up_loss", LOSS_BEARERS),
@@ -217,6 +226,8 @@ def _terms(fields: Fields) -> Terms:
     )
     if terms.sponsor_share != ZERO and terms.sponsor is None:
         raise fields.bad("sponsor", "a sponsor, because sponsor_share is not 0")
+    if terms.sponsor_limit_minor is not None and terms.sponsor_share == ZERO:
+        raise fields.bad("sponsor_share", "above 0, because sponsor_limit_minor limits what it comes to")
     return terms
 
 

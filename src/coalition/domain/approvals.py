@@ -6,12 +6,14 @@ What is approved is bound by its hash: changed afterwards it needs approval anew
 apart by constraint too (migration 0020); this rule says so before it does, with a reason.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 from typing import Final
 
+from coalition.domain.acts import JSON, canonical
 from coalition.domain.errors import Refused
 from coalition.domain.reasons import Reason
 
@@ -19,11 +21,15 @@ HASH_BYTES: Final = 32
 
 
 class Office(Enum):
-    """Whose agreement a step is, in the order in which they are asked."""
+    """Whose agreement a step is, in the order in which they are asked.
+
+    PRIVACY agrees to what is done with members' data. It is not given by name: every approver holds it, at reception.
+    """
 
     FINANCE = "FINANCE"
     RATIFIER = "RATIFIER"
     CHAIRMAN = "CHAIRMAN"
+    PRIVACY = "PRIVACY"
 
 
 class Subject(Enum):
@@ -34,6 +40,11 @@ class Subject(Enum):
     WRITE_OFF = "WRITE_OFF"
     CAP = "CAP"
     AGREEMENT = "AGREEMENT"
+    ERASURE = "ERASURE"
+
+
+WITHOUT_AMOUNT: Final = {Subject.ERASURE: (Office.PRIVACY,)}
+"""Who must agree to what has no amount; anything else goes by bands."""
 
 
 class ApprovalState(Enum):
@@ -95,8 +106,15 @@ class Approval:
         return self.offices[len(self.steps)] if self.state is ApprovalState.PENDING else None
 
 
-def offices_for(amount_minor: int, bands: Sequence[Band]) -> tuple[Office, ...]:
+def content_hash(content: Mapping[str, JSON]) -> bytes:
+    """SHA-256 of all that approvers agree to: what is approved is bound by it."""
+    return hashlib.sha256(canonical(content)).digest()
+
+
+def offices_for(subject: Subject, amount_minor: int, bands: Sequence[Band]) -> tuple[Office, ...]:
     """Who must agree to something of this amount. Raises ValueError where no band holds it: a table with a hole."""
+    if subject in WITHOUT_AMOUNT:
+        return WITHOUT_AMOUNT[subject]
     below = [band for band in bands if band.from_minor <= abs(amount_minor)]
     if not below:
         raise ValueError(f"no approval band holds {amount_minor}: one must begin at 0")

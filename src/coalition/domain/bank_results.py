@@ -14,8 +14,9 @@ from coalition.domain.settlement_runs import FAILED, PAID, RETURNED, WAITING
 
 
 class Result(Enum):
-    """What the bank says of an instruction."""
+    """What the bank says of an instruction. ACCEPTED: it will carry it out, and has moved nothing yet."""
 
+    ACCEPTED = "ACCEPTED"
     BOOKED = "BOOKED"
     REJECTED = "REJECTED"
     RETURNED = "RETURNED"
@@ -25,7 +26,8 @@ class Result(Enum):
 class BankLine:
     """One line of a result. `bank_reference` is the bank's own, unique for ever.
 
-    `amount_minor` is what was instructed, with the participant's sign: above zero it was to receive it.
+    `amount_minor` is what was instructed, with the participant's sign: above zero it was to receive it. A status, which
+    moves nothing, may leave it out (0, and no currency): it is then that of the instruction.
     """
 
     bank_reference: str
@@ -69,7 +71,7 @@ class Matched:
 
     @property
     def moved_minor(self) -> int:
-        return 0 if self.line.result is Result.REJECTED else self.line.amount_minor
+        return 0 if self.line.result in STATUSES else self.line.amount_minor
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,19 @@ class Outcome:
     instructions: tuple[Instruction, ...]
 
 
+STATUSES: Final = frozenset({Result.ACCEPTED, Result.REJECTED})
+"""What moves no money."""
 STATE_AFTER: Final[Mapping[Result, str]] = {
     Result.BOOKED: PAID,
     Result.REJECTED: FAILED,
     Result.RETURNED: RETURNED,
 }
-STATE_BEFORE: Final[Mapping[Result, str]] = {
-    Result.BOOKED: WAITING,
-    Result.REJECTED: WAITING,
-    Result.RETURNED: PAID,
+# A status may arrive behind the notice of what it announces.
+STATES_BEFORE: Final[Mapping[Result, frozenset[str]]] = {
+    Result.ACCEPTED: frozenset({WAITING, PAID}),
+    Result.BOOKED: frozenset({WAITING}),
+    Result.REJECTED: frozenset({WAITING}),
+    Result.RETURNED: frozenset({PAID}),
 }
 
 
@@ -137,28 +143,30 @@ def _judge(
     whole = abs(line.amount_minor)
     if earlier is not None:
         return "the bank used this reference before, for something else", whole, False
-    if line.currency_code != currency_code:
+    is_told = bool(line.amount_minor)
+    if is_told and line.currency_code != currency_code:
         return f"its currency is {line.currency_code}, not {currency_code}", whole, False
     if instruction is None:
         return f"no run under way or done instructed {line.instruction_id!r}", whole, False
-    if line.amount_minor * instruction.instructed_minor <= 0:
+    if is_told and line.amount_minor * instruction.instructed_minor <= 0:
         return f"{line.instruction_id} was instructed the other way round", whole, False
-    if instruction.state != STATE_BEFORE[line.result]:
+    whole = whole or abs(instruction.instructed_minor)
+    if instruction.state not in STATES_BEFORE[line.result]:
         # Twice paid, twice returned, refused after it was paid: the bank has moved money all the same.
         return (
             f"{line.instruction_id} is {instruction.state}, yet the line says {line.result.value}",
             whole,
-            line.result is not Result.REJECTED,
+            line.result not in STATUSES,
         )
     expected = instruction.settled_minor if line.result is Result.RETURNED else instruction.instructed_minor
-    if line.amount_minor != expected:
+    if is_told and line.amount_minor != expected:
         difference = abs(line.amount_minor - expected)
         return f"{line.instruction_id} is {abs(line.amount_minor)}, instructed was {abs(expected)}", difference, True
     return "", 0, True
 
 
 def _after(instruction: Instruction, line: BankLine) -> Instruction:
-    moved = 0 if line.result is Result.REJECTED else line.amount_minor
+    moved = 0 if line.result in STATUSES else line.amount_minor
     sign = -1 if line.result is Result.RETURNED else 1
     return Instruction(
         instruction.run_id,
@@ -166,5 +174,5 @@ def _after(instruction: Instruction, line: BankLine) -> Instruction:
         instruction.instruction_id,
         instruction.instructed_minor,
         instruction.settled_minor + sign * moved,
-        STATE_AFTER[line.result],
+        STATE_AFTER.get(line.result, instruction.state),
     )

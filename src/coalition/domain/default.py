@@ -114,6 +114,15 @@ def hand_on(participant_id: int, recovered_minor: int, losses: Mapping[int, int]
     ]
 
 
+def held_back(due: Mapping[int, int], losses: Mapping[int, Mapping[int, int]]) -> dict[int, int]:
+    """How much of what is due to each defaulter no run pays out: what others still bear of it, at most what is due.
+
+    `losses` are by defaulter and by who bears them. It is handed on to those by a recovery (`hand_on`).
+    """
+    held = {each: min(due.get(each, 0), sum(borne.values())) for each, borne in losses.items()}
+    return {each: amount for each, amount in held.items() if amount > 0}
+
+
 def collateral_payment(participant_id: int, amount_minor: int, *, back: bool) -> Transfer:
     """`BANK->COLLATERAL(p)` for collateral that was paid in, `COLLATERAL(p)->BANK` for what is paid back."""
     collateral = account(AccountKind.COLLATERAL, participant_id)

@@ -5,14 +5,13 @@ others (approvals.py) and corrected by an entry of its own in the open window: t
 awarded.
 """
 
-import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Final
 from uuid import UUID
 
-from coalition.domain.acts import JSON, canonical
+from coalition.domain.approvals import content_hash
 from coalition.domain.errors import Refused
 from coalition.domain.reasons import Reason
 
@@ -64,15 +63,16 @@ class Dispute:
     @property
     def content_hash(self) -> bytes:
         """What approvers agree to: who owes whom how much for which line."""
-        said: dict[str, JSON] = {
-            "dispute": str(self.dispute_id),
-            "entry": self.entry_id,
-            "debtor": self.against,
-            "creditor": self.complainant,
-            "awarded_minor": self.awarded_minor,
-            "note": self.note,
-        }
-        return hashlib.sha256(canonical(said)).digest()
+        return content_hash(
+            {
+                "dispute": str(self.dispute_id),
+                "entry": self.entry_id,
+                "debtor": self.against,
+                "creditor": self.complainant,
+                "awarded_minor": self.awarded_minor,
+                "note": self.note,
+            }
+        )
 
 
 def check_line(line: Line | None, amount_minor: int, today: date) -> None:

@@ -42,6 +42,7 @@ class Kind(IntEnum):
     PASS_RETURN = 36
     POINTS_SPEND = 37
     POINTS_RETURN = 38
+    WRITE_OFF = 39
 
     PARTICIPANT_CREATED = 101
     STORE_CREATED = 102
@@ -96,6 +97,9 @@ class Kind(IntEnum):
     EXPORT_REQUESTED = 159
     EXPORT_APPROVED = 160
     MEMBERS_EXPORTED = 161
+    ERASURE_REQUESTED = 170
+
+    WRITE_OFF_PROPOSED = 190
 
 
 SETTLEMENT: Final = frozenset(
@@ -110,6 +114,7 @@ SETTLEMENT: Final = frozenset(
         Kind.DEFAULT,
         Kind.SUCCESSION,
         Kind.VALUATION,
+        Kind.WRITE_OFF,
     }
 )
 """What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""

@@ -85,17 +85,22 @@ class WalletRest:
     balance_minor: int
     open_holds: int
     open_passes: int
+    programmes_with_points: int
     last_time: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Disclosure:
-    """A request to see members unmasked; `approver` and `approve_time` are None until another person approved it."""
+    """A request to see members unmasked; `approver` and `approve_time` are None until another person approved it.
+
+    They are sealed to `recipient_key`, of who asked; it is empty in a request of a release that sealed nothing.
+    """
 
     disclosure_id: UUID
     member_ids: tuple[UUID, ...]
     field_groups: tuple[str, ...]
     purpose: str
+    recipient_key: bytes
     requester: str
     create_time: datetime
     approver: str | None = None

@@ -131,11 +131,13 @@ class Programme:
         reached: Mapping[DayKey, int] = NOTHING_REACHED,
         stopped: frozenset[int] = NOBODY,
         successors: Mapping[int, int] = NO_SUCCESSORS,
+        without_bonus: frozenset[int] = NOBODY,
     ) -> None:
         """`windows` names every settlement window, "calendar/label" by window_id.
 
         `reached` are the counters of present days that had reached a limit, with their totals, minor units; `stopped`
-        the participants that had reached their net debit caps; `successors` who stands for one that has left.
+        the participants that had reached their net debit caps; `successors` who stands for one that has left;
+        `without_bonus` the terms whose sponsors had taken on all they agreed to.
         """
         self.epoch = epoch
         self.scheme = scheme
@@ -144,6 +146,7 @@ class Programme:
         self._reached = reached
         self.stopped = stopped
         self.successors = successors
+        self.without_bonus = without_bonus
         self.participants = {participant.participant_id: participant for participant in participants}
         self.participant_by_code = {participant.code: participant for participant in self.participants.values()}
         self.stores = {store.store_id: store for store in stores}

@@ -104,6 +104,7 @@ class Reason(IntEnum):
     CONSENT_MISSING = 93
     APPROVAL_MISSING = 94
     MERGE_CONFLICT = 95
+    MEMBER_HAS_DISPUTE = 96
 
     FIELD_INVALID = 100
     REQUEST_ID_MALFORMED = 101
@@ -146,6 +147,7 @@ class Reason(IntEnum):
     APPROVER_NOT_ANOTHER = 182
     EXPORT_UNKNOWN = 185
     EXPORT_KEY_DIFFERS = 186
+    ERASURE_NOT_REQUESTED = 190
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +357,10 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.MEMBER_HAS_VALUE: Advice(
         "FAILED_PRECONDITION", "The wallet still has value or open holds; spend or pay it out first, then erase."
     ),
+    Reason.MEMBER_HAS_DISPUTE: Advice(
+        "FAILED_PRECONDITION",
+        "A sale of this member's is in dispute; lock the member now and erase when it is settled.",
+    ),
     Reason.CONSENT_MISSING: Advice(
         "FAILED_PRECONDITION", "The member has not consented to this purpose; ask the member first."
     ),
@@ -444,6 +450,10 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.DISCLOSURE_UNKNOWN: Advice("NOT_FOUND", "No disclosure was requested under this id by whom you are."),
     Reason.APPROVER_NOT_ANOTHER: Advice(
         "PERMISSION_DENIED", "Who asked for it may not approve it; another person in another role does."
+    ),
+    Reason.ERASURE_NOT_REQUESTED: Advice(
+        "FAILED_PRECONDITION",
+        "Nobody asks for this member's erasure, or did so more than 30 days ago; an operator asks for it first.",
     ),
     Reason.EXPORT_UNKNOWN: Advice("NOT_FOUND", "No export was requested under this id by whom you are."),
     Reason.EXPORT_KEY_DIFFERS: Advice(

@@ -113,14 +113,17 @@ class RunParty:
     instruction_id: str | None
 
 
-def plan_run(due: Mapping[int, int], operator_id: int, policy: RunPolicy) -> RunPlan:
-    """What to instruct of what is due, by participant number.
+def plan_run(
+    due: Mapping[int, int], operator_id: int, policy: RunPolicy, held_back: Mapping[int, int] | None = None
+) -> RunPlan:
+    """What to instruct of what is due, by participant number. `held_back` of a participant's due is not paid out.
 
     Below the minimum an amount is carried forward. Where more is carried by those who pay than by those who receive,
     the bank would be short of it: the operator leaves as much of its own due, or pays in what is missing. Nobody else
     ever does, custody least of all. Raises AdvanceAboveLimit.
     """
-    instructed = {party: 0 if abs(amount) < policy.minimum_minor else amount for party, amount in due.items()}
+    free = {party: amount - (held_back or {}).get(party, 0) for party, amount in due.items()}
+    instructed = {party: 0 if abs(amount) < policy.minimum_minor else amount for party, amount in free.items()}
     carried = sum(due[party] - instructed[party] for party in due)
     advance = 0
     if carried < 0:
@@ -150,7 +153,12 @@ def advance(operator_id: int, amount_minor: int) -> Transfer:
 
 
 def due_changes(transfers: Iterable[Transfer]) -> dict[int, int]:
-    """How much more is due to (above zero) or from each participant after these legs, of those with a change.
+    """How much more is due to (above zero) or from each participant after these legs, of those with a change."""
+    return changes_of(transfers, AccountKind.DUE)
+
+
+def changes_of(transfers: Iterable[Transfer], kind: AccountKind) -> dict[int, int]:
+    """By how much each participant's account of this kind changed, credits less debits, of those with a change.
 
     In money: what other units are worth is due as money (SUMS section 5).
     """
@@ -159,7 +167,7 @@ def due_changes(transfers: Iterable[Transfer]) -> dict[int, int]:
         if transfer.unit is not Unit.MONEY:
             continue
         for account, sign in ((transfer.debit, -1), (transfer.credit, 1)):
-            if kind_of(account) is AccountKind.DUE:
+            if kind_of(account) is kind:
                 participant, _ = parties_of(account)
                 changes[participant] = changes.get(participant, 0) + sign * transfer.amount_minor
     return {participant: change for participant, change in changes.items() if change}

@@ -13,7 +13,7 @@ from datetime import date
 from typing import Final, NamedTuple
 
 from coalition.domain.accounts import AccountKind, TransferCode, kind_of, parties_of
-from coalition.domain.agreements import Content, Version
+from coalition.domain.agreements import Content, Terms, Version
 from coalition.domain.books import Books, Original, Wallet
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import number_of
@@ -27,8 +27,10 @@ from coalition.domain.refund import REFUNDABLE, give_value_back
 from coalition.domain.return_elsewhere import price_of_goods
 from coalition.domain.shortfall import Shortfall, shortfall_of
 
-SIMULATED_KINDS: Final = frozenset({"ACCEPTANCE", "ACQUIRING", "FEES"})
-"""Agreements that say what is owed for what was sold. Others decide which lots, sales and limits there are at all."""
+SIMULATED_KINDS: Final = frozenset({"ACCEPTANCE", "ACQUIRING", "FEES", "TERMS"})
+"""Agreements that say what is owed for what was sold. Others decide which lots, sales and limits there are at all; of
+terms the sponsor and its share alone do not.
+"""
 GIVES_BACK: Final = (Kind.REFUND, Kind.REVERSAL)
 ELSEWHERE: Final = 0
 """Stands for the windows of other calendars, whose claims are not asked for."""
@@ -121,13 +123,15 @@ class Simulation:
         self._programmes = programmes
         self._window_id = window_id
         self._numbers = numbers
-        calendars = programmes(0).real.calendars.values()
+        real, proposed = programmes(0)
+        self._terms = dict(_newest_terms(proposed).items() - _newest_terms(real).items())
+        calendars = real.calendars.values()
         self._windows = dict.fromkeys(calendars, ELSEWHERE) | {calendar_id: window_id}
 
     def simulate(self, posted: Posted) -> Simulated:
         """Both sums of one entry. Raises LedgerBroken where the agreements it names do not lead to what it posted."""
         now = self._programmes(number_of(posted.entry_id))
-        real = self._claims(posted, posted.sale, now.real)
+        real = self._claims(posted, posted.sale, posted.wallet, now.real)
         stored = claims_in(posted.claims, self._window_id)
         if posted.kind is Kind.CAPTURE:
             # What its hold released to a lot that was reversed meanwhile: the same under every proposal.
@@ -135,12 +139,25 @@ class Simulation:
         if real != stored:
             raise LedgerBroken(f"entry {posted.entry_id}: its claims do not follow from the agreements it names")
         sale, declined = self._proposed(posted)
-        if sale == posted.sale:
+        as_it_was = declined is not None or not self._is_simulated(posted.sale.entry_id)
+        wallet = posted.wallet if as_it_was else self._sold_under(posted.wallet)
+        if (sale, wallet) == (posted.sale, posted.wallet):
             return Simulated(real, real, declined)
-        return Simulated(real, self._claims(posted, sale, now.proposed), declined)
+        return Simulated(real, self._claims(posted, sale, wallet, now.proposed), declined)
 
-    def _claims(self, posted: Posted, sale: Original, programme: Programme) -> Claims:
-        wallet = posted.wallet
+    def _sold_under(self, wallet: Wallet) -> Wallet:
+        """The wallet, its lots of the simulated numbers sold under the proposed terms; as it is where none were."""
+        changed = {
+            lot.lot_id: replace(lot, terms_version=self._terms[lot.terms_id])
+            for lot in wallet.lots.values()
+            if lot.terms_id in self._terms and self._is_simulated(lot.lot_id)
+        }
+        return replace(wallet, lots=wallet.lots | changed) if changed else wallet
+
+    def _is_simulated(self, entry_id: int) -> bool:
+        return any(number_of(entry_id) in numbers for numbers in self._numbers)
+
+    def _claims(self, posted: Posted, sale: Original, wallet: Wallet, programme: Programme) -> Claims:
         books = Books(programme, posted.business_date, self._windows, EPOCH, wallets={wallet.wallet_id: wallet})
         if posted.kind in REFUNDABLE:
             return claims_in(_spent(sale, wallet, books), self._window_id)
@@ -153,7 +170,7 @@ class Simulation:
     def _proposed(self, posted: Posted) -> tuple[Original, Reason | None]:
         """The sale as it would have been made; as it was where it would not have been, with the reason."""
         sale = posted.sale
-        if not any(number_of(sale.entry_id) in numbers for numbers in self._numbers):
+        if not self._is_simulated(sale.entry_id):
             return sale, None
         programmes = self._programmes(number_of(sale.entry_id))
         at, day = sale.participant_id, sale.business_date
@@ -191,6 +208,15 @@ class Simulation:
         version = after.version
         under = (version.agreement_id, version.version) if version else (None, None)
         return allocation._replace(agreement_id=under[0], agreement_version=under[1])
+
+
+def _newest_terms(programme: Programme) -> dict[int, int]:
+    """The newest version of all terms, by agreement."""
+    newest: dict[int, int] = {}
+    for each in programme.versions.values():
+        if isinstance(each.content, Terms):
+            newest[each.agreement_id] = max(each.version, newest.get(each.agreement_id, 0))
+    return newest
 
 
 def claims_in(legs: Iterable[Transfer], window_id: int) -> Claims:

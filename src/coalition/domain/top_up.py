@@ -28,7 +28,7 @@ def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
     principal = command.amount_minor
     if principal < terms.minimum_minor:
         raise Refused(Reason.TOP_UP_BELOW_MINIMUM, metadata={"minimum_minor": str(terms.minimum_minor)})
-    bonus = terms.bonus_for(principal)
+    bonus = 0 if version.agreement_id in programme.without_bonus else terms.bonus_for(principal)
     face = principal + bonus
     rules = programme.card_rules(day)
     if rules is not None:

@@ -1,7 +1,8 @@
 """Two people: members are shown unmasked only where one person asked and another, of another role, approved.
 
-A disclosure names at most 20 members, their field groups and a purpose. It can be read for 15 minutes after its
-approval, by whoever asked for it, and every reading leaves its own act before anything is told (RELIABILITY P24, T12).
+A disclosure names at most 20 members, their field groups, a purpose and a public key of who asks. It can be fetched for
+15 minutes after its approval, by whoever asked for it, sealed to that key; every fetching leaves its own act before
+anything is told (RELIABILITY P24, T12, 5.8).
 """
 
 from collections.abc import Callable, Sequence
@@ -13,11 +14,12 @@ from coalition.domain.acts import Act, ActAnswer
 from coalition.domain.errors import Refused
 from coalition.domain.members import Disclosure, Reader
 from coalition.domain.reasons import Reason
-from coalition.membership.field_groups import Opened, checked_groups
+from coalition.membership.field_groups import checked_groups
 from coalition.membership.keyed_act import keyed
 from coalition.membership.profile import check_purpose
 from coalition.membership.random_ids import Random, random_uuid
 from coalition.membership.reading_room import ReadingRoom
+from coalition.membership.sealed_lines import boxed, key_hash, line_of
 from coalition.membership.store import Answer, Key, Keys, MemberBooks, MemberStore
 
 RECORDS_MAX: Final = 20
@@ -41,13 +43,22 @@ class DisclosureDesk(Generic[Key]):
         self._clock = clock
         self._random = random
 
-    def request(self, act: Act, member_ids: Sequence[UUID], groups: tuple[str, ...], purpose: str) -> ActAnswer:
-        """Ask to see members unmasked; tells nothing yet. MEMBER_UNKNOWN; FIELD_INVALID."""
+    def request(
+        self, act: Act, member_ids: Sequence[UUID], groups: tuple[str, ...], purpose: str, recipient_key: bytes
+    ) -> ActAnswer:
+        """Ask to see members unmasked, sealed to the holder of this key; tells nothing yet.
+
+        MEMBER_UNKNOWN; FIELD_INVALID.
+        """
         why, what = check_purpose(purpose), checked_groups(groups)
         wanted = tuple(dict.fromkeys(member_ids))
         if not 1 <= len(wanted) <= RECORDS_MAX:
             raise Refused(Reason.FIELD_INVALID, "member_ids", {"expected": f"1 to {RECORDS_MAX} members"})
-        disclosure = Disclosure(random_uuid(self._random), wanted, what, why.value, act.actor, self._clock())
+        if not self._keys.is_box_key(recipient_key):
+            raise Refused(Reason.FIELD_INVALID, "recipient_key", {"expected": "an X25519 public key, 32 bytes"})
+        disclosure = Disclosure(
+            random_uuid(self._random), wanted, what, why.value, recipient_key, act.actor, self._clock()
+        )
 
         def apply(books: MemberBooks) -> Answer:
             unknown = set(wanted) - books.member_states(wanted).keys()
@@ -60,6 +71,7 @@ class DisclosureDesk(Generic[Key]):
                 "field_groups": list(what),
                 "member_ids": [str(member_id) for member_id in wanted],
                 "purpose": why.value,
+                "recipient_key_sha256": key_hash(recipient_key),
             }
 
         return self._store.perform(keyed(act, self._keys), apply)
@@ -73,7 +85,7 @@ class DisclosureDesk(Generic[Key]):
 
         def apply(books: MemberBooks) -> Answer:
             disclosure = books.lock_disclosure(disclosure_id)
-            if disclosure is None or disclosure.approver is not None:
+            if disclosure is None or disclosure.approver is not None or not disclosure.recipient_key:
                 raise Refused(Reason.DISCLOSURE_UNKNOWN, "disclosure_id")
             if not are_two(disclosure.requester, act.actor):
                 raise Refused(Reason.APPROVER_NOT_ANOTHER, "disclosure_id")
@@ -83,13 +95,13 @@ class DisclosureDesk(Generic[Key]):
 
         return self._store.perform(keyed(act, self._keys), apply)
 
-    def open(self, reader: Reader, disclosure_id: UUID) -> dict[UUID, Opened]:
-        """The members of an approved disclosure in clear, by id; empty groups where one was erased.
+    def open(self, reader: Reader, disclosure_id: UUID) -> list[bytes]:
+        """The members of an approved disclosure, a line each, in boxes for who asked; bare lines of who was erased.
 
         APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING. Not stored: DISCLOSURE_UNKNOWN, also to anybody but who asked.
         """
         disclosure = self._store.disclosure(disclosure_id)
-        if disclosure is None or disclosure.requester != reader.actor:
+        if disclosure is None or disclosure.requester != reader.actor or not disclosure.recipient_key:
             raise Refused(Reason.DISCLOSURE_UNKNOWN, "disclosure_id")
 
         consented = self._reading.consented(disclosure.member_ids, disclosure.purpose)
@@ -101,11 +113,17 @@ class DisclosureDesk(Generic[Key]):
                 raise Refused(Reason.APPROVAL_MISSING, "disclosure_id", facts)
             consented(books)
 
-        groups, why = disclosure.field_groups, disclosure.purpose
-        self._reading.disclose(reader, disclosure.member_ids, groups, why, permitted, disclosure_id)
-        return {
-            member_id: self._reading.in_clear(member_id, disclosure.field_groups) for member_id in disclosure.member_ids
-        }
+        groups, why, key = disclosure.field_groups, disclosure.purpose, disclosure.recipient_key
+        under: Answer = {"disclosure_id": str(disclosure_id), "recipient_key_sha256": key_hash(key)}
+        self._reading.disclose(reader, disclosure.member_ids, groups, why, permitted, under)
+        lines = [
+            line_of({"member_id": str(member_id), **self._reading.in_clear(member_id, groups)})
+            for member_id in disclosure.member_ids
+        ]
+        return [
+            self._keys.seal_to(key, box, self._keys.disclosure_context(str(disclosure_id), number))
+            for number, box in enumerate(boxed(lines))
+        ]
 
 
 def are_two(requester: str, approver: str) -> bool:

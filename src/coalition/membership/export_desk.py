@@ -6,8 +6,6 @@ told it to them by another way, so that nobody who asks can put a key of their o
 first page, says how many members left and to which key; each member sees it in the own access report.
 """
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,13 +23,12 @@ from coalition.membership.keyed_act import keyed
 from coalition.membership.profile import Purpose, check_purpose
 from coalition.membership.random_ids import Random, random_request_id
 from coalition.membership.records import Records
+from coalition.membership.sealed_lines import boxed, key_hash, line_of
 from coalition.membership.store import Answer, Key, Keys, MemberBooks, MemberKeys, MemberStore
 
 OPEN_FOR: Final = timedelta(hours=24)
 """A million members take an hour or two; what was cut off goes on within a day."""
 PAGE: Final = 100
-BOX_BYTES_MAX: Final = 4_000
-"""Of plaintext: a sealed box holds 4,096 (keys/sealed_box.py)."""
 NOBODY: Final = UUID(int=0)
 
 
@@ -128,7 +125,7 @@ class ExportDesk(Generic[Key]):
             lines.append(canonical({"is_end": True}))
         boxes = [
             self._keys.seal_to(export.recipient_key, box, self._keys.export_context(str(export_id), str(after), number))
-            for number, box in enumerate(_boxed(lines))
+            for number, box in enumerate(boxed(lines))
         ]
         last = shown[-1].member_id if shown else after
         return ExportPage(tuple(boxes), len(shown), last, is_last)
@@ -167,20 +164,4 @@ class ExportDesk(Generic[Key]):
             "recruiter": member.recruiter,
             "wallet_id": member.wallet_id,
         }
-        return json.dumps({**told, **opened}, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
-
-
-def key_hash(recipient_key: bytes) -> str:
-    """By what people name a recipient's key: SHA-256, hex."""
-    return hashlib.sha256(recipient_key).hexdigest()
-
-
-def _boxed(lines: list[bytes]) -> list[bytes]:
-    """Lines put together as far as they fit into a box."""
-    boxes: list[bytes] = []
-    for line in lines:
-        if boxes and len(boxes[-1]) + 1 + len(line) <= BOX_BYTES_MAX:
-            boxes[-1] += b"\n" + line
-        else:
-            boxes.append(line)
-    return boxes
+        return line_of({**told, **opened})

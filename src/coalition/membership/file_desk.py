@@ -44,8 +44,6 @@ class FileDesk(Generic[Key]):
         told = part.normalized()
         key, time = self._records.key_of(member_id), self._clock()
         filing = self._phone_book.filing(told.phone) if isinstance(told, Contact) else None
-        if filing is not None:
-            self._phone_book.forget(member_id)
 
         def apply(books: MemberBooks) -> Answer:
             if filing is not None and self._phone_book.claim(books, filing) not in {None, member_id}:
@@ -53,6 +51,8 @@ class FileDesk(Generic[Key]):
             record = self._next(books, member_id, key, told.group, lambda _: told.packed())
             books.add_record(record, time)
             if filing is not None:
+                # The member is locked: nobody gives it the check of the phone before any more.
+                self._phone_book.forget(member_id)
                 books.move_index(PHONE_INDEX, filing.index, member_id)
             books.note(act, [member_id])
             return {"member_id": str(member_id), REVISION_FACTS: told_of([record])}

@@ -11,6 +11,7 @@ from uuid import UUID
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.cards import last_four, parse_card_number
 from coalition.domain.errors import LedgerBroken, Refused
+from coalition.domain.links import card_link
 from coalition.domain.members import NewCard, NewMember, SealedRecord
 from coalition.domain.reasons import Reason
 from coalition.membership.file_desk import REVISION_FACTS, told_of
@@ -124,7 +125,8 @@ class Intake(Generic[Key]):
                 ended[each.place] = Arrived(each.member_id, Reason.ACCEPTED, "")
             books.add_members(members, cards)
             facts: dict[str, JSON] = {str(member.member_id): told_of(member.records) for member in members}
-            return {"lines": [_told(line) for line in ended], REVISION_FACTS: facts}
+            links: list[JSON] = [*sorted(card_link(card.card_id, card.wallet_id or 0) for card in cards)]
+            return {"lines": [_told(line) for line in ended], REVISION_FACTS: facts, "cards_sha256": links}
 
         try:
             answer = self._store.perform(keyed(act, self._keys), apply)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from coalition.domain.acts import Act, ActAnswer
 from coalition.domain.errors import Refused
+from coalition.domain.links import merge_link
 from coalition.domain.reasons import Reason
 from coalition.membership.file_desk import writable
 from coalition.membership.held_cards import wallet_of
@@ -30,8 +31,8 @@ class MergeDesk(Generic[Key]):
     def merge(self, act: Act, member_id: UUID, into_member_id: UUID, purpose: str) -> ActAnswer:
         """Merge `member_id` into `into_member_id`, for ever.
 
-        MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED, MERGE_CONFLICT, WALLET_HAS_HOLDS and WALLET_HAS_PASSES (of the
-        old wallet); WALLET_CLOSED (the other one). FIELD_INVALID where both are one.
+        MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED, MERGE_CONFLICT; of the old wallet WALLET_HAS_HOLDS,
+        WALLET_HAS_PASSES and WALLET_HAS_POINTS; WALLET_CLOSED (the other one). FIELD_INVALID where both are one.
         """
         why, time = check_purpose(purpose), self._clock()
         if member_id == into_member_id:
@@ -47,18 +48,22 @@ class MergeDesk(Generic[Key]):
             rest = books.wallet_rest(wallet_id)
             if rest.open_holds:
                 raise Refused(Reason.WALLET_HAS_HOLDS, "member_id", {"member_id": str(member_id)})
-            if rest.open_passes:  # a pass stays in the wallet it was sold to (docs/decisions/0037)
+            # Both stay in the wallet they came to (docs/decisions/0037, 0038).
+            if rest.open_passes:
                 raise Refused(Reason.WALLET_HAS_PASSES, "member_id", {"member_id": str(member_id)})
+            if rest.programmes_with_points:
+                raise Refused(Reason.WALLET_HAS_POINTS, "member_id", {"member_id": str(member_id)})
             if not books.wallet_rest(into_wallet_id).is_open:
                 raise Refused(Reason.WALLET_CLOSED, "into_member_id", {"member_id": str(into_member_id)})
             moved = books.merge(member_id, wallet_id, into_member_id, into_wallet_id, time)
             books.note(act, [member_id, into_member_id])
-            # No wallet is told here: the journal never says whose a wallet is.
+            # No wallet is told here, only what auditors hold the tables against: the journal never says whose one is.
             return {
                 "cards_moved": moved,
                 "into_member_id": str(into_member_id),
                 "member_id": str(member_id),
                 "purpose": why.value,
+                "wallets_sha256": merge_link(wallet_id, into_wallet_id),
             }
 
         return self._store.perform(keyed(act, self._keys), apply)

@@ -2,8 +2,9 @@
 before anything personal is told: who looked, at whom, at which field groups, why. Nothing personal is in that act.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, Generic, NoReturn
 from uuid import UUID
 
@@ -97,11 +98,11 @@ class ReadingRoom(Generic[Key]):
         groups: tuple[str, ...],
         purpose: str,
         permitted: Callable[[MemberBooks], None] = lambda _: None,
-        disclosure_id: UUID | None = None,
+        under: Mapping[str, JSON] = MappingProxyType({}),
     ) -> int:
         """Write that these groups of these members are told now, and why; the entry's id. Only then they may be read.
 
-        `disclosure_id` names what two people agreed on, where they are told in clear to another than the member.
+        `under` names what two people agreed on, where they are told in clear to another than the member.
         `permitted` raises Refused inside the act where they may not. MEMBER_UNKNOWN; MEMBER_LOCKED and MEMBER_ERASED,
         except that a locked member reads the own data and an erased one shows to staff as what it is. A look that is
         refused is in the members' reports, too, with its purpose.
@@ -110,9 +111,8 @@ class ReadingRoom(Generic[Key]):
             "field_groups": list(groups),
             "member_ids": [str(member_id) for member_id in member_ids],
             "purpose": str(purpose),
+            **under,
         }
-        if disclosure_id is not None:
-            told["disclosure_id"] = str(disclosure_id)
         act = self._act(reader, told)
 
         def apply(books: MemberBooks) -> Answer:

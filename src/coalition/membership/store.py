@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias, TypeVar
 from uuid import UUID
 
 from coalition.domain.acts import JSON, Act, ActAnswer
+from coalition.domain.approvals import Approval
 from coalition.domain.members import (
     Access,
     CardLimits,
@@ -68,6 +69,9 @@ class Keys(Protocol[Key]):
 
     def export_context(self, export_id: str, after: str, number: int) -> bytes:
         """What a box of an export belongs to."""
+
+    def disclosure_context(self, disclosure_id: str, number: int) -> bytes:
+        """What a box of a disclosure belongs to."""
 
 
 class MemberKeys(Protocol[Key]):
@@ -193,6 +197,18 @@ class MemberBooks(Protocol):
     def wallet_rest(self, wallet_id: int) -> WalletRest:
         """What the wallet still holds, once it is locked."""
 
+    def open_disputes(self, wallet_id: int) -> int:
+        """How many complaints about sales of this wallet, or of one that was merged into it, are not settled."""
+
+    def erasure_request(self, member_id: UUID) -> Approval | None:
+        """The newest request to erase the member, locked."""
+
+    def ask_erasure(self, member_id: UUID, content_hash: bytes, maker: str, time: datetime) -> None:
+        """Ask for a member's erasure; an earlier request counts no more."""
+
+    def write_erasure_step(self, approval: Approval) -> None:
+        """Keep the last step of a request that was just decided."""
+
     def erase_member(self, member_id: UUID, wallet_id: int, time: datetime) -> None:
         """The member's state, its blind indexes, its PIN and seeds, its cards and wallet: ended, in the ledger."""
 
@@ -264,6 +280,9 @@ class MemberStore(Protocol):
 
     def active_members(self, after: UUID, field_groups: Sequence[str], limit: int) -> list[ExportedMember]:
         """Those behind `after`, in order of their ids."""
+
+    def erasure_requests(self, after: int, limit: int) -> list[Approval]:
+        """The erasures that wait for an approver, oldest first, with ids above `after`."""
 
     def unfinished_erasures(self) -> list[UUID]:
         """Members whose erasure is an act already, but whose key or sealed records may be there still."""

@@ -29,6 +29,7 @@ from coalition.server.tracing import Tracer, Tracing
 from coalition.server.validation import BATCH_BYTES_MAX
 from coalition.v1 import (
     audit_pb2_grpc,
+    events_pb2_grpc,
     member_pb2_grpc,
     portal_pb2_grpc,
     programme_pb2_grpc,
@@ -85,6 +86,10 @@ SERVICES: Final[dict[str, tuple[type[Any], Callable[[Any, Any], None]]]] = {
     "coalition.v1.PortalService": (
         portal_pb2_grpc.PortalServiceServicer,
         portal_pb2_grpc.add_PortalServiceServicer_to_server,
+    ),
+    "coalition.v1.EventService": (
+        events_pb2_grpc.EventServiceServicer,
+        events_pb2_grpc.add_EventServiceServicer_to_server,
     ),
 }
 

@@ -15,10 +15,8 @@ from coalition.membership.field_groups import (
     Consent,
     Contact,
     Identity,
-    Opened,
     Part,
     RefundAccount,
-    consents_in,
 )
 from coalition.membership.intake import Arrival
 from coalition.membership.profile import MemberView, Profile
@@ -95,23 +93,6 @@ def consent_message(consent: Consent) -> member_pb2.Consent:
         notice_version=consent.notice_version,
         set_time=timestamp_of(consent.set_time),
     )
-
-
-def disclosed_message(member_id: UUID, opened: Opened) -> member_pb2.DisclosedMember:
-    """A member unmasked, as far as its groups were opened."""
-    message = member_pb2.DisclosedMember(
-        member_id=str(member_id), consents=[consent_message(each) for each in consents_in(opened)]
-    )
-    if "identity" in opened:
-        message.identity.name = opened["identity"]["name"]
-        message.identity.birth_month = opened["identity"]["birth_month"] or 0
-    if "contact" in opened:
-        message.phone = opened["contact"]["phone"]
-    if "refund_account" in opened:
-        message.refund_account.MergeFrom(member_pb2.RefundAccount(**opened["refund_account"]))
-    if "attributes" in opened:
-        message.attributes.values.update(opened["attributes"])
-    return message
 
 
 def member_message(view: MemberView) -> member_pb2.Member:

@@ -25,7 +25,7 @@ def wallet_message(wallet: WalletRecord, currency_code: str) -> portal_pb2.Walle
         bonus_minor=wallet.balance_minor - principal_minor,
         currency_code=currency_code,
         state=portal_pb2.WalletState.Value(f"WALLET_STATE_{wallet.state}"),
-        lots=[_lot(lot, currency_code) for lot in wallet.lots],
+        lots=[lot_message(lot, currency_code) for lot in wallet.lots],
         read_time=timestamp_of(wallet.read_time),
     )
 
@@ -72,7 +72,8 @@ def _rows(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _lot(lot: LotRecord, currency_code: str) -> portal_pb2.Lot:
+def lot_message(lot: LotRecord, currency_code: str) -> portal_pb2.Lot:
+    """A lot as its member sees it."""
     return portal_pb2.Lot(
         lot_id=lot.lot_id,
         issuer=lot.issuer,

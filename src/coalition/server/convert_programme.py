@@ -180,6 +180,7 @@ def _terms(terms: Terms) -> programme_pb2.Terms:
         bonus_months=terms.bonus_months,
         sponsor=terms.sponsor or "",
         sponsor_share=_rate_message(terms.sponsor_share),
+        sponsor_limit_minor=terms.sponsor_limit_minor,
         seller_commission=_rate_message(terms.seller_commission),
         balance_limit_minor=terms.balance_limit_minor,
         top_up_loss=programme_pb2.LossBearer.Value(f"LOSS_BEARER_{terms.top_up_loss}"),

@@ -95,22 +95,18 @@ class MemberDataCalls(member_pb2_grpc.MemberServiceServicer):
             receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
         )
 
-    async def EraseMember(self, request: member_pb2.EraseMemberRequest, context: Any) -> member_pb2.EraseMemberResponse:
-        act = await act_of(caller(context), Kind.MEMBER_ERASED, request, self._request_ids)
-        answer = await asyncio.to_thread(self._reception.erasures.erase, act, UUID(request.member_id))
-        return member_pb2.EraseMemberResponse(
-            receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed)
-        )
-
     async def RequestDisclosure(
         self, request: member_pb2.RequestDisclosureRequest, context: Any
     ) -> member_pb2.RequestDisclosureResponse:
         act = await act_of(caller(context), Kind.DISCLOSURE_REQUESTED, request, self._request_ids)
         member_ids = [UUID(member_id) for member_id in request.member_ids]
         groups, purpose = convert.groups_of(request.field_groups), convert.purpose_word(request.purpose)
-        answer = await asyncio.to_thread(self._reception.disclosures.request, act, member_ids, groups, purpose)
+        answer = await asyncio.to_thread(
+            self._reception.disclosures.request, act, member_ids, groups, purpose, request.recipient_key
+        )
         return member_pb2.RequestDisclosureResponse(
             disclosure_id=str(answer.answer["disclosure_id"]),
+            recipient_key_sha256=str(answer.answer["recipient_key_sha256"]),
             receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
         )
 
@@ -128,7 +124,5 @@ class MemberDataCalls(member_pb2_grpc.MemberServiceServicer):
         self, request: member_pb2.GetDisclosureRequest, context: Any
     ) -> member_pb2.GetDisclosureResponse:
         reader, disclosure_id = reader_of(caller(context)), UUID(request.disclosure_id)
-        opened = await asyncio.to_thread(self._reception.disclosures.open, reader, disclosure_id)
-        return member_pb2.GetDisclosureResponse(
-            members=[convert.disclosed_message(member_id, groups) for member_id, groups in opened.items()]
-        )
+        boxes = await asyncio.to_thread(self._reception.disclosures.open, reader, disclosure_id)
+        return member_pb2.GetDisclosureResponse(boxes=boxes)

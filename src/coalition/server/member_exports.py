@@ -11,11 +11,12 @@ from coalition.server import convert_member as convert
 from coalition.server.acting import act_of, receipt
 from coalition.server.convert import timestamp_of
 from coalition.server.identity import caller
-from coalition.server.member_data import MemberDataCalls, reader_of
+from coalition.server.member_data import reader_of
+from coalition.server.member_erasures import MemberErasureCalls
 from coalition.v1 import member_pb2
 
 
-class MemberExportCalls(MemberDataCalls):
+class MemberExportCalls(MemberErasureCalls):
     """Acts and reads block, so each runs in a worker thread."""
 
     async def RequestExport(

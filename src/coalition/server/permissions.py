@@ -13,7 +13,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from coalition.domain.errors import CoalitionError, Refused
 from coalition.domain.reasons import Reason
 from coalition.server.identity import Role
-from coalition.v1 import audit_pb2, member_pb2, portal_pb2, programme_pb2, settlement_pb2, terminal_pb2
+from coalition.v1 import audit_pb2, events_pb2, member_pb2, portal_pb2, programme_pb2, settlement_pb2, terminal_pb2
 
 Roles = frozenset[Role]
 
@@ -96,7 +96,9 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.MemberService/GetExportPage": OPERATOR,
         "/coalition.v1.MemberService/OpenLots": OPERATOR,
         "/coalition.v1.MemberService/SetMemberState": OPERATOR,
-        "/coalition.v1.MemberService/EraseMember": OPERATOR,
+        "/coalition.v1.MemberService/RequestErasure": OPERATOR | GATEWAYS,
+        "/coalition.v1.MemberService/ApproveErasure": APPROVERS,
+        "/coalition.v1.MemberService/ListErasures": OPERATOR | APPROVERS,
         "/coalition.v1.MemberService/RequestDisclosure": HEADQUARTERS,
         "/coalition.v1.MemberService/ApproveDisclosure": APPROVERS,
         "/coalition.v1.MemberService/GetDisclosure": HEADQUARTERS,
@@ -117,12 +119,16 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.SettlementService/SetOffices": OPERATOR,
         "/coalition.v1.SettlementService/ProposeHandOver": OPERATOR,
         "/coalition.v1.SettlementService/HandOver": OPERATOR,
+        "/coalition.v1.SettlementService/ProposeWriteOff": OPERATOR,
+        "/coalition.v1.SettlementService/WriteOff": OPERATOR,
         "/coalition.v1.SettlementService/OpenDispute": HEADQUARTERS,
         "/coalition.v1.SettlementService/WithdrawDispute": HEADQUARTERS,
         "/coalition.v1.SettlementService/ProposeDispute": OPERATOR,
         "/coalition.v1.SettlementService/SettleDispute": OPERATOR,
         "/coalition.v1.SettlementService/ListDisputes": SETTLEMENT_READERS,
         "/coalition.v1.SettlementService/FindDifferences": SETTLEMENT_READERS,
+        "/coalition.v1.SettlementService/FindWhoWouldGain": SETTLEMENT_READERS,
+        "/coalition.v1.EventService/GetEvents": SETTLEMENT_READERS | GATEWAYS,
         "/coalition.v1.AuditService/ListBatches": AUDITORS,
         "/coalition.v1.AuditService/ListJournal": AUDITORS,
         "/coalition.v1.AuditService/GetCheckpoint": VISITORS,
@@ -152,7 +158,7 @@ READS_AT_HEADQUARTERS: Final = frozenset({"attributes", "refund_account"})
 ALL_SERVICES: Final[Mapping[str, ServiceDescriptor]] = MappingProxyType(
     {
         service.full_name: service
-        for file in (audit_pb2, member_pb2, portal_pb2, programme_pb2, settlement_pb2, terminal_pb2)
+        for file in (audit_pb2, events_pb2, member_pb2, portal_pb2, programme_pb2, settlement_pb2, terminal_pb2)
         for service in file.DESCRIPTOR.services_by_name.values()
     }
 )

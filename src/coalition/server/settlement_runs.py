@@ -58,6 +58,11 @@ class RunOrders(Protocol):
 
     def set_offices(self, act: Act, approver: str, offices: list[Office]) -> ActAnswer: ...
 
+    def propose_write_off(self, act: Act, participant: str, amount_minor: int) -> ActAnswer:
+        """The answer holds the id of the `approval` asked for."""
+
+    def write_off(self, act: Act, participant: str, amount_minor: int) -> ActAnswer: ...
+
 
 class RunCalls(settlement_pb2_grpc.SettlementServiceServicer):
     """Reads and orders block, so each runs in a worker thread."""
@@ -88,6 +93,23 @@ class RunCalls(settlement_pb2_grpc.SettlementServiceServicer):
         act = await act_of(caller(context), Kind.RUN_ABORTED, request, self._request_ids)
         answer = await asyncio.to_thread(lambda: self._run_orders.abort(act, request.run_id, rest=request.rest))
         return settlement_pb2.AbortRunResponse(
+            receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed)
+        )
+
+    async def ProposeWriteOff(self, request: Any, context: Any) -> settlement_pb2.ProposeWriteOffResponse:
+        act = await act_of(caller(context), Kind.WRITE_OFF_PROPOSED, request, self._request_ids)
+        answer = await asyncio.to_thread(
+            self._run_orders.propose_write_off, act, request.participant, request.amount_minor
+        )
+        return settlement_pb2.ProposeWriteOffResponse(
+            approval_id=whole(answer, "approval"),
+            receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
+        )
+
+    async def WriteOff(self, request: Any, context: Any) -> settlement_pb2.WriteOffResponse:
+        act = await act_of(caller(context), Kind.WRITE_OFF, request, self._request_ids)
+        answer = await asyncio.to_thread(self._run_orders.write_off, act, request.participant, request.amount_minor)
+        return settlement_pb2.WriteOffResponse(
             receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed)
         )
 

@@ -25,6 +25,7 @@ from coalition.server.own import acting_for, own_codes
 from coalition.server.page_keys import parts_key, parts_token, whole_part
 from coalition.server.request_ids import RequestIds
 from coalition.server.settlement_runs import RunCalls, RunOrders, RunReads
+from coalition.server.simulation_calls import SimulationCalls
 from coalition.v1 import settlement_pb2
 
 CALENDAR_DEFAULT: Final = "monthly"
@@ -98,12 +99,14 @@ class SettlementService(RunCalls):
         run_orders: RunOrders,
         disputes: DisputeCalls,
         succession: Succession,
+        simulations: SimulationCalls,
     ) -> None:
         super().__init__(run_reads, run_orders, programme, request_ids)
         self._reads = reads
         self._month = month
         self._disputes = disputes
         self._succession = succession
+        self._simulations = simulations
 
     async def ListWindows(
         self, request: settlement_pb2.ListWindowsRequest, context: Any
@@ -238,6 +241,9 @@ class SettlementService(RunCalls):
         lines = [reconciliation.their_line(number, line) for number, line in enumerate(request.lines, 1)]
         results = await asyncio.to_thread(self._reads.reconcile, window, participant.participant_id, lines)
         return reconciliation.reconciled_message(convert.window_message(window), results)
+
+    async def FindWhoWouldGain(self, request: Any, context: Any) -> settlement_pb2.FindWhoWouldGainResponse:
+        return await self._simulations.find(request, caller(context))
 
     async def _positions(
         self, request: Any, window: WindowRecord, name: str, read: ReadPositions

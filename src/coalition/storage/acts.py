@@ -15,19 +15,20 @@ from coalition.domain.errors import Contention, Refused
 from coalition.domain.ids import entry_id, lane_of_request, lane_of_wallet
 from coalition.domain.journal import Entry, Notary, Transfer
 from coalition.domain.reasons import Reason, is_stored
+from coalition.storage.arrays import of_one
 from coalition.storage.connect import Connection, translated
 from coalition.storage.journal import (
     CLAIM,
-    HOLD_JOURNAL,
     INSERT_BATCH,
     INSERT_ENTRY,
     INSERT_TRANSFERS,
     STORED,
     TAKE_NUMBER,
-    claim_parameters,
+    claim_of,
+    requests_columns,
     write_batch,
 )
-from coalition.storage.pipeline import Pipeline, forget_pipeline, pipeline_of
+from coalition.storage.pipeline import Gathered, Pipeline, forget_pipeline, pipeline_of, together
 
 ATTEMPTS: Final = 5
 BEGIN: Final = "BEGIN"
@@ -37,15 +38,15 @@ COMMIT: Final = "COMMIT"
 ROLLBACK: Final = "ROLLBACK"
 PREPARED: Final = (
     BEGIN,
-    CLAIM,
+    of_one(CLAIM),
     STORED,
     SAVE,
     UNDO,
-    HOLD_JOURNAL,
     TAKE_NUMBER,
     INSERT_ENTRY,
     INSERT_TRANSFERS,
     INSERT_BATCH,
+    together(INSERT_ENTRY, INSERT_BATCH),
     COMMIT,
     ROLLBACK,
 )
@@ -100,10 +101,10 @@ class Acts:
 
         Raises Refused when that answer was a decline, or the request_id was used for another act (REQUEST_ID_REUSED).
         """
-        parameters = claim_parameters([act], self._lane_count)
+        asked = requests_columns([act], self._lane_count)
         try:
             with connection.cursor() as cursor:
-                rows = cursor.execute(STORED, parameters[:3]).fetchall()
+                rows = cursor.execute(STORED, asked).fetchall()
         except psycopg.Error as error:
             raise translated(error) from error
         return _told(_stored(rows, act)) if rows else None
@@ -117,13 +118,12 @@ class Acts:
         transfers: Callable[[], list[Transfer]] | None,
         declined: Callable[[Connection], None] | None,
     ) -> "tuple[ActAnswer, Refused | None]":
-        parameters = claim_parameters([act], self._lane_count)
         pipeline.execute(BEGIN)
-        claimed = pipeline.execute(CLAIM, parameters)
+        claimed = pipeline.execute(*claim_of([act], self._lane_count))
         pipeline.execute(SAVE)
         pipeline.run()
         if claimed.rowcount == 0:
-            found = pipeline.execute(STORED, parameters[:3])
+            found = pipeline.execute(STORED, requests_columns([act], self._lane_count))
             pipeline.execute(COMMIT)
             pipeline.run()
             return _stored(found.rows(), act)
@@ -139,7 +139,6 @@ class Acts:
             pipeline.run()
             if declined is not None:
                 declined(connection)
-        pipeline.execute(HOLD_JOURNAL)
         taken = pipeline.execute(TAKE_NUMBER)
         pipeline.run()
         number, time = taken.row()
@@ -165,7 +164,9 @@ class Acts:
             card_id=_number(stored, "card_id"),
             transfers=transfers() if transfers and refusal is None else (),
         )
-        write_batch(pipeline, number, time, [entry], self._notary.seal(number, time, [entry]))
+        written = Gathered()
+        write_batch(written, number, time, [entry], self._notary.seal(number, time, [entry]))
+        pipeline.execute_together(written.told)
         pipeline.execute(COMMIT)
         pipeline.run()
         return ActAnswer(entry.entry_id, time, replayed=False, answer=stored), refusal

@@ -56,7 +56,7 @@ def ask(
             return newest.approval_id
     elif newest is not None:
         lapse(connection, subject, name)
-    offices = [office.value for office in offices_for(amount_minor, bands(connection))]
+    offices = [office.value for office in offices_for(subject, amount_minor, bands(connection))]
     row = connection.execute(
         "INSERT INTO approvals (subject, name, content_hash, amount_minor, offices, maker, ask_time, summary) "
         "VALUES (%s, %s, %s, %s, %s, %s, %s, %s) RETURNING approval_id",

@@ -4,8 +4,13 @@ A batch goes to the database as one array a column, unnested there. Building the
 tenth of adapting every element on its own, which at 50,000 values a batch is most of the client's share.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
+from functools import cache
+from typing import Final
+
+_UNNESTED: Final = re.compile(r"unnest\(((?:\s*%s::\w+\[\],?)+)\)")
 
 
 def numbers(values: Iterable[int | None]) -> str:
@@ -21,6 +26,24 @@ def whole_numbers(values: Iterable[int]) -> str:
 def number_columns(rows: Sequence[tuple[int, ...]]) -> tuple[str, ...]:
     """The columns of rows of whole numbers; none for no rows."""
     return tuple(whole_numbers(column) for column in zip(*rows, strict=True))
+
+
+@cache
+def of_one(statement: str) -> str:
+    """The statement for one row, without arrays: to take apart arrays of one is what a lone terminal's costs most."""
+    return _UNNESTED.sub(lambda columns: f"(VALUES ({columns[1].replace('[]', '')}))", statement)
+
+
+def for_rows(statement: str, rows: Sequence[tuple[int | None, ...]]) -> tuple[str, tuple[str | None, ...]]:
+    """What to execute for these rows of numbers, and its parameters: of a statement that unnests one array a column.
+
+    Sessions prepare it and its `of_one`.
+    """
+    if len(rows) == 1:
+        return of_one(statement), tuple([None if value is None else str(value) for value in rows[0]])
+    if not rows:
+        return statement, ("{}",) * statement.count("%s")
+    return statement, tuple(numbers(column) for column in zip(*rows, strict=True))
 
 
 def byte_strings(values: Iterable[bytes]) -> str:

@@ -60,7 +60,8 @@ SECTIONS: Final = {
         (("disclosure_id", "uuid"),),
         """
         SELECT disclosure_id,
-            json_build_array(disclosure_id, requester, approver, purpose, to_json(field_groups), to_json(member_ids))
+            json_build_array(disclosure_id, requester, approver, purpose, to_json(field_groups), to_json(member_ids),
+                             CASE WHEN recipient_key <> '' THEN encode(sha256(recipient_key), 'hex') END)
         FROM disclosures
         """,
     ),
@@ -82,9 +83,29 @@ SECTIONS: Final = {
         (("lane", "smallint"), ("wallet_id", "bigint")),
         """
         SELECT w.lane, w.wallet_id, json_build_array(w.wallet_id, w.last_entry_id, w.balance_minor, coalesce((
-            SELECT json_agg(json_build_array(l.lot_id, l.face, l.principal) ORDER BY l.lot_id)
-            FROM lots l WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open AND l.face > 0), '[]'))
+            SELECT json_agg(json_build_array(l.lot_id, l.face, l.principal, l.reserved) ORDER BY l.lot_id)
+            FROM lots l WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open AND l.face > 0), '[]'),
+            w.merged_into)
         FROM wallets w
+        """,
+    ),
+    "members": Section((("member_id", "uuid"),), "SELECT member_id, json_build_array(member_id, state) FROM members"),
+    # How many credentials lead to a card by way of its wallet: no token is told.
+    "cards": Section(
+        (("lane", "smallint"), ("card_id", "bigint")),
+        """
+        SELECT c.lane, c.card_id, json_build_array(c.card_id, c.kind, c.wallet_id, c.state,
+            json_build_array(c.operation_limit_minor, c.day_limit_minor, c.month_limit_minor),
+            (SELECT count(*) FROM credentials t WHERE t.wallet_id = c.wallet_id AND t.card_id = c.card_id))
+        FROM cards c
+        """,
+    ),
+    "holds": Section(
+        (("expire_time", "timestamptz"), ("entry_id", "bigint")),
+        """
+        SELECT expire_time, entry_id, json_build_array(entry_id, wallet_id, amount_minor,
+            (extract(epoch FROM expire_time) * 1000000)::bigint)
+        FROM holds WHERE is_open
         """,
     ),
 }

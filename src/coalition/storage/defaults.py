@@ -5,11 +5,13 @@ domain/default.py.
 """
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from coalition.domain.accounts import AccountKind, TransferCode, Unit, kind_of, parties_of
+from coalition.domain.ids import LANE_BITS
 from coalition.domain.kinds import Kind
 from coalition.storage.connect import Connection
 from coalition.storage.settlement_entries import WHOLE_JOURNAL_PATIENCE
@@ -26,6 +28,15 @@ SELECT e.answer, t.debit, t.credit, t.amount_minor FROM transfers t
 JOIN entries e ON e.lane = t.lane AND e.entry_id = t.entry_id
 WHERE t.entry_id = ANY (%(entries)s) AND t.code = %(code)s AND t.unit = %(money)s AND e.kind = %(kind)s
 """
+
+
+# Few of the entries that changed what is due are defaults; an entry's lane is in its id.
+DEFAULTS: Final = """
+SELECT e.entry_id FROM (SELECT DISTINCT entry_id FROM due_lines) AS d
+JOIN entries e ON e.lane = (d.entry_id & %(lanes)s)::smallint AND e.entry_id = d.entry_id
+WHERE e.kind = %(kind)s ORDER BY e.entry_id
+"""
+LANE_MASK: Final = (1 << LANE_BITS) - 1
 
 
 class Line(NamedTuple):
@@ -54,11 +65,24 @@ def claims_on(connection: Connection, participant_id: int, window_id: int) -> li
 
 
 def still_borne(connection: Connection, participant_id: int, entries: Collection[int]) -> dict[int, int]:
-    """What others still bear of the participant, by their numbers: their shares less what was handed on since.
+    """What others still bear of the participant, by their numbers. `entries` are those of its due lines."""
+    return _losses(connection, entries).get(participant_id, {})
 
-    `entries` are those of its due lines; the figures are the journal's own legs. The answers tell its own defaults and
-    recoveries from those of others in which it bears a share: the legs alone do not.
+
+def all_losses(connection: Connection) -> dict[int, dict[int, int]]:
+    """The same of each participant of whom others bear anything."""
+    entries = [row[0] for row in connection.execute(DEFAULTS, {"kind": Kind.DEFAULT, "lanes": LANE_MASK})]
+    return _losses(connection, entries)
+
+
+def _losses(connection: Connection, entries: Collection[int]) -> dict[int, dict[int, int]]:
+    """Shares less what was handed on since, by defaulter and by who bears them; the figures are the journal's own legs.
+
+    The answers tell a participant's own defaults and recoveries from those of others in which it bears a share: the
+    legs alone do not.
     """
+    if not entries:
+        return {}
     connection.execute(f"SET LOCAL statement_timeout = '{WHOLE_JOURNAL_PATIENCE}'")
     rows = connection.execute(
         BORNE,
@@ -69,15 +93,17 @@ def still_borne(connection: Connection, participant_id: int, entries: Collection
             "kind": Kind.DEFAULT,
         },
     )
-    borne: dict[int, int] = {}
+    losses: dict[int, Counter[int]] = defaultdict(Counter)
     for answer, debit, credit, amount in rows:
-        if json.loads(bytes(answer))["answer"]["participant_id"] != participant_id:
-            continue
+        defaulter = json.loads(bytes(answer))["answer"]["participant_id"]
         for account, sign in ((debit, 1), (credit, -1)):
             other, _ = parties_of(account)
-            if kind_of(account) is AccountKind.DUE and other != participant_id:
-                borne[other] = borne.get(other, 0) + sign * amount
-    return {other: amount for other, amount in sorted(borne.items()) if amount}
+            if kind_of(account) is AccountKind.DUE and other != defaulter:
+                losses[defaulter][other] += sign * amount
+    left = {
+        each: {other: amount for other, amount in sorted(borne.items()) if amount} for each, borne in losses.items()
+    }
+    return {each: borne for each, borne in sorted(left.items()) if borne}
 
 
 def suspend(connection: Connection, participant_id: int) -> bool:

@@ -13,13 +13,13 @@ import psycopg
 
 from coalition.domain.ids import lane_of_request
 from coalition.domain.journal import Entry, Seal
-from coalition.storage.arrays import byte_strings, moments, numbers, plain_texts, texts, whole_numbers
+from coalition.storage.arrays import byte_strings, for_rows, moments, numbers, of_one, plain_texts, texts, whole_numbers
 from coalition.storage.frontier import JOURNAL_LOCK
 
 # Sorted by the caller, so that rivals wait for each other in one order.
 CLAIM: Final = """
 INSERT INTO requests (lane, request_id, participant_id, body_hash)
-SELECT * FROM unnest(%s::smallint[], %s::uuid[], %s::integer[], %s::bytea[])
+SELECT * FROM unnest(%s::smallint[], %s::uuid[], %s::integer[], %s::bytea[]) AS told
 ON CONFLICT DO NOTHING
 """
 STORED: Final = """
@@ -29,8 +29,11 @@ JOIN requests r USING (lane, request_id, participant_id)
 JOIN entries e ON e.request_id = r.request_id AND e.participant_id = r.participant_id
 """
 # The lock is shared and held to the end of the transaction: a follower's frontier waits for it (DESIGN section 3).
-HOLD_JOURNAL: Final = f"SELECT pg_advisory_xact_lock_shared({JOURNAL_LOCK})"
-TAKE_NUMBER: Final = "SELECT nextval('journal_number'), clock_timestamp()"
+# OFFSET keeps it a query of its own, which is run before the number is taken.
+TAKE_NUMBER: Final = f"""
+SELECT nextval('journal_number'), clock_timestamp()
+FROM (SELECT pg_advisory_xact_lock_shared({JOURNAL_LOCK}) OFFSET 0) AS held
+"""
 
 INSERT_BATCH: Final = """
 INSERT INTO batches (number, time, count, root, signature)
@@ -94,13 +97,13 @@ INSERT_ALLOCATIONS: Final = """
 INSERT INTO allocations (lane, entry_id, lot_id, place, face, principal, agreement_id, agreement_version,
     original_entry_id)
 SELECT * FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::smallint[], %s::bigint[], %s::bigint[],
-    %s::integer[], %s::integer[], %s::bigint[])
+    %s::integer[], %s::integer[], %s::bigint[]) AS told
 """
 # What a desk's session prepares.
 PREPARED: Final = (
     CLAIM,
+    of_one(CLAIM),
     STORED,
-    HOLD_JOURNAL,
     TAKE_NUMBER,
     INSERT_BATCH,
     INSERT_ENTRY,
@@ -108,11 +111,12 @@ PREPARED: Final = (
     INSERT_DETAILED,
     INSERT_TRANSFERS,
     INSERT_ALLOCATIONS,
+    of_one(INSERT_ALLOCATIONS),
 )
 
 
-def claim_parameters(requests: Sequence[Any], lane_count: int) -> tuple[str, str, str, str]:
-    """The columns of CLAIM for things that have request_id, participant_id and body_hash, in lock order."""
+def claim_of(requests: Sequence[Any], lane_count: int) -> tuple[str, tuple[str, ...]]:
+    """What to execute to claim things that have request_id, participant_id and body_hash, in lock order."""
     rows = sorted(
         (
             lane_of_request(request.request_id, lane_count),
@@ -122,13 +126,24 @@ def claim_parameters(requests: Sequence[Any], lane_count: int) -> tuple[str, str
         )
         for request in requests
     )
+    if len(rows) == 1:
+        [(lane, request_id, participant_id, body_hash)] = rows
+        return of_one(CLAIM), (str(lane), request_id, str(participant_id), "\\x" + body_hash.hex())
     lanes, ids, participants, hashes = zip(*rows, strict=True)
-    return whole_numbers(lanes), plain_texts(ids), whole_numbers(participants), byte_strings(hashes)
+    return CLAIM, (whole_numbers(lanes), plain_texts(ids), whole_numbers(participants), byte_strings(hashes))
+
+
+def requests_columns(requests: Sequence[Any], lane_count: int) -> tuple[str, str, str]:
+    """The columns of STORED for things that have request_id and participant_id."""
+    return (
+        whole_numbers([lane_of_request(each.request_id, lane_count) for each in requests]),
+        plain_texts([each.request_id.hex for each in requests]),
+        whole_numbers([each.participant_id for each in requests]),
+    )
 
 
 def take_number(cursor: Any) -> tuple[int, datetime]:
     """Hold the journal lock to the end of the transaction and take the next number; call after the last other lock."""
-    cursor.execute(HOLD_JOURNAL)
     number, time = cursor.execute(TAKE_NUMBER).fetchone()
     return number, time
 
@@ -164,9 +179,7 @@ def insert_entries(cursor: Execute, entries: Sequence[Entry], seal: Seal) -> Non
         cursor.execute(INSERT_TRANSFERS, (whole_numbers(legs),), prepare=True)
     draws = _draw_rows(entries)
     if draws:
-        columns = tuple(zip(*draws, strict=True))
-        drawn = (*map(whole_numbers, columns[:6]), *map(numbers, columns[6:]))
-        cursor.execute(INSERT_ALLOCATIONS, drawn, prepare=True)
+        cursor.execute(*for_rows(INSERT_ALLOCATIONS, draws), prepare=True)
 
 
 def copy_entries(cursor: "psycopg.Cursor[Any]", entries: Sequence[Entry], seal: Seal) -> None:

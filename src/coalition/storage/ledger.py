@@ -22,6 +22,7 @@ from coalition.storage.connect import Connection, connect, translated
 from coalition.storage.ledger_batch import BusinessDate, LedgerBatch, Pointer, Pointers
 from coalition.storage.ledger_credentials import name_of
 from coalition.storage.ledger_usage import Bounds
+from coalition.storage.ledger_writes import TOGETHER
 from coalition.storage.pipeline import Pipeline
 
 DESK_SESSION: Final = (
@@ -39,6 +40,7 @@ PREPARED: Final = (
     *ledger_passes.PREPARED,
     *ledger_points.PREPARED,
     *pins.PREPARED,
+    *TOGETHER,
     "BEGIN",
     "COMMIT",
 )

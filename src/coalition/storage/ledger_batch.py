@@ -21,18 +21,17 @@ from coalition.domain.lots import Lot
 from coalition.domain.prefetch import Prefetched, Stored
 from coalition.domain.programme import Programme
 from coalition.domain.sale_references import Sale, TakenSale
-from coalition.storage.arrays import byte_strings, number_columns, plain_texts, whole_numbers
+from coalition.storage.arrays import byte_strings, for_rows, number_columns, plain_texts, whole_numbers
 from coalition.storage.connect import Connection
 from coalition.storage.journal import (
-    CLAIM,
     COPY_FROM,
-    HOLD_JOURNAL,
     STORED,
     TAKE_NUMBER,
-    claim_parameters,
+    claim_of,
     copy_entries,
     insert_batch,
     insert_entries,
+    requests_columns,
 )
 from coalition.storage.ledger_books import Named, captures_of, fill_holds, fill_originals, named_of
 from coalition.storage.ledger_credentials import PresentedCredentials, fill_presented, presented_by
@@ -58,7 +57,7 @@ from coalition.storage.ledger_statements import (
 from coalition.storage.ledger_usage import Bounds, read_usage
 from coalition.storage.ledger_writes import sale_columns, write_books
 from coalition.storage.pins import held_pins, lock_pins, write_forgiven
-from coalition.storage.pipeline import Answer, Pipeline
+from coalition.storage.pipeline import Answer, Gathered, Pipeline
 
 WINDOW_TRIES: Final = 3
 
@@ -130,14 +129,13 @@ class LedgerBatch:
         reversals = {_key(command): command for command in follow_ups if isinstance(command, Reverse)}
         while True:
             claims = _claims(commands, reversals) if reversals else commands
-            claim = claim_parameters(claims, self.programme.scheme.lane_count)
             self._pipeline.execute("BEGIN")
-            claimed = self._pipeline.execute(CLAIM, claim)
+            claimed = self._pipeline.execute(*claim_of(claims, self.programme.scheme.lane_count))
             self._pipeline.flush()
             pointers, named = self._resolve(presented, follow_ups)
             locked = self._lock(pointers, named, presented, _sales(commands, named))
             self._pipeline.run()
-            stored = self._stored(claim) if claimed.rowcount < len(claims) else {}
+            stored = self._stored(claims) if claimed.rowcount < len(claims) else {}
             if len(stored) != len(claims) - claimed.rowcount:
                 raise Contention("a rival's claim is not visible yet")
             idle = [key for key, reversal in reversals.items() if key in stored and _target(reversal) not in stored]
@@ -154,37 +152,41 @@ class LedgerBatch:
                 del reversals[key]
 
     def write(self, prefetched: Prefetched, entries: Sequence[Entry], touched: Sequence[Wallet]) -> None:
-        """Send every insert and update of the batch, sealed, and its COMMIT: one round trip for a small batch.
+        """Send every insert and update of the batch, sealed, and its COMMIT, which `commit` waits for.
 
-        What is ready first goes first, so that the database works while the rest is made ready.
+        What is ready first goes first, so that the database works while the rest is made ready: the signature, and
+        what the caller still has to do.
         """
         pipeline, number, time = self._pipeline, prefetched.number, prefetched.time
         books, lane_count = prefetched.books, self.programme.scheme.lane_count
         moves = bool(touched or books.devices)
         copies = len(entries) >= COPY_FROM
-        if moves and not copies:
-            write_books(pipeline, books, touched, entries, lane_count)
-            pipeline.flush()
         seal = self._notary.seal(number, time, entries) if entries else None
         if seal is not None and not copies:
-            insert_entries(pipeline, entries, seal)
+            gathered = Gathered()
+            if moves:
+                write_books(gathered, books, touched, entries, lane_count)
+            insert_entries(gathered, entries, seal)
+            pipeline.execute_together(gathered.told)
+            pipeline.flush()
         elif seal is not None:
             with self._connection.cursor() as cursor:
                 copy_entries(cursor, entries, seal)
             if moves:
                 write_books(pipeline, books, touched, entries, lane_count)
-        pipeline.flush()
         if books.pins:
             write_forgiven(pipeline, books.pins.values())
         if seal is not None:
             insert_batch(pipeline, number, time, len(entries), seal)
         pipeline.execute("COMMIT")
-        pipeline.run()
+        pipeline.send()
         self._wrote = True
 
     def commit(self) -> None:
-        """Commit a batch in which nothing had to be written (all of it was replayed)."""
-        if not self._wrote:
+        """Wait until what was written is committed; commit where nothing was, because all of it was replayed."""
+        if self._wrote:
+            self._pipeline.wait()
+        else:
             self._connection.execute("COMMIT")
 
     def _resolve(self, presented: PresentedCredentials, follow_ups: Sequence[FollowUp]) -> tuple[Pointers, list[Named]]:
@@ -249,13 +251,13 @@ class LedgerBatch:
         if presented.wallets:
             lane_count = self.programme.scheme.lane_count
             wallet_keys |= {(lane_of_wallet(wallet_id, lane_count), wallet_id) for wallet_id in presented.wallets}
-        by_wallet = number_columns(sorted(wallet_keys)) or ("{}", "{}")
+        by_wallet = sorted(wallet_keys)
         card_keys = {(each.lane, each.card_id) for each in pointers.values()}
         card_keys |= {(each.original.lane, each.card_id) for each in named if each.card_id is not None}
         by_original = number_columns([_place(each) for each in named])
-        wallets = pipeline.execute(LOCK_WALLETS, by_wallet)
-        cards = pipeline.execute(CARDS, number_columns(sorted(card_keys)) or ("{}", "{}"))
-        lots = [pipeline.execute(OPEN_LOTS, by_wallet)]
+        wallets = pipeline.execute(*for_rows(LOCK_WALLETS, by_wallet))
+        cards = pipeline.execute(*for_rows(CARDS, sorted(card_keys)))
+        lots = [pipeline.execute(*for_rows(OPEN_LOTS, by_wallet))]
         pipeline.flush()
         devices = None
         if presented.tickets:
@@ -280,13 +282,12 @@ class LedgerBatch:
             passes = lock_passes(pipeline, owners, named)
         taken = pipeline.execute(LOCK_SALES, sale_columns(sales, self.programme.scheme.lane_count)) if sales else None
         windows = pipeline.execute(OPEN_WINDOWS)
-        pipeline.execute(HOLD_JOURNAL)
         number = pipeline.execute(TAKE_NUMBER)
         return Locked(wallets, cards, devices, lots, allocations, holds, passes, pins, taken, windows, number)
 
-    def _stored(self, claim: tuple[str, str, str, str]) -> dict[tuple[int, UUID], Stored]:
+    def _stored(self, claims: Sequence[Command]) -> dict[tuple[int, UUID], Stored]:
         """The answers of those whose claim was there already, in a statement that sees the rival's commit."""
-        answer = self._pipeline.execute(STORED, claim[:3])
+        answer = self._pipeline.execute(STORED, requests_columns(claims, self.programme.scheme.lane_count))
         self._pipeline.run()
         stored = {}
         for request_id, participant_id, body_hash, _, kind, told in answer.rows():

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from coalition.domain.kinds import Kind
 from coalition.domain.passes import Pass, PassBook, Visit, is_open
 from coalition.storage.arrays import moments, number_columns, numbers
+from coalition.storage.journal import Execute
 from coalition.storage.ledger_books import Named
 from coalition.storage.pipeline import Answer, Pipeline
 
@@ -99,7 +100,7 @@ def read_passes(locked: LockedPasses) -> PassBook:
     return book
 
 
-def write_passes(pipeline: Pipeline, book: PassBook) -> None:
+def write_passes(pipeline: Execute, book: PassBook) -> None:
     """Queue every pass and visit that the batch has made or changed."""
     opened = [book.passes[each] for each in sorted(book.opened)]
     if opened:

@@ -11,6 +11,7 @@ from coalition.domain.books import Books
 from coalition.domain.commands import Command, FollowUp
 from coalition.domain.points import PointsBook, PointsMove
 from coalition.storage.arrays import number_columns
+from coalition.storage.journal import Execute
 from coalition.storage.ledger_books import Named
 from coalition.storage.pipeline import Pipeline
 
@@ -59,7 +60,7 @@ def read_points(pipeline: Pipeline, books: Books, commands: Iterable[Command], n
         book.moves.update({row[1]: PointsMove(*row) for row in moves.rows()})
 
 
-def write_points(pipeline: Pipeline, books: Books, book: PointsBook) -> None:
+def write_points(pipeline: Execute, books: Books, book: PointsBook) -> None:
     """Queue every balance and move that the batch has changed."""
     if book.touched:
         rows = [(books.wallets[key[0]].lane, *key, book.balances[key]) for key in sorted(book.touched)]

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from coalition.storage.arrays import of_one
+
 RESOLVE: Final = "SELECT token, lane, wallet_id, card_id FROM credentials WHERE token = ANY(%s::bytea[])"
 RESOLVE_TICKETS: Final = """
 SELECT token, lane, wallet_id, card_id, counter FROM pay_tickets WHERE token = ANY(%s::bytea[])
@@ -186,6 +188,7 @@ FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::smallint[]) AS new (
 ON CONFLICT (lane, entry_id) DO UPDATE SET is_open = t.is_open AND excluded.is_open
 """
 PREPARED: Final = (
+    *map(of_one, (LOCK_WALLETS, CARDS, OPEN_LOTS, UPDATE_WALLETS, UPDATE_LOTS)),
     KEEP_TRANSITS,
     RESOLVE,
     RESOLVE_TICKETS,

@@ -1,6 +1,7 @@
 """What a batch writes of its books: wallets, lots, holds, devices and sale references, each kind with one statement."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from coalition.domain.books import Books, HeldValue, Transit, Wallet
 from coalition.domain.credentials import Device
@@ -8,7 +9,14 @@ from coalition.domain.ids import lane_of_sale
 from coalition.domain.journal import Entry
 from coalition.domain.kinds import Kind
 from coalition.domain.sale_references import Sale, SaleReferences
-from coalition.storage.arrays import moments, number_columns, numbers, texts, whole_numbers
+from coalition.storage.arrays import for_rows, moments, number_columns, numbers, of_one, texts, whole_numbers
+from coalition.storage.journal import (
+    INSERT_ALLOCATIONS,
+    INSERT_ENTRIES,
+    INSERT_ENTRY,
+    INSERT_TRANSFERS,
+    Execute,
+)
 from coalition.storage.ledger_passes import write_passes
 from coalition.storage.ledger_points import write_points
 from coalition.storage.ledger_statements import (
@@ -24,11 +32,24 @@ from coalition.storage.ledger_statements import (
     UPDATE_LOTS,
     UPDATE_WALLETS,
 )
-from coalition.storage.pipeline import Pipeline
+from coalition.storage.pipeline import together
+
+# What small batches write, each as one statement: a lone payment of one lot or more, a lone top-up, a lone decline, and
+# a few payments, with top-ups among them or without.
+ONE_OR_MORE: Final = ((of_one(UPDATE_LOTS), of_one(INSERT_ALLOCATIONS)), (UPDATE_LOTS, INSERT_ALLOCATIONS))
+TOGETHER: Final = (
+    *(
+        together(of_one(UPDATE_WALLETS), lots, INSERT_ENTRY, INSERT_TRANSFERS, allocations)
+        for lots, allocations in ONE_OR_MORE
+    ),
+    together(of_one(UPDATE_WALLETS), INSERT_LOTS, INSERT_ENTRY, INSERT_TRANSFERS),
+    together(UPDATE_WALLETS, UPDATE_LOTS, INSERT_ENTRIES, INSERT_TRANSFERS, INSERT_ALLOCATIONS),
+    together(UPDATE_WALLETS, UPDATE_LOTS, INSERT_LOTS, INSERT_ENTRIES, INSERT_TRANSFERS, INSERT_ALLOCATIONS),
+)
 
 
 def write_books(
-    pipeline: Pipeline, books: Books, touched: Sequence[Wallet], entries: Sequence[Entry], lane_count: int
+    pipeline: Execute, books: Books, touched: Sequence[Wallet], entries: Sequence[Entry], lane_count: int
 ) -> None:
     """Queue every row that this batch has changed."""
     if touched:
@@ -56,11 +77,11 @@ def sale_columns(sales: Sequence[Sale], lane_count: int) -> tuple[str, ...]:
     )
 
 
-def _write_wallets(pipeline: Pipeline, touched: Sequence[Wallet], entries: Sequence[Entry], books: Books) -> None:
+def _write_wallets(pipeline: Execute, touched: Sequence[Wallet], entries: Sequence[Entry], books: Books) -> None:
     last_entry: dict[int, int] = {entry.wallet_id: entry.entry_id for entry in entries if entry.wallet_id is not None}
     opened_here = {entry.entry_id for entry in entries if entry.kind is Kind.TOP_UP} | books.opened
     balances = [(w.lane, w.wallet_id, w.balance_minor, last_entry[w.wallet_id]) for w in touched]
-    pipeline.execute(UPDATE_WALLETS, number_columns(balances))
+    pipeline.execute(*for_rows(UPDATE_WALLETS, balances))
     if closed := [(each.lane, each.wallet_id) for each in touched if each.closes]:
         pipeline.execute(CLOSE_WALLETS, number_columns(closed))
     changed, opened = [], []
@@ -76,9 +97,7 @@ def _write_wallets(pipeline: Pipeline, touched: Sequence[Wallet], entries: Seque
         ]
         pipeline.execute(MARK_LOTS, number_columns(marked))
     elif changed:
-        pipeline.execute(
-            UPDATE_LOTS, number_columns([(lot.lane, lot.lot_id, lot.face, lot.principal) for lot in changed])
-        )
+        pipeline.execute(*for_rows(UPDATE_LOTS, [(lot.lane, lot.lot_id, lot.face, lot.principal) for lot in changed]))
     if opened:
         numbers_of = [
             (
@@ -104,7 +123,7 @@ def _write_wallets(pipeline: Pipeline, touched: Sequence[Wallet], entries: Seque
         pipeline.execute(INSERT_LOTS, (*columns[:8], expiries, *columns[8:]))
 
 
-def _write_devices(pipeline: Pipeline, devices: Iterable[Device]) -> None:
+def _write_devices(pipeline: Execute, devices: Iterable[Device]) -> None:
     moved = [
         (each.lane, each.card_id, each.used_counter, each.tried_counter, each.tries, each.drift)
         for each in devices
@@ -114,7 +133,7 @@ def _write_devices(pipeline: Pipeline, devices: Iterable[Device]) -> None:
         pipeline.execute(UPDATE_DEVICES, number_columns(moved))
 
 
-def _write_holds(pipeline: Pipeline, holds: Iterable[HeldValue]) -> None:
+def _write_holds(pipeline: Execute, holds: Iterable[HeldValue]) -> None:
     made, resolved = [], []
     for hold in holds:
         if hold.is_new:
@@ -131,7 +150,7 @@ def _write_holds(pipeline: Pipeline, holds: Iterable[HeldValue]) -> None:
         pipeline.execute(RESOLVE_HOLDS, number_columns(resolved))
 
 
-def _write_sales(pipeline: Pipeline, sales: SaleReferences, lane_count: int) -> None:
+def _write_sales(pipeline: Execute, sales: SaleReferences, lane_count: int) -> None:
     """What is free first: the same reference may be taken again in one batch."""
     if freed := sales.freed():
         pipeline.execute(FREE_SALES, sale_columns(freed, lane_count))
@@ -140,7 +159,7 @@ def _write_sales(pipeline: Pipeline, sales: SaleReferences, lane_count: int) -> 
         pipeline.execute(TAKE_SALES, (*columns, whole_numbers([each.entry_id for each in taken])))
 
 
-def _write_transits(pipeline: Pipeline, transits: Iterable[Transit]) -> None:
+def _write_transits(pipeline: Execute, transits: Iterable[Transit]) -> None:
     """One statement for what left and for what arrived; what did both in one batch is a row that was never open."""
     rows = [(each.lane, each.entry_id, each.to_wallet_id, int(each.is_open)) for each in transits]
     pipeline.execute(KEEP_TRANSITS, number_columns(rows))

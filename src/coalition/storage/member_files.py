@@ -1,4 +1,4 @@
-"""Members' files in SQL: revisions, states, disclosures, erasures, and which acts are about whom. Sees sealed bytes.
+"""Members' files in SQL: revisions, states, disclosures, and which acts are about whom. Sees sealed bytes.
 
 The part of MemberBooks (membership.py) that is not about cards.
 """
@@ -10,8 +10,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from coalition.domain.acts import Act
-from coalition.domain.ids import NUMBER_SHIFT, lane_of_wallet
-from coalition.domain.members import Access, Disclosure, SealedRecord, WalletRest
+from coalition.domain.ids import NUMBER_SHIFT
+from coalition.domain.members import Access, Disclosure, SealedRecord
 from coalition.storage.lease import Cursor
 
 LATEST_RECORDS: Final = """
@@ -19,7 +19,7 @@ SELECT DISTINCT ON (r.member_id, r.field_group) r.member_id, r.field_group, r.re
 FROM member_records r
 """
 DISCLOSURE: Final = """
-SELECT disclosure_id, member_ids, field_groups, purpose, requester, create_time, approver, approve_time
+SELECT disclosure_id, member_ids, field_groups, purpose, recipient_key, requester, create_time, approver, approve_time
 FROM disclosures WHERE disclosure_id = %s
 """
 ACCESSES: Final = f"""
@@ -29,37 +29,6 @@ FROM member_acts a JOIN entries e ON e.request_id = a.request_id AND e.participa
     JOIN participants p ON p.participant_id = e.participant_id
 WHERE a.member_id = %s AND (%s::bigint IS NULL OR e.entry_id < %s) ORDER BY e.entry_id DESC LIMIT %s
 """
-# What lies in the wallet and its passes or is on its way there from merged ones, and what was last done with it; holds
-# reserve from open lots.
-WALLET_REST: Final = f"""
-SELECT w.state = 'OPEN',
-       (w.balance_minor
-           + coalesce((SELECT sum(m.balance_minor) FROM wallets m WHERE m.merged_into = w.wallet_id), 0)
-           + coalesce((SELECT sum(e.amount_minor) FROM transits t JOIN entries e USING (lane, entry_id)
-                       WHERE t.is_open AND t.to_wallet_id = w.wallet_id), 0)
-           + coalesce((SELECT sum(p.principal) FROM passes p
-                       WHERE p.lane = w.lane AND p.wallet_id = w.wallet_id AND p.is_open), 0)
-           + coalesce((SELECT sum(p.principal) FROM wallets m JOIN passes p USING (lane, wallet_id)
-                       WHERE m.merged_into = w.wallet_id AND p.is_open), 0))::bigint,
-       (SELECT count(*) FROM lots l
-        WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open AND l.reserved > 0),
-       (SELECT count(*) FROM passes p WHERE p.lane = w.lane AND p.wallet_id = w.wallet_id AND p.is_open),
-       (SELECT b.time FROM batches b WHERE b.number = w.last_entry_id >> {NUMBER_SHIFT})
-FROM wallets w WHERE w.lane = %s AND w.wallet_id = %s
-"""
-# Cards first, while they still tell which devices there are.
-ERASE: Final = (
-    """
-    DELETE FROM device_seeds WHERE lane = %(lane)s
-        AND card_id IN (SELECT card_id FROM cards WHERE lane = %(lane)s AND wallet_id = %(wallet)s)
-    """,
-    "UPDATE cards SET state = 'REPLACED' WHERE lane = %(lane)s AND wallet_id = %(wallet)s",
-    "DELETE FROM pins WHERE lane = %(lane)s AND wallet_id = %(wallet)s",
-    "UPDATE wallets SET state = 'CLOSED' WHERE lane = %(lane)s AND wallet_id = %(wallet)s",
-    "DELETE FROM member_indexes WHERE member_id = %(member)s",
-    "UPDATE members SET state = 'ERASED' WHERE member_id = %(member)s",
-    "INSERT INTO erasures (member_id, erase_time) VALUES (%(member)s, %(time)s)",
-)
 
 
 class FileBooks:
@@ -111,25 +80,16 @@ class FileBooks:
     def set_member_state(self, member_id: UUID, state: str) -> None:
         self._cursor.execute("UPDATE members SET state = %s WHERE member_id = %s", (state, member_id))
 
-    def wallet_rest(self, wallet_id: int) -> WalletRest:
-        lane = lane_of_wallet(wallet_id, self._lane_count)
-        return WalletRest(*self._cursor.execute(WALLET_REST, (lane, wallet_id)).fetchall()[0])
-
-    def erase_member(self, member_id: UUID, wallet_id: int, time: datetime) -> None:
-        """All that the ledger knows of the person but the sealed records, which go when their key is gone."""
-        lane = lane_of_wallet(wallet_id, self._lane_count)
-        for statement in ERASE:
-            self._cursor.execute(statement, {"lane": lane, "wallet": wallet_id, "member": member_id, "time": time})
-
     def add_disclosure(self, disclosure: Disclosure) -> None:
         self._cursor.execute(
-            "INSERT INTO disclosures (disclosure_id, member_ids, field_groups, purpose, requester, create_time)"
-            " VALUES (%s, %s, %s, %s, %s, %s)",
+            "INSERT INTO disclosures (disclosure_id, member_ids, field_groups, purpose, recipient_key, requester,"
+            " create_time) VALUES (%s, %s, %s, %s, %s, %s, %s)",
             (
                 disclosure.disclosure_id,
                 list(disclosure.member_ids),
                 list(disclosure.field_groups),
                 disclosure.purpose,
+                disclosure.recipient_key,
                 disclosure.requester,
                 disclosure.create_time,
             ),
@@ -151,10 +111,8 @@ class FileBooks:
 
 def disclosure_of(row: tuple[Any, ...]) -> Disclosure:
     """Of a row of DISCLOSURE."""
-    disclosure_id, member_ids, field_groups, purpose, requester, create_time, approver, approve_time = row
-    return Disclosure(
-        disclosure_id, tuple(member_ids), tuple(field_groups), purpose, requester, create_time, approver, approve_time
-    )
+    disclosure_id, member_ids, field_groups, purpose, key, *people = row
+    return Disclosure(disclosure_id, tuple(member_ids), tuple(field_groups), purpose, bytes(key), *people)
 
 
 def read_accesses(cursor: Cursor, member_id: UUID, before: int | None, limit: int) -> list[Access]:

@@ -12,6 +12,7 @@ from uuid import UUID
 from psycopg.rows import tuple_row
 
 from coalition.domain.acts import JSON, Act, ActAnswer
+from coalition.domain.approvals import Approval
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import lane_of_wallet
 from coalition.domain.members import (
@@ -35,6 +36,7 @@ from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.devices import add_tickets
 from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
+from coalition.storage.member_erasures import ErasureBooks, read_erasure_requests
 from coalition.storage.member_exports import EXPORT, ExportBooks, export_of, read_active
 from coalition.storage.member_files import DISCLOSURE, LATEST_RECORDS, FileBooks, disclosure_of, read_accesses
 from coalition.storage.member_intake import IntakeBooks
@@ -115,6 +117,9 @@ class MemberStore:
         with leased_cursor(self._lease) as cursor:
             return read_active(cursor, after, field_groups, limit)
 
+    def erasure_requests(self, after: int, limit: int) -> list[Approval]:
+        return read_erasure_requests(self._lease, after, limit)
+
     def unfinished_erasures(self) -> list[UUID]:
         with leased_cursor(self._lease) as cursor:
             rows = cursor.execute("SELECT member_id FROM erasures WHERE NOT is_finished ORDER BY member_id").fetchall()
@@ -167,7 +172,7 @@ class MemberStore:
             return cursor.execute(statement, parameters).fetchone()
 
 
-class MemberBooks(FileBooks, IntakeBooks, MergeBooks, ExportBooks):
+class MemberBooks(FileBooks, IntakeBooks, MergeBooks, ExportBooks, ErasureBooks):
     """Members and cards inside one act's transaction. READ COMMITTED: each statement sees what a lock waited for."""
 
     def participant(self, code: str) -> Participant | None:

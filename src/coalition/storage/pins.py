@@ -8,11 +8,11 @@ from typing import Final
 from uuid import UUID
 
 from coalition.domain.commands import Command, Paying
-from coalition.domain.ids import lane_of_request
 from coalition.domain.pins import CountedTry, HeldPin, PinRow, count_tries
-from coalition.storage.arrays import byte_strings, number_columns, plain_texts, whole_numbers
+from coalition.storage.arrays import byte_strings, number_columns
+from coalition.storage.journal import requests_columns
 from coalition.storage.ledger_credentials import name_of
-from coalition.storage.pipeline import Answer, Parameters, Pipeline
+from coalition.storage.pipeline import Answer, Pipeline
 
 ANSWERED: Final = """
 SELECT r.participant_id, r.request_id::text
@@ -52,7 +52,7 @@ Place = tuple[int, int]
 
 def unanswered(pipeline: Pipeline, lane_count: int, commands: Sequence[Command]) -> set[Key]:
     """Those of `commands` that have no stored answer, in one statement."""
-    asked = pipeline.execute(ANSWERED, _requests(commands, lane_count))
+    asked = pipeline.execute(ANSWERED, requests_columns(commands, lane_count))
     pipeline.run()
     return _keys(commands) - _answered(asked)
 
@@ -67,7 +67,7 @@ def count_and_commit(
     what was counted here.
     """
     pipeline.execute("BEGIN")
-    asked = pipeline.execute(ANSWERED, _requests(commands, lane_count))
+    asked = pipeline.execute(ANSWERED, requests_columns(commands, lane_count))
     names = [name_of(each) for each in commands]
     places = {name: known[name] for name in names if name in known}
     strangers = set(names) - places.keys()
@@ -113,14 +113,6 @@ def write_forgiven(pipeline: Pipeline, pins: Iterable[HeldPin]) -> None:
 
 def _rows(locked: Answer) -> list[PinRow]:
     return [PinRow(*row) for row in locked.rows()]
-
-
-def _requests(commands: Sequence[Command], lane_count: int) -> Parameters:
-    return (
-        whole_numbers([lane_of_request(each.request_id, lane_count) for each in commands]),
-        plain_texts([each.request_id for each in commands]),
-        whole_numbers([each.participant_id for each in commands]),
-    )
 
 
 def _answered(asked: Answer) -> set[Key]:

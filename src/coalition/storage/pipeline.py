@@ -6,7 +6,9 @@ block takes about 70). Used by one thread. Results are loaded by psycopg's loade
 """
 
 import select
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from psycopg import abc as psycopg_abc
@@ -95,6 +97,16 @@ class Pipeline:
         self._pgconn.send_query_prepared(name, [None if each is None else each.encode() for each in parameters])
         return answer
 
+    def execute_together(self, told: Sequence[tuple[str, Parameters]]) -> None:
+        """Queue statements of which nobody reads the answers: as one, if that one is prepared, else one by one."""
+        statements, parameters = zip(*told, strict=True)
+        one = together(*statements)
+        if one in self._names:
+            self.execute(one, tuple(chain.from_iterable(parameters)))
+        else:
+            for statement, own in told:
+                self.execute(statement, own)
+
     def flush(self) -> None:
         """Let the database begin with what is queued while more is being made ready."""
         if self._queued:
@@ -102,11 +114,21 @@ class Pipeline:
 
     def run(self) -> None:
         """Send, wait, give every answer its result. Raises psycopg's error of the first statement that failed."""
+        self.send()
+        self.wait()
+
+    def send(self) -> None:
+        """Send what is queued; nothing more may be queued before `wait`."""
+        if self._queued:
+            self._pgconn.pipeline_sync()
+            self._pgconn.flush()
+
+    def wait(self) -> None:
+        """Wait for what was sent and give every answer its result. Raises as `run`."""
         queued, self._queued = self._queued, []
         if not queued:
             return
         pgconn = self._pgconn
-        pgconn.pipeline_sync()
         failure: pq.abc.PGresult | None = None
         for answer in queued:
             while (result := self._next_result()) is not None:
@@ -133,6 +155,29 @@ class Pipeline:
     def _raise_if_bad(self, result: pq.abc.PGresult) -> None:
         if result.status == pq.ExecStatus.FATAL_ERROR:
             raise errors.error_from_result(result, encoding=self._connection.info.encoding)
+
+
+@cache
+def together(*statements: str) -> str:
+    """Statements that write different rows as one: the last, with the others before it in WITH.
+
+    A statement costs the database and the driver 30 us before it has touched a row.
+    """
+    *others, last = statements
+    if not others:
+        return last
+    return "WITH " + ", ".join([f"t{place} AS ({each})" for place, each in enumerate(others)]) + f" {last.lstrip()}"
+
+
+class Gathered:
+    """Keeps what it is told to execute, for `Pipeline.execute_together`."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, Parameters]] = []
+
+    def execute(self, statement: str, parameters: Parameters = (), *, prepare: bool = True) -> None:  # noqa: ARG002
+        """Keep it."""
+        self.told.append((statement, parameters))
 
 
 def pipeline_of(connection: Connection, statements: Iterable[str]) -> Pipeline:

@@ -40,7 +40,8 @@ SELECT (SELECT epoch FROM config_epoch),
         FROM day_limits_reached WHERE business_date >= current_date - 2),
     (SELECT coalesce(json_agg(participant_id), '[]') FROM caps_reached WHERE is_stopped),
     (SELECT coalesce(json_object_agg(participant_id, successor_id), '{}') FROM participants
-        WHERE successor_id IS NOT NULL)
+        WHERE successor_id IS NOT NULL),
+    (SELECT coalesce(json_agg(terms_id), '[]') FROM sponsors_reached WHERE is_reached)
 """
 
 
@@ -61,7 +62,9 @@ def load(connection: Connection) -> Programme:
         row = cursor.execute(LOAD).fetchone()
     if row is None or row[1] is None:
         raise LedgerBroken("the database holds no scheme yet; start it with `coalition serve`")
-    epoch, scheme, participants, stores, terminals, calendars, versions, windows, reached, stopped, successors = row
+    epoch, scheme, participants, stores, terminals, calendars, versions, windows, reached, stopped, successors, dry = (
+        row
+    )
     return Programme(
         epoch,
         Scheme(UUID(scheme[0]), *scheme[1:]),
@@ -77,6 +80,7 @@ def load(connection: Connection) -> Programme:
         },
         frozenset(stopped),
         {int(left): standing for left, standing in successors.items()},
+        frozenset(dry),
     )
 
 

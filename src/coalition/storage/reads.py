@@ -30,10 +30,11 @@ JOIN cards c ON c.lane = k.lane AND c.card_id = k.card_id
 LEFT JOIN wallets w ON w.lane = c.lane AND w.wallet_id = c.wallet_id
 WHERE k.token = %s
 """
+LINE_COLUMNS: Final = """entry_id, participant_id, store_id, terminal_id, request_id, occurred_time, business_date,
+       original_entry_id, sale_reference, coalesce(details, ''), kind, answer"""
 # Along entries_wallet (lane, wallet_id, entry_id), backwards. Kinds below 100 are operations, the others acts.
-LINES: Final = """
-SELECT entry_id, participant_id, store_id, terminal_id, request_id, occurred_time, business_date, original_entry_id,
-       sale_reference, coalesce(details, ''), kind, answer
+LINES: Final = f"""
+SELECT {LINE_COLUMNS}
 FROM entries
 WHERE lane = %s::smallint AND wallet_id = %s::bigint AND entry_id < %s::bigint
   AND (%s::integer IS NULL OR (participant_id = %s::integer AND kind < 100))
@@ -73,10 +74,7 @@ class WalletReads:
             rows: list[tuple[Any, ...]] = cursor.execute(
                 LINES, (lane, wallet_id, before or NEWEST, participant_id, participant_id, limit)
             ).fetchall()
-        return [
-            WalletLine(*(*row[:9], SaleDetails.parse(bytes(row[9])), _outcome(row[0], row[10], bytes(row[11]))))
-            for row in rows
-        ]
+        return [line_of(row) for row in rows]
 
     def is_known(self, participant_id: int, request_id: UUID) -> bool:
         """Whether this request was answered, accepted or declined."""
@@ -84,6 +82,11 @@ class WalletReads:
         with leased_cursor(self._lease) as cursor:
             row = cursor.execute(KNOWN, (lane, request_id, participant_id)).fetchone()
         return bool(row and row[0])
+
+
+def line_of(row: tuple[Any, ...]) -> WalletLine:
+    """A line, of LINE_COLUMNS."""
+    return WalletLine(*(*row[:9], SaleDetails.parse(bytes(row[9])), _outcome(row[0], row[10], bytes(row[11]))))
 
 
 def _outcome(entry_id: int, kind: int, answer: bytes) -> Outcome:

@@ -47,6 +47,12 @@ class _StateSectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StateSec
     """Seeds of members' devices, sealed."""
     STATE_SECTION_WALLETS: _StateSection.ValueType  # 9
     """Wallets with their balances and the lots that hold them."""
+    STATE_SECTION_MEMBERS: _StateSection.ValueType  # 10
+    """Members' ids and whether they are active, locked, merged or erased; nothing personal."""
+    STATE_SECTION_CARDS: _StateSection.ValueType  # 11
+    """Cards with the wallet they pay from, their state and limits; no token and no number."""
+    STATE_SECTION_HOLDS: _StateSection.ValueType  # 12
+    """Open holds: the wallet, how much, until when."""
 
 class StateSection(_StateSection, metaclass=_StateSectionEnumTypeWrapper):
     """What can be read of the tables beside the log."""
@@ -71,6 +77,12 @@ STATE_SECTION_SEEDS: StateSection.ValueType  # 8
 """Seeds of members' devices, sealed."""
 STATE_SECTION_WALLETS: StateSection.ValueType  # 9
 """Wallets with their balances and the lots that hold them."""
+STATE_SECTION_MEMBERS: StateSection.ValueType  # 10
+"""Members' ids and whether they are active, locked, merged or erased; nothing personal."""
+STATE_SECTION_CARDS: StateSection.ValueType  # 11
+"""Cards with the wallet they pay from, their state and limits; no token and no number."""
+STATE_SECTION_HOLDS: StateSection.ValueType  # 12
+"""Open holds: the wallet, how much, until when."""
 Global___StateSection: _TypeAlias = StateSection  # noqa: Y015
 
 @_typing.final

@@ -419,56 +419,6 @@ class Consent(_message.Message):
 Global___Consent: _TypeAlias = Consent  # noqa: Y015
 
 @_typing.final
-class DisclosedMember(_message.Message):
-    """A member unmasked: what an approved disclosure tells. What was not asked for, or is not there, is absent."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    MEMBER_ID_FIELD_NUMBER: _builtins.int
-    IDENTITY_FIELD_NUMBER: _builtins.int
-    PHONE_FIELD_NUMBER: _builtins.int
-    REFUND_ACCOUNT_FIELD_NUMBER: _builtins.int
-    ATTRIBUTES_FIELD_NUMBER: _builtins.int
-    CONSENTS_FIELD_NUMBER: _builtins.int
-    member_id: _builtins.str
-    """UUID of the member."""
-    phone: _builtins.str
-    """Phone number by E.164; empty: not asked for."""
-    @_builtins.property
-    def identity(self) -> Global___Identity:
-        """Who it is."""
-
-    @_builtins.property
-    def refund_account(self) -> Global___RefundAccount:
-        """Where money is paid back to."""
-
-    @_builtins.property
-    def attributes(self) -> Global___Attributes:
-        """What rules ask of it besides."""
-
-    @_builtins.property
-    def consents(self) -> _containers.RepeatedCompositeFieldContainer[Global___Consent]:
-        """What it said about each purpose."""
-
-    def __init__(
-        self,
-        *,
-        member_id: _builtins.str = ...,
-        identity: Global___Identity | None = ...,
-        phone: _builtins.str = ...,
-        refund_account: Global___RefundAccount | None = ...,
-        attributes: Global___Attributes | None = ...,
-        consents: _abc.Iterable[Global___Consent] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "identity", b"identity", "refund_account", b"refund_account"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "consents", b"consents", "identity", b"identity", "member_id", b"member_id", "phone", b"phone", "refund_account", b"refund_account"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___DisclosedMember: _TypeAlias = DisclosedMember  # noqa: Y015
-
-@_typing.final
 class Member(_message.Message):
     """A person who holds a wallet."""
 
@@ -1876,8 +1826,8 @@ class SetMemberStateResponse(_message.Message):
 Global___SetMemberStateResponse: _TypeAlias = SetMemberStateResponse  # noqa: Y015
 
 @_typing.final
-class EraseMemberRequest(_message.Message):
-    """Erases a member."""
+class RequestErasureRequest(_message.Message):
+    """Asks that a member is erased."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1901,15 +1851,20 @@ class EraseMemberRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___EraseMemberRequest: _TypeAlias = EraseMemberRequest  # noqa: Y015
+Global___RequestErasureRequest: _TypeAlias = RequestErasureRequest  # noqa: Y015
 
 @_typing.final
-class EraseMemberResponse(_message.Message):
-    """The answer to EraseMember."""
+class RequestErasureResponse(_message.Message):
+    """The answer to RequestErasure."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when an approver may agree; it is asked for anew after that."""
+
     @_builtins.property
     def receipt(self) -> _operations_pb2.ActReceipt:
         """How the journal recorded it."""
@@ -1917,15 +1872,164 @@ class EraseMemberResponse(_message.Message):
     def __init__(
         self,
         *,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RequestErasureResponse: _TypeAlias = RequestErasureResponse  # noqa: Y015
+
+@_typing.final
+class ApproveErasureRequest(_message.Message):
+    """Approves the erasure of a member that somebody else asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    member_id: _builtins.str
+    """UUID of the member."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        member_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["member_id", b"member_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveErasureRequest: _TypeAlias = ApproveErasureRequest  # noqa: Y015
+
+@_typing.final
+class ApproveErasureResponse(_message.Message):
+    """The answer to ApproveErasure: the member is erased."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    requester: _builtins.str
+    """Who had asked: the whole identity, such as "/op/wang"."""
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        requester: _builtins.str = ...,
         receipt: _operations_pb2.ActReceipt | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "requester", b"requester"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___EraseMemberResponse: _TypeAlias = EraseMemberResponse  # noqa: Y015
+Global___ApproveErasureResponse: _TypeAlias = ApproveErasureResponse  # noqa: Y015
+
+@_typing.final
+class ListErasuresRequest(_message.Message):
+    """Lists erasures that wait."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Most erasures to answer, 0..1000. Default (0): 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before, 0..512 characters; empty asks for the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErasuresRequest: _TypeAlias = ListErasuresRequest  # noqa: Y015
+
+@_typing.final
+class ListErasuresResponse(_message.Message):
+    """The answer to ListErasures."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ERASURES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Where the next page begins; empty on the last."""
+    @_builtins.property
+    def erasures(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErasureRequest]:
+        """Oldest first."""
+
+    def __init__(
+        self,
+        *,
+        erasures: _abc.Iterable[Global___ErasureRequest] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erasures", b"erasures", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListErasuresResponse: _TypeAlias = ListErasuresResponse  # noqa: Y015
+
+@_typing.final
+class ErasureRequest(_message.Message):
+    """An erasure that somebody asked for and nobody approved yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEMBER_ID_FIELD_NUMBER: _builtins.int
+    REQUESTER_FIELD_NUMBER: _builtins.int
+    REQUEST_TIME_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    member_id: _builtins.str
+    """UUID of the member."""
+    requester: _builtins.str
+    """Who asks: the whole identity, such as "/op/wang"; "/mg/..." asks for the member."""
+    @_builtins.property
+    def request_time(self) -> _timestamp_pb2.Timestamp:
+        """Since when."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """Until when an approver may agree."""
+
+    def __init__(
+        self,
+        *,
+        member_id: _builtins.str = ...,
+        requester: _builtins.str = ...,
+        request_time: _timestamp_pb2.Timestamp | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "request_time", b"request_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "member_id", b"member_id", "request_time", b"request_time", "requester", b"requester"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErasureRequest: _TypeAlias = ErasureRequest  # noqa: Y015
 
 @_typing.final
 class RequestDisclosureRequest(_message.Message):
@@ -1937,12 +2041,15 @@ class RequestDisclosureRequest(_message.Message):
     MEMBER_IDS_FIELD_NUMBER: _builtins.int
     FIELD_GROUPS_FIELD_NUMBER: _builtins.int
     PURPOSE_FIELD_NUMBER: _builtins.int
+    RECIPIENT_KEY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
     """
     purpose: Global___Purpose.ValueType
     """Why, required."""
+    recipient_key: _builtins.bytes
+    """Public key of who asks, X25519, 32 bytes: only the holder of its private key reads the members."""
     @_builtins.property
     def member_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """UUIDs of the members, 1..20."""
@@ -1958,10 +2065,11 @@ class RequestDisclosureRequest(_message.Message):
         member_ids: _abc.Iterable[_builtins.str] | None = ...,
         field_groups: _abc.Iterable[Global___FieldGroup.ValueType] | None = ...,
         purpose: Global___Purpose.ValueType = ...,
+        recipient_key: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_groups", b"field_groups", "member_ids", b"member_ids", "purpose", b"purpose", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field_groups", b"field_groups", "member_ids", b"member_ids", "purpose", b"purpose", "recipient_key", b"recipient_key", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1975,8 +2083,11 @@ class RequestDisclosureResponse(_message.Message):
 
     DISCLOSURE_ID_FIELD_NUMBER: _builtins.int
     RECEIPT_FIELD_NUMBER: _builtins.int
+    RECIPIENT_KEY_SHA256_FIELD_NUMBER: _builtins.int
     disclosure_id: _builtins.str
     """UUID that the approver is told."""
+    recipient_key_sha256: _builtins.str
+    """SHA-256 of the key they will be sealed to, in hex."""
     @_builtins.property
     def receipt(self) -> _operations_pb2.ActReceipt:
         """How the journal recorded it."""
@@ -1986,10 +2097,11 @@ class RequestDisclosureResponse(_message.Message):
         *,
         disclosure_id: _builtins.str = ...,
         receipt: _operations_pb2.ActReceipt | None = ...,
+        recipient_key_sha256: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disclosure_id", b"disclosure_id", "receipt", b"receipt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disclosure_id", b"disclosure_id", "receipt", b"receipt", "recipient_key_sha256", b"recipient_key_sha256"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2081,19 +2193,22 @@ class GetDisclosureResponse(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    MEMBERS_FIELD_NUMBER: _builtins.int
+    BOXES_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisclosedMember]:
-        """The members, in the order they were asked for."""
+    def boxes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Sealed to the key of the request (HPKE, the format PINs travel in). Opened, one after the other, they are lines of
+        JSON, one a member in the order they were asked for. A box's context is "disclosure1", the disclosure and the box's
+        place from 0, in decimal, each behind its length.
+        """
 
     def __init__(
         self,
         *,
-        members: _abc.Iterable[Global___DisclosedMember] | None = ...,
+        boxes: _abc.Iterable[_builtins.bytes] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["members", b"members"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boxes", b"boxes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

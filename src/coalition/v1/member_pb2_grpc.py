@@ -137,10 +137,20 @@ class MemberServiceStub:
                 request_serializer=coalition_dot_v1_dot_member__pb2.SetMemberStateRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_member__pb2.SetMemberStateResponse.FromString,
                 _registered_method=True)
-        self.EraseMember = channel.unary_unary(
-                '/coalition.v1.MemberService/EraseMember',
-                request_serializer=coalition_dot_v1_dot_member__pb2.EraseMemberRequest.SerializeToString,
-                response_deserializer=coalition_dot_v1_dot_member__pb2.EraseMemberResponse.FromString,
+        self.RequestErasure = channel.unary_unary(
+                '/coalition.v1.MemberService/RequestErasure',
+                request_serializer=coalition_dot_v1_dot_member__pb2.RequestErasureRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.RequestErasureResponse.FromString,
+                _registered_method=True)
+        self.ApproveErasure = channel.unary_unary(
+                '/coalition.v1.MemberService/ApproveErasure',
+                request_serializer=coalition_dot_v1_dot_member__pb2.ApproveErasureRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.ApproveErasureResponse.FromString,
+                _registered_method=True)
+        self.ListErasures = channel.unary_unary(
+                '/coalition.v1.MemberService/ListErasures',
+                request_serializer=coalition_dot_v1_dot_member__pb2.ListErasuresRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__pb2.ListErasuresResponse.FromString,
                 _registered_method=True)
         self.RequestDisclosure = channel.unary_unary(
                 '/coalition.v1.MemberService/RequestDisclosure',
@@ -355,9 +365,26 @@ class MemberServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def EraseMember(self, request, context):
-        """Erases a member for ever: its key is destroyed, its cards end, its empty wallet is closed. Idempotent by request_id.
-        Errors: MEMBER_UNKNOWN, MEMBER_HAS_VALUE, WALLET_HAS_HOLDS. Not stored: RETENTION_NOT_OVER.
+    def RequestErasure(self, request, context):
+        """Asks that a member is erased for ever, by an operator or for the member by a gateway. Nothing is erased yet: an
+        approver has 30 days to agree. Asked for already, it is the same request. Idempotent by request_id. Errors:
+        MEMBER_UNKNOWN, MEMBER_HAS_VALUE, MEMBER_HAS_DISPUTE, WALLET_HAS_HOLDS. Not stored: RETENTION_NOT_OVER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveErasure(self, request, context):
+        """Erases a member, as another person asked: its key is destroyed, its cards end, its empty wallet is closed. Idempotent
+        by request_id. Errors: as RequestErasure's, looked at again. Not stored: RETENTION_NOT_OVER, ERASURE_NOT_REQUESTED,
+        APPROVER_NOT_ANOTHER.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListErasures(self, request, context):
+        """Lists the erasures that wait for an approver, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -379,7 +406,8 @@ class MemberServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetDisclosure(self, request, context):
-        """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
+        """Reads the members of an approved disclosure, unmasked and sealed to the key of who asked; every reading is an entry of
+        the journal. For who asked only.
         Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -536,10 +564,20 @@ def add_MemberServiceServicer_to_server(servicer, server):
                     request_deserializer=coalition_dot_v1_dot_member__pb2.SetMemberStateRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_member__pb2.SetMemberStateResponse.SerializeToString,
             ),
-            'EraseMember': grpc.unary_unary_rpc_method_handler(
-                    servicer.EraseMember,
-                    request_deserializer=coalition_dot_v1_dot_member__pb2.EraseMemberRequest.FromString,
-                    response_serializer=coalition_dot_v1_dot_member__pb2.EraseMemberResponse.SerializeToString,
+            'RequestErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestErasure,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.RequestErasureRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.RequestErasureResponse.SerializeToString,
+            ),
+            'ApproveErasure': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveErasure,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.ApproveErasureRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.ApproveErasureResponse.SerializeToString,
+            ),
+            'ListErasures': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListErasures,
+                    request_deserializer=coalition_dot_v1_dot_member__pb2.ListErasuresRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__pb2.ListErasuresResponse.SerializeToString,
             ),
             'RequestDisclosure': grpc.unary_unary_rpc_method_handler(
                     servicer.RequestDisclosure,
@@ -1119,7 +1157,7 @@ class MemberService:
             _registered_method=True)
 
     @staticmethod
-    def EraseMember(request,
+    def RequestErasure(request,
             target,
             options=(),
             channel_credentials=None,
@@ -1132,9 +1170,63 @@ class MemberService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/coalition.v1.MemberService/EraseMember',
-            coalition_dot_v1_dot_member__pb2.EraseMemberRequest.SerializeToString,
-            coalition_dot_v1_dot_member__pb2.EraseMemberResponse.FromString,
+            '/coalition.v1.MemberService/RequestErasure',
+            coalition_dot_v1_dot_member__pb2.RequestErasureRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.RequestErasureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveErasure(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/ApproveErasure',
+            coalition_dot_v1_dot_member__pb2.ApproveErasureRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.ApproveErasureResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListErasures(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.MemberService/ListErasures',
+            coalition_dot_v1_dot_member__pb2.ListErasuresRequest.SerializeToString,
+            coalition_dot_v1_dot_member__pb2.ListErasuresResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -119,10 +119,18 @@ class MemberServiceStub:
     """Locks a member's data (it is kept and not used; cards and wallet go on), or unlocks it. Idempotent by request_id.
     Errors: MEMBER_UNKNOWN, MEMBER_ERASED.
     """
-    EraseMember: _grpc.UnaryUnaryMultiCallable[_member_pb2.EraseMemberRequest, _member_pb2.EraseMemberResponse]
-    """Erases a member for ever: its key is destroyed, its cards end, its empty wallet is closed. Idempotent by request_id.
-    Errors: MEMBER_UNKNOWN, MEMBER_HAS_VALUE, WALLET_HAS_HOLDS. Not stored: RETENTION_NOT_OVER.
+    RequestErasure: _grpc.UnaryUnaryMultiCallable[_member_pb2.RequestErasureRequest, _member_pb2.RequestErasureResponse]
+    """Asks that a member is erased for ever, by an operator or for the member by a gateway. Nothing is erased yet: an
+    approver has 30 days to agree. Asked for already, it is the same request. Idempotent by request_id. Errors:
+    MEMBER_UNKNOWN, MEMBER_HAS_VALUE, MEMBER_HAS_DISPUTE, WALLET_HAS_HOLDS. Not stored: RETENTION_NOT_OVER.
     """
+    ApproveErasure: _grpc.UnaryUnaryMultiCallable[_member_pb2.ApproveErasureRequest, _member_pb2.ApproveErasureResponse]
+    """Erases a member, as another person asked: its key is destroyed, its cards end, its empty wallet is closed. Idempotent
+    by request_id. Errors: as RequestErasure's, looked at again. Not stored: RETENTION_NOT_OVER, ERASURE_NOT_REQUESTED,
+    APPROVER_NOT_ANOTHER.
+    """
+    ListErasures: _grpc.UnaryUnaryMultiCallable[_member_pb2.ListErasuresRequest, _member_pb2.ListErasuresResponse]
+    """Lists the erasures that wait for an approver, oldest first."""
     RequestDisclosure: _grpc.UnaryUnaryMultiCallable[_member_pb2.RequestDisclosureRequest, _member_pb2.RequestDisclosureResponse]
     """Asks to see members unmasked; tells nothing yet. Idempotent by request_id. Errors: MEMBER_UNKNOWN."""
     ApproveDisclosure: _grpc.UnaryUnaryMultiCallable[_member_pb2.ApproveDisclosureRequest, _member_pb2.ApproveDisclosureResponse]
@@ -130,7 +138,8 @@ class MemberServiceStub:
     Not stored: DISCLOSURE_UNKNOWN, APPROVER_NOT_ANOTHER.
     """
     GetDisclosure: _grpc.UnaryUnaryMultiCallable[_member_pb2.GetDisclosureRequest, _member_pb2.GetDisclosureResponse]
-    """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
+    """Reads the members of an approved disclosure, unmasked and sealed to the key of who asked; every reading is an entry of
+    the journal. For who asked only.
     Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
     """
     ImportMembers: _grpc.UnaryUnaryMultiCallable[_member_pb2.ImportMembersRequest, _member_pb2.ImportMembersResponse]
@@ -252,10 +261,18 @@ class MemberServiceAsyncStub(MemberServiceStub):
     """Locks a member's data (it is kept and not used; cards and wallet go on), or unlocks it. Idempotent by request_id.
     Errors: MEMBER_UNKNOWN, MEMBER_ERASED.
     """
-    EraseMember: _aio.UnaryUnaryMultiCallable[_member_pb2.EraseMemberRequest, _member_pb2.EraseMemberResponse]  # type: ignore[assignment]
-    """Erases a member for ever: its key is destroyed, its cards end, its empty wallet is closed. Idempotent by request_id.
-    Errors: MEMBER_UNKNOWN, MEMBER_HAS_VALUE, WALLET_HAS_HOLDS. Not stored: RETENTION_NOT_OVER.
+    RequestErasure: _aio.UnaryUnaryMultiCallable[_member_pb2.RequestErasureRequest, _member_pb2.RequestErasureResponse]  # type: ignore[assignment]
+    """Asks that a member is erased for ever, by an operator or for the member by a gateway. Nothing is erased yet: an
+    approver has 30 days to agree. Asked for already, it is the same request. Idempotent by request_id. Errors:
+    MEMBER_UNKNOWN, MEMBER_HAS_VALUE, MEMBER_HAS_DISPUTE, WALLET_HAS_HOLDS. Not stored: RETENTION_NOT_OVER.
     """
+    ApproveErasure: _aio.UnaryUnaryMultiCallable[_member_pb2.ApproveErasureRequest, _member_pb2.ApproveErasureResponse]  # type: ignore[assignment]
+    """Erases a member, as another person asked: its key is destroyed, its cards end, its empty wallet is closed. Idempotent
+    by request_id. Errors: as RequestErasure's, looked at again. Not stored: RETENTION_NOT_OVER, ERASURE_NOT_REQUESTED,
+    APPROVER_NOT_ANOTHER.
+    """
+    ListErasures: _aio.UnaryUnaryMultiCallable[_member_pb2.ListErasuresRequest, _member_pb2.ListErasuresResponse]  # type: ignore[assignment]
+    """Lists the erasures that wait for an approver, oldest first."""
     RequestDisclosure: _aio.UnaryUnaryMultiCallable[_member_pb2.RequestDisclosureRequest, _member_pb2.RequestDisclosureResponse]  # type: ignore[assignment]
     """Asks to see members unmasked; tells nothing yet. Idempotent by request_id. Errors: MEMBER_UNKNOWN."""
     ApproveDisclosure: _aio.UnaryUnaryMultiCallable[_member_pb2.ApproveDisclosureRequest, _member_pb2.ApproveDisclosureResponse]  # type: ignore[assignment]
@@ -263,7 +280,8 @@ class MemberServiceAsyncStub(MemberServiceStub):
     Not stored: DISCLOSURE_UNKNOWN, APPROVER_NOT_ANOTHER.
     """
     GetDisclosure: _aio.UnaryUnaryMultiCallable[_member_pb2.GetDisclosureRequest, _member_pb2.GetDisclosureResponse]  # type: ignore[assignment]
-    """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
+    """Reads the members of an approved disclosure, unmasked and sealed to the key of who asked; every reading is an entry of
+    the journal. For who asked only.
     Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
     """
     ImportMembers: _aio.UnaryUnaryMultiCallable[_member_pb2.ImportMembersRequest, _member_pb2.ImportMembersResponse]  # type: ignore[assignment]
@@ -498,14 +516,34 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
-    def EraseMember(
+    def RequestErasure(
         self,
-        request: _member_pb2.EraseMemberRequest,
+        request: _member_pb2.RequestErasureRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_member_pb2.EraseMemberResponse, _abc.Awaitable[_member_pb2.EraseMemberResponse]]:
-        """Erases a member for ever: its key is destroyed, its cards end, its empty wallet is closed. Idempotent by request_id.
-        Errors: MEMBER_UNKNOWN, MEMBER_HAS_VALUE, WALLET_HAS_HOLDS. Not stored: RETENTION_NOT_OVER.
+    ) -> _typing.Union[_member_pb2.RequestErasureResponse, _abc.Awaitable[_member_pb2.RequestErasureResponse]]:
+        """Asks that a member is erased for ever, by an operator or for the member by a gateway. Nothing is erased yet: an
+        approver has 30 days to agree. Asked for already, it is the same request. Idempotent by request_id. Errors:
+        MEMBER_UNKNOWN, MEMBER_HAS_VALUE, MEMBER_HAS_DISPUTE, WALLET_HAS_HOLDS. Not stored: RETENTION_NOT_OVER.
         """
+
+    @_abc_1.abstractmethod
+    def ApproveErasure(
+        self,
+        request: _member_pb2.ApproveErasureRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.ApproveErasureResponse, _abc.Awaitable[_member_pb2.ApproveErasureResponse]]:
+        """Erases a member, as another person asked: its key is destroyed, its cards end, its empty wallet is closed. Idempotent
+        by request_id. Errors: as RequestErasure's, looked at again. Not stored: RETENTION_NOT_OVER, ERASURE_NOT_REQUESTED,
+        APPROVER_NOT_ANOTHER.
+        """
+
+    @_abc_1.abstractmethod
+    def ListErasures(
+        self,
+        request: _member_pb2.ListErasuresRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_pb2.ListErasuresResponse, _abc.Awaitable[_member_pb2.ListErasuresResponse]]:
+        """Lists the erasures that wait for an approver, oldest first."""
 
     @_abc_1.abstractmethod
     def RequestDisclosure(
@@ -531,7 +569,8 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_pb2.GetDisclosureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_pb2.GetDisclosureResponse, _abc.Awaitable[_member_pb2.GetDisclosureResponse]]:
-        """Reads the members of an approved disclosure, unmasked; every reading is an entry of the journal. For who asked only.
+        """Reads the members of an approved disclosure, unmasked and sealed to the key of who asked; every reading is an entry of
+        the journal. For who asked only.
         Errors: APPROVAL_MISSING, MEMBER_LOCKED, CONSENT_MISSING, DISCLOSURE_UNKNOWN.
         """
 

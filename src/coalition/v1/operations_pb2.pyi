@@ -160,6 +160,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Points were spent."""
     ENTRY_KIND_POINTS_RETURN: _EntryKind.ValueType  # 38
     """Spent points were given back."""
+    ENTRY_KIND_WRITE_OFF: _EntryKind.ValueType  # 39
+    """What a participant owed was given up, borne by the operator."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
     """A participant joined."""
     ENTRY_KIND_STORE_CREATED: _EntryKind.ValueType  # 102
@@ -262,6 +264,10 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Another person, who knows the recipient's key, let them leave."""
     ENTRY_KIND_MEMBERS_EXPORTED: _EntryKind.ValueType  # 161
     """All members left, sealed: how many, and to which key."""
+    ENTRY_KIND_ERASURE_REQUESTED: _EntryKind.ValueType  # 170
+    """Somebody asked that a member is erased."""
+    ENTRY_KIND_WRITE_OFF_PROPOSED: _EntryKind.ValueType  # 190
+    """It was proposed to give up what a participant owes."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What an entry of the journal is. Numbers below 100 move value, 100 and above are acts."""
@@ -334,6 +340,8 @@ ENTRY_KIND_POINTS_SPEND: EntryKind.ValueType  # 37
 """Points were spent."""
 ENTRY_KIND_POINTS_RETURN: EntryKind.ValueType  # 38
 """Spent points were given back."""
+ENTRY_KIND_WRITE_OFF: EntryKind.ValueType  # 39
+"""What a participant owed was given up, borne by the operator."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
 """A participant joined."""
 ENTRY_KIND_STORE_CREATED: EntryKind.ValueType  # 102
@@ -436,6 +444,10 @@ ENTRY_KIND_EXPORT_APPROVED: EntryKind.ValueType  # 160
 """Another person, who knows the recipient's key, let them leave."""
 ENTRY_KIND_MEMBERS_EXPORTED: EntryKind.ValueType  # 161
 """All members left, sealed: how many, and to which key."""
+ENTRY_KIND_ERASURE_REQUESTED: EntryKind.ValueType  # 170
+"""Somebody asked that a member is erased."""
+ENTRY_KIND_WRITE_OFF_PROPOSED: EntryKind.ValueType  # 190
+"""It was proposed to give up what a participant owes."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _TransferCode:
@@ -480,6 +492,8 @@ class _TransferCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """What others bear of what a participant did not pay."""
     TRANSFER_CODE_SUCCESSION: _TransferCode.ValueType  # 17
     """What a participant that leaves hands over to its successor."""
+    TRANSFER_CODE_WRITE_OFF: _TransferCode.ValueType  # 18
+    """What was given up of what a participant owed."""
     TRANSFER_CODE_NETTING: _TransferCode.ValueType  # 20
     """A net position that became due."""
     TRANSFER_CODE_SETTLEMENT_PAYMENT: _TransferCode.ValueType  # 21
@@ -536,6 +550,8 @@ TRANSFER_CODE_LOSS_SHARE: TransferCode.ValueType  # 16
 """What others bear of what a participant did not pay."""
 TRANSFER_CODE_SUCCESSION: TransferCode.ValueType  # 17
 """What a participant that leaves hands over to its successor."""
+TRANSFER_CODE_WRITE_OFF: TransferCode.ValueType  # 18
+"""What was given up of what a participant owed."""
 TRANSFER_CODE_NETTING: TransferCode.ValueType  # 20
 """A net position that became due."""
 TRANSFER_CODE_SETTLEMENT_PAYMENT: TransferCode.ValueType  # 21

@@ -584,6 +584,7 @@ class Terms(_message.Message):
     BALANCE_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
     CALENDAR_FIELD_NUMBER: _builtins.int
     TOP_UP_LOSS_FIELD_NUMBER: _builtins.int
+    SPONSOR_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
     issuer: _builtins.str
     """Who owes the value: a participant code, or "chain:<code>" for each participant of a chain."""
     custody: Global___Custody.ValueType
@@ -602,6 +603,11 @@ class Terms(_message.Message):
     """Code of the settlement calendar its claims go by. Default (empty): "monthly"."""
     top_up_loss: Global___LossBearer.ValueType
     """Who bears what was spent already of a top-up whose payment bounced. Default: LOSS_BEARER_SELLER."""
+    sponsor_limit_minor: _builtins.int
+    """Most bonus that the sponsor bears under all versions of this agreement, minor units of the scheme currency,
+    1..1000000000000; what is granted counts, spent or not. Once it is reached no bonus is granted. A follower minds it: it
+    may be passed by what is sold until then (well below a second). Default (absent): no limit. Needs sponsor_share above 0.
+    """
     @_builtins.property
     def sellers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Who may sell it, each a participant code or "chain:<code>", 0..1000. Default (none): the issuer alone."""
@@ -633,19 +639,24 @@ class Terms(_message.Message):
         balance_limit_minor: _builtins.int | None = ...,
         calendar: _builtins.str = ...,
         top_up_loss: Global___LossBearer.ValueType = ...,
+        sponsor_limit_minor: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor", "_bonus_months", b"_bonus_months", "balance_limit_minor", b"balance_limit_minor", "bonus_months", b"bonus_months", "seller_commission", b"seller_commission", "sponsor_share", b"sponsor_share"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor", "_bonus_months", b"_bonus_months", "_sponsor_limit_minor", b"_sponsor_limit_minor", "balance_limit_minor", b"balance_limit_minor", "bonus_months", b"bonus_months", "seller_commission", b"seller_commission", "sponsor_limit_minor", b"sponsor_limit_minor", "sponsor_share", b"sponsor_share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor", "_bonus_months", b"_bonus_months", "balance_limit_minor", b"balance_limit_minor", "bonus_months", b"bonus_months", "calendar", b"calendar", "custody", b"custody", "issuer", b"issuer", "minimum_minor", b"minimum_minor", "seller_commission", b"seller_commission", "sellers", b"sellers", "sponsor", b"sponsor", "sponsor_share", b"sponsor_share", "tiers", b"tiers", "top_up_loss", b"top_up_loss"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor", "_bonus_months", b"_bonus_months", "_sponsor_limit_minor", b"_sponsor_limit_minor", "balance_limit_minor", b"balance_limit_minor", "bonus_months", b"bonus_months", "calendar", b"calendar", "custody", b"custody", "issuer", b"issuer", "minimum_minor", b"minimum_minor", "seller_commission", b"seller_commission", "sellers", b"sellers", "sponsor", b"sponsor", "sponsor_limit_minor", b"sponsor_limit_minor", "sponsor_share", b"sponsor_share", "tiers", b"tiers", "top_up_loss", b"top_up_loss"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__balance_limit_minor: _TypeAlias = _typing.Literal["balance_limit_minor"]  # noqa: Y015
     _WhichOneofArgType__balance_limit_minor: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor"]  # noqa: Y015
     _WhichOneofReturnType__bonus_months: _TypeAlias = _typing.Literal["bonus_months"]  # noqa: Y015
     _WhichOneofArgType__bonus_months: _TypeAlias = _typing.Literal["_bonus_months", b"_bonus_months"]  # noqa: Y015
+    _WhichOneofReturnType__sponsor_limit_minor: _TypeAlias = _typing.Literal["sponsor_limit_minor"]  # noqa: Y015
+    _WhichOneofArgType__sponsor_limit_minor: _TypeAlias = _typing.Literal["_sponsor_limit_minor", b"_sponsor_limit_minor"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__balance_limit_minor) -> _WhichOneofReturnType__balance_limit_minor | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__bonus_months) -> _WhichOneofReturnType__bonus_months | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sponsor_limit_minor) -> _WhichOneofReturnType__sponsor_limit_minor | None: ...
 
 Global___Terms: _TypeAlias = Terms  # noqa: Y015
 

@@ -4,6 +4,7 @@ isort:skip_file
 What headquarters settles by: windows, positions, claims, and the netting of a window."""
 
 from coalition.v1 import operations_pb2 as _operations_pb2
+from coalition.v1 import programme_pb2 as _programme_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -143,6 +144,8 @@ class _ApprovalSubjectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Appro
     """A net debit cap."""
     APPROVAL_SUBJECT_AGREEMENT: _ApprovalSubject.ValueType  # 5
     """A version of an agreement."""
+    APPROVAL_SUBJECT_ERASURE: _ApprovalSubject.ValueType  # 6
+    """The erasure of a member: approved at MemberService.ApproveErasure."""
 
 class ApprovalSubject(_ApprovalSubject, metaclass=_ApprovalSubjectEnumTypeWrapper):
     """What kind of thing is approved."""
@@ -159,6 +162,8 @@ APPROVAL_SUBJECT_CAP: ApprovalSubject.ValueType  # 4
 """A net debit cap."""
 APPROVAL_SUBJECT_AGREEMENT: ApprovalSubject.ValueType  # 5
 """A version of an agreement."""
+APPROVAL_SUBJECT_ERASURE: ApprovalSubject.ValueType  # 6
+"""The erasure of a member: approved at MemberService.ApproveErasure."""
 Global___ApprovalSubject: _TypeAlias = ApprovalSubject  # noqa: Y015
 
 class _Office:
@@ -175,6 +180,8 @@ class _OfficeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Office.ValueTy
     """Who ratifies."""
     OFFICE_CHAIRMAN: _Office.ValueType  # 3
     """The chairman, who approves."""
+    OFFICE_PRIVACY: _Office.ValueType  # 4
+    """Who agrees to what is done with members' data: every approver, at MemberService. Not an office that is given."""
 
 class Office(_Office, metaclass=_OfficeEnumTypeWrapper):
     """Whose agreement a step is."""
@@ -187,6 +194,8 @@ OFFICE_RATIFIER: Office.ValueType  # 2
 """Who ratifies."""
 OFFICE_CHAIRMAN: Office.ValueType  # 3
 """The chairman, who approves."""
+OFFICE_PRIVACY: Office.ValueType  # 4
+"""Who agrees to what is done with members' data: every approver, at MemberService. Not an office that is given."""
 Global___Office: _TypeAlias = Office  # noqa: Y015
 
 class _ApprovalState:
@@ -1268,7 +1277,7 @@ class ImportBankResultRequest(_message.Message):
     content answers the first outcome; with other content REQUEST_ID_REUSED.
     """
     file: _builtins.bytes
-    """camt.054.001.08, or CSV with bank_reference, instruction_id, direction (IN, OUT), amount, currency, result (BOOKED,
+    """camt.054.001.08, pain.002.001.10 (what is accepted or rejected; it moves nothing), or CSV with bank_reference, instruction_id, direction (IN, OUT), amount, currency, result (BOOKED,
     REJECTED, RETURNED) and cause in its header. 1..1000000 bytes.
     """
     def __init__(
@@ -2310,3 +2319,315 @@ class ReconcileDifference(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReconcileDifference: _TypeAlias = ReconcileDifference  # noqa: Y015
+
+@_typing.final
+class FindWhoWouldGainRequest(_message.Message):
+    """Asks how past windows would have been under other agreements."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CALENDAR_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    PROPOSALS_FIELD_NUMBER: _builtins.int
+    calendar: _builtins.str
+    """Code of the calendar. Default (empty): "monthly"."""
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of netted windows, 1..24 of them."""
+
+    @_builtins.property
+    def proposals(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProposedAgreement]:
+        """What is proposed, 1..20 of them, one of each agreement. They count as in force on every day of the windows."""
+
+    def __init__(
+        self,
+        *,
+        calendar: _builtins.str = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        proposals: _abc.Iterable[Global___ProposedAgreement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calendar", b"calendar", "labels", b"labels", "proposals", b"proposals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindWhoWouldGainRequest: _TypeAlias = FindWhoWouldGainRequest  # noqa: Y015
+
+@_typing.final
+class ProposedAgreement(_message.Message):
+    """The next version of an agreement, or a new agreement."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    ACCEPTANCE_FIELD_NUMBER: _builtins.int
+    ACQUIRING_FIELD_NUMBER: _builtins.int
+    FEES_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Its code."""
+    @_builtins.property
+    def acceptance(self) -> _programme_pb2.Acceptance:
+        """Whether and how an acquirer takes an issuer's value."""
+
+    @_builtins.property
+    def acquiring(self) -> _programme_pb2.Acquiring:
+        """What an acquirer pays per purchase."""
+
+    @_builtins.property
+    def fees(self) -> _programme_pb2.WindowFees:
+        """What a participant pays for each window."""
+
+    @_builtins.property
+    def terms(self) -> _programme_pb2.Terms:
+        """What an issuer sells: as before, with another sponsor or share of it."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        acceptance: _programme_pb2.Acceptance | None = ...,
+        acquiring: _programme_pb2.Acquiring | None = ...,
+        fees: _programme_pb2.WindowFees | None = ...,
+        terms: _programme_pb2.Terms | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "content", b"content", "fees", b"fees", "terms", b"terms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "code", b"code", "content", b"content", "fees", b"fees", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["acceptance", "acquiring", "fees", "terms"]  # noqa: Y015
+    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
+
+Global___ProposedAgreement: _TypeAlias = ProposedAgreement  # noqa: Y015
+
+@_typing.final
+class FindWhoWouldGainResponse(_message.Message):
+    """The answer to FindWhoWouldGain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: _builtins.int
+    DECLINED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimulatedLine]:
+        """By window, participant and code."""
+
+    @_builtins.property
+    def declined(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeclinedSales]:
+        """What would not have been sold at all."""
+
+    def __init__(
+        self,
+        *,
+        lines: _abc.Iterable[Global___SimulatedLine] | None = ...,
+        declined: _abc.Iterable[Global___DeclinedSales] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["declined", b"declined", "lines", b"lines"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FindWhoWouldGainResponse: _TypeAlias = FindWhoWouldGainResponse  # noqa: Y015
+
+@_typing.final
+class SimulatedLine(_message.Message):
+    """What a participant received less what it sent in a window by one code, as it was and as it would have been."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    REAL_MINOR_FIELD_NUMBER: _builtins.int
+    SIMULATED_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """Label of the window."""
+    participant: _builtins.str
+    """Code of the participant."""
+    code: _operations_pb2.TransferCode.ValueType
+    """What for; UNSPECIFIED: everything together, its net position."""
+    real_minor: _builtins.int
+    """As it was netted, minor units."""
+    simulated_minor: _builtins.int
+    """As it would have been, minor units."""
+    currency_code: _builtins.str
+    """ISO 4217 code of both amounts."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        participant: _builtins.str = ...,
+        code: _operations_pb2.TransferCode.ValueType = ...,
+        real_minor: _builtins.int = ...,
+        simulated_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "currency_code", b"currency_code", "label", b"label", "participant", b"participant", "real_minor", b"real_minor", "simulated_minor", b"simulated_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulatedLine: _TypeAlias = SimulatedLine  # noqa: Y015
+
+@_typing.final
+class DeclinedSales(_message.Message):
+    """Sales that the proposal would have declined; they count as they were."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """Label of the window."""
+    participant: _builtins.str
+    """Code of the participant that sold."""
+    reason: _builtins.str
+    """Why, such as "NOT_ACCEPTED_HERE"."""
+    count: _builtins.int
+    """How many, > 0."""
+    amount_minor: _builtins.int
+    """What they add up to, minor units, > 0."""
+    currency_code: _builtins.str
+    """ISO 4217 code of the amount."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        participant: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        count: _builtins.int = ...,
+        amount_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "count", b"count", "currency_code", b"currency_code", "label", b"label", "participant", b"participant", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeclinedSales: _TypeAlias = DeclinedSales  # noqa: Y015
+
+@_typing.final
+class ProposeWriteOffRequest(_message.Message):
+    """Proposes a write-off."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    participant: _builtins.str
+    """Code of the participant that owes."""
+    amount_minor: _builtins.int
+    """How much is given up, minor units of the scheme currency, 1..1000000000000."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        participant: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "participant", b"participant", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeWriteOffRequest: _TypeAlias = ProposeWriteOffRequest  # noqa: Y015
+
+@_typing.final
+class ProposeWriteOffResponse(_message.Message):
+    """The answer to ProposeWriteOff."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    APPROVAL_ID_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    approval_id: _builtins.int
+    """The approval that was asked for."""
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        approval_id: _builtins.int = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approval_id", b"approval_id", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProposeWriteOffResponse: _TypeAlias = ProposeWriteOffResponse  # noqa: Y015
+
+@_typing.final
+class WriteOffRequest(_message.Message):
+    """Carries a write-off out, exactly as it was proposed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    participant: _builtins.str
+    """Code of the participant that owes."""
+    amount_minor: _builtins.int
+    """How much is given up, minor units of the scheme currency, 1..1000000000000."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        participant: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "participant", b"participant", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteOffRequest: _TypeAlias = WriteOffRequest  # noqa: Y015
+
+@_typing.final
+class WriteOffResponse(_message.Message):
+    """The answer to WriteOff."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteOffResponse: _TypeAlias = WriteOffResponse  # noqa: Y015

@@ -126,6 +126,16 @@ class SettlementServiceStub:
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.HandOverRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_settlement__pb2.HandOverResponse.FromString,
                 _registered_method=True)
+        self.ProposeWriteOff = channel.unary_unary(
+                '/coalition.v1.SettlementService/ProposeWriteOff',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.ProposeWriteOffRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.ProposeWriteOffResponse.FromString,
+                _registered_method=True)
+        self.WriteOff = channel.unary_unary(
+                '/coalition.v1.SettlementService/WriteOff',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.WriteOffRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.WriteOffResponse.FromString,
+                _registered_method=True)
         self.OpenDispute = channel.unary_unary(
                 '/coalition.v1.SettlementService/OpenDispute',
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.OpenDisputeRequest.SerializeToString,
@@ -155,6 +165,11 @@ class SettlementServiceStub:
                 '/coalition.v1.SettlementService/FindDifferences',
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesResponse.FromString,
+                _registered_method=True)
+        self.FindWhoWouldGain = channel.unary_unary(
+                '/coalition.v1.SettlementService/FindWhoWouldGain',
+                request_serializer=coalition_dot_v1_dot_settlement__pb2.FindWhoWouldGainRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_settlement__pb2.FindWhoWouldGainResponse.FromString,
                 _registered_method=True)
 
 
@@ -304,6 +319,22 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProposeWriteOff(self, request, context):
+        """Proposes to give up what a participant owes and will not pay, borne by the operator, and asks for the approval by bands
+        of the amount. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, FIELD_INVALID (more than is owed and no
+        collateral covers), RUN_STATE_CONFLICT (a run is under way), APPROVAL_STATE_CONFLICT (asked for or approved already).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteOff(self, request, context):
+        """Carries an approved write-off out. Idempotent by request_id. Errors: those of ProposeWriteOff, APPROVAL_MISSING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def OpenDispute(self, request, context):
         """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
         corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
@@ -348,6 +379,16 @@ class SettlementServiceServicer:
     def FindDifferences(self, request, context):
         """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
         with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def FindWhoWouldGain(self, request, context):
+        """Plays proposed agreements over netted windows: who would have gained and who would have lost. Writes nothing, takes
+        seconds for each 100,000 entries, one such call at a time. Headquarters propose what they are a party of, and are
+        told their own lines. Errors: WINDOW_UNKNOWN, WINDOW_STATE_CONFLICT (not netted), FIELD_INVALID (metadata: cause),
+        CALLS_EXCEEDED (another one is under way).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -441,6 +482,16 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.HandOverRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_settlement__pb2.HandOverResponse.SerializeToString,
             ),
+            'ProposeWriteOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeWriteOff,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.ProposeWriteOffRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.ProposeWriteOffResponse.SerializeToString,
+            ),
+            'WriteOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.WriteOff,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.WriteOffRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.WriteOffResponse.SerializeToString,
+            ),
             'OpenDispute': grpc.unary_unary_rpc_method_handler(
                     servicer.OpenDispute,
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.OpenDisputeRequest.FromString,
@@ -470,6 +521,11 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.FindDifferences,
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_settlement__pb2.FindDifferencesResponse.SerializeToString,
+            ),
+            'FindWhoWouldGain': grpc.unary_unary_rpc_method_handler(
+                    servicer.FindWhoWouldGain,
+                    request_deserializer=coalition_dot_v1_dot_settlement__pb2.FindWhoWouldGainRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_settlement__pb2.FindWhoWouldGainResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -949,6 +1005,60 @@ class SettlementService:
             _registered_method=True)
 
     @staticmethod
+    def ProposeWriteOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/ProposeWriteOff',
+            coalition_dot_v1_dot_settlement__pb2.ProposeWriteOffRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.ProposeWriteOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/WriteOff',
+            coalition_dot_v1_dot_settlement__pb2.WriteOffRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.WriteOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def OpenDispute(request,
             target,
             options=(),
@@ -1100,6 +1210,33 @@ class SettlementService:
             '/coalition.v1.SettlementService/FindDifferences',
             coalition_dot_v1_dot_settlement__pb2.FindDifferencesRequest.SerializeToString,
             coalition_dot_v1_dot_settlement__pb2.FindDifferencesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindWhoWouldGain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/FindWhoWouldGain',
+            coalition_dot_v1_dot_settlement__pb2.FindWhoWouldGainRequest.SerializeToString,
+            coalition_dot_v1_dot_settlement__pb2.FindWhoWouldGainResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -103,6 +103,13 @@ class SettlementServiceStub:
     for them; every later spend, refund and claim on or for the participant falls to the successor. The participant is
     suspended. Idempotent by request_id. Errors: those of ProposeHandOver, APPROVAL_MISSING.
     """
+    ProposeWriteOff: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ProposeWriteOffRequest, _settlement_pb2.ProposeWriteOffResponse]
+    """Proposes to give up what a participant owes and will not pay, borne by the operator, and asks for the approval by bands
+    of the amount. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, FIELD_INVALID (more than is owed and no
+    collateral covers), RUN_STATE_CONFLICT (a run is under way), APPROVAL_STATE_CONFLICT (asked for or approved already).
+    """
+    WriteOff: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.WriteOffRequest, _settlement_pb2.WriteOffResponse]
+    """Carries an approved write-off out. Idempotent by request_id. Errors: those of ProposeWriteOff, APPROVAL_MISSING."""
     OpenDispute: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.OpenDisputeRequest, _settlement_pb2.OpenDisputeResponse]
     """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
     corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
@@ -126,6 +133,12 @@ class SettlementServiceStub:
     FindDifferences: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.FindDifferencesRequest, _settlement_pb2.FindDifferencesResponse]
     """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
     with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+    """
+    FindWhoWouldGain: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.FindWhoWouldGainRequest, _settlement_pb2.FindWhoWouldGainResponse]
+    """Plays proposed agreements over netted windows: who would have gained and who would have lost. Writes nothing, takes
+    seconds for each 100,000 entries, one such call at a time. Headquarters propose what they are a party of, and are
+    told their own lines. Errors: WINDOW_UNKNOWN, WINDOW_STATE_CONFLICT (not netted), FIELD_INVALID (metadata: cause),
+    CALLS_EXCEEDED (another one is under way).
     """
 
 @_typing.type_check_only
@@ -203,6 +216,13 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     for them; every later spend, refund and claim on or for the participant falls to the successor. The participant is
     suspended. Idempotent by request_id. Errors: those of ProposeHandOver, APPROVAL_MISSING.
     """
+    ProposeWriteOff: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ProposeWriteOffRequest, _settlement_pb2.ProposeWriteOffResponse]  # type: ignore[assignment]
+    """Proposes to give up what a participant owes and will not pay, borne by the operator, and asks for the approval by bands
+    of the amount. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, FIELD_INVALID (more than is owed and no
+    collateral covers), RUN_STATE_CONFLICT (a run is under way), APPROVAL_STATE_CONFLICT (asked for or approved already).
+    """
+    WriteOff: _aio.UnaryUnaryMultiCallable[_settlement_pb2.WriteOffRequest, _settlement_pb2.WriteOffResponse]  # type: ignore[assignment]
+    """Carries an approved write-off out. Idempotent by request_id. Errors: those of ProposeWriteOff, APPROVAL_MISSING."""
     OpenDispute: _aio.UnaryUnaryMultiCallable[_settlement_pb2.OpenDisputeRequest, _settlement_pb2.OpenDisputeResponse]  # type: ignore[assignment]
     """Complains about a line: what an entry of the journal claimed between two participants. The line stays; what is decided is
     corrected by another entry. Within 60 days after its window was closed. Idempotent by request_id.
@@ -226,6 +246,12 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     FindDifferences: _aio.UnaryUnaryMultiCallable[_settlement_pb2.FindDifferencesRequest, _settlement_pb2.FindDifferencesResponse]  # type: ignore[assignment]
     """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
     with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+    """
+    FindWhoWouldGain: _aio.UnaryUnaryMultiCallable[_settlement_pb2.FindWhoWouldGainRequest, _settlement_pb2.FindWhoWouldGainResponse]  # type: ignore[assignment]
+    """Plays proposed agreements over netted windows: who would have gained and who would have lost. Writes nothing, takes
+    seconds for each 100,000 entries, one such call at a time. Headquarters propose what they are a party of, and are
+    told their own lines. Errors: WINDOW_UNKNOWN, WINDOW_STATE_CONFLICT (not netted), FIELD_INVALID (metadata: cause),
+    CALLS_EXCEEDED (another one is under way).
     """
 
 class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -404,6 +430,25 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ProposeWriteOff(
+        self,
+        request: _settlement_pb2.ProposeWriteOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.ProposeWriteOffResponse, _abc.Awaitable[_settlement_pb2.ProposeWriteOffResponse]]:
+        """Proposes to give up what a participant owes and will not pay, borne by the operator, and asks for the approval by bands
+        of the amount. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, FIELD_INVALID (more than is owed and no
+        collateral covers), RUN_STATE_CONFLICT (a run is under way), APPROVAL_STATE_CONFLICT (asked for or approved already).
+        """
+
+    @_abc_1.abstractmethod
+    def WriteOff(
+        self,
+        request: _settlement_pb2.WriteOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.WriteOffResponse, _abc.Awaitable[_settlement_pb2.WriteOffResponse]]:
+        """Carries an approved write-off out. Idempotent by request_id. Errors: those of ProposeWriteOff, APPROVAL_MISSING."""
+
+    @_abc_1.abstractmethod
     def OpenDispute(
         self,
         request: _settlement_pb2.OpenDisputeRequest,
@@ -461,6 +506,18 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_settlement_pb2.FindDifferencesResponse, _abc.Awaitable[_settlement_pb2.FindDifferencesResponse]]:
         """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
         with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
+        """
+
+    @_abc_1.abstractmethod
+    def FindWhoWouldGain(
+        self,
+        request: _settlement_pb2.FindWhoWouldGainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_settlement_pb2.FindWhoWouldGainResponse, _abc.Awaitable[_settlement_pb2.FindWhoWouldGainResponse]]:
+        """Plays proposed agreements over netted windows: who would have gained and who would have lost. Writes nothing, takes
+        seconds for each 100,000 entries, one such call at a time. Headquarters propose what they are a party of, and are
+        told their own lines. Errors: WINDOW_UNKNOWN, WINDOW_STATE_CONFLICT (not netted), FIELD_INVALID (metadata: cause),
+        CALLS_EXCEEDED (another one is under way).
         """
 
 def add_SettlementServiceServicer_to_server(servicer: SettlementServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -26,6 +26,7 @@ from coalition.storage.connect import connect
 from coalition.storage.positions import POSITIONS
 from coalition.v1 import (
     audit_pb2_grpc,
+    events_pb2_grpc,
     member_pb2_grpc,
     operations_pb2,
     portal_pb2_grpc,
@@ -60,6 +61,7 @@ class Visitor:
         self.programme = programme_pb2_grpc.ProgrammeServiceStub(main)
         self.member = member_pb2_grpc.MemberServiceStub(main)
         self.audit = audit_pb2_grpc.AuditServiceStub(main)
+        self.events = events_pb2_grpc.EventServiceStub(main)
         self.portal = portal_pb2_grpc.PortalServiceStub(main)
         self.terminal = terminal_pb2_grpc.TerminalServiceStub(main)
         self.settlement = settlement_pb2_grpc.SettlementServiceStub(settlement)

@@ -149,6 +149,9 @@ def test_the_tables_are_told_section_by_section_whole(doors: Doors, purchase: op
         "WALLETS": "wallets",
         "DAY_CLOSES": "day_closes",
         "DISCLOSURES": "disclosures",
+        "MEMBERS": "members",
+        "CARDS": "cards",
+        "HOLDS": "holds WHERE is_open",
     }
     for name, table in tables.items():
         count = doors.house.query(f"SELECT count(*) FROM {table}")[0][0]

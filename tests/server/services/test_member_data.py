@@ -4,13 +4,14 @@ import json
 
 import pytest
 
+from coalition.bootstrap.exporting import opened_disclosure
 from coalition.v1 import member_pb2, operations_pb2, portal_pb2
 from coalition.v1.member_pb2 import (
     ApproveDisclosureRequest,
+    ApproveErasureRequest,
     ApproveExportRequest,
     Attributes,
     EnrolMemberRequest,
-    EraseMemberRequest,
     FindMemberRequest,
     GetDisclosureRequest,
     GetExportPageRequest,
@@ -18,12 +19,14 @@ from coalition.v1.member_pb2 import (
     Identity,
     IssueCardRequest,
     LinkCardRequest,
+    ListErasuresRequest,
     MergeMembersRequest,
     OpeningLot,
     OpenLotsRequest,
     Profile,
     RefundAccount,
     RequestDisclosureRequest,
+    RequestErasureRequest,
     RequestExportRequest,
     ReviseMemberRequest,
     SetConsentRequest,
@@ -70,8 +73,16 @@ def test_every_change_is_done_once_and_told_again_and_another_body_is_refused(do
     told_again(operator.SetMemberState, lock, state=member_pb2.MEMBER_STATE_ACTIVE)
     look = GetMemberRequest(member_id=member_id, purpose=DISPUTE)
     assert refused(counter.GetMember, look).reason == "MEMBER_LOCKED"
-    erase = EraseMemberRequest(request_id=new_id(), member_id=member_id)
-    told_again(operator.EraseMember, erase, member_id="00000000-0000-4000-8000-000000000000")
+    ask = RequestErasureRequest(request_id=new_id(), member_id=member_id)
+    told_again(operator.RequestErasure, ask, member_id="00000000-0000-4000-8000-000000000000")
+    approver = doors.visitor(APPROVER).member
+    waiting = list(walk(approver.ListErasures, ListErasuresRequest(), "erasures", 1))
+    assert [(member_id, OPERATOR)] == [(each.member_id, each.requester) for each in waiting]
+    assert 30 * 86_400 == waiting[0].expire_time.seconds - waiting[0].request_time.seconds
+    erase = ApproveErasureRequest(request_id=new_id(), member_id=member_id)
+    assert refused(operator.ApproveErasure, erase).reason == "PERMISSION_DENIED"
+    done = told_again(approver.ApproveErasure, erase, member_id="00000000-0000-4000-8000-000000000000")
+    assert done.requester == OPERATOR
     gone = counter.GetMember(look).member
     assert (gone.state, gone.HasField("profile")) == (member_pb2.MEMBER_STATE_ERASED, False)
     assert refused(doors.visitor(GATEWAY).portal.GetOwnData, GetOwnDataRequest(member_id=member_id)).reason == (
@@ -121,8 +132,9 @@ def test_members_unmasked_need_an_operator_and_an_approver(doors: Doors) -> None
     revise(doors, member_id, refund_account=ACCOUNT)
     groups = (member_pb2.FIELD_GROUP_CONTACT, member_pb2.FIELD_GROUP_REFUND_ACCOUNT)
     asker = doors.visitor(HQ).member
+    private_key, key = generate_box_key()
     request = RequestDisclosureRequest(
-        request_id=new_id(), member_ids=[member_id], field_groups=groups, purpose=DISPUTE
+        request_id=new_id(), member_ids=[member_id], field_groups=groups, purpose=DISPUTE, recipient_key=key
     )
     disclosure_id = told_again(asker.RequestDisclosure, request, purpose=MARKETING).disclosure_id
     open_it = GetDisclosureRequest(disclosure_id=disclosure_id)
@@ -130,9 +142,12 @@ def test_members_unmasked_need_an_operator_and_an_approver(doors: Doors) -> None
     approve = ApproveDisclosureRequest(request_id=new_id(), disclosure_id=disclosure_id)
     assert refused(doors.visitor(OPERATOR).member.ApproveDisclosure, approve).reason == "PERMISSION_DENIED"
     told_again(doors.visitor(APPROVER).member.ApproveDisclosure, approve, disclosure_id=member_id)
-    (seen,) = asker.GetDisclosure(open_it).members
-    assert (seen.member_id, seen.phone, seen.HasField("identity")) == (member_id, "+8613500000005", False)
-    assert (seen.refund_account.number, seen.refund_account.holder) == ("622200001111", "Ada")
+    answer = asker.GetDisclosure(open_it)
+    assert b"13500000005" not in answer.SerializeToString()
+    (seen,) = opened_disclosure(private_key, disclosure_id, answer.boxes)
+    assert {"contact", "member_id", "refund_account"} == seen.keys()
+    assert (seen["member_id"], seen["contact"]["phone"]) == (member_id, "+8613500000005")
+    assert (seen["refund_account"]["number"], seen["refund_account"]["holder"]) == ("622200001111", "Ada")
     assert refused(doors.visitor(OPERATOR).member.GetDisclosure, open_it).reason == "DISCLOSURE_UNKNOWN"
 
 
@@ -154,8 +169,8 @@ def test_a_member_gets_everything_and_sees_who_looked(doors: Doors) -> None:
         (disclosed, HQ, "DISPUTE"),
     ]
     assert list(seen[1].field_groups) == ["identity", "contact"]
-    erase = EraseMemberRequest(request_id=new_id(), member_id=member_id)
-    assert refused(doors.visitor(OPERATOR).member.EraseMember, erase).reason == "MEMBER_HAS_VALUE"
+    erase = RequestErasureRequest(request_id=new_id(), member_id=member_id)
+    assert refused(doors.visitor(GATEWAY).member.RequestErasure, erase).reason == "MEMBER_HAS_VALUE"
 
 
 def test_a_merged_member_is_told_as_what_it_is_and_only_the_operator_merges(doors: Doors) -> None:

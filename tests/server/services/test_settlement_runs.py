@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,9 @@ from coalition.v1.settlement_pb2 import (
     ListWindowsRequest,
     NetWindowRequest,
     PrepareRunRequest,
+    ProposeWriteOffRequest,
     SetOfficesRequest,
+    WriteOffRequest,
 )
 from settlement import cli
 from tests.postgres import SharedPostgres
@@ -46,12 +49,7 @@ def month(postgres: SharedPostgres, tmp_path_factory: pytest.TempPathFactory) ->
     """
     with open_doors(postgres, tmp_path_factory.mktemp("runs")) as doors:
         trading(doors, "a", "c")
-        counter = doors.visitor("/hq/a").member
-        member = counter.EnrolMember(
-            EnrolMemberRequest(request_id=new_id(), profile=Profile(name="Zoe", phone="+8613700000301"))
-        )
-        number = counter.IssueCard(IssueCardRequest(request_id=new_id())).card_number
-        counter.LinkCard(LinkCardRequest(request_id=new_id(), card_number=number, member_id=member.member_id))
+        number = card(doors, "+8613700000301")
         top_up(doors, "a", number, 80_000_000)
         pay(doors, "c", number, 72_000_000)
         doors.fold()
@@ -70,6 +68,15 @@ def month(postgres: SharedPostgres, tmp_path_factory: pytest.TempPathFactory) ->
         for approver, office in CHAIN.items():
             stub.SetOffices(SetOfficesRequest(request_id=new_id(), approver=approver, offices=[office]))
         yield doors
+
+
+def card(doors: Doors, phone: str) -> str:
+    """Of a new member."""
+    counter = doors.visitor("/hq/a").member
+    member = counter.EnrolMember(EnrolMemberRequest(request_id=new_id(), profile=Profile(name="Zoe", phone=phone)))
+    number = counter.IssueCard(IssueCardRequest(request_id=new_id())).card_number
+    counter.LinkCard(LinkCardRequest(request_id=new_id(), card_number=number, member_id=member.member_id))
+    return str(number)
 
 
 def waiting(month: Doors, path: str) -> list[Approval]:
@@ -262,3 +269,46 @@ def test_files_and_results_travel_over_the_wire_each_exactly_once(month: Doors) 
     assert settlement_pb2.WINDOW_STATE_SETTLED == stub.ListWindows(ListWindowsRequest()).windows[-1].state
     late = refused(lambda: stub.AbortRun(AbortRunRequest(request_id=new_id(), run_id=run_id)))
     assert ("RUN_STATE_CONFLICT", "DONE") == (late.reason, late.metadata["state"])
+
+
+def test_a_write_off_is_proposed_approved_and_carried_out_over_the_wire(month: Doors) -> None:
+    stub = month.visitor().settlement
+    number = card(month, "+8613700000302")
+    top_up(month, "a", number, 10_000)
+    pay(month, "c", number, 5_000)
+    label = stub.ListWindows(ListWindowsRequest(page_size=1)).windows[0].label
+    stub.CloseWindow(CloseWindowRequest(request_id=new_id(), label=label))
+    month.fold()
+    stub.NetWindow(NetWindowRequest(request_id=new_id(), label=label))
+    wish: dict[str, Any] = {"participant": "a", "amount_minor": 50}
+
+    def reason(call: Any, **said: Any) -> str:
+        return refused(lambda: call({"request_id": new_id(), **wish, **said})).reason
+
+    def propose(said: dict[str, Any]) -> Any:
+        return stub.ProposeWriteOff(ProposeWriteOffRequest(**said))
+
+    def write_off(said: dict[str, Any]) -> Any:
+        return stub.WriteOff(WriteOffRequest(**said))
+
+    assert "APPROVAL_MISSING" == reason(write_off)
+    assert "PARTICIPANT_UNKNOWN" == reason(propose, participant="nobody")
+    assert "FIELD_INVALID" == reason(propose, amount_minor=10**12)
+    assert "FIELD_INVALID" == reason(propose, participant="c")
+    for path in ("/hq/a", "/aud/firm", "/ap/liu"):
+        request = ProposeWriteOffRequest(request_id=new_id(), **wish)
+        assert "PERMISSION_DENIED" == refused(month.visitor(path).settlement.ProposeWriteOff, request).reason
+    asked = told_again(stub.ProposeWriteOff, ProposeWriteOffRequest(request_id=new_id(), **wish), amount_minor=51)
+    assert "APPROVAL_STATE_CONFLICT" == reason(propose)
+    while waits := [each for each in waiting(month, "/op/admin") if each.approval_id == asked.approval_id]:
+        for approver in CHAIN:
+            if any(each.approval_id == asked.approval_id for each in waiting(month, approver)):
+                month.visitor(approver).settlement.DecideApproval(decide(waits[0]))
+                break
+    assert "APPROVAL_MISSING" == reason(write_off, amount_minor=51)
+    done = told_again(stub.WriteOff, WriteOffRequest(request_id=new_id(), **wish), amount_minor=51)
+    posted = month.house.query("SELECT code, amount_minor FROM transfers WHERE entry_id = %s", done.receipt.entry_id)
+    assert [(18, 50)] == posted
+    assert [(50,)] == month.house.query(
+        "SELECT amount_minor FROM due_lines WHERE entry_id = %s AND amount_minor > 0", done.receipt.entry_id
+    )

@@ -1,24 +1,41 @@
 """SettlementService: positions, claims, and HQ's two orders exactly once; each reads what is its own."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from coalition.v1 import operations_pb2, settlement_pb2
+from coalition.cli import main
+from coalition.v1 import operations_pb2, programme_pb2, settlement_pb2
 from coalition.v1.member_pb2 import EnrolMemberRequest, IssueCardRequest, LinkCardRequest, Profile
 from coalition.v1.settlement_pb2 import (
     CloseWindowRequest,
     FindDifferencesRequest,
+    FindWhoWouldGainRequest,
     ListClaimsRequest,
     ListNetPositionsRequest,
     ListPositionsRequest,
     ListWindowsRequest,
     NetWindowRequest,
+    ProposedAgreement,
     ReconcileLine,
 )
 from tests.postgres import SharedPostgres
-from tests.server.services.house import Doors, new_id, open_doors, pay, refused, told_again, top_up, trading, walk
+from tests.server.services.house import (
+    Doors,
+    Refusal,
+    new_id,
+    open_doors,
+    pay,
+    refused,
+    told_again,
+    top_up,
+    trading,
+    walk,
+)
 
 PATH = "/op/admin"
 
@@ -219,3 +236,65 @@ def test_what_is_no_window_is_unknown(month: Doors) -> None:
     token = stub.ListWindows(ListWindowsRequest(page_size=1)).next_page_token
     request = ListPositionsRequest(page_token=token)
     assert refused(lambda: stub.ListPositions(request)).reason == "PAGE_TOKEN_INVALID"
+
+
+def proposed_fee(numerator: int) -> ProposedAgreement:
+    fee = programme_pb2.Rate(numerator=numerator, denominator=1000)
+    return ProposedAgreement(code="c-acquiring", acquiring=programme_pb2.Acquiring(acquirer="c", operator_fee=fee))
+
+
+def test_who_would_have_gained_is_told_to_all_and_to_each_its_own(month: Doors) -> None:
+    """Ten in a thousand of 300.00 instead of six: the operator 1.20 more, the cafe as much less."""
+    request = FindWhoWouldGainRequest(labels=["2017-01"], proposals=[proposed_fee(10)])
+    entries = month.house.query("SELECT count(*) FROM entries")
+    told = month.visitor(PATH).settlement.FindWhoWouldGain(request)
+    nets = {
+        line.participant: (line.real_minor, line.simulated_minor)
+        for line in told.lines
+        if line.code == operations_pb2.TRANSFER_CODE_UNSPECIFIED
+    }
+    own = month.visitor("/hq/c").settlement.FindWhoWouldGain(request)
+
+    assert (WORKED["c"], WORKED["c"] - 120) == nets["c"]
+    assert (WORKED["hq"], WORKED["hq"] + 120) == nets["hq"]
+    assert [] == list(told.declined)
+    assert {"c"} == {line.participant for line in own.lines}
+    assert [line for line in told.lines if line.participant == "c"] == list(own.lines)
+    assert entries == month.house.query("SELECT count(*) FROM entries")
+
+
+def test_a_simulation_that_cannot_be_is_refused_with_its_cause(month: Doors) -> None:
+    operator, cafe, store = (month.visitor(path).settlement for path in (PATH, "/hq/c", "/hq/a"))
+    latest = operator.ListWindows(ListWindowsRequest(page_size=1)).windows[0].label
+
+    def refusal(stub: Any, *labels: str, **said: Any) -> Refusal:
+        request = FindWhoWouldGainRequest(labels=labels, **{"proposals": [proposed_fee(10)], **said})
+        return refused(lambda: stub.FindWhoWouldGain(request))
+
+    assert "PERMISSION_DENIED" == refusal(store, "2017-01").reason
+    assert "PERMISSION_DENIED" == refusal(month.visitor("/mg/portal").settlement, "2017-01").reason
+    assert "WINDOW_UNKNOWN" == refusal(cafe, "1999-01").reason
+    assert "WINDOW_STATE_CONFLICT" == refusal(operator, latest).reason
+    assert ("FIELD_INVALID", ("labels",)) == (refusal(operator).reason, refusal(operator).fields)
+    twice = refusal(operator, "2017-01", proposals=[proposed_fee(10), proposed_fee(20)])
+    assert ("FIELD_INVALID", ("proposals",)) == (twice.reason, twice.fields)
+    stranger = programme_pb2.Acquiring(acquirer="nobody")
+    unknown = refusal(operator, "2017-01", proposals=[ProposedAgreement(code="x", acquiring=stranger)])
+    assert ("FIELD_INVALID", True) == (unknown.reason, "content.acquirer" in unknown.metadata["cause"])
+
+
+def test_the_command_line_shows_who_would_gain_with_bars(
+    month: Doors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "proposed.json"
+    content = {"acquirer": "c", "operator_fee": "1/100"}
+    path.write_text(json.dumps({"code": "c-acquiring", "kind": "acquiring", "content": content}), encoding="utf-8")
+    monkeypatch.setenv("COALITION_VAR", str(month.settings.var))
+    arguments = ["agreement", "simulate", str(path), "2017-01", "--server", month.settlement_address]
+
+    assert 0 == main([*arguments, "--as", PATH.removeprefix("/")])
+    rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines() if line.strip()}
+    assert ["-1.20", "█" * 20] == rows["c"][2:]
+    assert ["1.20", "█" * 20] == rows["hq"][2:]
+    path.write_text("{", encoding="utf-8")
+    assert 2 == main(arguments)

@@ -4,13 +4,18 @@ from typing import Final
 
 from coalition.audit.bundle import Bundle
 from coalition.audit.bundle_format import BundleDamaged
-from coalition.audit.checks.days import DayChecks, Signed
+from coalition.audit.checks.cards import CardChecks
+from coalition.audit.checks.days import DayChecks, Terminals
 from coalition.audit.checks.disclosures import DisclosureChecks
+from coalition.audit.checks.holds import HoldChecks
 from coalition.audit.checks.keys import KeyChecks
 from coalition.audit.checks.members import MemberChecks
+from coalition.audit.checks.merges import MergeChecks
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.report import Report
 from coalition.audit.checks.rights import RightsChecks
+from coalition.audit.checks.sealed_reports import SealedReportChecks
+from coalition.audit.checks.standing import StandingChecks
 from coalition.audit.checks.told import Tables, told_by
 from coalition.audit.checks.wallets import WalletChecks
 from coalition.domain.kinds import FIRST_ACT, Kind
@@ -24,17 +29,29 @@ SHAPELESS: Final = (LookupError, TypeError, ValueError, AttributeError, Arithmet
 class ActChecks:
     """Sees every entry once, in order, then the tables."""
 
-    def __init__(self, bundle: Bundle, report: Report, signed: Signed | None) -> None:
+    def __init__(
+        self, bundle: Bundle, report: Report, terminals: Terminals | None, sealed_reports: SealedReportChecks
+    ) -> None:
         self._check = report.checks["V22"]
         tables = Tables(bundle)
         try:
             self.wallets = WalletChecks(bundle, report, tables)
-            self._days = DayChecks(bundle, report, tables, signed)
+            self._days = DayChecks(bundle, report, tables, terminals)
         except SHAPELESS as error:
             raise BundleDamaged(f"the tables of the bundle have rows of another shape: {error!r}") from error
+        self.holds = HoldChecks(bundle, report, tables)
+        self.merges = MergeChecks(bundle, report, tables, self.wallets.led)
         keys = KeyChecks(bundle, report, tables)
-        members = MemberChecks(bundle, report, tables, keys)
-        self._rest = (keys, members, DisclosureChecks(bundle, report, tables), RightsChecks(bundle, report, tables))
+        self._rest = (
+            keys,
+            MemberChecks(bundle, report, tables, keys),
+            DisclosureChecks(bundle, report, tables),
+            RightsChecks(bundle, report, tables),
+            StandingChecks(bundle, report, tables),
+            self.merges,
+            sealed_reports,
+            CardChecks(bundle, report, tables, self.merges),
+        )
 
     def leaf(self, opened: Opened) -> None:
         """The next entry."""
@@ -57,7 +74,7 @@ class ActChecks:
     def finish(self) -> None:
         """Everything was seen. Raises BundleDamaged."""
         try:
-            for check in (*self._rest, self._days):
+            for check in (*self._rest, self._days, self.holds):
                 check.finish()
         except SHAPELESS as error:
             raise BundleDamaged(f"the tables of the bundle have rows of another shape: {error!r}") from error

@@ -1,5 +1,6 @@
 """V18: closes of terminals' days. Numbered without gaps, each names the one before, signed by its terminal, and the
-differences that were told are those between what it stated and what the log counts.
+differences that were told are those between what it stated and what the log counts. Its certificate is of an authority
+that the trust file names, and names whoever sent the close.
 
 Up to where a close counted stands in the tables, which are read first: so a terminal needs one running count, whatever
 the length of its day.
@@ -9,7 +10,7 @@ import binascii
 import hashlib
 from base64 import b64decode
 from collections import defaultdict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from coalition.audit.bundle import Bundle
@@ -22,11 +23,24 @@ from coalition.domain.kinds import Kind
 
 Signed: TypeAlias = Callable[[bytes, bytes, bytes], bool]
 """Whether a certificate's (PEM) key made this signature over this day close: (certificate, statement, signature)."""
+Issued: TypeAlias = Callable[[bytes, Sequence[bytes], str], str | None]
+"""The path that a certificate (PEM) names, None unless one of these authorities issued it within the trust domain:
+(certificate, authorities' public keys, trust domain).
+"""
 Totals: TypeAlias = dict[int, tuple[int, int, int]]
 """By kind: how many were accepted, their amounts in minor units, how many were declined."""
 NOTHING: Final = (0, 0, 0)
 TITLE: Final = "coalition day close 1"
 HEAD_LINES: Final = 5
+
+
+class Terminals(NamedTuple):
+    """How terminals' signatures are judged: by whose certificates, by which functions."""
+
+    signed: Signed
+    issued: Issued
+    authorities: Sequence[bytes]
+    trust_domain: str
 
 
 class Stated(NamedTuple):
@@ -39,13 +53,13 @@ class Stated(NamedTuple):
 
 
 class DayChecks:
-    """Sees every entry and act. `signed` None: signatures are not looked at, and the check says so."""
+    """Sees every entry and act. `terminals` None: signatures are not looked at, and the check says so."""
 
-    def __init__(self, bundle: Bundle, report: Report, tables: Tables, signed: Signed | None) -> None:
+    def __init__(self, bundle: Bundle, report: Report, tables: Tables, terminals: Terminals | None) -> None:
         self._bundle = bundle
         self._check = report.checks["V18"]
         self._tables = tables
-        self._signed = signed
+        self._terminals = terminals
         self._rows: dict[tuple[int, int], Stated] = {}
         self._until: dict[int, deque[int]] = defaultdict(deque)  # by terminal: where its next closes end
         self._count: dict[int, dict[int, list[int]]] = defaultdict(dict)
@@ -112,15 +126,31 @@ class DayChecks:
         if hashlib.sha256(row.statement).hexdigest() != told["statement_hash"]:
             breach(f"{place} is another statement in the tables than was recorded")
             return
-        if self._signed is None:
-            self._check.lacks("no verifier of terminals' signatures was handed in")
-        elif not self._signed(row.certificate, row.statement, row.signature):
-            breach(f"{place} is not signed by the certificate beside it")
+        self._signature(opened, row, place, breach)
         if told.get("certificate_sha256", "") != hashlib.sha256(row.certificate).hexdigest():
             breach(f"{place} has another certificate in the tables than it was signed with")
         if told.get("last_entry_id") != row.last_entry_id:
             breach(f"{place} was counted up to another entry than the tables say")
         self._compare(terminal, row, told, place, breach)
+
+    def _signature(self, opened: Opened, row: Stated, place: str, breach: Callable[[str], None]) -> None:
+        """By the certificate beside it, which an authority that is pinned issued to whoever sent the close."""
+        terminals = self._terminals
+        if terminals is None:
+            return self._check.lacks("no verifier of terminals' signatures was handed in")
+        if not terminals.signed(row.certificate, row.statement, row.signature):
+            breach(f"{place} is not signed by the certificate beside it")
+        if not terminals.authorities:
+            return self._check.lacks("the trust file names no authority of terminals' certificates: get one that does")
+        named = terminals.issued(row.certificate, terminals.authorities, terminals.trust_domain)
+        if named is None:
+            return breach(f"{place} is signed with a certificate of no authority that the trust file names")
+        if opened.actor not in {named, None}:
+            return breach(f"{place} is signed with a certificate of {named}, and {opened.actor} sent it")
+        stated = row.statement.decode("ascii", "replace").splitlines()[1:2]
+        if named.startswith("/t/") and stated != [named.removeprefix("/t/")]:
+            breach(f"{place} is signed by {named}, and is a close of another terminal")
+        return None
 
     def finish(self) -> None:
         """Everything was seen."""

@@ -1,4 +1,4 @@
-"""V17 of collateral and defaults: what is posted is what was answered, and a loss was shared as it had to be.
+"""V17 of collateral, defaults and write-offs: posted is what was answered, and a loss was shared as it had to be.
 
 What was owed, and the windows that were not paid, follow from the dues that the log posted; the weights of the shares
 from the claims of these windows. One creditor may be left out of them, the custody pool: it bears no loss.
@@ -15,8 +15,9 @@ from coalition.audit.leaf import Payload
 from coalition.domain.accounts import BANK, AccountKind, Unit, account, due_account, parties_of
 from coalition.domain.default import net_claims_on, share_loss, unpaid_windows
 from coalition.domain.kinds import Kind
+from coalition.domain.write_off import written_off_at_most
 
-KINDS: Final = frozenset({int(Kind.COLLATERAL_MOVED), int(Kind.DEFAULT)})
+KINDS: Final = frozenset({int(Kind.COLLATERAL_MOVED), int(Kind.DEFAULT), int(Kind.WRITE_OFF)})
 COLLATERAL: Final = int(AccountKind.COLLATERAL)
 DUE: Final = int(AccountKind.DUE)
 KIND_BITS: Final = 48  # an account's kind lies above them (domain/accounts.py)
@@ -60,15 +61,17 @@ class DefaultChecks:
             party = int(told["participant_id"])
             if entry.kind == Kind.COLLATERAL_MOVED:
                 legs, wrong = self._moved(party, told), ""
+            elif entry.kind == Kind.WRITE_OFF:
+                legs, wrong = self._written_off(party, told)
             elif "recovered_minor" in told:
                 legs, wrong = self._recovered(party, told)
             else:
                 legs, wrong = self._defaulted(party, told)
         except (ValueError, KeyError, TypeError, RecursionError):
-            check.breach("the answer of a default or of collateral cannot be read", opened.at, entry.entry_id)
+            check.breach("the answer of a default, a write-off or collateral cannot be read", opened.at, entry.entry_id)
             return
         if sorted(legs) != posted:
-            wrong = "what a default or collateral posts is not what it answers"
+            wrong = "what a default, a write-off or collateral posts is not what it answers"
         if wrong:
             check.breach(wrong, opened.at, entry.entry_id)
         self._keep(entry.kind, party, posted)
@@ -92,6 +95,13 @@ class DefaultChecks:
         collateral = account(AccountKind.COLLATERAL, party)
         debit, credit = (collateral, BANK) if told["back"] else (BANK, collateral)
         return [(debit, credit, int(told["amount_minor"]))]
+
+    def _written_off(self, party: int, told: dict[str, Any]) -> tuple[Legs, str]:
+        amount, owed = int(told["written_off_minor"]), -sum(change for _, change in self._dues[party])
+        wrong = ""
+        if self._is_whole and amount > written_off_at_most(owed, self._collateral[party]):
+            wrong = "more is written off than was owed and no collateral covered"
+        return [(due_account(int(told["bearer_id"])), due_account(party), amount)], wrong
 
     def _defaulted(self, party: int, told: dict[str, Any]) -> tuple[Legs, str]:
         """The legs that the answer leads to, and what is wrong with it, if anything is."""

@@ -1,4 +1,5 @@
-"""V15: whoever saw members in clear had asked for it, and another person in another role had agreed, not long before.
+"""V15: whoever saw members in clear had asked for it, and another person in another role had agreed, not long before;
+so with whoever erased a member.
 
 A look that is shown masked, and a member's own, name no disclosure and need none; they are counted.
 """
@@ -14,7 +15,16 @@ from coalition.domain.kinds import Kind
 
 OPEN_US: Final = 15 * 60 * 1_000_000  # for how long an approval lets see (membership/disclosure_desk.py)
 MEMBERS_MAX: Final = 20
-KINDS: Final = frozenset({int(Kind.DISCLOSED), int(Kind.DISCLOSURE_REQUESTED), int(Kind.DISCLOSURE_APPROVED)})
+KINDS: Final = frozenset(
+    {
+        int(Kind.DISCLOSED),
+        int(Kind.DISCLOSURE_REQUESTED),
+        int(Kind.DISCLOSURE_APPROVED),
+        int(Kind.ERASURE_REQUESTED),
+        int(Kind.MEMBER_ERASED),
+    }
+)
+ERASABLE_US: Final = 30 * 24 * 3_600 * 1_000_000  # for how long an approver may agree (membership/erasure_desk.py)
 # Approved at the house's clock, written at the database's.
 SLACK_US: Final = 60 * 1_000_000
 
@@ -44,6 +54,7 @@ class DisclosureChecks:
         self._tables = tables
         self._asked: dict[str, Asked] = {}
         self._approved: dict[str, Approved] = {}
+        self._erasures: dict[str, list[tuple[str | None, int]]] = {}  # by member: who asked, and when
 
     def act(self, opened: Opened, told: dict[str, Any]) -> None:
         """The next act."""
@@ -51,6 +62,12 @@ class DisclosureChecks:
         if entry.kind not in KINDS:
             return
         self._check.looked_at += 1
+        if entry.kind == Kind.ERASURE_REQUESTED:
+            self._erasures.setdefault(told["member_id"], []).append((opened.actor, opened.leaf.time_us))
+            return
+        if entry.kind == Kind.MEMBER_ERASED:
+            self._erase(opened, told)
+            return
         number = number_of(entry.entry_id)
         disclosure_id: Any = told.get("disclosure_id")
         if entry.kind == Kind.DISCLOSURE_REQUESTED:
@@ -67,11 +84,13 @@ class DisclosureChecks:
         if not self._tables.are_there:
             return
         found = set()
-        for disclosure_id, requester, approver, purpose, groups, members in self._bundle.state("disclosures"):
+        for disclosure_id, requester, approver, purpose, groups, members, key in self._bundle.state("disclosures"):
             self._check.looked_at += 1
             found.add(disclosure_id)
             asked, approved = self._asked.get(disclosure_id), self._approved.get(disclosure_id)
-            content = content_of({"field_groups": groups, "member_ids": members, "purpose": purpose})
+            content = content_of(
+                {"field_groups": groups, "member_ids": members, "purpose": purpose, "recipient_key_sha256": key}
+            )
             if asked is None:
                 self._tables.stray(self._check, f"no entry asks for disclosure {disclosure_id}, which is in the tables")
             elif (requester, content) != asked[:2]:
@@ -98,6 +117,21 @@ class DisclosureChecks:
                 f"{opened.actor} approves what {asked.requester} asked for: not two people of two roles", opened
             )
 
+    def _erase(self, opened: Opened, told: dict[str, Any]) -> None:
+        """Who erases names who asked, another person, whose request is in the log and not too old."""
+        member_id = told["member_id"]
+        if "requester" not in told:
+            return self._check.lacks(f"member {member_id} was erased by a release that asked one person alone")
+        requester, oldest = told["requester"], opened.leaf.time_us - ERASABLE_US - SLACK_US
+        asked = [time_us for actor, time_us in self._erasures.get(member_id, ()) if actor == requester]
+        if not asked:
+            return self._unknown(opened, f"member {member_id} is erased, and {requester} had not asked for it")
+        if max(asked) < oldest:
+            self._breach(f"member {member_id} is erased on a request that was over", opened)
+        if not are_two(requester, opened.actor) or opened.actor not in {told["approver"], None}:
+            self._breach(f"{opened.actor} erases, and {requester} asked for it: not two people of two roles", opened)
+        return None
+
     def _open(self, opened: Opened, told: dict[str, Any], disclosure_id: str) -> None:
         asked, approved = self._asked.get(disclosure_id), self._approved.get(disclosure_id)
         if asked is None or approved is None:
@@ -121,8 +155,8 @@ class DisclosureChecks:
 
 
 def content_of(told: dict[str, Any]) -> tuple[Any, ...]:
-    """What is to be seen of whom, and why."""
-    return told["purpose"], tuple(told["field_groups"]), tuple(told["member_ids"])
+    """What is to be seen of whom, why, and the SHA-256 of the key it is sealed to."""
+    return told["purpose"], tuple(told["field_groups"]), tuple(told["member_ids"]), told.get("recipient_key_sha256")
 
 
 def are_two(requester: str | None, approver: str | None) -> bool:

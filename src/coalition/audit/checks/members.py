@@ -47,6 +47,7 @@ class MemberChecks:
         self._told: dict[tuple[str, str], dict[int, Revision]] = {}  # by member and group, then revision
         self._seeds: dict[int, Revision] = {}  # by card
         self._erased: set[str] = set()
+        self._facts = report.facts
         self._data_keys: dict[bytes, str] = {}  # which member a data key is of
 
     def act(self, opened: Opened, told: dict[str, Any]) -> None:
@@ -64,6 +65,7 @@ class MemberChecks:
 
     def finish(self) -> None:
         """Everything was seen."""
+        self._facts["erased_members"] = len(self._erased)
         if not self._tables.are_there:
             return
         self._records_of_tables()

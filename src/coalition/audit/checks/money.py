@@ -1,4 +1,4 @@
-"""V8 to V12, and V20 by wallets.py: the money, replayed from the log alone. Amounts are minor units.
+"""V8 to V12, and V20 by wallets.py: the money, replayed from the log alone (V10: holds.py). Amounts are minor units.
 
 What lies before the bundle is not guessed at: a check that meets it says so and is undecided.
 """
@@ -8,6 +8,8 @@ from collections import defaultdict
 from typing import Any, Final, NamedTuple
 
 from coalition.audit.bundle import Bundle
+from coalition.audit.checks.holds import HoldChecks
+from coalition.audit.checks.merges import MergeChecks
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.passes import PassChecks, tells_of_pass
 from coalition.audit.checks.points import PointsChecks
@@ -28,7 +30,6 @@ HOLD, REVERSAL = int(Kind.HOLD), int(Kind.REVERSAL)
 SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD), int(Kind.MERGE_OUT)})
 GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
 MAY_FALL_SHORT: Final = GIVES_BACK | {int(Kind.UPLOAD)}
-ENDS_HOLD: Final = frozenset({int(Kind.CAPTURE), int(Kind.VOID), int(Kind.HOLD_EXPIRY)})
 # An outcome's stored answer (domain/journal.py): reason, entry, time, kind, amount, principal, bonus, balance, ...
 REASON, ENTRY, TIME, KIND, AMOUNT, PRINCIPAL, BONUS, BALANCE = range(8)
 OUTCOME_MIN: Final = 12
@@ -44,17 +45,19 @@ class LotLeft(NamedTuple):
 class MoneyChecks:
     """Sees every entry once, in order, then looks up the originals of what was given back."""
 
-    def __init__(self, bundle: Bundle, report: Report, wallets: WalletChecks) -> None:
+    def __init__(
+        self, bundle: Bundle, report: Report, wallets: WalletChecks, holds: HoldChecks, merges: MergeChecks
+    ) -> None:
         self._bundle = bundle
         self._checks = report.checks
         self._held = wallets
+        self._holds = holds
+        self._merges = merges
         self._faces: dict[int, int] = defaultdict(int)  # by wallet, what its lots add up to
         self._balances: dict[int, int] = {}
         self._lots: dict[int, LotLeft] = {}
         self._foreign: dict[str, int] = defaultdict(int)  # references to before the bundle, by check
-        self._holds: dict[int, int] = {}  # open holds, by entry: what they hold
-        self._ended: set[int] = set()
-        self._sent: dict[int, LotLeft] = {}  # lots on their way to another wallet, by the entry that sent them
+        self._sent: dict[int, tuple[int, LotLeft]] = {}  # by the entry that sent it: of which wallet
         self._returned: dict[int, dict[int, LotLeft]] = defaultdict(dict)  # by original and place
         self._returned_amount: dict[int, int] = defaultdict(int)
         self._requests = UniquePairs()
@@ -87,7 +90,7 @@ class MoneyChecks:
         self._wallet(opened, answer, change)
         self._lots_of(opened, answer[PRINCIPAL])
         self._merge(opened, answer)
-        self._hold(opened)
+        self._holds.leaf(opened, answer)
         if entry.kind in GIVES_BACK and entry.original_entry_id and entry.allocations:
             self._give_back(entry)
         return self._compare(opened, moved=change != 0)
@@ -98,7 +101,7 @@ class MoneyChecks:
         if wallet:
             unknown = None if self._bundle.start_size else 0
             known = self._balances.get(wallet, unknown)
-            self._held.after(opened, known, self._faces[wallet], self._lots, moved=moved)
+            self._held.after(opened, known, self._faces[wallet], self._lots, self._holds.reserved, moved=moved)
 
     def finish(self) -> None:
         """Everything was seen: compare what was given back with the originals, and look for requests used twice."""
@@ -211,37 +214,25 @@ class MoneyChecks:
                 )
 
     def _merge(self, opened: Opened, answer: list[Any]) -> None:
-        """V9: what arrives in the wallet that another was merged into is what was sent, once."""
-        entry = opened.entry
+        """V9: what arrives in the wallet that another was merged into is what was sent, once, and was led there."""
+        entry, check = opened.entry, self._checks["V9"]
         if entry.kind == Kind.MERGE_OUT:
-            self._sent[entry.entry_id] = LotLeft(answer[AMOUNT], answer[PRINCIPAL])
+            self._sent[entry.entry_id] = entry.wallet_id, LotLeft(answer[AMOUNT], answer[PRINCIPAL])
         elif entry.kind == Kind.MERGE_IN:
-            sent = self._sent.pop(entry.original_entry_id, None)
+            sender, sent = self._sent.pop(entry.original_entry_id, (0, None))
             if sent is None:
-                self._unknown("V9", opened, f"what entry {entry.original_entry_id} sent arrives, but nothing was sent")
-            elif sent != LotLeft(answer[AMOUNT], answer[PRINCIPAL]):
-                self._checks["V9"].breach("what arrives is not what was sent", opened.at, entry.entry_id)
-
-    def _hold(self, opened: Opened) -> None:
-        """V10: made once, ended once."""
-        entry, check = opened.entry, self._checks["V10"]
-        if entry.kind == HOLD:
-            check.looked_at += 1
-            self._holds[entry.entry_id] = entry.amount_minor
-            return
-        hold = entry.original_entry_id
-        if entry.kind not in ENDS_HOLD and not (entry.kind == REVERSAL and hold in self._holds):
-            return
-        check.looked_at += 1
-        held = self._holds.pop(hold, None)
-        if held is None:
-            if hold in self._ended:
-                check.breach(f"hold {hold} ends a second time", opened.at, entry.entry_id)
-            else:
-                self._unknown("V10", opened, f"hold {hold} was never made")
-        elif entry.amount_minor > held:
-            check.breach(f"hold {hold} is captured for more than it held", opened.at, entry.entry_id)
-        self._ended.add(hold)
+                return self._unknown(
+                    "V9", opened, f"what entry {entry.original_entry_id} sent arrives, but nothing was sent"
+                )
+            if sent != LotLeft(answer[AMOUNT], answer[PRINCIPAL]):
+                check.breach("what arrives is not what was sent", opened.at, entry.entry_id)
+            if not self._merges.led_to(sender, entry.wallet_id):
+                sentence = f"what wallet {sender} sent arrives in wallet {entry.wallet_id}, and no merge led it there"
+                if self._merges.is_whole:
+                    check.breach(sentence, opened.at, entry.entry_id)
+                else:
+                    check.lacks(f"{sentence} that the bundle tells of")
+        return None
 
     def _give_back(self, entry: Payload) -> None:
         places = self._returned[entry.original_entry_id]

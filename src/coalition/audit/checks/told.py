@@ -6,13 +6,15 @@ bundle cannot hold (it starts late, or ends before the tables were read) is neve
 
 import json
 from collections import defaultdict
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Hashable, Iterator
+from typing import Any, Generic, TypeVar
 
 from coalition.audit.bundle import Bundle
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.report import Check
 from coalition.domain.ids import number_of
+
+Value = TypeVar("Value")
 
 
 def told_by(opened: Opened) -> dict[str, Any] | None:
@@ -39,6 +41,41 @@ class Tables:
             check.breach(sentence)
         else:
             check.lacks(f"{sentence}, or one outside the bundle does")
+
+    def differs(self, check: Check, sentence: str) -> None:
+        """A row is not as the bundle's entries leave it: a breach, unless later entries may have made it so."""
+        if self._to_the_last:
+            check.breach(sentence)
+        else:
+            check.lacks(f"{sentence}, unless by an entry behind the bundle's end")
+
+
+class Latest(Generic[Value]):
+    """The last value of each of many things at the batch `since`, and every value told later."""
+
+    def __init__(self, since: int) -> None:
+        self._since = since
+        self._at: dict[Any, Value] = {}
+        self._later: dict[Any, list[Value]] = {}
+
+    def tell(self, key: Hashable, value: Value, opened: Opened) -> None:
+        """An entry tells the thing's value from now on."""
+        if number_of(opened.entry.entry_id) <= self._since:
+            self._at[key] = value
+        else:
+            self._later.setdefault(key, []).append(value)
+
+    def last(self, key: Hashable) -> Value | None:
+        """What was told of the thing last."""
+        return self._later[key][-1] if key in self._later else self._at.get(key)
+
+    def possible(self, key: Hashable) -> list[Value]:
+        """What the tables may say of the thing; nothing where no entry tells of it."""
+        return [*([self._at[key]] if key in self._at else []), *self._later.get(key, ())]
+
+    def due(self) -> Iterator[Any]:
+        """The things that tables must have: told by then, and nothing of them later."""
+        return (key for key in self._at if key not in self._later)
 
 
 class ToldStates:

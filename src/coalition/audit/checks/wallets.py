@@ -17,11 +17,11 @@ NOT_THERE: Final = "the bundle holds no tables: one that ends at the newest chec
 
 
 class Row(NamedTuple):
-    """A wallet of the tables: its last entry, its balance and its lots (lot, face, principal), minor units."""
+    """A wallet of the tables: its last entry, its balance and its lots (lot, face, principal, held), minor units."""
 
     last_entry_id: int
     balance: int
-    lots: tuple[tuple[int, int, int], ...]
+    lots: tuple[tuple[int, int, int, int], ...]
 
 
 class WalletChecks:
@@ -34,18 +34,30 @@ class WalletChecks:
         self._rows: dict[int, Row] = {}
         self._met: set[int] = set()
         self._behind: set[int] = set()
+        self.led: dict[int, int] = {}
+        """Merged wallets, and the wallets that their value goes on to, as the tables have it."""
         if not tables.are_there:
             self._check.lacks(NOT_THERE)
             return
-        for wallet, last, balance, lots in bundle.state("wallets"):
-            self._rows[int(wallet)] = Row(int(last), int(balance), tuple((int(a), int(b), int(c)) for a, b, c in lots))
+        for wallet, last, balance, lots, merged_into in bundle.state("wallets"):
+            own = tuple((int(lot), int(face), int(principal), int(held)) for lot, face, principal, held in lots)
+            self._rows[int(wallet)] = Row(int(last), int(balance), own)
+            if merged_into is not None:
+                self.led[int(wallet)] = int(merged_into)
 
     def after(
-        self, opened: Opened, balance: int | None, faces: int | None, lots: Mapping[int, Any], *, moved: bool
+        self,
+        opened: Opened,
+        balance: int | None,
+        faces: int | None,
+        lots: Mapping[int, Any],
+        held: Mapping[int, int],
+        *,
+        moved: bool,
     ) -> None:
         """What the replay has after an entry of a wallet, None where it does not know; `faces` is the sum of its lots.
 
-        `moved`: the entry changed the balance.
+        `held` is what open holds keep aside, by lot. `moved`: the entry changed the balance.
         """
         if not self._tables.are_there:
             return
@@ -57,7 +69,7 @@ class WalletChecks:
                 self._check.breach(f"wallet {wallet} is gone from the tables", opened.at, entry_id)
         elif row.last_entry_id == entry_id:
             self._met.add(wallet)
-            self._compare(opened, wallet, row, balance, faces, lots)
+            self._compare(opened, wallet, row, balance, faces, lots, held)
         elif (
             moved
             and entry_id > row.last_entry_id
@@ -94,6 +106,7 @@ class WalletChecks:
         balance: int | None,
         faces: int | None,
         lots: Mapping[int, Any],
+        held: Mapping[int, int],
     ) -> None:
         check = self._check
         check.looked_at += 1
@@ -105,8 +118,10 @@ class WalletChecks:
             )
         if self._bundle.start_size:
             return  # lots that were sold before the bundle are not known
-        is_same = all(lots.get(lot) == (face, principal) for lot, face, principal in row.lots)
-        if not is_same or (faces is not None and sum(face for _, face, _ in row.lots) != faces):
+        is_same = all(lots.get(lot) == (face, principal) for lot, face, principal, _ in row.lots)
+        if not is_same or (faces is not None and sum(face for _, face, _, _ in row.lots) != faces):
             check.breach(
                 f"the lots of wallet {wallet} are others in the tables than by the log", opened.at, row.last_entry_id
             )
+        if any(held.get(lot, 0) != kept for lot, _, _, kept in row.lots):
+            check.breach(f"wallet {wallet} keeps aside something else than its holds", opened.at, row.last_entry_id)
