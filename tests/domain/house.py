@@ -48,7 +48,14 @@ from coalition.domain.journal import Transfer
 from coalition.domain.points import PointsBook
 from coalition.domain.programme import Participant, Programme, Scheme, Store, Terminal
 from coalition.domain.sale_details import SaleDetails
-from coalition.domain.succession import Owed, check_succession, succession_transfers
+from coalition.domain.succession import (
+    Owed,
+    OwedPoints,
+    check_succession,
+    points_programmes,
+    points_succession,
+    succession_transfers,
+)
 from coalition.domain.usage import Usage
 
 LANE = 5
@@ -160,6 +167,16 @@ class House:
                 visits[custodian] += held.visits
         parts = [Owed(custodian, owed[custodian], bonus[custodian], visits[custodian]) for custodian in owed]
         legs = succession_transfers(ours, theirs, parts, bonus_price, self.window)
+        balances = self.books.points.balances if self.books.points else {}
+        legs += points_succession(
+            ours,
+            theirs,
+            [
+                OwedPoints(*units, sum(held for (_, each), held in balances.items() if each == programme_id))
+                for programme_id, units in points_programmes(self.books.programme, ours).items()
+            ],
+            self.window,
+        )
         self.others += legs
         self.successors = {each: theirs if then == ours else then for each, then in self.successors.items()}
         self.successors[ours] = theirs

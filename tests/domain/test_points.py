@@ -173,3 +173,18 @@ def test_at_its_own_debtors_nothing_is_owed_for_points(house: House):
     house.acquire("b")
     assert lines("WALLET->FLOAT(A) 30000, A=>B 30000, POINTS(B)->POINTS 300 points") == house.purchase("b", 30000).legs
     assert lines("POINTS->POINTS(B) 300 points") == house.spend_points("b", 300).legs
+
+
+def test_who_leaves_hands_its_points_over_and_pays_for_what_they_are_worth_today(house: House):
+    """B owes 300 points, and D takes its place: B pays what they are worth by the newest version, D owes them then."""
+    sale = house.purchase("c", 30000)
+    house.agree("points", "POINTS", **PROGRAMME | {"value": "1"})
+    legs = house.hand_over("b", "d")
+    assert lines("POINTS(D)->POINTS(B) 300 points, B=>D 300 points v2") == legs
+    assert lines("POINTS->POINTS(D) 100 points, D=>C 100 points v2") == house.spend_points("c", 100).legs
+    assert lines("POINTS->POINTS(D) 50 points") == house.spend_points("d", 50).legs
+    back = house.refund("c", 30000, sale)
+    assert lines("FLOAT(A)->WALLET 30000, C=>A 30000, POINTS->POINTS(D) 300 points, D=>C 300 points v1") == back.legs
+    assert -150 == house.points()
+    legs = house.hand_over("d", "c")
+    assert lines("POINTS(D)->POINTS(C) 150 points, C=>D 150 points v2") == legs

@@ -14,9 +14,12 @@ from coalition.domain.accounts import (
     clearing_account,
     float_account,
     pass_account,
+    points_account,
+    points_unit,
 )
 from coalition.domain.errors import Refused
 from coalition.domain.journal import Transfer
+from coalition.domain.points_programme import PointsProgramme
 from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
 
@@ -31,6 +34,45 @@ class Owed(NamedTuple):
     principal_minor: int
     bonus_minor: int
     visits: int = 0
+
+
+class OwedPoints(NamedTuple):
+    """What members have of a programme whose debtor leaves, below 0 where they owe it some.
+
+    `unit` is that of the points, `worth_unit` that of the newest version, which says what they are worth.
+    """
+
+    unit: int
+    worth_unit: int
+    points: int
+
+
+def points_programmes(programme: Programme, leaving_id: int) -> dict[int, tuple[int, int]]:
+    """The programmes whose points a participant owes today, by agreement: units of the points and of their worth."""
+    found: dict[int, tuple[int, int]] = {}
+    for (agreement_id, _), version in sorted(programme.versions.items()):
+        if isinstance(version.content, PointsProgramme):
+            debtor_id = programme.participant_by_code[version.content.debtor].participant_id
+            if programme.standing_for(debtor_id) == leaving_id:
+                found[agreement_id] = programme.points_unit(agreement_id), programme.unit_of(version)
+    return found
+
+
+def points_succession(leaving_id: int, successor_id: int, owed: Iterable[OwedPoints], window_id: int) -> list[Transfer]:
+    """`POINTS(G)->POINTS(A) n`, and `A=>G n` for what they are worth when the window is netted.
+
+    Points that members owe go the other way: the successor pays for what it will be given.
+    """
+    code = TransferCode.SUCCESSION
+    legs = []
+    for unit, worth_unit, points in sorted(owed):
+        parties = (successor_id, leaving_id) if points > 0 else (leaving_id, successor_id)
+        taking, giving = map(points_account, parties)
+        debtor, creditor = map(clearing_account, reversed(parties))
+        if points:
+            legs.append(Transfer(taking, giving, abs(points), code, unit=points_unit(unit)))
+            legs.append(Transfer(debtor, creditor, abs(points), code, window_id, points_unit(worth_unit)))
+    return legs
 
 
 def check_succession(programme: Programme, leaving: str, successor: str) -> tuple[int, int]:

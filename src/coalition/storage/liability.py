@@ -26,6 +26,11 @@ PASSES: Final = """
 SELECT issuer_id, custodian_id, count(*), sum(visits)::bigint, sum(principal)::bigint
 FROM passes WHERE is_open GROUP BY 1, 2 ORDER BY 1, 2
 """
+POINTS: Final = """
+SELECT programme_id, count(*) FILTER (WHERE balance > 0), coalesce(sum(balance) FILTER (WHERE balance > 0), 0)::bigint,
+       coalesce(-sum(balance) FILTER (WHERE balance < 0), 0)::bigint
+FROM points WHERE balance <> 0 GROUP BY 1 ORDER BY 1
+"""
 EXPIRING: Final = """
 SELECT issuer_id, bonus_expiry, count(*), sum(face - principal)::bigint
 FROM lots
@@ -70,6 +75,16 @@ class OutstandingPasses:
 
 
 @dataclass(frozen=True, slots=True)
+class OutstandingPoints:
+    """Points of one programme: how many wallets have how many, and how many members owe because they spent too many."""
+
+    programme_id: int
+    wallets: int
+    points: int
+    owed_points: int
+
+
+@dataclass(frozen=True, slots=True)
 class Expiring:
     """Bonus of an issuer that expires at the end of a business date unless it is spent."""
 
@@ -98,6 +113,7 @@ class Liability:
     expiring: Sequence[Expiring]
     dormant: Sequence[Dormant]
     passes: Sequence[OutstandingPasses] = ()
+    points: Sequence[OutstandingPoints] = ()
 
 
 def liability(
@@ -118,4 +134,5 @@ def liability(
         expiring = [Expiring(*row) for row in connection.execute(EXPIRING, parameters)]
         dormant = [Dormant(*row) for row in connection.execute(DORMANT, parameters)]
         passes = [OutstandingPasses(*row) for row in connection.execute(PASSES)]
-    return Liability(number, outstanding, expiring, dormant, passes)
+        points = [OutstandingPoints(*row) for row in connection.execute(POINTS)]
+    return Liability(number, outstanding, expiring, dormant, passes, points)

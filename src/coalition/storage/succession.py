@@ -1,6 +1,8 @@
 """A hand-over in SQL: what lots still owe, and who stands for whom afterwards. Runs in the caller's transaction."""
 
-from coalition.domain.succession import Owed
+from collections.abc import Mapping
+
+from coalition.domain.succession import Owed, OwedPoints
 from coalition.storage.connect import Connection
 
 
@@ -24,6 +26,15 @@ def owed(connection: Connection, leaving_id: int) -> list[Owed]:
         (leaving_id,),
     )
     return [Owed(*row) for row in rows]
+
+
+def owed_points(connection: Connection, units: Mapping[int, tuple[int, int]]) -> list[OwedPoints]:
+    """What members have of these programmes (domain/succession.points_programmes); reads every balance of theirs."""
+    rows = connection.execute(
+        "SELECT programme_id, sum(balance)::bigint FROM points WHERE programme_id = ANY (%s) GROUP BY 1 ORDER BY 1",
+        (list(units),),
+    )
+    return [OwedPoints(*units[programme_id], points) for programme_id, points in rows]
 
 
 def hand_over(connection: Connection, leaving_id: int, successor_id: int) -> None:
