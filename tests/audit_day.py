@@ -151,6 +151,7 @@ def baths(house: House, shop: Till, cafe: Till, card: str) -> None:
     cafe.reverse(visit().request_id)
     visit()
     shop.send(shop.stub.ReturnPass, operations_pb2.ReturnPassRequest, original_entry_id=sold.entry_id)
+    shop.send(shop.stub.SellPass, operations_pb2.SellPassRequest, **told)
 
 
 def stars(house: House, shop: Till, cafe: Till) -> None:

@@ -15,7 +15,7 @@ from coalition.audit.checks.passes import PassChecks, tells_of_pass
 from coalition.audit.checks.points import PointsChecks
 from coalition.audit.checks.report import Report
 from coalition.audit.checks.unique import UniquePairs
-from coalition.audit.checks.wallets import WalletChecks
+from coalition.audit.checks.wallets import Promised, WalletChecks
 from coalition.audit.leaf import Payload
 from coalition.domain.accounts import PASSES, WALLET
 from coalition.domain.kinds import OF_PASSES, OPENS_LOT, SETTLEMENT, Kind
@@ -101,7 +101,11 @@ class MoneyChecks:
         if wallet:
             unknown = None if self._bundle.start_size else 0
             known = self._balances.get(wallet, unknown)
-            self._held.after(opened, known, self._faces[wallet], self._lots, self._holds.reserved, moved=moved)
+            reserved = self._holds.reserved
+            self._held.after(opened, known, self._faces[wallet], self._lots, reserved, self._promised, moved=moved)
+
+    def _promised(self, wallet: int) -> Promised:
+        return Promised(self._passes.open_of(wallet), self._points.of(wallet))
 
     def finish(self) -> None:
         """Everything was seen: compare what was given back with the originals, and look for requests used twice."""

@@ -4,6 +4,7 @@ A pass's history is told by the log alone: its sale posts price and visits, ever
 (docs/decisions/0037). What lies before the bundle is not guessed at.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from coalition.audit.checks.report import Report
 from coalition.audit.leaf import Payload
 from coalition.domain.accounts import PASSES, Unit
 from coalition.domain.kinds import Kind
-from coalition.domain.passes import Pass, principal_of_visits
+from coalition.domain.passes import Pass, is_open, principal_of_visits
 
 FACTS: Final = 10
 """The place of an outcome's facts in its stored answer (domain/journal.py)."""
@@ -26,6 +27,7 @@ class PassChecks:
         self._checks = report.checks
         self._is_whole = is_whole
         self._passes: dict[int, Pass] = {}
+        self._of: dict[int, list[Pass]] = defaultdict(list)  # by wallet
         self._visits: dict[int, tuple[int, int, int]] = {}  # pass, visits, money of an entry, until they come back
         self._unknown = 0
 
@@ -57,6 +59,11 @@ class PassChecks:
         if held.visits != left:
             self._breach("V9", opened, f"the answer tells {left} visits left of pass {pass_id}, the log {held.visits}")
 
+    def open_of(self, wallet_id: int) -> tuple[tuple[int, int, int], ...]:
+        """The passes of a wallet that anything is left of: pass, visits, money."""
+        held = self._of.get(wallet_id, ())
+        return tuple((each.pass_id, each.visits, each.principal) for each in held if is_open(each))
+
     def finish(self) -> None:
         """Everything was seen."""
         if self._unknown:
@@ -67,10 +74,11 @@ class PassChecks:
         if pass_id != entry.entry_id or money <= 0 or visits <= 0:
             self._breach("V8", opened, "the sale of a pass sells none")
             return
-        self._passes[pass_id] = Pass(
+        held = self._passes[pass_id] = Pass(
             *(0, pass_id, entry.wallet_id, 0, 0, 0, entry.agreement_id, entry.agreement_version, None),
             *(visits, money, visits, money),
         )
+        self._of[entry.wallet_id].append(held)
 
     def _changed(self, opened: Opened, held: Pass, money: int, visits: int) -> None:
         entry = opened.entry

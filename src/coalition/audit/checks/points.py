@@ -5,6 +5,7 @@ is then. The rule of a version is read from the bundle's tables, whose content t
 before the bundle is not guessed at.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -42,7 +43,7 @@ class PointsChecks:
         self._checks = report.checks
         self._is_whole = bundle.start_size == 0
         self._rules: dict[tuple[str, int], PointsProgramme] | None = None
-        self._balances: dict[tuple[int, str], int] = {}
+        self._balances: dict[int, dict[str, int]] = defaultdict(dict)  # by wallet and programme
         self._moves: dict[int, Moved] = {}
         self._given_back: dict[int, int] = {}
         self._returned: dict[int, int] = {}  # of sales that earned, how much of the money went back
@@ -65,6 +66,10 @@ class PointsChecks:
         if entry.kind in TAKES_BACK and entry.original_entry_id in self._moves:
             self._claw_back(opened, change)
 
+    def of(self, wallet_id: int) -> tuple[tuple[str, int], ...]:
+        """What a wallet has, by programme; not zeros."""
+        return tuple(sorted((code, held) for code, held in self._balances.get(wallet_id, {}).items() if held))
+
     def finish(self) -> None:
         """Everything was seen."""
         if self._unknown:
@@ -77,11 +82,11 @@ class PointsChecks:
         self._checks["V9"].looked_at += 1
         if said != change:
             self._breach("V8", opened, f"the answer says {said} points, {change} were posted")
-        key = (entry.wallet_id, code)
-        before = self._balances.get(key)
+        own = self._balances[entry.wallet_id]
+        before = own.get(code)
         if before is None:
             before = 0 if self._is_whole else balance - change
-        self._balances[key] = before + change
+        own[code] = before + change
         if before + change != balance:
             self._breach("V9", opened, f"the answer tells {balance} points, the log {before + change}")
         if entry.kind in EARNS:
