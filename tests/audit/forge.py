@@ -264,6 +264,14 @@ def remanifested(directory: Path) -> None:
     write_manifest(directory, facts)
 
 
+def rows_of(path: Path) -> list[JSON] | None:
+    """What the lines of a section say; None where they are no JSON."""
+    try:
+        return [json.loads(line) for line in path.read_bytes().splitlines()]
+    except ValueError:
+        return None
+
+
 def mutated(directory: Path, source: Path, draw: Random) -> str:
     """A copy with one file changed in one of several ways, and a manifest that agrees."""
     shutil.copytree(source, directory)
@@ -290,6 +298,10 @@ def mutate_and_judge(forge: Forge, honest: Path, seeds: range) -> None:
     for seed in seeds:
         directory = forge.new_directory()
         what = mutated(directory, honest, Random(seed))
+        name = what.rpartition(" of ")[2]
+        if name in FORGED_STATE and rows_of(directory / name) == rows_of(honest / name):
+            shutil.rmtree(directory)  # a space between two values: nothing was changed
+            continue
         report = forge.judged(directory)
         assert report.exit_code in {1, 2}, f"seed {seed}: {what}: {sentences(report)}"
         shutil.rmtree(directory)
