@@ -109,9 +109,12 @@ class KeyRing:
     def new_member(self, member_id: UUID, *, table: str = "members") -> tuple[WrappedKey, MemberCipher]:
         """A fresh data key for a member, and the cipher for its records of `table`, as `sealer` would make it.
 
-        Store the key in keydb before anything that was sealed is stored.
+        Store the key in keydb before anything that was sealed is stored. It is wrapped by the version that is primary
+        now, also where the ring was rotated since it was loaded.
         """
         check_name("table", table)
+        # A version that was rotated away may be destroyed once the keys that it wraps are wrapped anew.
+        self._refresh()
         version = self.kek_version
         wrapped, dek = envelope.wrap_new(self._wrapper(version), version, self.deployment_id, member_id, self._random)
         context = RecordContext(self.deployment_id, table, member_id, wrapped.dek_id, version)

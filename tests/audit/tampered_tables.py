@@ -67,7 +67,11 @@ CARD_BY_HAND = """
 INSERT INTO cards (lane, card_id, wallet_id, last_four, state, issuer_id)
 SELECT lane, 77, wallet_id, '0077', 'ACTIVE', recruiter_id FROM wallets WHERE last_entry_id > 0 LIMIT 1
 """
-MERGED_ELSEWHERE = f"UPDATE wallets SET merged_into = {ANOTHER_WALLET} WHERE merged_into <> {ANOTHER_WALLET}"
+MERGED_ELSEWHERE = """
+UPDATE wallets w SET merged_into = (
+    SELECT max(o.wallet_id) FROM wallets o WHERE o.wallet_id NOT IN (w.wallet_id, w.merged_into))
+WHERE merged_into IS NOT NULL
+"""
 MERGED_BY_HAND = f"""
 UPDATE wallets SET merged_into = {ANOTHER_WALLET}, state = 'CLOSED'
 WHERE merged_into IS NULL AND wallet_id <> {ANOTHER_WALLET} AND wallet_id = (

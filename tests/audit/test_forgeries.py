@@ -21,7 +21,6 @@ from coalition.audit.bundle_format import MANIFEST, STATE_SECTIONS
 from coalition.audit.checks.report import Verdict
 from coalition.audit.policy import Policy
 from coalition.audit.trust import BatchKey, Trust
-from coalition.bootstrap.key_events import key_rows
 from coalition.bootstrap.statements import day_signer
 from coalition.domain.accounts import (
     BANK,
@@ -772,7 +771,7 @@ def test_a_server_with_the_ring_of_before_a_rotation_is_not_called_a_breach(
     forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is started again one day; until then its word about keys is old, and nothing is wrong with the log."""
-    monkeypatch.setattr(Desk, "keys", key_rows(forge.house.ring.versions))
+    monkeypatch.setattr(Desk, "keys", forge.keys_before)
     report = forge.judged(forge.bundle())
 
     assert set() == breached(report), sentences(report)

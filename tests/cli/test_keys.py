@@ -2,15 +2,20 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from coalition.domain.kinds import Kind
-from coalition.storage.connect import connect
+from coalition.storage.connect import Connection, connect
 from coalition.storage.embedded import SUPERUSER
-from keys import KeyPurpose, create_ring
+from keys import KeyPurpose, KeyRing, create_ring
+from keys.cli import app as keys_app
 from keys.ring_making import rotate_key
 from keys.ring_states import disable, set_primary
 from tests.cli.conftest import Run
@@ -119,3 +124,49 @@ def test_a_ring_of_another_house_tells_this_journal_nothing(
     refused = coalition("keys", "record")
     assert (2, True) == (refused.code, "another deployment" in refused.err), refused
     assert before == key_acts(house, Kind.KEYS_CHANGED)
+
+
+def test_an_epoch_ends_at_once_when_a_member_was_erased_and_officers_still_confirm(coalition: Run, house: House):
+    """Asked again it goes on: rotated once, carried, wrapped, scheduled."""
+    directory = house.settings.keys_directory
+    assert 2 == coalition("keys", "rotate").code, "a rotation without --now is python -m keys rotate"
+    member_id, _ = house.new_member()
+    house.reception.erasures.request(house.act(Kind.ERASURE_REQUESTED), member_id)
+    house.reception.erasures.approve(replace(house.act(Kind.MEMBER_ERASED), actor="/ap/ben"), member_id)
+    before = KeyRing.load(directory).kek_version
+
+    first = coalition("keys", "rotate", "--now", "--carried")
+    assert (0, True, True) == (first.code, f"version {before + 1} made" in first.out, "Carry" in first.out), first
+    again = coalition("keys", "rotate", "--now")
+    assert (0, False, True) == (again.code, "made" in again.out, "Carry" in again.out), again
+    last = coalition("keys", "rotate", "--now", "--carried")
+    assert (0, False) == (last.code, "Carry" in last.out), last
+    assert f"confirm-destroy key-encryption {before}" in last.out
+    states = {v.version: v.state.value for v in KeyRing.load(directory).versions if v.purpose == "key-encryption"}
+    assert (before + 1, {"DESTROY_SCHEDULED"}) == (max(states), {states[v] for v in states if v <= before})
+    assert house.new_member(), "the counter, whose ring was loaded before, goes on"
+    refused = CliRunner().invoke(
+        keys_app, ["destroy", "key-encryption", str(before), str(directory), "--authority", str(authority_of(house))]
+    )
+    assert (1, True) == (refused.exit_code, "0 of 2 operators have signed" in refused.output), refused.output
+
+
+def authority_of(house: House) -> Path:
+    return house.settings.certificates_directory
+
+
+def test_a_member_key_half_erased_is_not_carried_into_the_next_epoch(coalition: Run, house: House):
+    with connect(house.dsn("owner")) as connection, unfinished(connection):
+        told = coalition("keys", "rotate", "--now")
+    assert (2, True) == (told.code, "erasures were cut off" in told.err), told
+
+
+@contextmanager
+def unfinished(connection: Connection) -> Iterator[None]:
+    """As if a server had been killed between the act and the key."""
+    row = "(gen_random_uuid(), now())"
+    ((member_id,),) = connection.execute(
+        f"INSERT INTO erasures (member_id, erase_time) VALUES {row} RETURNING member_id"
+    ).fetchall()
+    yield
+    connection.execute("DELETE FROM erasures WHERE member_id = %s", (member_id,))

@@ -9,6 +9,7 @@ copy and the ring. A neighbour who was not erased opens in each state, so the dr
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +23,6 @@ from coalition.bootstrap.clock import business_date_in, utc_now
 from coalition.bootstrap.databases import KEYDB_SETTINGS, Databases, databases
 from coalition.bootstrap.house import lay
 from coalition.bootstrap.pins import RingPins
-from coalition.bootstrap.rewrapping import rewrap
 from coalition.bootstrap.strongroom import key_ring, notary
 from coalition.config import Settings, load_settings
 from coalition.domain.acts import Act, body_hash
@@ -41,8 +41,7 @@ from coalition.storage.membership import MemberStore
 from coalition.storage.pool import open_pool
 from coalition.storage.rewrapping import MemberKeyRows
 from keys import KeyPurpose, KeyRing, KeyUnavailable, WrappedKey, create_authority, issue
-from keys.ring_making import rotate_key
-from keys.ring_states import confirm_destruction, destroy, schedule_destruction
+from keys.ring_states import confirm_destruction, destroy
 from tests.faults.test_canaries import forms
 from tests.places import passable_directory
 
@@ -125,18 +124,33 @@ def restored(backup: Path, name: str, directory: Path) -> Iterator[EmbeddedPostg
         yield instance
 
 
+def rotate_now(house: House) -> str:
+    """The command, beside the databases that this process owns."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "coalition", "keys", "rotate", "--now", "--var", str(house.settings.var)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert 0 == ran.returncode, ran.stderr
+    return ran.stdout
+
+
 def end_of_epoch(house: House, keydb: str, authority: Path) -> KeyRing:
     """What an operator does who cannot wait 35 days: rotate, wrap what is left anew, destroy, two of them. The ring.
 
-    `python -m keys rotate`, `coalition keys rewrap`, `python -m keys schedule-destroy --days 0`, `confirm-destroy`
-    twice, `destroy`.
+    `coalition keys rotate --now`, twice to see that nothing is done twice; `python -m keys confirm-destroy` by each of
+    two officers, `destroy`.
     """
     directory = house.settings.keys_directory
     kek = KeyPurpose.KEY_ENCRYPTION
-    rotate_key(directory, kek, random=os.urandom)
+    for made in (True, False):
+        told = rotate_now(house)
+        assert (made, not made) == ("version 2 made" in told, "0 member keys wrapped anew" in told.split("\n")[0]), told
+        assert told.count("confirm-destroy key-encryption 1") == 1
     with connect(superuser(keydb)) as connection:
-        assert {2: 1} == rewrap(KeyRing.load(directory), MemberKeyRows(connection, WrappedKey), lambda _: None).counts
-    schedule_destruction(directory, kek, 1, days=0)
+        assert {2: 1} == MemberKeyRows(connection, WrappedKey).counts()
     create_authority(authority, "coalition.example")
     for name in ("ann", "bob"):
         person = issue(authority, f"spiffe://coalition.example/op/{name}", days=1)

@@ -97,6 +97,16 @@ def test_a_server_that_was_not_started_again_opens_keys_of_the_new_version(
     assert 2 == desk.ring.kek_version
 
 
+def test_who_enrols_after_a_rotation_gets_the_new_version_at_a_server_that_was_not_started_again(
+    desk: Desk, directory: Path, rows: MemberKeyRows[WrappedKey]
+):
+    """So that nobody's key is of a version that is about to be destroyed."""
+    desk.enrol()
+    rotate_key(directory, KEK, random=os.urandom)
+    desk.enrol("13900000002")
+    assert {1: 1, 2: 1} == rows.counts()
+
+
 def test_a_job_cut_off_goes_on_with_what_is_left(desk: Desk, directory: Path, rows: MemberKeyRows[WrappedKey]):
     put_keys(desk, PAGE + 7)
     rotate_key(directory, KEK, random=os.urandom)

@@ -22,7 +22,7 @@ def existing_key_ring(settings: Settings) -> KeyRing:
             "COALITION_KEYS"
         )
     with strongroom_errors():
-        return KeyRing.load(directory, passphrase=_passphrase(settings.keys_passphrase_file))
+        return KeyRing.load(directory, passphrase=ring_passphrase(settings.keys_passphrase_file))
 
 
 def key_ring(settings: Settings) -> KeyRing:
@@ -37,12 +37,14 @@ def ring_in(directory: Path, passphrase_file: Path | None = None) -> KeyRing:
     """
     with strongroom_errors():
         if directory.is_dir() and any(directory.iterdir()):
-            return KeyRing.load(directory, passphrase=_passphrase(passphrase_file))
+            return KeyRing.load(directory, passphrase=ring_passphrase(passphrase_file))
         directory.parent.mkdir(parents=True, exist_ok=True)
-        return create_ring(directory, random=os.urandom, create_time=utc_now(), passphrase=_passphrase(passphrase_file))
+        return create_ring(
+            directory, random=os.urandom, create_time=utc_now(), passphrase=ring_passphrase(passphrase_file)
+        )
 
 
-def _passphrase(file: Path | None) -> Passphrase | None:
+def ring_passphrase(file: Path | None) -> Passphrase | None:
     """How the passphrase is had, should the ring ask for it; the file is read only then."""
     return None if file is None else lambda: read_passphrase(file)
 

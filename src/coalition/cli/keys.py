@@ -1,6 +1,7 @@
 """`coalition keys`: what the life of a key asks of the databases. The keys themselves: python -m keys."""
 
-from typing import Final
+import time
+from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
 import typer
@@ -8,9 +9,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from coalition.cli.house import Var, house_errors
 from coalition.cli.output import console, table
-from coalition.config import load_settings
+from coalition.config import Settings, load_settings
+
+if TYPE_CHECKING:
+    from coalition.bootstrap.rewrapping import Rewrapped
 
 BROKEN_SHOWN: Final = 20
+STRAGGLERS_SECONDS: Final = 2.0
 
 key_app = typer.Typer(
     no_args_is_help=True,
@@ -70,25 +75,72 @@ def rewrap(var: Var = None) -> None:
     goes on with what is left. When it says that no key needs an earlier version, that may be scheduled for destruction.
     Exit code 1: some keys do not open under this ring, and are named.
     """
-    settings = load_settings(var=var)
     with house_errors():
-        from coalition.bootstrap.key_events import record_on_attached, record_rewrapped
-        from coalition.bootstrap.rewrapping import member_keys
-        from coalition.bootstrap.rewrapping import rewrap as run
-
-        with member_keys(settings) as at_hand, _bar() as bar:
-            behind = sum(n for version, n in at_hand.rows.counts().items() if version != at_hand.ring.kek_version)
-            task = bar.add_task("member keys", total=behind)
-            done = run(at_hand.ring, at_hand.rows, lambda looked_at: bar.advance(task, looked_at))
-            if done.exchanged or not done.broken:  # else this is not the house's ring, whose life nobody asked about
-                record_on_attached(settings, at_hand.ring)
-                record_rewrapped(settings, at_hand.ring, done.exchanged, len(done.broken), done.counts)
+        done = _wrap_anew(load_settings(var=var))
     say = console().print
-    say(f"{done.exchanged} member keys wrapped anew by version {done.kek_version}.")
-    if done.broken:
-        _refuse_broken("member keys", done.broken)
     if set(done.counts) <= {done.kek_version}:
         say("No member key needs an earlier version. Next: python -m keys schedule-destroy key-encryption VERSION DIR")
+
+
+@key_app.command(epilog="Example: coalition keys rotate --now")
+def rotate(
+    now: Annotated[bool, typer.Option("--now", help="End the epoch of the key-encryption key today.")] = False,
+    carried: Annotated[
+        bool,
+        typer.Option("--carried", help="Every server's machine has the new ring. Asked for where there are several."),
+    ] = False,
+    custody: Annotated[
+        str | None, typer.Option(metavar="URI", help="Where the new key is kept; a file.", show_default=False)
+    ] = None,
+    var: Var = None,
+) -> None:
+    """Let erased members be in no copy of the key database any more, today instead of within 35 days.
+
+    Rotates the key-encryption key, wraps every member key anew, schedules the old versions for destruction, and says
+    what two officers sign. Runs beside working servers; asked again after an interruption it goes on with what is left.
+    One step at a time, for a yearly rotation: python -m keys rotate, coalition keys rewrap.
+    """
+    if not now:
+        raise typer.BadParameter("say --now; for a rotation without destruction: python -m keys rotate key-encryption")
+    settings = load_settings(var=var)
+    say, directory = console().print, settings.keys_directory
+    with house_errors():
+        from coalition.bootstrap.epoch_end import begin_epoch, end_epoch
+        from coalition.bootstrap.key_events import record_on_attached
+        from coalition.bootstrap.strongroom import existing_key_ring
+
+        made = begin_epoch(settings, custody)
+        if made is not None:
+            say(f"key-encryption key version {made.version} made, kept at {made.uri}.", soft_wrap=True)
+        if not settings.is_embedded and (made is not None or not carried):
+            say(
+                f"Carry {directory} to every server's machine, then: coalition keys rotate --now --carried",
+                soft_wrap=True,
+            )
+            return
+        _wrap_anew(settings)
+        time.sleep(STRAGGLERS_SECONDS)  # an enrolment that took its key before the rotation has kept it by now
+        done = _wrap_anew(settings)
+        if set(done.counts) - {done.kek_version}:
+            console(stderr=True).print(
+                "New members still get keys of an earlier version: a server works with the ring of before. Carry the "
+                f"ring in {directory} to it, start it again, then run this again.",
+                style="bold red",
+                soft_wrap=True,
+            )
+            raise typer.Exit(1)
+        waiting = end_epoch(settings)
+        record_on_attached(settings, existing_key_ring(settings))
+    if not waiting:
+        say("No earlier version is left: nothing is to be destroyed.")
+    for version in waiting:
+        say(f"key-encryption key version {version.version} opens nothing any more and may be destroyed now.")
+        command = f"key-encryption {version.version} {directory} --authority DIR"
+        say(
+            f"  two officers, each: python -m keys confirm-destroy {command} --certificate FILE --private-key FILE\n"
+            f"  then: python -m keys destroy {command}; coalition keys record",
+            soft_wrap=True,
+        )
 
 
 @key_app.command(epilog="Example: python -m keys set-primary blind-index 2 var/keys; coalition keys reindex")
@@ -128,8 +180,8 @@ def reindex(var: Var = None) -> None:
 def phone_checks(var: Var = None) -> None:
     """Give members of a release before phones' checks theirs, so that a look need not open them.
 
-    Runs beside working servers; `coalition migrate` has brought the key database to 0002 before. Members whose phone has
-    changed since get theirs, too. Asked again after an interruption it goes on with what is left. Exit code 1: some
+    Runs beside working servers, once the key database is migrated (0002). Members whose phone has changed since get
+    theirs, too. Asked again after an interruption it goes on with what is left. Exit code 1: some
     records do not open under this ring, and their members are named.
     """
     settings = load_settings(var=var)
@@ -143,6 +195,25 @@ def phone_checks(var: Var = None) -> None:
     console().print(f"{done.filled} members got a check of their phone; {left} have none.")
     if done.broken:
         _refuse_broken("members", done.broken)
+
+
+def _wrap_anew(settings: Settings) -> "Rewrapped":
+    """Wrap every member key by the primary version and tell the journal. Exit code 1 where some do not open."""
+    from coalition.bootstrap.key_events import record_on_attached, record_rewrapped
+    from coalition.bootstrap.rewrapping import member_keys
+    from coalition.bootstrap.rewrapping import rewrap as run
+
+    with member_keys(settings) as at_hand, _bar() as bar:
+        behind = sum(n for version, n in at_hand.rows.counts().items() if version != at_hand.ring.kek_version)
+        task = bar.add_task("member keys", total=behind)
+        done = run(at_hand.ring, at_hand.rows, lambda looked_at: bar.advance(task, looked_at))
+        if done.exchanged or not done.broken:  # else this is not the house's ring, whose life nobody asked about
+            record_on_attached(settings, at_hand.ring)
+            record_rewrapped(settings, at_hand.ring, done.exchanged, len(done.broken), done.counts)
+    console().print(f"{done.exchanged} member keys wrapped anew by version {done.kek_version}.")
+    if done.broken:
+        _refuse_broken("member keys", done.broken)
+    return done
 
 
 def _refuse_broken(what: str, broken: list[UUID]) -> None:
