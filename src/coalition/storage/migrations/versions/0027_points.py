@@ -41,7 +41,7 @@ CREATE TABLE points_moves (
     given_back bigint NOT NULL DEFAULT 0 CHECK (given_back BETWEEN 0 AND points),
     PRIMARY KEY (lane, entry_id)
 ) WITH (fillfactor = 90);
-GRANT SELECT ON points, points_moves TO coalition_app, coalition_settlement, coalition_auditor;
+GRANT SELECT ON points, points_moves TO coalition_app, coalition_settlement;
 GRANT INSERT ON points, points_moves TO coalition_app;
 GRANT UPDATE (balance) ON points TO coalition_app;
 GRANT UPDATE (given_back) ON points_moves TO coalition_app;
