@@ -77,7 +77,7 @@ def accounts(claim: Gross) -> tuple[str, str]:
     """
     at_debtor = claim.place_id == claim.debtor_id
     match claim.code:
-        case TransferCode.PRINCIPAL:
+        case TransferCode.PRINCIPAL | TransferCode.PASS:
             return (SALES, REDEEMED) if at_debtor else (REDEEMED, SALES)
         case TransferCode.BONUS:
             return (SALES, DISCOUNT) if at_debtor else (DISCOUNT, SALES)

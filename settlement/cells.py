@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from coalition.domain.accounts import Unit
+from coalition.domain.accounts import FIRST_OF_POINTS, Unit
 from coalition.domain.kinds import Kind
 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
@@ -32,8 +32,8 @@ def kind_text(kind: int) -> str:
 
 
 def unit_text(unit: int) -> str:
-    """A unit's name; a number that has none is shown as it is."""
-    return UNIT_NAMES.get(unit) or f"unit {unit}"
+    """A unit's name; one of points by its number (`coalition agreement show` says whose), any other as it is."""
+    return UNIT_NAMES.get(unit) or (f"POINTS {unit}" if unit >= FIRST_OF_POINTS else f"unit {unit}")
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

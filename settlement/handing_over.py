@@ -11,7 +11,12 @@ from coalition.domain.approvals import Subject, content_hash
 from coalition.domain.errors import Contention, Refused
 from coalition.domain.journal import Transfer
 from coalition.domain.reasons import Reason
-from coalition.domain.succession import check_succession, succession_transfers
+from coalition.domain.succession import (
+    check_succession,
+    points_programmes,
+    points_succession,
+    succession_transfers,
+)
 from coalition.storage import approvals
 from coalition.storage import settlement as store
 from coalition.storage import succession as lots
@@ -63,7 +68,8 @@ class HandingOver:
 
         def apply(connection: Connection) -> dict[str, JSON]:
             store.lock_windows(connection)
-            ours, theirs = check_succession(load(connection), leaving, successor)
+            programme = load(connection)
+            ours, theirs = check_succession(programme, leaving, successor)
             agreed = content_hash(agreed_on(leaving, successor, bonus_price_minor))
             if not approvals.approved(connection, Subject.ADJUSTMENT, name_of(leaving), agreed):
                 raise Refused(Reason.APPROVAL_MISSING, "participant")
@@ -71,7 +77,11 @@ class HandingOver:
             if window is None:
                 raise Contention(f"calendar {CALENDAR} has no open window now; send it again")
             owed = lots.owed(connection, ours)
-            transfers[:] = succession_transfers(ours, theirs, owed, bonus_price_minor, window.window_id)
+            points = lots.owed_points(connection, points_programmes(programme, ours))
+            transfers[:] = [
+                *succession_transfers(ours, theirs, owed, bonus_price_minor, window.window_id),
+                *points_succession(ours, theirs, points, window.window_id),
+            ]
             lots.hand_over(connection, ours, theirs)
             return {
                 "participant": leaving,

@@ -84,7 +84,8 @@ def rows_of(
             balance = balances[participant, line.unit]
             # Where a sale was made, and how it is called there, is nobody else's business.
             own = here if participant == line.participant_id else ("", "", "", "")
-            amounts = (debit, credit, balance, major(debit), major(credit), major(balance))
+            figures = (debit, credit, balance)
+            amounts = (*figures, *(major(each, unit=line.unit) for each in figures))
             rows[participant].append((*what, *own, codes[other], code, unit, *amounts))
     return rows
 

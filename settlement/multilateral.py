@@ -66,8 +66,13 @@ def saving_percent(gross_minor: int, paid_minor: int) -> str:
     return f"{quotient // 100}.{quotient % 100:02}"
 
 
-def major(amount_minor: int, *, grouped: bool = False) -> str:
-    """Minor units as major units with two decimals: -29700 is -297.00, grouped 1234567 is 12,345.67."""
+def major(amount_minor: int, *, grouped: bool = False, unit: int = Unit.MONEY) -> str:
+    """Minor units as major units with two decimals: -29700 is -297.00, grouped 1234567 is 12,345.67.
+
+    Of another unit than money there are no minor ones: 300 points are 300.
+    """
+    if unit != Unit.MONEY:
+        return f"{amount_minor:,}" if grouped else str(amount_minor)
     whole, part = divmod(abs(amount_minor), 100)
     sign = "-" if amount_minor < 0 else ""
     return f"{sign}{whole:,}.{part:02}" if grouped else f"{sign}{whole}.{part:02}"

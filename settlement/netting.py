@@ -7,7 +7,7 @@ is checked by `rederiving`, beside the trade. Never changes a claim, and a secon
 from dataclasses import dataclass
 from typing import Final
 
-from coalition.domain.accounts import TransferCode, Unit, kind_of, parties_of
+from coalition.domain.accounts import TransferCode, kind_of, parties_of
 from coalition.domain.acts import Act
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.journal import Notary
@@ -18,7 +18,9 @@ from coalition.storage.connect import Connection
 from coalition.storage.positions import Claim, Party, Position
 from settlement import multilateral
 from settlement.assessment import assess_window
+from settlement.cells import unit_text
 from settlement.errors import BooksDiffer, ChangedMeanwhile, NeedsHuman, NothingToDo
+from settlement.valuing import value_window
 
 CODE_NAMES: Final = {int(code): code.name for code in TransferCode}
 
@@ -47,9 +49,9 @@ def net(
 ) -> Netted:
     """Net the window and post its NETTING entry, as the answer to `order` if there is one. Needs autocommit.
 
-    Folds what the follower has not folded yet, and posts the window's fees first. Raises NothingToDo if it is netted
-    already, NeedsHuman if it is still open, unknown, or an older window of the calendar waits, BooksDiffer if the
-    figures do not agree.
+    Folds what the follower has not folded yet, and posts the window's fees and what its points are worth first. Raises
+    NothingToDo if it is netted already, NeedsHuman if it is still open, unknown, or an older window of the calendar
+    waits, BooksDiffer if the figures do not agree.
     """
     window = window_to_net(store.windows(connection, calendar), calendar, label)
     cut_number = cut_of(window)
@@ -57,6 +59,10 @@ def net(
     follower.catch_up(assessed or cut_number)
     parties = folded.parties(connection)
     claims = folded.bilateral(connection, window.window_id)
+    valued = value_window(connection, window, claims, notary=notary)
+    if valued is not None:
+        follower.catch_up(valued)
+        claims = folded.bilateral(connection, window.window_id)
     positions = verified_positions(claims, parties)
     scheme = store.scheme(connection)
     with connection.transaction():
@@ -125,7 +131,7 @@ def verified_positions(claims: list[Claim], parties: list[Party]) -> list[Positi
     if wrong:
         raise BooksDiffer(
             "net positions do not sum to zero",
-            [f"{Unit(unit).name}: {total}" for unit, total in sorted(wrong.items())],
+            [f"{unit_text(unit)}: {total}" for unit, total in sorted(wrong.items())],
         )
     return positions
 

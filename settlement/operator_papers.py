@@ -48,7 +48,7 @@ def write_codes(path: Path, contents: Contents) -> None:
         path,
         CODE_COLUMNS,
         (
-            (code_text(code), unit_text(unit), claims, entries, amount, major(amount))
+            (code_text(code), unit_text(unit), claims, entries, amount, major(amount, unit=unit))
             for (unit, code), (claims, entries, amount) in sorted(sums.items())
         ),
     )
@@ -75,7 +75,8 @@ def write_accounting(path: Path, contents: Contents, booked: Iterable[Booking]) 
             (
                 *(contents.codes[each.participant_id], each.account, contents.codes[each.counterparty_id]),
                 *(code_text(each.code), unit_text(each.unit), each.count),
-                *(each.debit_minor, each.credit_minor, major(each.debit_minor), major(each.credit_minor)),
+                *(each.debit_minor, each.credit_minor),
+                *(major(amount, unit=each.unit) for amount in (each.debit_minor, each.credit_minor)),
             )
             for each in ordered
         ),

@@ -19,11 +19,13 @@ from coalition.domain.reconciliation import Finding
 from coalition.storage import positions as folded
 from coalition.storage import settlement as store
 from coalition.storage.liability import liability
+from coalition.storage.programme import load
 from settlement import reconciling, rederiving, report
 from settlement.command_line import Calendar, DatabaseUrl, Json, Label, job, named, notary, say, told
 from settlement.contents import Contents
 from settlement.errors import DIFFERENCES_SHOWN, NeedsHuman
 from settlement.multilateral import major
+from settlement.points_report import points_owed, write_points
 from settlement.reserve import DEFAULT_POLICY, reserves, write_reserve
 from settlement.sealing import seal_report
 from settlement.verifying import verify_report
@@ -209,10 +211,12 @@ def reserve(
             expiring_until=today + timedelta(days=expiring_days),
             dormant_since=today - timedelta(days=dormant_days),
         )
+        points = points_owed(found.points, load(work.connection))
     wanted = reserves(found, parties, default, policies)
     if out is not None:
         try:
             write_reserve(out, found, parties, wanted)
+            write_points(out, points)
         except OSError as error:
             raise NeedsHuman(f"--out {out} cannot be written: {error.strerror}") from error
     principal, bonus, missing = (
@@ -229,6 +233,10 @@ def reserve(
         "expiring_bonus_minor": sum(row.bonus_minor for row in found.expiring),
         "last_number": found.last_number,
         "missing_minor": missing,
+        "points": [
+            {"debtor": each.debtor, "programme": each.programme, "points": each.points, "worth_minor": each.worth_minor}
+            for each in points
+        ],
         "principal_minor": principal,
         "required_minor": sum(each.required_minor for each in wanted),
         "reserves": [
@@ -240,6 +248,8 @@ def reserve(
         f"at batch {found.last_number} members are owed {major(principal, grouped=True)} principal and "
         f"{major(bonus, grouped=True)} bonus; of the reserve {major(missing, grouped=True)} is not in custody"
     )
+    for each in points:
+        sentence += f"; {each.debtor} owes {each.points:,} points of {each.programme}, worth {major(each.worth_minor)}"
     say(as_json, facts, sentence)
 
 

@@ -59,7 +59,8 @@ def rederive(
 def own_numbers(windows: Sequence[store.Window], window: store.Window) -> list[tuple[int, int]]:
     """The journal numbers a closed window's claims lie in, each range `after < number <= up_to`.
 
-    From the cut of the window before it in its calendar to its own; and the batch of its fees, behind it.
+    From the cut of the window before it in its calendar to its own; and behind it the batches of its fees and of what
+    its points are worth.
     """
     earlier = (
         each.cut_number or 0
@@ -67,9 +68,10 @@ def own_numbers(windows: Sequence[store.Window], window: store.Window) -> list[t
         if each.calendar_id == window.calendar_id and each.window_id < window.window_id
     )
     numbers = [(max(earlier, default=window.open_number or 0), cut_of(window))]
-    if window.assess_entry_id is not None:
-        fees = number_of(window.assess_entry_id)
-        numbers.append((fees - 1, fees))
+    for entry_id in (window.assess_entry_id, window.valuation_entry_id):
+        if entry_id is not None:
+            number = number_of(entry_id)
+            numbers.append((number - 1, number))
     return numbers
 
 

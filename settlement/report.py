@@ -16,7 +16,7 @@ from coalition.storage.connect import Connection
 from coalition.storage.on_us import on_us_sales
 from settlement import multilateral
 from settlement.accounting import Gross, bookings
-from settlement.cells import UNIT_NAMES, file_digest, guarded, timestamp, write_csv, write_json
+from settlement.cells import file_digest, guarded, timestamp, unit_text, write_csv, write_json
 from settlement.contents import Contents, gather
 from settlement.errors import NeedsHuman
 from settlement.lines import write_lines
@@ -130,9 +130,12 @@ def write_positions(path: Path, contents: Contents) -> None:
                 parties[position.participant_id].code,
                 guarded(parties[position.participant_id].display_name),
                 parties[position.participant_id].role,
-                UNIT_NAMES[position.unit],
+                unit_text(position.unit),
                 *(position.received_minor, position.sent_minor, position.net_minor),
-                *(major(position.received_minor), major(position.sent_minor), major(position.net_minor)),
+                *(
+                    major(each, unit=position.unit)
+                    for each in (position.received_minor, position.sent_minor, position.net_minor)
+                ),
                 standing(position.net_minor),
             )
             for position in contents.positions
@@ -151,8 +154,8 @@ def write_bilateral(path: Path, contents: Contents) -> None:
                 codes[claim.debtor_id],
                 codes[claim.creditor_id],
                 code_text(claim.code),
-                UNIT_NAMES[claim.unit],
-                *(claim.amount_minor, major(claim.amount_minor), claim.transfer_count),
+                unit_text(claim.unit),
+                *(claim.amount_minor, major(claim.amount_minor, unit=claim.unit), claim.transfer_count),
             )
             for claim in contents.claims
         ),

@@ -1,7 +1,8 @@
 """The reserve and liability report: what issuers owe members, what the policy wants kept aside, what custody covers.
 
-Principal that custody holds is set aside already and covers the reserve in full; bonus needs none. A reserve is rounded
-up to the minor unit. Reads only; the same snapshot gives the same bytes.
+Principal that custody holds is set aside already and covers the reserve in full; bonus needs none. What was paid for
+passes and is not used up is principal as that of lots is. A reserve is rounded up to the minor unit. Reads only; the
+same snapshot gives the same bytes.
 """
 
 from collections import defaultdict
@@ -69,6 +70,10 @@ def reserves(found: Liability, parties: Sequence[Party], default: str, policies:
         total[1] += row.principal_minor
         total[2] += row.bonus_minor
         total[3] += row.principal_minor if row.custodian_id in custodians else 0
+    for held in found.passes:
+        total = sums[held.issuer_id]
+        total[1] += held.principal_minor
+        total[3] += held.principal_minor if held.custodian_id in custodians else 0
     by_number = {party.participant_id: party for party in parties}
     answer = []
     for issuer_id, (lots, principal, bonus, custody) in sorted(sums.items()):
@@ -80,7 +85,7 @@ def reserves(found: Liability, parties: Sequence[Party], default: str, policies:
 
 
 def write_reserve(directory: Path, found: Liability, parties: Sequence[Party], wanted: Sequence[Reserve]) -> None:
-    """reserve.csv, outstanding.csv, expiring.csv and dormant.csv in `directory`."""
+    """reserve.csv, outstanding.csv, passes.csv, expiring.csv and dormant.csv in `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
     codes = {party.participant_id: party.code for party in parties}
     write_csv(
@@ -105,6 +110,14 @@ def write_reserve(directory: Path, found: Liability, parties: Sequence[Party], w
                 *figures(row.face_minor, row.principal_minor, row.bonus_minor),
             )
             for row in found.outstanding
+        ),
+    )
+    write_csv(
+        directory / "passes.csv",
+        ("issuer", "custodian", "passes", "visits", *both("principal")),
+        (
+            (codes[row.issuer_id], codes[row.custodian_id], row.passes, row.visits, *figures(row.principal_minor))
+            for row in found.passes
         ),
     )
     write_csv(

@@ -12,7 +12,8 @@ from rich.table import Table
 
 from coalition.domain.acts import JSON
 from coalition.domain.simulation_records import Declined, Line
-from settlement import simulating
+from coalition.storage import settlement as store
+from settlement import gains_picture, simulating
 from settlement.command_line import Calendar, DatabaseUrl, Json, job, named, say
 from settlement.errors import NeedsHuman, NothingToDo
 from settlement.multilateral import major
@@ -37,6 +38,9 @@ def simulate(
         str | None, typer.Option(help="Tell only this participant's lines, to hand them to it.", show_default=False)
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the lines as CSV to this file.", show_default=False)] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw who would have gained and lost as SVG to this file.", show_default=False)
+    ] = None,
     calendar: Calendar = "monthly",
     as_json: Json = False,
     database_url: DatabaseUrl = None,
@@ -53,6 +57,7 @@ def simulate(
         outcome = simulating.simulate(
             work.connection, work.follower, windows[0][0], [label for _, label in windows], proposals
         )
+        currency_code = store.scheme(work.connection).currency_code
     told = outcome.of(None if participant is None else [participant])
     lines, declined = told.lines, told.declined
     if participant is not None and not lines:
@@ -62,6 +67,12 @@ def simulate(
             simulating.write_lines(out, lines)
         except OSError as error:
             raise NeedsHuman(f"--out {out} cannot be written: {error.strerror}") from error
+    if picture is not None:
+        drawn = gains_picture.draw(simulating.totals(lines), [label for _, label in windows], currency_code)
+        try:
+            picture.write_text(drawn, encoding="utf-8")
+        except OSError as error:
+            raise NeedsHuman(f"--picture {picture} cannot be written: {error.strerror}") from error
     if as_json:
         say(as_json, facts(lines, declined), "")
     else:

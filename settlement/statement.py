@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from coalition.domain.accounts import Unit
 from coalition.storage.positions import Claim, Party, Position
+from settlement.cells import unit_text
 from settlement.contents import Contents
 from settlement.errors import BooksDiffer
 
@@ -102,7 +102,7 @@ def check(statement: Statement) -> None:
         sums[flow.unit][0] += flow.received_minor
         sums[flow.unit][1] += flow.sent_minor
     differences = [
-        f"{statement.party.code}, {Unit(position.unit).name}: opening {OPENING_MINOR} + received "
+        f"{statement.party.code}, {unit_text(position.unit)}: opening {OPENING_MINOR} + received "
         f"{sums[position.unit][0]} - sent {sums[position.unit][1]} is not closing {position.net_minor}"
         for position in statement.positions
         if OPENING_MINOR + sums[position.unit][0] - sums[position.unit][1] != position.net_minor

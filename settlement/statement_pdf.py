@@ -70,9 +70,9 @@ def facts(contents: Contents, names: Mapping[int, str], statement: Statement, li
         "balances": [
             {
                 "opening": major(OPENING_MINOR),
-                "received": major(position.received_minor, grouped=True),
-                "sent": major(position.sent_minor, grouped=True),
-                "closing": major(position.net_minor, grouped=True),
+                "received": major(position.received_minor, grouped=True, unit=position.unit),
+                "sent": major(position.sent_minor, grouped=True, unit=position.unit),
+                "closing": major(position.net_minor, grouped=True, unit=position.unit),
                 "sentence": sentence(position.net_minor, currency(contents, position.unit)),
             }
             for position in statement.positions
@@ -95,7 +95,7 @@ def row(name: str, flow: Flow, unit: int) -> list[str]:
     """A line of a table; units other than money are told beside the name."""
     told = name if unit == Unit.MONEY else f"{name} ({unit_text(unit)})"
     amounts = (flow.received_minor, flow.sent_minor, flow.net_minor)
-    return [told, f"{flow.count:,}", *(major(amount, grouped=True) for amount in amounts)]
+    return [told, f"{flow.count:,}", *(major(amount, grouped=True, unit=unit) for amount in amounts)]
 
 
 def sentence(net_minor: int, currency_code: str) -> str:

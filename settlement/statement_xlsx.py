@@ -61,7 +61,7 @@ def _balances(book: Any, contents: Contents, statement: Statement, amount: Any, 
     for number, position in enumerate(statement.positions, first + 1):
         sheet.write_string(number, 0, unit_text(position.unit))
         figures = (OPENING_MINOR, position.received_minor, position.sent_minor, position.net_minor)
-        _amounts(sheet, number, 1, figures, amount)
+        _amounts(sheet, number, 1, figures, amount, position.unit)
 
 
 def _flows(book: Any, contents: Contents, statement: Statement, amount: Any, head: Any) -> None:
@@ -74,7 +74,7 @@ def _flows(book: Any, contents: Contents, statement: Statement, amount: Any, hea
         for column, value in enumerate(told):
             sheet.write_string(number, column, value)
         sheet.write_number(number, 4, flow.count)
-        _amounts(sheet, number, 5, (flow.received_minor, flow.sent_minor, flow.net_minor), amount)
+        _amounts(sheet, number, 5, (flow.received_minor, flow.sent_minor, flow.net_minor), amount, flow.unit)
 
 
 def _lines(book: Any, lines: Path, amount: Any, head: Any) -> None:
@@ -115,9 +115,9 @@ def _head(sheet: Any, number: int, columns: Iterable[str], head: Any) -> None:
         sheet.write_string(number, column, name, head)
 
 
-def _amounts(sheet: Any, number: int, column: int, figures: Iterable[int], amount: Any) -> None:
+def _amounts(sheet: Any, number: int, column: int, figures: Iterable[int], amount: Any, unit: int) -> None:
     for place, figure in enumerate(figures, column):
-        sheet.write_number(number, place, Decimal(major(figure)), amount)
+        sheet.write_number(number, place, Decimal(major(figure, unit=unit)), amount)
 
 
 def _what(flow: Flow) -> tuple[str, str]:

@@ -16,12 +16,13 @@ from coalition.bootstrap.strongroom import log_signer
 from coalition.bootstrap.strongroom import notary as notary_of
 from coalition.client import CallRefused, Connection
 from coalition.domain.audit_records import CheckpointRecord
+from coalition.domain.kinds import Kind
 from coalition.followers.follower import Follower
 from coalition.storage.connect import connect
 from coalition.storage.positions import POSITIONS
 from coalition.v1 import operations_pb2, terminal_pb2
 from settlement import closing, netting
-from tests.house import House, new_id
+from tests.house import FIRST_DAY, House, new_id
 
 NOON = Timestamp(seconds=1_790_000_000)
 
@@ -129,9 +130,50 @@ def trade(house: House, address: str) -> Day:
     offline = cafe.upload(other, 30_000)  # more than the wallet holds: a shortfall, which a refund gives back first
     cafe.refund(offline.entry_id, 15_000)
     shop.return_top_up(shop.top_up(card, 7_000).entry_id)
+    baths(house, shop, cafe, card)
+    stars(house, shop, cafe)
     shop.close()
     cafe.close()
     return Day(house, card, purchase, declined)
+
+
+def baths(house: House, shop: Till, cafe: Till, card: str) -> None:
+    """A pass is sold, used, given back to, undone and paid out."""
+    content = {"issuer": "store-a", "price_minor": 10_000, "visits": 3, "months": 12}
+    house.office.create_agreement(house.act(Kind.AGREEMENT_CREATED, code="bath"), "bath", "PASSES", content, FIRST_DAY)
+    told = {"card_number": card, "amount_minor": 10_000, "currency_code": "CNY"}
+    sold = shop.send(shop.stub.SellPass, operations_pb2.SellPassRequest, **told)
+
+    def visit() -> operations_pb2.Receipt:
+        return cafe.send(cafe.stub.VisitPass, operations_pb2.VisitPassRequest, card_number=card)
+
+    cafe.send(cafe.stub.ReturnVisit, operations_pb2.ReturnVisitRequest, original_entry_id=visit().entry_id)
+    cafe.reverse(visit().request_id)
+    visit()
+    shop.send(shop.stub.ReturnPass, operations_pb2.ReturnPassRequest, original_entry_id=sold.entry_id)
+    shop.send(shop.stub.SellPass, operations_pb2.SellPassRequest, **told)
+
+
+def stars(house: House, shop: Till, cafe: Till) -> None:
+    """Points are earned, spent, given back and undone; a sale whose points are gone is returned."""
+    content: dict[str, Any] = {"debtor": "store-a", "earned_at": ["cafe"], "spent_at": ["cafe", "store-a"]}
+    rule = {"steps": [{"from_minor": 1_000, "rate": "1/100"}], "value": "1/2", "borne_by": "ACQUIRER"}
+    act = house.act(Kind.AGREEMENT_CREATED, code="stars")
+    house.office.create_agreement(act, "stars", "POINTS", content | rule, FIRST_DAY)
+    card = house.new_card()
+    shop.top_up(card, 50_000)
+    sold, undone = cafe.pay(card, 30_050), cafe.pay(card, 2_000)
+    cafe.reverse(undone.request_id)
+    cafe.refund(sold.entry_id, 5_000)
+
+    def spend(till: Till, points: int) -> operations_pb2.Receipt:
+        return till.send(till.stub.SpendPoints, operations_pb2.SpendPointsRequest, card_number=card, points=points)
+
+    spent = spend(shop, 101)
+    shop.send(shop.stub.ReturnPoints, operations_pb2.ReturnPointsRequest, original_entry_id=spent.entry_id, points=1)
+    cafe.reverse(spend(cafe, 20).request_id)
+    spend(cafe, 150)
+    cafe.refund(sold.entry_id, 25_050)
 
 
 def close_month(house: House, label: str) -> None:

@@ -27,6 +27,7 @@ from coalition.domain.accounts import (
     WALLET,
     AccountKind,
     TransferCode,
+    Unit,
     clearing_account,
     due_account,
     float_account,
@@ -241,7 +242,8 @@ def pay_from_what_was_not_due(forge: Forge, rows: list[LeafRecord]) -> list[Leaf
 def defaulted(rows: list[LeafRecord], *, spared: int | None = None) -> list[LeafRecord]:
     """The day's largest debtor does not pay: shared as it has to be, or as if it had owed nothing to one of them."""
     netting = of_day(rows, Kind.NETTING)
-    positions = {party: net for party, _, net in json.loads(netting.answer)["answer"]["positions"]}
+    told = json.loads(netting.answer)["answer"]["positions"]
+    positions = {party: net for party, unit, net in told if unit == Unit.MONEY}
     party = min(positions, key=lambda each: positions[each])
     windows = {leg.window_id for leg in netting.transfers}
     claims = [
@@ -249,6 +251,7 @@ def defaulted(rows: list[LeafRecord], *, spared: int | None = None) -> list[Leaf
         for row in rows
         for leg in row.entry.transfers
         if leg.window_id in windows and {kind_of(leg.debit), kind_of(leg.credit)} == {AccountKind.CLEARING}
+        if leg.unit == Unit.MONEY
     ]
     if spared is not None:
         largest = max(net_claims_on(party, claims).items(), key=lambda each: each[1])[0]
@@ -598,8 +601,8 @@ def test_entries_dated_behind_their_witness_and_cosignatures_of_the_future_are_f
 
 
 @pytest.mark.parametrize(("file", "old", "new"), [
-    ("positions.csv", ",19385,", ",19386,"), ("bilateral.csv", "PRINCIPAL", "BONUS"),
-    ("summary.json", "19503", "19504"),
+    ("positions.csv", ",22740,", ",22741,"), ("bilateral.csv", "PRINCIPAL", "BONUS"),
+    ("summary.json", "22878", "22879"),
 ])  # fmt: skip
 def test_a_settlement_file_that_was_replaced_is_found(
     forge: Forge, honest: Path, file: str, old: str, new: str

@@ -18,9 +18,15 @@ from coalition.domain.commands import (
     Purchase,
     Refund,
     Resolve,
+    ReturnPass,
+    ReturnPoints,
+    ReturnVisit,
     Reverse,
+    SellPass,
+    SpendPoints,
     TopUp,
     Upload,
+    VisitPass,
     Void,
 )
 from coalition.domain.journal import Outcome
@@ -52,6 +58,7 @@ AGREEMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "chain-acquiring": ("ACQUIRING", {"acquirer": "chain:shop", "operator_fee": "6/1000"}),
     "cafe-acquiring": ("ACQUIRING", {"acquirer": "cafe", "operator_fee": "6/1000", "commission": "1/100"}),
     "bar-acquiring": ("ACQUIRING", {"acquirer": "bar"}),
+    "bath": ("PASSES", {"issuer": "chain:shop", "price_minor": 10_000, "visits": 3, "months": 3}),
 }
 
 
@@ -130,6 +137,41 @@ class House:
     def reverse(self, at: str, original: UUID, request_id: UUID | None = None) -> Reverse:
         return Reverse(**self._common(at, 0, request_id), original_request_id=original)
 
+    def sell_pass(self, at: str, token: bytes, request_id: UUID | None = None) -> SellPass:
+        return SellPass(**self._common(at, 10_000, request_id), token=token, issuer_id=self.terminals[at][0])
+
+    def visit(self, at: str, token: bytes, count: int = 1, request_id: UUID | None = None) -> VisitPass:
+        return VisitPass(**self._common(at, 0, request_id), token=token, visit_count=count)
+
+    def return_visit(self, at: str, original: UUID, request_id: UUID | None = None) -> ReturnVisit:
+        return ReturnVisit(**self._common(at, 0, request_id), original_request_id=original)
+
+    def return_pass(self, at: str, original: UUID, request_id: UUID | None = None) -> ReturnPass:
+        return ReturnPass(**self._common(at, 0, request_id), original_request_id=original)
+
+    def spend_points(self, at: str, token: bytes, points: int, request_id: UUID | None = None) -> SpendPoints:
+        return SpendPoints(**self._common(at, 0, request_id), token=token, points=points)
+
+    def return_points(self, at: str, original: UUID, points: int = 0) -> ReturnPoints:
+        return ReturnPoints(**self._common(at, 0, None), original_request_id=original, points=points)
+
+    def add_points_programme(self) -> None:
+        """Participant b owes a point a yuan for what cafe and a sell; half a fen each, borne by who sold."""
+        content = {
+            "debtor": "b",
+            "earned_at": ["cafe", "a"],
+            "steps": [{"from_minor": 100, "rate": "1/100"}],
+            "value": "1/2",
+            "borne_by": "ACQUIRER",
+        }
+        self.execute(
+            "WITH agreement AS (INSERT INTO agreements (code, kind, create_time) VALUES ('points', 'POINTS', now())"
+            " RETURNING agreement_id) INSERT INTO agreement_versions (agreement_id, version, effective_from,"
+            " content, create_time, unit) SELECT agreement_id, 1, '2017-01-01', %s, now(), 100 FROM agreement",
+            json.dumps(content),
+        )
+        self.execute("UPDATE config_epoch SET epoch = epoch + 1")
+
     def resolve(self, at: str, request_id: UUID) -> Resolve:
         return Resolve(**self._common(at, 0, request_id))
 
@@ -187,7 +229,8 @@ class House:
         assert [] == [row for row in folds if len(set(row[1:])) != 1]
         owed = self.query(
             """
-            SELECT (SELECT coalesce(sum(principal), 0)::bigint FROM lots),
+            SELECT (SELECT coalesce(sum(principal), 0)::bigint FROM lots)
+                   + (SELECT coalesce(sum(principal), 0)::bigint FROM passes),
                    (SELECT coalesce(sum(face - principal), 0)::bigint FROM lots),
                    (SELECT coalesce(sum(CASE WHEN debit >> 48 = 2 THEN amount_minor ELSE 0 END)
                                   - sum(CASE WHEN credit >> 48 = 2 THEN amount_minor ELSE 0 END), 0)::bigint
@@ -199,6 +242,36 @@ class House:
         )[0]
         assert owed[0] == owed[2]
         assert owed[1] == owed[3]
+        # Account kind 9 without a party is what members hold: money (unit 1) and visits (unit 2).
+        passes = self.query(
+            """
+            SELECT wallet_id, unit, sum(moved)::bigint FROM (
+                SELECT wallet_id, 1 AS unit, -principal AS moved FROM passes
+                UNION ALL SELECT wallet_id, 2, -visits FROM passes
+                UNION ALL SELECT e.wallet_id, t.unit,
+                                 CASE WHEN t.credit = 9::bigint << 48 THEN t.amount_minor
+                                      WHEN t.debit = 9::bigint << 48 THEN -t.amount_minor ELSE 0 END
+                          FROM transfers t JOIN entries e USING (lane, entry_id)) AS side
+            GROUP BY 1, 2 HAVING sum(moved) <> 0
+            """
+        )
+        assert [] == passes
+        assert [] == self.query(
+            "SELECT entry_id FROM pass_visits FULL JOIN (SELECT * FROM entries WHERE kind = 34 AND reason = 0) e"
+            " USING (lane, entry_id) WHERE pass_id IS NULL OR kind IS NULL"
+        )
+        # Account kind 10 without a party is what members hold of points; what a programme's debtor owes is as much.
+        points = self.query(
+            """
+            SELECT wallet_id, sum(moved)::bigint FROM (
+                SELECT wallet_id, -balance AS moved FROM points
+                UNION ALL SELECT e.wallet_id, CASE WHEN t.credit = 10::bigint << 48 THEN t.amount_minor
+                                                   WHEN t.debit = 10::bigint << 48 THEN -t.amount_minor ELSE 0 END
+                          FROM transfers t JOIN entries e USING (lane, entry_id)) AS side
+            GROUP BY 1 HAVING sum(moved) <> 0
+            """
+        )
+        assert [] == points
         reserved = self.query(
             """
             SELECT l.lot_id, l.reserved, coalesce(h.face, 0)::bigint FROM lots l

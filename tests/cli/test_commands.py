@@ -309,6 +309,48 @@ def test_a_member_is_verified_and_a_top_up_returned(coalition, card):
     assert 2 == coalition("return-top-up", "--at", GROCER, "yesterday").code
 
 
+def test_a_pass_is_agreed_on_sold_visited_and_paid_out(coalition, card):
+    """By the words of the counter: so many baths for so much."""
+    agreed = coalition("agreement", "add", "passes", "bath", "--issuer", "store-a", "--price", "100", "--visits", "3")
+    sale = ("pass", "sell", "--at", GROCER, "--card", f"@{card}", "100.00", "--field", "receipt.entry_id")
+    sold = coalition(*sale).out.strip()
+    visited = coalition("pass", "visit", "--at", GROCER, "--card", f"@{card}", "2")
+    entry = coalition("pass", "visit", "--at", GROCER, "--card", f"@{card}", "--field", "receipt.entry_id").out.strip()
+    back = coalition("pass", "return-visit", "--at", GROCER, entry)
+    paid = coalition("pass", "pay-out", "--at", GROCER, sold)
+
+    assert (0, 0, 0, 0) == (agreed.code, visited.code, back.code, paid.code), agreed.err + visited.err + paid.err
+    assert "store-a sells 3 visits" in coalition("agreement", "list").out
+    assert "Visited for 66.66 CNY" in visited.out
+    assert f"pass {sold} has 1 visits left" in visited.out
+    assert "Given back 33.34 CNY" in back.out
+    assert "To be paid out 33.34 CNY" in paid.out
+    assert f"pass {sold} has 0 visits left" in paid.out
+    assert "refused: PASS_UNKNOWN" in coalition("pass", "visit", "--at", GROCER, "--card", f"@{card}").err
+    assert "refused: PASS_PRICE_DIFFERS" in coalition(*sale[:6], "99.00").err
+    assert 2 == coalition(*sale[:6], "100.00", "--funding", "barter").code
+
+
+def test_points_are_agreed_on_earned_and_spent(coalition, card):
+    """A point a yuan from 100.00 on, worth a fen: the receipt says what came and what there is."""
+    told = ("agreement", "add", "points", "stars", "--debtor", "store-a", "--step", "100:1/100", "--value", "1")
+    agreed = coalition(*told)
+    coalition("top-up", "--at", GROCER, "--card", f"@{card}", "500.00")
+    paid = coalition("pay", "--at", GROCER, "--card", f"@{card}", "250.00")
+    spend = ("points", "spend", "--at", GROCER, "--card", f"@{card}")
+    spent = coalition(*spend, "200", "--field", "receipt.entry_id")
+    back = coalition("points", "return", "--at", GROCER, spent.out.strip(), "--points", "50")
+
+    assert (0, 0, 0, 0) == (agreed.code, paid.code, spent.code, back.code), agreed.err + paid.err + spent.err + back.err
+    assert "store-a owes points" in coalition("agreement", "list").out
+    assert "from 100.00 CNY 1% points a minor unit" in coalition("agreement", "show", "stars").out
+    assert "points +250, 250 of stars now" in paid.out
+    assert "50 points of stars, worth 0.50 CNY" in back.out
+    assert "100 points of stars" in coalition("balance", "--at", GROCER, "--card", f"@{card}").out
+    assert "refused: POINTS_TOO_FEW" in coalition(*spend, "101").err
+    assert 2 == coalition(*told[:5], "store-a", "--step", "100").code
+
+
 def test_bounced_money_is_taken_back_and_a_wallet_is_paid_out_and_closed(coalition, card):
     """By headquarters of who sold it; by any till that has the cash."""
     sell = ("top-up", "--at", GROCER, "--card", f"@{card}", "100.00", "--field", "receipt.entry_id")

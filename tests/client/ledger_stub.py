@@ -19,7 +19,8 @@ from coalition.v1.operations_pb2 import EntryKind, OperationResult, Receipt
 
 POSTING = {
     *("TopUp", "Purchase", "Refund", "Authorize", "Capture", "Void", "ReturnTopUp", "Upload"),
-    *("ReverseTopUp", "CashOut"),
+    *("ReverseTopUp", "CashOut", "SellPass", "VisitPass", "ReturnVisit", "ReturnPass"),
+    *("SpendPoints", "ReturnPoints"),
     *("Reverse", "Resolve"),
 }
 KINDS = {
@@ -33,6 +34,12 @@ KINDS = {
     "ReverseTopUp": EntryKind.ENTRY_KIND_TOP_UP_REVERSAL,
     "CashOut": EntryKind.ENTRY_KIND_CASH_OUT,
     "Upload": EntryKind.ENTRY_KIND_UPLOAD,
+    "SellPass": EntryKind.ENTRY_KIND_PASS_SALE,
+    "VisitPass": EntryKind.ENTRY_KIND_PASS_VISIT,
+    "ReturnVisit": EntryKind.ENTRY_KIND_VISIT_RETURN,
+    "ReturnPass": EntryKind.ENTRY_KIND_PASS_RETURN,
+    "SpendPoints": EntryKind.ENTRY_KIND_POINTS_SPEND,
+    "ReturnPoints": EntryKind.ENTRY_KIND_POINTS_RETURN,
 }
 
 

@@ -64,6 +64,10 @@ def test_every_operation_of_a_till_is_there(counter):
         till.return_top_up(bought)
         till.reverse_top_up(bought)
         till.cash_out(CARD, close_wallet=True)
+        bath = till.sell_pass(CARD, 10_000, issuer="spa", name="bath")
+        till.return_visit(till.visit_pass(CARD, 2, name="bath"))
+        till.return_pass(bath)
+        till.return_points(till.spend_points(CARD, 200, programme="stars"), 50)
         assert sold == till.resolve(sold.request_id)
         assert "2345" == till.balance(CARD).card_last_four
 
@@ -76,7 +80,7 @@ def test_every_operation_of_a_till_is_there(counter):
         "Void",
         "ReturnTopUp",
         "ReverseTopUp",
-        "CashOut",
+        *("CashOut", "SellPass", "VisitPass", "ReturnVisit", "ReturnPass", "SpendPoints", "ReturnPoints"),
         "Resolve",
     ] == counter.stub.methods()
 

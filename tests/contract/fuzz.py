@@ -89,6 +89,14 @@ class Fuzz:
             "ReturnTopUp": lambda: v1.ReturnTopUpRequest(**keyed, original_entry_id=draw.getrandbits(40) + 1),
             "ReverseTopUp": lambda: v1.ReverseTopUpRequest(**keyed, original_entry_id=draw.getrandbits(40) + 1),
             "CashOut": lambda: v1.CashOutRequest(**keyed, **self._presented("9" * 16), sealed_pin=self._noise()),
+            "SellPass": lambda: v1.SellPassRequest(**keyed, **money, **presented),
+            "VisitPass": lambda: v1.VisitPassRequest(**keyed, **presented, visit_count=2, sealed_pin=self._noise()),
+            "ReturnVisit": lambda: v1.ReturnVisitRequest(**keyed, original_entry_id=draw.getrandbits(40) + 1),
+            "ReturnPass": lambda: v1.ReturnPassRequest(**keyed, original_entry_id=draw.getrandbits(40) + 1),
+            "SpendPoints": lambda: v1.SpendPointsRequest(**keyed, **presented, points=3, sealed_pin=self._noise()),
+            "ReturnPoints": lambda: v1.ReturnPointsRequest(
+                **keyed, original_entry_id=draw.getrandbits(40) + 1, points=1
+            ),
             "Reverse": lambda: v1.ReverseRequest(**keyed, original_request_id=new_request_id()),
             "Resolve": lambda: terminal_pb2.ResolveRequest(**keyed),
             "GetBalance": lambda: terminal_pb2.GetBalanceRequest(**said, **presented),

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from coalition.domain.accounts import AccountKind, TransferCode, kind_of, parties_of
+from coalition.domain.accounts import FIRST_OF_POINTS, AccountKind, TransferCode, Unit, kind_of, parties_of
 from coalition.domain.agreements import Version, parse_content
 from coalition.domain.books import Books, Card, Wallet
 from coalition.domain.commands import (
@@ -27,11 +27,17 @@ from coalition.domain.commands import (
     MergeOut,
     Purchase,
     Refund,
+    ReturnPass,
+    ReturnPoints,
+    ReturnVisit,
     Reverse,
+    SellPass,
+    SpendPoints,
     TopUp,
     TopUpReturn,
     TopUpReversal,
     Upload,
+    VisitPass,
     Void,
 )
 from coalition.domain.credentials import CODE, CodeEvidence, Device, Evidence, PayTicket
@@ -39,9 +45,17 @@ from coalition.domain.decide import decide
 from coalition.domain.decision import Decision
 from coalition.domain.ids import entry_id
 from coalition.domain.journal import Transfer
+from coalition.domain.points import PointsBook
 from coalition.domain.programme import Participant, Programme, Scheme, Store, Terminal
 from coalition.domain.sale_details import SaleDetails
-from coalition.domain.succession import Owed, check_succession, succession_transfers
+from coalition.domain.succession import (
+    Owed,
+    OwedPoints,
+    check_succession,
+    points_programmes,
+    points_succession,
+    succession_transfers,
+)
 from coalition.domain.usage import Usage
 
 LANE = 5
@@ -111,9 +125,12 @@ class House:
                 date.fromisoformat(since),
                 date.fromisoformat(until) if until else None,
                 parse_content(kind, content),
+                FIRST_OF_POINTS + len(self.versions) if kind == "POINTS" else None,
             )
         )
         self.books.programme = self._programme()
+        if self.books.programme.has_points and self.books.points is None:
+            self.books.points = PointsBook()
 
     def terms(self, issuer: str, bonus: str = "1/5", **content: Any) -> None:
         """Terms of `issuer` whose every lot gets `bonus` of what was paid."""
@@ -142,8 +159,24 @@ class House:
                     custodian = self.books.programme.standing_for(lot.custodian_id)
                     owed[custodian] += lot.principal
                     bonus[custodian] += lot.bonus
-        parts = [Owed(custodian, owed[custodian], bonus[custodian]) for custodian in owed]
+        visits: Counter[int] = Counter()
+        for held in self.books.passes.passes.values():
+            if self.books.programme.standing_for(held.issuer_id) == ours:
+                custodian = self.books.programme.standing_for(held.custodian_id)
+                owed[custodian] += held.principal
+                visits[custodian] += held.visits
+        parts = [Owed(custodian, owed[custodian], bonus[custodian], visits[custodian]) for custodian in owed]
         legs = succession_transfers(ours, theirs, parts, bonus_price, self.window)
+        balances = self.books.points.balances if self.books.points else {}
+        legs += points_succession(
+            ours,
+            theirs,
+            [
+                OwedPoints(*units, sum(held for (_, each), held in balances.items() if each == programme_id))
+                for programme_id, units in points_programmes(self.books.programme, ours).items()
+            ],
+            self.window,
+        )
         self.others += legs
         self.successors = {each: theirs if then == ours else then for each, then in self.successors.items()}
         self.successors[ours] = theirs
@@ -270,6 +303,33 @@ class House:
     def reverse(self, at: str, of: Done) -> Done:
         return self._run(Reverse(**self._asks(at), original_request_id=of.request_id))
 
+    def sell_pass(self, at: str, price: int, issuer: str = "a", name: str | None = None, card: str = "w") -> Done:
+        issuer_id = self.participants[issuer].participant_id
+        asked = self._asks(at)
+        return self._run(
+            SellPass(**asked, amount_minor=price, token=card.encode(), issuer_id=issuer_id, terms_code=name)
+        )
+
+    def visit(self, at: str, count: int = 1, name: str | None = None, card: str = "w") -> Done:
+        return self._run(VisitPass(**self._asks(at), token=card.encode(), visit_count=count, terms_code=name))
+
+    def return_visit(self, at: str, of: Done) -> Done:
+        return self._run(ReturnVisit(**self._asks(at), original_entry_id=of.entry_id))
+
+    def return_pass(self, at: str, of: Done) -> Done:
+        return self._run(ReturnPass(**self._asks(at), original_entry_id=of.entry_id))
+
+    def spend_points(self, at: str, points: int, name: str | None = None, card: str = "w") -> Done:
+        return self._run(SpendPoints(**self._asks(at), token=card.encode(), points=points, programme_code=name))
+
+    def return_points(self, at: str, of: Done, points: int = 0) -> Done:
+        return self._run(ReturnPoints(**self._asks(at), original_entry_id=of.entry_id, points=points))
+
+    def points(self, name: str = "points", card: str = "w") -> int:
+        """What the wallet has of a programme."""
+        programme_id = next(version.agreement_id for version in self.versions if version.code == name)
+        return self.books.points_book().of(self.wallet(card).wallet_id, programme_id)
+
     def wait(self, seconds: int) -> None:
         """Let the batches' time pass; the business date stays."""
         self.books.time += timedelta(seconds=seconds)
@@ -280,11 +340,11 @@ class House:
     def here(self, at: str, card: str = "w") -> int:
         return self.books.balance_here(self.wallet(card), self.participants[at].participant_id)
 
-    def nets(self, window: int | None = None) -> dict[str, int]:
-        """Net position of each participant that has one, in a window or (None) over all of them."""
+    def nets(self, window: int | None = None, unit: int = Unit.MONEY) -> dict[str, int]:
+        """Net position of each participant that has one, in a window or (None) over all of them, in a unit."""
         nets: Counter[str] = Counter()
         for leg in self.transfers():
-            if leg.window_id is not None and window in {None, leg.window_id}:
+            if leg.window_id is not None and window in {None, leg.window_id} and leg.unit == unit:
                 nets[self.letter[parties_of(leg.debit)[0]]] -= leg.amount_minor
                 nets[self.letter[parties_of(leg.credit)[0]]] += leg.amount_minor
         return {letter: net for letter, net in sorted(nets.items()) if net}
@@ -296,6 +356,14 @@ class House:
             for number, sign in ((leg.debit, 1), (leg.credit, -1)):
                 if kind_of(number) in {AccountKind.FLOAT, AccountKind.BONUS}:
                     sums[self.account(number)] += sign * leg.amount_minor
+                elif kind_of(number) is AccountKind.POINTS:
+                    is_ours = parties_of(number) == (0, 0)
+                    sums[self.account(number)] += (-sign if is_ours else sign) * leg.amount_minor
+                elif kind_of(number) is AccountKind.PASS:
+                    # Visits are told apart from the money that was paid for them.
+                    is_ours = parties_of(number) == (0, 0)
+                    name = ("VISITS" if leg.unit is Unit.VISITS else "PASS") if is_ours else self.account(number)
+                    sums[name] += (-sign if is_ours else sign) * leg.amount_minor
                 elif kind_of(number) in {AccountKind.WALLET, AccountKind.TRANSIT}:
                     sums[self.account(number)] -= sign * leg.amount_minor
         return {name: amount for name, amount in sorted(sums.items()) if amount}
@@ -311,8 +379,16 @@ class House:
     def leg(self, leg: Transfer) -> str:
         if leg.window_id is not None:
             debtor, creditor = (self.letter[parties_of(number)[0]] for number in (leg.debit, leg.credit))
-            return f"{debtor}=>{creditor} {leg.amount_minor}"
-        return f"{self.account(leg.debit)}->{self.account(leg.credit)} {leg.amount_minor}"
+            return f"{debtor}=>{creditor} {leg.amount_minor}{self.unit(leg)}"
+        what = " visits" if leg.unit is Unit.VISITS else self.unit(leg)
+        return f"{self.account(leg.debit)}->{self.account(leg.credit)} {leg.amount_minor}{what}"
+
+    def unit(self, leg: Transfer) -> str:
+        """What is said behind an amount: "points v2" of claims, "points" of what members hold; nothing for money."""
+        if leg.unit < FIRST_OF_POINTS:
+            return ""
+        version = next(each.version for each in self.versions if each.unit == leg.unit)
+        return " points" + (f" v{version}" if leg.window_id is not None else "")
 
     def check(self) -> None:
         """The promises that hold at every commit; each failure says which."""
@@ -333,6 +409,21 @@ class House:
                 owed[f"BONUS({issuer})"] += lot.bonus
                 owed["WALLET"] += lot.face
             assert sum(lot.face for lot in wallet.lots.values()) == wallet.balance_minor, "a wallet is its lots' sum"
+        for held in self.books.passes.passes.values():
+            assert 0 <= held.principal <= held.price_minor, "what is left of a pass lies between 0 and what it cost"
+            assert 0 <= held.visits <= held.visits_sold, "and so do its visits"
+            assert held.visits or not held.principal, "no money is left of a pass without visits"
+            standing = self.books.programme.standing_for
+            issuer, custodian = self.letter[standing(held.issuer_id)], self.letter[standing(held.custodian_id)]
+            owed["FLOAT(" + ",".join(dict.fromkeys((custodian, issuer))) + ")"] += held.principal
+            owed[f"PASS({issuer})"] += held.visits
+            owed["PASS"] += held.principal
+            owed["VISITS"] += held.visits
+        for (_, programme_id), points in (self.books.points.balances if self.books.points else {}).items():
+            _, content = self.books.programme.points_version(programme_id, 1)
+            debtor_id = self.books.programme.participant_by_code[content.debtor].participant_id
+            owed["POINTS"] += points
+            owed[f"POINTS({self.letter[self.books.programme.standing_for(debtor_id)]})"] += points
         for done in self.under_way():
             (sent,) = done.decision.allocations
             assert done.decision.wallet is not None
@@ -345,7 +436,8 @@ class House:
             "lots are the journal's fold"
         )
         for window in range(1, self.window + 1):
-            assert 0 == sum(self.nets(window).values()), "a window's positions add up to zero"
+            for unit in {Unit.MONEY, *(leg.unit for leg in self.transfers())}:
+                assert 0 == sum(self.nets(window, unit).values()), "a window's positions add up to zero in each unit"
 
     def _run(self, command: Command) -> Done:
         entry = entry_id(len(self.journal) + 1, 0, LANE)

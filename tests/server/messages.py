@@ -12,12 +12,18 @@ from coalition.v1.operations_pb2 import (
     Operation,
     PurchaseRequest,
     RefundRequest,
+    ReturnPassRequest,
+    ReturnPointsRequest,
     ReturnTopUpRequest,
+    ReturnVisitRequest,
     ReverseRequest,
     ReverseTopUpRequest,
+    SellPassRequest,
+    SpendPointsRequest,
     TerminalRef,
     TopUpRequest,
     UploadRequest,
+    VisitPassRequest,
     VoidRequest,
 )
 from tests.house import new_id
@@ -121,6 +127,32 @@ def cash_out(card: str, **fields: Any) -> CashOutRequest:
     return CashOutRequest(**{"request_id": new_id(), "card_number": card, **fields})
 
 
+def sell_pass(card: str, price_minor: int = 10_000, **fields: Any) -> SellPassRequest:
+    told = {"request_id": new_id(), "card_number": card, "amount_minor": price_minor, "currency_code": "CNY"}
+    return SellPassRequest(**{**told, **fields})
+
+
+def visit_pass(card: str, visit_count: int = 1, **fields: Any) -> VisitPassRequest:
+    return VisitPassRequest(**{"request_id": new_id(), "card_number": card, "visit_count": visit_count, **fields})
+
+
+def return_visit(original: str, **fields: Any) -> ReturnVisitRequest:
+    return ReturnVisitRequest(**{"request_id": new_id(), "original_request_id": original, **fields})
+
+
+def return_pass(original: str, **fields: Any) -> ReturnPassRequest:
+    return ReturnPassRequest(**{"request_id": new_id(), "original_request_id": original, **fields})
+
+
+def spend_points(card: str, points: int = 1, **fields: Any) -> SpendPointsRequest:
+    return SpendPointsRequest(**{"request_id": new_id(), "card_number": card, "points": points, **fields})
+
+
+def return_points(original: str, points: int = 0, **fields: Any) -> ReturnPointsRequest:
+    told = {"request_id": new_id(), "original_request_id": original, "points": points}
+    return ReturnPointsRequest(**{**told, **fields})
+
+
 FIELD_OF = {
     TopUpRequest: "top_up",
     PurchaseRequest: "purchase",
@@ -133,6 +165,12 @@ FIELD_OF = {
     ReturnTopUpRequest: "return_top_up",
     ReverseTopUpRequest: "reverse_top_up",
     CashOutRequest: "cash_out",
+    SellPassRequest: "sell_pass",
+    VisitPassRequest: "visit_pass",
+    ReturnVisitRequest: "return_visit",
+    ReturnPassRequest: "return_pass",
+    SpendPointsRequest: "spend_points",
+    ReturnPointsRequest: "return_points",
 }
 
 

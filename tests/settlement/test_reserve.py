@@ -117,6 +117,46 @@ def test_the_command_prints_the_sums_and_writes_the_tables(owing: Ledger, tmp_pa
     assert [("store-a", "20", "300.01"), ("cafe-c", "full", "5.00")] == [
         (row["issuer"], row["policy"], row["required"]) for row in rows
     ]
-    assert ["dormant.csv", "expiring.csv", "outstanding.csv", "reserve.csv"] == sorted(
+    assert ["dormant.csv", "expiring.csv", "outstanding.csv", "passes.csv", "points.csv", "reserve.csv"] == sorted(
         each.name for each in tmp_path.iterdir()
     )
+
+
+def test_what_was_paid_for_passes_is_owed_and_reserved_as_principal_of_lots_is(owing: Ledger):
+    """Store A owes eleven visits of two passes, one in custody; a pass that was paid out is owed to nobody."""
+    with owing.connect("coalition") as owner:
+        for number, custodian, visits, principal, is_over in ((5, 3, 4, 4000, 0), (6, 2, 7, 7001, 0), (7, 3, 0, 0, 1)):
+            owner.execute(
+                "INSERT INTO passes (lane, pass_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id,"
+                " terms_version, visits_sold, price_minor, visits, principal, is_over, is_open)"
+                " VALUES (0, %s, 1, 3, %s, 3, 1, 1, 10, 10000, %s, %s, %s, %s)",
+                (entry_id(number, 0, 0), custodian, visits, principal, bool(is_over), not is_over),
+            )
+    told = [
+        (row.issuer_id, row.custodian_id, row.passes, row.visits, row.principal_minor) for row in found(owing).passes
+    ]
+    assert [(3, 2, 1, 7, 7001), (3, 3, 1, 4, 4000)] == told
+    store = wanted(owing)[0]
+    assert (161002, 57001, 64401) == (store.principal_minor, store.custody_minor, store.required_minor)
+
+
+def test_points_are_told_by_debtor_at_what_they_are_worth_today(owing: Ledger, tmp_path: Path, capsys):
+    """300 points of two wallets are worth 150 fen; what a third owes because it spent too many is not set off."""
+    content = {"debtor": "cafe-c", "value": "1/2"}
+    with owing.connect("coalition") as owner:
+        owner.execute(
+            "INSERT INTO agreements (agreement_id, code, kind, create_time) VALUES (90, 'stars', 'POINTS', now())"
+        )
+        owner.execute(
+            "INSERT INTO agreement_versions (agreement_id, version, effective_from, content, create_time, unit)"
+            " VALUES (90, 1, '2017-01-01', %s, now(), 100)",
+            (json.dumps(content),),
+        )
+        for wallet, balance in ((1, 299), (2, 1), (3, -40), (4, 0)):
+            owner.execute("INSERT INTO points VALUES (0, %s, 90, %s)", (wallet, balance))
+    assert 0 == cli.main(["reserve", "--out", str(tmp_path), "--json", "--database-url", owing.dsn()])
+    told = [{"debtor": "cafe-c", "programme": "stars", "points": 300, "worth_minor": 150}]
+    assert told == json.loads(capsys.readouterr().out)["points"]
+    header, line = (tmp_path / "points.csv").read_text().splitlines()
+    assert "debtor,programme,wallets,points,owed_by_members,value_minor,worth_minor,worth" == header
+    assert "cafe-c,stars,2,300,40,1/2,150,1.50" == line

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from lxml import etree
 
 from coalition.domain.acts import JSON, Act
 from coalition.domain.commands import Command
@@ -252,6 +253,24 @@ def test_a_table_for_people_ends_with_the_sum_of_all(house: House, tmp_path: Pat
     rows = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines() if line.strip()}
     assert ["0.00", "0.00", "0.00"] == rows["all"]
     assert "3.40" == rows["hq"][-1]
+
+
+def test_a_picture_shows_who_would_have_gained_and_lost(house: House, tmp_path: Path):
+    """Two bars of one length, to the right and to the left; the same figures give the same bytes."""
+    path = proposed(tmp_path, ("cafe-acquiring", "acquiring", CAFE | {"operator_fee": "1/100"}))
+    drawn = []
+    for name in ("one.svg", "two.svg"):
+        assert 0 == run(house, path, "2017-01", "--picture", str(tmp_path / name))
+        drawn.append((tmp_path / name).read_text(encoding="utf-8"))
+    page = etree.fromstring(drawn[0].encode())
+    space = {"s": "http://www.w3.org/2000/svg"}
+    bars = [bar.attrib for bar in page.findall("s:rect", space)[1:]]
+    texts = [text.text for text in page.findall("s:text", space)]
+
+    assert drawn[0] == drawn[1]
+    assert [("700", "300"), ("400", "300")] == [(bar["x"], bar["width"]) for bar in bars]
+    assert ["hq", "+3.40", "cafe", "-3.40"] == texts[2:]
+    assert "3.40 CNY would have moved between 2 of" in (texts[1] or "")
 
 
 def test_who_stood_for_whom_is_read_from_the_journal(house: House):

@@ -20,12 +20,14 @@ from coalition.v1.programme_pb2 import (
     Caps,
     CardRules,
     Limits,
+    Passes,
+    Points,
     Rate,
     Terms,
     WindowFees,
 )
 
-Content: TypeAlias = Terms | Acceptance | Acquiring | CardRules | Limits | WindowFees | Caps
+Content: TypeAlias = Terms | Acceptance | Acquiring | CardRules | Limits | WindowFees | Caps | Passes | Points
 
 KINDS: Final[Mapping[str, type[Content]]] = {
     "terms": Terms,
@@ -35,6 +37,8 @@ KINDS: Final[Mapping[str, type[Content]]] = {
     "limits": Limits,
     "fees": WindowFees,
     "caps": Caps,
+    "passes": Passes,
+    "points": Points,
 }
 
 
@@ -74,6 +78,10 @@ def content_of(agreement: Agreement) -> Content:
             return agreement.fees
         case "caps":
             return agreement.caps
+        case "passes":
+            return agreement.passes
+        case "points":
+            return agreement.points
         case _:
             return agreement.acquiring
 

@@ -13,8 +13,11 @@ from coalition.v1.programme_pb2 import (
     Agreement,
     Caps,
     CardRules,
+    EarnStep,
     FeeBand,
     Limits,
+    Passes,
+    Points,
     Rate,
     Terms,
     Tier,
@@ -42,6 +45,10 @@ def parties(content: Content) -> str:
             return f"{content.payer} pays {content.payee or 'OPERATOR'} for each window"
         case Caps():
             return f"{content.participant} may owe"
+        case Passes():
+            return f"{content.issuer} sells {content.visits} visits"
+        case Points():
+            return f"{content.debtor} owes points"
 
 
 def described(currency_code: str, agreement: Agreement) -> str:
@@ -63,6 +70,8 @@ def _value_text(currency_code: str, field: FieldDescriptor, value: Any) -> str:
         return rate_text(value)
     if isinstance(value, Tier):
         return f"from {format_amount(value.from_minor, currency_code)} a bonus of {rate_text(value.bonus)}"
+    if isinstance(value, EarnStep):
+        return f"from {format_amount(value.from_minor, currency_code)} {rate_text(value.rate)} points a minor unit"
     if isinstance(value, FeeBand):
         return f"from a volume of {value.from_volume}: {rate_text(value.rate)}"
     if field.name.endswith(MINOR_SUFFIX):

@@ -38,6 +38,8 @@ from coalition.cli.members import member_app
 from coalition.cli.members_import import members_app
 from coalition.cli.output import console
 from coalition.cli.participants import participant_app, store_app, terminal_app
+from coalition.cli.passes import pass_app
+from coalition.cli.points import points_app
 from coalition.cli.refusals import show_refusal, show_unreachable
 from coalition.cli.replay import demo, replay_app
 from coalition.cli.till import till_app
@@ -124,6 +126,8 @@ app.command("reverse-top-up", rich_help_panel=TILL, epilog="Example: coalition r
 app.command(
     "cash-out", rich_help_panel=TILL, epilog="Example: coalition cash-out --at grocer/main/till-1 --card @card.txt"
 )(giving_back.cash_out)
+app.add_typer(pass_app, name="pass", rich_help_panel=TILL)
+app.add_typer(points_app, name="points", rich_help_panel=TILL)
 app.command(
     "balance", rich_help_panel=TILL, epilog="Example: coalition balance --at cafe/main/till-1 --card @card.txt"
 )(tills.balance)

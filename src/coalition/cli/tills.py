@@ -146,6 +146,7 @@ def balance(
         f"  balance {session.money(held.balance_minor)}: "
         f"principal {format_number(held.principal_minor)}, bonus {format_number(held.bonus_minor)}",
         f"  accepted here {session.money(held.balance_here_minor)}",
+        *(f"  {each.points} points of {each.programme}" for each in held.points),
     )
 
 
@@ -214,5 +215,10 @@ def receipt_text(verb: str, receipt: Receipt) -> str:
             f"{verb} {format_amount(receipt.amount_minor, currency)}: {parts}{short}{again}",
             f"  card **** {receipt.card_last_four}, {balance}, {here}",
             f"  entry {receipt.entry_id}{windows}, request {receipt.request_id}",
+            *([_points_text(receipt)] if receipt.points_programme else []),
         )
     )
+
+
+def _points_text(receipt: Receipt) -> str:
+    return f"  points {receipt.points:+}, {receipt.points_balance} of {receipt.points_programme} now"

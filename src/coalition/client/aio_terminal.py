@@ -51,12 +51,18 @@ from coalition.v1.operations_pb2 import (
     Receipt,
     RefundRequest,
     ReturnedGoods,
+    ReturnPassRequest,
+    ReturnPointsRequest,
     ReturnTopUpRequest,
+    ReturnVisitRequest,
     ReverseTopUpRequest,
     SaleItem,
+    SellPassRequest,
+    SpendPointsRequest,
     Tender,
     TopUpRequest,
     UploadRequest,
+    VisitPassRequest,
     VoidRequest,
 )
 from coalition.v1.terminal_pb2 import Balance, GetBalanceRequest, GetBalanceResponse, ResolveRequest, ResolveResponse
@@ -71,6 +77,12 @@ METHODS: Final = {
     Kind.RETURN_TOP_UP: "ReturnTopUp",
     Kind.REVERSE_TOP_UP: "ReverseTopUp",
     Kind.CASH_OUT: "CashOut",
+    Kind.SELL_PASS: "SellPass",
+    Kind.VISIT_PASS: "VisitPass",
+    Kind.RETURN_VISIT: "ReturnVisit",
+    Kind.RETURN_PASS: "ReturnPass",
+    Kind.SPEND_POINTS: "SpendPoints",
+    Kind.RETURN_POINTS: "ReturnPoints",
 }
 
 
@@ -245,6 +257,76 @@ class AioTerminal:
         """Pay the member the receipt's amount, the principal of all lots; `close_wallet`: for good. `pin`: as above."""
         request = CashOutRequest(**presented(card), close_wallet=close_wallet)
         return await self._operate(Kind.CASH_OUT, request, pin)
+
+    async def sell_pass(
+        self,
+        card: Credential,
+        price_minor: int,
+        *,
+        issuer: str = "",
+        name: str = "",
+        funding: Funding.ValueType = Funding.FUNDING_CASH,
+        sale_reference: str = "",
+    ) -> Receipt:
+        """Sell a pass for its price. `name`: which one, where the issuer (empty: this participant) sells several."""
+        request = SellPassRequest(
+            **presented(card),
+            amount_minor=price_minor,
+            currency_code=self._currency,
+            issuer=issuer,
+            funding=funding,
+            sale_reference=sale_reference,
+            pass_code=name,
+        )
+        return await self._operate(Kind.SELL_PASS, request)
+
+    async def visit_pass(
+        self,
+        card: Credential,
+        visit_count: int = 1,
+        *,
+        name: str = "",
+        sale_reference: str = "",
+        pin: str | None = None,
+    ) -> Receipt:
+        """Take visits of a pass; the receipt says what is left. `name`: of which, where the member has several."""
+        request = VisitPassRequest(
+            **presented(card), visit_count=visit_count, sale_reference=sale_reference, pass_code=name
+        )
+        return await self._operate(Kind.VISIT_PASS, request, pin)
+
+    async def return_visit(self, visit: Receipt | str | int) -> Receipt:
+        """Give the visits of an entry back to their pass. `visit`: as for `refund`."""
+        request = ReturnVisitRequest()
+        name_original(request, "original", visit)
+        return await self._operate(Kind.RETURN_VISIT, request)
+
+    async def return_pass(self, sale: Receipt | str | int) -> Receipt:
+        """Pay the member the receipt's amount, what is left of a pass. `sale`: what sold it, as for `refund`."""
+        request = ReturnPassRequest()
+        name_original(request, "original", sale)
+        return await self._operate(Kind.RETURN_PASS, request)
+
+    async def spend_points(
+        self,
+        card: Credential,
+        points: int,
+        *,
+        programme: str = "",
+        sale_reference: str = "",
+        pin: str | None = None,
+    ) -> Receipt:
+        """Take points in payment; the receipt says their worth. `programme`: whose, where several are taken here."""
+        request = SpendPointsRequest(
+            **presented(card), points=points, programme=programme, sale_reference=sale_reference
+        )
+        return await self._operate(Kind.SPEND_POINTS, request, pin)
+
+    async def return_points(self, spend: Receipt | str | int, points: int = 0) -> Receipt:
+        """Give spent points back, all that is left of them where none are said. `spend`: as for `refund`."""
+        request = ReturnPointsRequest(points=points)
+        name_original(request, "original", spend)
+        return await self._operate(Kind.RETURN_POINTS, request)
 
     async def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here. Raises Declined, Offline."""

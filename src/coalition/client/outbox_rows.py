@@ -18,11 +18,28 @@ class Kind(StrEnum):
     REVERSE_TOP_UP = "REVERSE_TOP_UP"
     CASH_OUT = "CASH_OUT"
     UPLOAD = "UPLOAD"
+    SELL_PASS = "SELL_PASS"  # noqa: S105  no password
+    VISIT_PASS = "VISIT_PASS"  # noqa: S105  no password
+    RETURN_VISIT = "RETURN_VISIT"
+    SPEND_POINTS = "SPEND_POINTS"
+    RETURN_POINTS = "RETURN_POINTS"
+    RETURN_PASS = "RETURN_PASS"  # noqa: S105  no password
 
 
 # Undone by Reverse. A refund, a void, a return or a cash-out cannot be reversed, so its request_id is resolved: killed
 # unless it was posted.
-REVERSIBLE: Final = frozenset({Kind.TOP_UP, Kind.PURCHASE, Kind.AUTHORIZE, Kind.CAPTURE, Kind.UPLOAD})
+REVERSIBLE: Final = frozenset(
+    {
+        Kind.TOP_UP,
+        Kind.PURCHASE,
+        Kind.AUTHORIZE,
+        Kind.CAPTURE,
+        Kind.UPLOAD,
+        Kind.SELL_PASS,
+        Kind.VISIT_PASS,
+        Kind.SPEND_POINTS,
+    }
+)
 
 
 class State(StrEnum):

@@ -184,6 +184,61 @@ class Terminal:
         """Pay the member the receipt's amount, the principal of all lots; `close_wallet`: for good. `pin`: as above."""
         return self._run(self._aio.cash_out(card, close_wallet=close_wallet, pin=pin))
 
+    def sell_pass(
+        self,
+        card: Credential,
+        price_minor: int,
+        *,
+        issuer: str = "",
+        name: str = "",
+        funding: Funding.ValueType = Funding.FUNDING_CASH,
+        sale_reference: str = "",
+    ) -> Receipt:
+        """Sell a pass for its price. `name`: which one, where the issuer (empty: this participant) sells several."""
+        return self._run(
+            self._aio.sell_pass(
+                card, price_minor, issuer=issuer, name=name, funding=funding, sale_reference=sale_reference
+            )
+        )
+
+    def visit_pass(
+        self,
+        card: Credential,
+        visit_count: int = 1,
+        *,
+        name: str = "",
+        sale_reference: str = "",
+        pin: str | None = None,
+    ) -> Receipt:
+        """Take visits of a pass; the receipt says what is left. `name`: of which, where the member has several."""
+        return self._run(self._aio.visit_pass(card, visit_count, name=name, sale_reference=sale_reference, pin=pin))
+
+    def return_visit(self, visit: Receipt | str | int) -> Receipt:
+        """Give the visits of an entry back to their pass. `visit`: as for `refund`."""
+        return self._run(self._aio.return_visit(visit))
+
+    def return_pass(self, sale: Receipt | str | int) -> Receipt:
+        """Pay the member the receipt's amount, what is left of a pass. `sale`: what sold it, as for `refund`."""
+        return self._run(self._aio.return_pass(sale))
+
+    def spend_points(
+        self,
+        card: Credential,
+        points: int,
+        *,
+        programme: str = "",
+        sale_reference: str = "",
+        pin: str | None = None,
+    ) -> Receipt:
+        """Take points in payment; the receipt says their worth. `programme`: whose, where several are taken here."""
+        return self._run(
+            self._aio.spend_points(card, points, programme=programme, sale_reference=sale_reference, pin=pin)
+        )
+
+    def return_points(self, spend: Receipt | str | int, points: int = 0) -> Receipt:
+        """Give spent points back, all that is left of them where none are said. `spend`: as for `refund`."""
+        return self._run(self._aio.return_points(spend, points))
+
     def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here."""
         return self._run(self._aio.balance(card))

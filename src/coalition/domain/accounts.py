@@ -1,13 +1,15 @@
 """The chart of accounts: every account is one integer that says its kind and whose it is.
 
 `account = kind << 48 | first << 24 | second`, where first and second are participant numbers (0 where the kind
-needs none). A wallet's account is `WALLET`: an entry moves at most one wallet, so the entry itself says which.
+needs none). A wallet's account is `WALLET`: an entry moves at most one wallet, so the entry itself says which. So it is
+with `PASSES`, what members have paid for their passes and the visits left of them (PASS(i) is what the issuer owes),
+and `POINTS_HELD`, their points (POINTS(i) is what their debtor owes).
 Participant accounts have no balance row anywhere; they are sums over the journal (DESIGN section 2).
 """
 
 from enum import IntEnum
 from functools import cache
-from typing import Final, NewType
+from typing import Final, NewType, cast
 
 Account = NewType("Account", int)
 
@@ -26,6 +28,8 @@ class AccountKind(IntEnum):
     BANK = 6
     COLLATERAL = 7
     TRANSIT = 8
+    PASS = 9
+    POINTS = 10
 
 
 class TransferCode(IntEnum):
@@ -57,12 +61,29 @@ class TransferCode(IntEnum):
     SETTLEMENT_RETURN = 22
     OPERATOR_ADVANCE = 23
     MERGE = 30
+    PASS = 40
+    POINTS = 41
+    POINTS_VALUE = 42
 
 
 class Unit(IntEnum):
-    """What a transfer counts; sums are taken within a unit. MONEY is the scheme's currency in minor units."""
+    """What a transfer counts; sums are taken within a unit. MONEY is the scheme's currency in minor units.
+
+    VISITS are what is left of passes, in pieces. From FIRST_OF_POINTS on a unit is that of points: each version of a
+    points programme has one of its own, because it says what a point of it is worth.
+    """
 
     MONEY = 1
+    VISITS = 2
+
+
+FIRST_OF_POINTS: Final = 100
+UNIT_MAX: Final = 32_767
+
+
+def points_unit(number: int) -> Unit:
+    """The unit of a version of a points programme, which has no name of its own."""
+    return cast("Unit", number)
 
 
 def account(kind: AccountKind, first: int = 0, second: int = 0) -> Account:
@@ -83,6 +104,8 @@ def parties_of(number: int) -> tuple[int, int]:
 # Participant accounts are asked for a dozen times a purchase, so each is built once; there are as many as participants.
 WALLET: Final = account(AccountKind.WALLET)
 BANK: Final = account(AccountKind.BANK)
+PASSES: Final = account(AccountKind.PASS)
+POINTS_HELD: Final = account(AccountKind.POINTS)
 
 
 @cache
@@ -107,6 +130,18 @@ def clearing_account(participant: int) -> Account:
 def transit_account(issuer: int) -> Account:
     """What of `issuer`'s lots is under way between two wallets: TRANSIT(i)."""
     return account(AccountKind.TRANSIT, issuer)
+
+
+@cache
+def pass_account(issuer: int) -> Account:
+    """Visits that `issuer` has sold and still owes, of unit VISITS: PASS(i)."""
+    return account(AccountKind.PASS, issuer)
+
+
+@cache
+def points_account(debtor: int) -> Account:
+    """Points that `debtor` has granted and still owes, of the unit of their programme: POINTS(i)."""
+    return account(AccountKind.POINTS, debtor)
 
 
 @cache

@@ -13,6 +13,9 @@ CHAIN_PREFIX: Final = "chain:"
 # Bounds that keep a slip of the pen out of every later sum: no amount passes 10**15 fen.
 MINOR_MAX: Final = 10**15
 COUNT_MAX: Final = 1_000_000
+# Nothing that ends outlives a century (nor the last year a date can hold).
+MONTHS_MAX: Final = 1200
+CUSTODIES: Final = ("ISSUER_HELD", "OPERATOR_HELD")
 
 
 class Fields:

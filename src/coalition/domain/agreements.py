@@ -5,30 +5,30 @@ turns it into a frozen type or says which field is wrong. A party is a participa
 participant of that chain; card rules have none, they are the whole scheme's.
 """
 
-from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from coalition.domain.agreement_fields import COUNT_MAX, Fields
+from coalition.domain.agreement_fields import COUNT_MAX, CUSTODIES, MONTHS_MAX, Fields
+from coalition.domain.calendars import months_later
 from coalition.domain.caps import WARNING_PERCENT_DEFAULT, WARNING_PERCENT_MAX, Caps
 from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayLimits
 from coalition.domain.errors import Refused
+from coalition.domain.pass_terms import PassTerms, pass_terms
+from coalition.domain.points_programme import PointsProgramme, points_programme
 from coalition.domain.rates import Rate
 from coalition.domain.reasons import Reason
 from coalition.domain.window_fees import WindowFees, window_fees
 
-KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING", "CARD_RULES", "LIMITS", "FEES", "CAPS")
-CUSTODIES: Final = ("ISSUER_HELD", "OPERATOR_HELD")
+KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING", "CARD_RULES", "LIMITS", "FEES", "CAPS", "PASSES", "POINTS")
 BASES: Final = ("GROSS", "PRINCIPAL")
 LOSS_BEARERS: Final = ("SELLER", "ISSUER")
 SHORTFALL_BEARERS: Final = ("ACQUIRER", "ISSUER")
 RECRUITER: Final = "RECRUITER"
-# No bonus is more than ten times what was paid, none outlives a century (nor the last year a date can hold).
+# No bonus is more than ten times what was paid.
 BONUS_RATE_MAX: Final = 10
-BONUS_MONTHS_MAX: Final = 1200
 RETURN_DAYS_MAX: Final = 3650
 ZERO: Final = Rate(0, 1)
 WHOLE: Final = Rate(1, 1)
@@ -74,11 +74,7 @@ class Terms:
 
     def bonus_expiry(self, business_date: date) -> date | None:
         """The last day of the bonus: the same day `bonus_months` later, or that month's last day."""
-        if self.bonus_months is None:
-            return None
-        months = business_date.year * 12 + business_date.month - 1 + self.bonus_months
-        year, month = months // 12, months % 12 + 1
-        return date(year, month, min(business_date.day, monthrange(year, month)[1]))
+        return None if self.bonus_months is None else months_later(business_date, self.bonus_months)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +114,15 @@ class Acquiring:
     returns_at: tuple[str, ...] = ()
 
 
-Content = Terms | Acceptance | Acquiring | CardRules | DayLimits | WindowFees | Caps
+Content = Terms | Acceptance | Acquiring | CardRules | DayLimits | WindowFees | Caps | PassTerms | PointsProgramme
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
     """One version of an agreement, in force from `effective_from` until the day before `effective_until`.
 
-    From the day a higher version begins it is never in force again (see Programme).
+    From the day a higher version begins it is never in force again (see Programme). `unit` is that of its points, for a
+    points programme.
     """
 
     agreement_id: int
@@ -135,6 +132,7 @@ class Version:
     effective_from: date
     effective_until: date | None
     content: Content
+    unit: int | None = None
 
     def in_force(self, day: date) -> bool:
         return self.effective_from <= day and (self.effective_until is None or day < self.effective_until)
@@ -174,6 +172,10 @@ def parse_content(kind: str, content: Mapping[str, Any]) -> Content:
             )
         case "FEES":
             parsed = window_fees(fields)
+        case "PASSES":
+            parsed = pass_terms(fields)
+        case "POINTS":
+            parsed = points_programme(fields)
         case "CAPS":
             parsed = Caps(
                 participant=fields.party("participant"),
@@ -213,7 +215,7 @@ def _terms(fields: Fields) -> Terms:
         sellers=fields.parties("sellers", [issuer]),
         tiers=_tiers(fields),
         minimum_minor=fields.whole("minimum_minor", 1) or 1,
-        bonus_months=fields.whole("bonus_months", None, BONUS_MONTHS_MAX),
+        bonus_months=fields.whole("bonus_months", None, MONTHS_MAX),
         sponsor=fields.optional_code("sponsor"),
         sponsor_share=fields.rate("sponsor_share", "0"),
         sponsor_limit_minor=fields.whole("sponsor_limit_minor", None),
@@ -236,7 +238,7 @@ def _card_rules(fields: Fields) -> CardRules:
         real_name_top_up_from_minor=fields.whole("real_name_top_up_from_minor", None),
         transfer_top_up_from_minor=fields.whole("transfer_top_up_from_minor", None),
         credit_funding_allowed=fields.flag("credit_funding_allowed", default=True),
-        bearer_bonus_months_min=fields.whole("bearer_bonus_months_min", None, BONUS_MONTHS_MAX),
+        bearer_bonus_months_min=fields.whole("bearer_bonus_months_min", None, MONTHS_MAX),
         no_pin_limit_minor=fields.whole("no_pin_limit_minor", None),
         number_day_limit_minor=fields.whole("number_day_limit_minor", None),
         code_day_limit_minor=fields.whole("code_day_limit_minor", None),

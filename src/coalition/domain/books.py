@@ -8,11 +8,13 @@ from uuid import UUID
 
 from coalition.domain.commands import Command, FollowUp, Presented
 from coalition.domain.credentials import CODE, NUMBER, CodeEvidence, Device, PayTicket
-from coalition.domain.errors import Refused
+from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.journal import NO_FACTS
 from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot, consumption_order
+from coalition.domain.passes import PassBook
 from coalition.domain.pins import HeldPin
+from coalition.domain.points import PointsBook
 from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
 from coalition.domain.sale_references import SaleReferences, TakenSale
@@ -144,7 +146,8 @@ class Books:
     `devices` what they belong to by card_id. `names_originals` says whether a command of the batch names
     an earlier entry: only then are its own remembered. `marks_lots` says that a lot's reservation or its being reversed
     has changed, which few batches do. `transits` are what a merge sent or brought, `opened` the lots that others than
-    top-ups opened. `pins` are, by wallet, those that a command of the batch was compared with.
+    top-ups opened. `pins` are, by wallet, those that a command of the batch was compared with. `passes` are read only
+    where a command of the batch needs them, and so are `points` (None: nothing of the batch moves any).
     """
 
     programme: Programme
@@ -162,8 +165,16 @@ class Books:
     pins: dict[int, HeldPin] = field(default_factory=dict)
     transits: dict[int, Transit] = field(default_factory=dict)
     opened: set[int] = field(default_factory=set)
+    passes: PassBook = field(default_factory=PassBook)
+    points: PointsBook | None = None
     names_originals: bool = True
     marks_lots: bool = False
+
+    def points_book(self) -> PointsBook:
+        """The points of the batch. Raises LedgerBroken where nobody thought that it moves any."""
+        if self.points is None:
+            raise LedgerBroken("points are moved by a batch that has not read them")
+        return self.points
 
     def balance_here(self, wallet: Wallet, acquirer_id: int) -> int:
         """What of the wallet can be spent at `acquirer_id` today, minor units."""

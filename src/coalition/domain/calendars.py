@@ -1,5 +1,6 @@
 """Calendars: how often a settlement window is cut, and what the window of a day is called."""
 
+from calendar import monthrange
 from collections.abc import Mapping
 from datetime import date
 from types import MappingProxyType
@@ -20,3 +21,9 @@ def window_label(cadence: str, day: date) -> str:
         case "DAILY" | "MANUAL":
             return day.isoformat()
     raise ValueError(f"cadence must be one of {', '.join(CADENCES)}")
+
+
+def months_later(day: date, months: int) -> date:
+    """The same day so many months later, or that month's last day."""
+    year, month = divmod(day.year * 12 + day.month - 1 + months, 12)
+    return date(year, month + 1, min(day.day, monthrange(year, month + 1)[1]))

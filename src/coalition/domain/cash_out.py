@@ -6,11 +6,13 @@ It may close the wallet. A closed wallet still takes refunds; what they bring is
 from typing import Final
 
 from coalition.domain.accounts import TransferCode
-from coalition.domain.books import Books, Card
+from coalition.domain.books import Books
 from coalition.domain.commands import CashOut
 from coalition.domain.decision import Decision
 from coalition.domain.errors import Refused
 from coalition.domain.journal import AllocationRow
+from coalition.domain.limits import check_own_limits
+from coalition.domain.pass_rules import check_no_passes
 from coalition.domain.pin_rule import check_pin
 from coalition.domain.postings import Postings
 from coalition.domain.reasons import Reason
@@ -22,17 +24,19 @@ CLOSED: Final = {"wallet_state": "CLOSED"}
 def decide_cash_out(command: CashOut, books: Books) -> Decision:
     """Empty every lot; each custodian owes the principal to the participant that hands the cash over.
 
-    Open holds block it. `amount_minor` of the decision is the cash to hand over; 0 only where an empty wallet is
-    closed.
+    Open holds block it, and passes the closing of the wallet. `amount_minor` of the decision is the cash to hand over;
+    0 only where an empty wallet is closed.
     """
     programme, payer_id = books.programme, command.participant_id
     card, wallet = books.card_and_wallet(command, closed_too=True)
     lots = wallet.open_lots()
     principal = sum(lot.principal for lot in lots)
     check_pin(command, card, wallet, books, principal)
-    _check_own_limits(card)
+    check_own_limits(card, "CASH_OUT")
     if not lots and not (command.closes and wallet.state == "OPEN"):
         raise Refused(Reason.INSUFFICIENT_FUNDS)
+    if command.closes:
+        check_no_passes(books, wallet)
     if any(lot.reserved for lot in lots):
         raise Refused(Reason.WALLET_HAS_HOLDS)
     for lot in lots if programme.stopped else ():
@@ -62,10 +66,3 @@ def decide_cash_out(command: CashOut, books: Books) -> Decision:
         facts=CLOSED if command.closes or wallet.state != "OPEN" else None,
         closes=command.closes and wallet.state == "OPEN",
     )
-
-
-def _check_own_limits(card: Card) -> None:
-    """A card with limits of its own is lent: who holds it may spend, not empty the wallet."""
-    limit = card.operation_limit_minor
-    if limit is not None or card.has_period_limit:
-        raise Refused(Reason.CARD_LIMIT_EXCEEDED, metadata={"per": "CASH_OUT", "limit_minor": "0", "left_minor": "0"})

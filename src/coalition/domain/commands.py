@@ -43,6 +43,10 @@ class Command:
     kind = Kind.PURCHASE
     frees_reference = False
     """Whether it undoes the operation it names, whose sale reference is free then."""
+    uses_passes = False
+    """Whether the passes of the wallet it presents are to be read; those of what a follow-up names are in any case."""
+    uses_points = False
+    """Whether it moves points whatever the participant's programme; sales are judged by that."""
     details = b""
     """What was told of the sale, canonical (`SaleDetails`); commands that may tell have a field of it."""
 
@@ -271,6 +275,7 @@ class CashOut(Presented):
     pin: SealedPin | PinEvidence | None = None
 
     kind = Kind.CASH_OUT
+    uses_passes = True
 
     def _particulars(self) -> bytes:
         return self.token + (b"|closes" if self.closes else b"")
@@ -290,7 +295,90 @@ class Hold(Presented):
         return self.token + f"|{self.hold_seconds}".encode()
 
 
-Paying: TypeAlias = Purchase | Hold | CashOut
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SellPass(Presented):
+    """Sell a pass of `issuer_id` to the card's wallet; `amount_minor` is what was paid, and must be its price."""
+
+    issuer_id: int
+    terms_code: str | None = None
+    funding: Funding = Funding.CASH
+
+    kind = Kind.PASS_SALE
+    uses_passes = True
+
+    def _particulars(self) -> bytes:
+        return self.token + f"|{self.issuer_id}|{self.terms_code or ''}|{self.funding}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitPass(Presented):
+    """Take `visit_count` visits of a pass of the card's wallet at the asking participant. The books know their worth.
+
+    `terms_code` names the pass where the member has several.
+    """
+
+    amount_minor: int = 0
+    visit_count: int = 1
+    terms_code: str | None = None
+    pin: SealedPin | PinEvidence | None = None
+
+    kind = Kind.PASS_VISIT
+    uses_passes = True
+
+    def _particulars(self) -> bytes:
+        return self.token + f"|{self.visit_count}|{self.terms_code or ''}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnVisit(FollowUp):
+    """Give the visits that an earlier entry of this participant took back to their pass. The books know their worth."""
+
+    amount_minor: int = 0
+
+    kind = Kind.VISIT_RETURN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnPass(FollowUp):
+    """Pay the member what is left of a pass; named by the entry that sold it. The books know how much that is."""
+
+    amount_minor: int = 0
+
+    kind = Kind.PASS_RETURN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpendPoints(Presented):
+    """Spend `points` of the card's wallet at the asking participant. `programme_code` names whose, where several are
+    honoured there. They are worth money at netting only.
+    """
+
+    amount_minor: int = 0
+    points: int
+    programme_code: str | None = None
+    pin: SealedPin | PinEvidence | None = None
+
+    kind = Kind.POINTS_SPEND
+    uses_points = True
+
+    def _particulars(self) -> bytes:
+        return self.token + f"|{self.points}|{self.programme_code or ''}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReturnPoints(FollowUp):
+    """Give `points` that an earlier entry of this participant spent back; 0: all that is left of them."""
+
+    amount_minor: int = 0
+    points: int = 0
+
+    kind = Kind.POINTS_RETURN
+
+    def _particulars(self) -> bytes:
+        return self._named() + f"|{self.points}".encode()
+
+
+Paying: TypeAlias = Purchase | Hold | CashOut | VisitPass | SpendPoints
 """What takes value from a wallet that the member is present with: it may come with a PIN."""
 
 

@@ -24,11 +24,17 @@ from coalition.domain.commands import (
     Purchase,
     Refund,
     Resolve,
+    ReturnPass,
+    ReturnPoints,
+    ReturnVisit,
     Reverse,
+    SellPass,
+    SpendPoints,
     TopUp,
     TopUpReturn,
     TopUpReversal,
     Upload,
+    VisitPass,
     Void,
 )
 from coalition.domain.day_limits import FLOW_OF
@@ -37,6 +43,13 @@ from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.hold import decide_capture, decide_hold, decide_hold_expiry, decide_void
 from coalition.domain.merge import decide_merge_in, decide_merge_out
 from coalition.domain.opening import decide_opening
+from coalition.domain.pass_rules import (
+    decide_return_pass,
+    decide_return_visit,
+    decide_sell_pass,
+    decide_visit,
+)
+from coalition.domain.points_rules import add_points, decide_return_points, decide_spend_points
 from coalition.domain.purchase import decide_purchase
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import decide_refund
@@ -54,6 +67,14 @@ def decide(command: Command, books: Books, entry_id: int) -> Decision:
 
     Raises Refused with a stored reason for a decline, NoOpenWindow when a claim's calendar has no open window.
     """
+    decision = _decided(command, books, entry_id)
+    if books.points is not None:
+        add_points(decision, command, books, books.points)
+    return decision
+
+
+def _decided(command: Command, books: Books, entry_id: int) -> Decision:
+    """What it does to money and passes."""
     if not books.programme.may_operate(command.participant_id, command.terminal_id) and not isinstance(
         command, Resolve
     ):
@@ -73,6 +94,8 @@ def decide(command: Command, books: Books, entry_id: int) -> Decision:
             return decide_merge_in(command, books, entry_id)
         if isinstance(command, OpenLot):
             return decide_opening(command, books, entry_id)
+        if isinstance(command, SellPass):
+            return decide_sell_pass(command, books, entry_id)
         raise LedgerBroken(f"no rule decides a {type(command).__name__}")
     return rule(command, books)
 
@@ -97,4 +120,9 @@ RULES: Final[Mapping[type[Command], Rule]] = {
     TopUpReturn: decide_top_up_return,
     BonusExpiry: decide_bonus_expiry,
     MergeOut: decide_merge_out,
+    VisitPass: decide_visit,
+    ReturnVisit: decide_return_visit,
+    ReturnPass: decide_return_pass,
+    SpendPoints: decide_spend_points,
+    ReturnPoints: decide_return_points,
 }

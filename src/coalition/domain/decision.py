@@ -10,6 +10,7 @@ from coalition.domain.ids import lane_of_entry
 from coalition.domain.journal import NO_FACTS, AllocationRow, Transfer
 from coalition.domain.kinds import Kind
 from coalition.domain.lots import Allocation, Lot
+from coalition.domain.points import PointsChange
 from coalition.domain.reasons import Reason
 from coalition.domain.sale_references import TakenSale
 from coalition.domain.usage import Line, Tier
@@ -20,9 +21,9 @@ class Decision:
     """What an accepted command does. `changes` are (lot, face change, principal change); a new lot is in `opens`.
 
     `reserves` are kept aside by a hold until `hold_expire_time`; `resolves` is the hold whose reservations end;
-    `reverses` the reversed lot; `closes`: the wallet is closed. Only a reversal of what never took place has no wallet.
-    `facts` are what the answer, and so the journal, keeps besides: the tier of a spend, how a top-up was paid, a
-    shortfall, a used code, that the wallet is closed.
+    `reverses` the reversed lot; `closes`: the wallet is closed; `points` what happens to its points. Only a reversal of
+    what never took place has no wallet. `facts` are what the answer, and so the journal, keeps besides: the tier of a
+    spend, how a top-up was paid, a shortfall, a used code, that the wallet is closed, a pass, points.
     """
 
     wallet: Wallet | None
@@ -46,6 +47,7 @@ class Decision:
     facts: Mapping[str, str] | None = None
     card_issuer_id: int | None = None
     closes: bool = False
+    points: PointsChange | None = None
 
     def apply(self, books: Books, command: Command, entry_id: int) -> None:
         """Bring the books up to this decision, so that the batch's next command sees it."""
@@ -54,6 +56,8 @@ class Decision:
             self._apply_to_wallet(wallet, books)
             if wallet.usage is not None:
                 wallet.usage.take(self._line(books, command, entry_id))
+            if self.points is not None:
+                books.points_book().take(self.points, wallet.lane, wallet.wallet_id, entry_id)
         if self.original is not None:
             _count_returns(self.original, self.allocations)
         if self.resolves is not None:

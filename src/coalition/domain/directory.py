@@ -53,3 +53,4 @@ class AgreementRecord:
     content: Mapping[str, JSON]
     create_time: datetime
     is_signed: bool = True
+    unit: int | None = None

@@ -32,9 +32,16 @@ class Kind(IntEnum):
     COLLATERAL_MOVED = 26
     DEFAULT = 27
     SUCCESSION = 28
+    VALUATION = 29
     MERGE_OUT = 30
     MERGE_IN = 31
     OPENING = 32
+    PASS_SALE = 33
+    PASS_VISIT = 34
+    VISIT_RETURN = 35
+    PASS_RETURN = 36
+    POINTS_SPEND = 37
+    POINTS_RETURN = 38
     WRITE_OFF = 39
 
     PARTICIPANT_CREATED = 101
@@ -106,9 +113,12 @@ SETTLEMENT: Final = frozenset(
         Kind.COLLATERAL_MOVED,
         Kind.DEFAULT,
         Kind.SUCCESSION,
+        Kind.VALUATION,
         Kind.WRITE_OFF,
     }
 )
 """What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""
+OF_PASSES: Final = frozenset({Kind.PASS_SALE, Kind.PASS_VISIT, Kind.VISIT_RETURN, Kind.PASS_RETURN})
+"""What moves passes, and the money in them: no lot, no balance of a wallet."""
 OPENS_LOT: Final = frozenset({Kind.TOP_UP, Kind.MERGE_IN, Kind.OPENING})
 """What opens a lot, whose id is the entry's."""

@@ -45,6 +45,12 @@ def check_spend(books: Books, wallet: Wallet, card: Card, amount: int, tier: Tie
             _check_velocity(books, wallet.usage, card, rules.card_hour_count)
 
 
+def check_own_limits(card: Card, what: str) -> None:
+    """A card with limits of its own is lent: who holds it may buy, not do `what`: Refused(CARD_LIMIT_EXCEEDED)."""
+    if card.operation_limit_minor is not None or card.has_period_limit:
+        _refuse(Reason.CARD_LIMIT_EXCEEDED, what, 0, 0)
+
+
 def needs_usage(card: Card, rules: CardRules | None) -> bool:
     """Whether a spend with `card` is judged by what was spent before."""
     return card.has_period_limit or (rules is not None and rules.counts_spends)

@@ -84,6 +84,8 @@ class WalletRest:
     is_open: bool
     balance_minor: int
     open_holds: int
+    open_passes: int
+    programmes_with_points: int
     last_time: datetime | None
 
 

@@ -18,11 +18,15 @@ from coalition.domain.bearing import Bearing, bearing
 from coalition.domain.caps import Caps
 from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayKey, DayLimits, Flow, Subject
-from coalition.domain.errors import LedgerBroken
+from coalition.domain.errors import LedgerBroken, Refused
+from coalition.domain.pass_terms import PassTerms
+from coalition.domain.points_programme import PointsProgramme
+from coalition.domain.reasons import Reason
 from coalition.domain.window_fees import OPERATOR, AgreedFee, WindowFees
 
 CARD_RULES_KEY: Final = ("CARD_RULES",)
 FEES: Final = "FEES"
+POINTS_KEY: Final = ("POINTS",)
 NO_WINDOWS: Final[Mapping[int, str]] = MappingProxyType({})
 NO_SUCCESSORS: Final[Mapping[int, int]] = MappingProxyType({})
 NOBODY: Final[frozenset[int]] = frozenset()
@@ -108,6 +112,7 @@ class _Remembered:
     terms: dict[tuple[int, str | None], Version | None] = field(default_factory=dict)
     card_rules: dict[date, CardRules | None] = field(default_factory=dict)
     day_limits: dict[int, DayLimits | None] = field(default_factory=dict)
+    points: dict[int, tuple[Version, PointsProgramme] | None] = field(default_factory=dict)
 
 
 class Programme:
@@ -164,6 +169,8 @@ class Programme:
         self._may_operate: dict[tuple[int, int | None], bool] = {}
         self._bearings: dict[tuple[int, int, AcceptanceInForce], Bearing] = {}
         self._remembered = _Remembered(date.min)
+        self.has_points = POINTS_KEY in self._by_key
+        """Whether there is a points programme, or ever was."""
 
     def may_operate(self, participant_id: int, terminal_id: int | None) -> bool:
         """Whether the participant is active, and the terminal (if one asks) and its store are, and belong to it."""
@@ -192,6 +199,71 @@ class Programme:
         if not isinstance(content, Terms):
             raise LedgerBroken(f"agreement {terms_id} is not terms, yet a lot was sold under it")
         return content
+
+    def pass_sold(self, issuer_id: int, code: str | None, day: date) -> tuple[Version, PassTerms]:
+        """The pass that the issuer sells on `day`: the one named, or the only one. Raises Refused(PASS_UNKNOWN)."""
+        for party in self.participants[issuer_id].parties:
+            versions = self._in_force(("PASSES", party), day)
+            found = [version for version in versions if code is None or version.code == code]
+            if len(found) == 1 and isinstance(found[0].content, PassTerms):
+                return found[0], found[0].content
+        raise Refused(Reason.PASS_UNKNOWN)
+
+    def pass_terms_sold(self, terms_id: int, terms_version: int) -> PassTerms:
+        """What a pass was sold under."""
+        content = self.version(terms_id, terms_version).content
+        if not isinstance(content, PassTerms):
+            raise LedgerBroken(f"agreement {terms_id} sells no pass, yet one was sold under it")
+        return content
+
+    def points_earned_at(self, acquirer_id: int, day: date) -> tuple[Version, PointsProgramme] | None:
+        """The programme under which members earn points at a participant on `day`; its own before its chain's."""
+        memory = self._on(day).points
+        if acquirer_id not in memory:
+            parties = self.participants[acquirer_id].parties
+            agreed = self._points_in_force(day)
+            found = (each for party in parties for each in agreed if party in each[1].earned_at)
+            memory[acquirer_id] = next(found, None)
+        return memory[acquirer_id]
+
+    def points_honoured_at(self, acquirer_id: int, code: str | None, day: date) -> tuple[Version, PointsProgramme]:
+        """The programme whose points a participant takes on `day`: the one named, or the only one.
+
+        Raises Refused: POINTS_PROGRAMME_UNKNOWN; PARTICIPANT_CAPPED where their debtor has reached its net debit cap.
+        """
+        parties = self.participants[acquirer_id].parties
+        found = [
+            (version, content)
+            for version, content in self._points_in_force(day)
+            if (code is None or version.code == code) and any(party in content.honoured_at for party in parties)
+        ]
+        if len(found) != 1:
+            raise Refused(Reason.POINTS_PROGRAMME_UNKNOWN)
+        debtor_id = self.standing_for(self.participant_by_code[found[0][1].debtor].participant_id)
+        if debtor_id in self.stopped and debtor_id != acquirer_id:
+            raise Refused(Reason.PARTICIPANT_CAPPED, metadata={"participant": self.participants[debtor_id].code})
+        return found[0]
+
+    def points_version(self, programme_id: int, version: int) -> tuple[Version, PointsProgramme]:
+        """The version that points were moved under."""
+        found = self.version(programme_id, version)
+        if not isinstance(found.content, PointsProgramme):
+            raise LedgerBroken(f"agreement {programme_id} is no points programme, yet points were moved under it")
+        return found, found.content
+
+    def points_unit(self, programme_id: int) -> int:
+        """The unit of a programme's points: that of its first version, whatever a point is worth by now."""
+        return self.unit_of(self.version(programme_id, 1))
+
+    def unit_of(self, version: Version) -> int:
+        """The unit of claims made under a version of a points programme."""
+        if version.unit is None:
+            raise LedgerBroken(f"version {version.version} of {version.code} has no unit")
+        return version.unit
+
+    def _points_in_force(self, day: date) -> list[tuple[Version, PointsProgramme]]:
+        versions = self._in_force(POINTS_KEY, day)
+        return [(each, each.content) for each in versions if isinstance(each.content, PointsProgramme)]
 
     def held_then(self, agreement_id: int | None, version: int | None) -> AcceptanceInForce:
         """The acceptance a draw was made under, whatever is in force today; None, None on-us."""
@@ -323,7 +395,7 @@ class Programme:
         except KeyError:
             raise LedgerBroken(f"calendar {code} does not exist") from None
 
-    def custodian(self, terms: Terms, issuer_id: int) -> int:
+    def custodian(self, terms: Terms | PassTerms, issuer_id: int) -> int:
         return self.scheme.custody_id if terms.custody == "OPERATOR_HELD" else issuer_id
 
     def _on(self, day: date) -> _Remembered:
@@ -394,3 +466,7 @@ def _key_of(version: Version) -> tuple[str, ...]:
             return (FEES, content.payer, content.payee, content.base.value)
         case Caps():
             return ("CAPS", content.participant)
+        case PassTerms():
+            return ("PASSES", content.issuer)
+        case PointsProgramme():
+            return POINTS_KEY

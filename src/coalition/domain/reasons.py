@@ -90,6 +90,14 @@ class Reason(IntEnum):
     DISPUTE_TOO_LATE = 80
     DISPUTE_EXCEEDS_LINE = 81
     LICENCE_MISSING = 82
+    PASS_UNKNOWN = 83
+    PASS_EXPIRED = 84
+    VISITS_TOO_FEW = 85
+    PASS_PRICE_DIFFERS = 86
+    WALLET_HAS_PASSES = 87
+    POINTS_TOO_FEW = 88
+    POINTS_PROGRAMME_UNKNOWN = 89
+    WALLET_HAS_POINTS = 96
     MEMBER_LOCKED = 90
     MEMBER_ERASED = 91
     MEMBER_HAS_VALUE = 92
@@ -179,6 +187,31 @@ ADVICE: Final[dict[Reason, Advice]] = {
     Reason.TOP_UP_BELOW_MINIMUM: Advice("FAILED_PRECONDITION", "The amount is below the smallest top-up of the terms."),
     Reason.BALANCE_ABOVE_LIMIT: Advice(
         "FAILED_PRECONDITION", "The wallet would pass its highest balance; top up less."
+    ),
+    Reason.PASS_UNKNOWN: Advice(
+        "FAILED_PRECONDITION",
+        "The issuer sells no such pass today, or the member has none; sell one that there is.",
+    ),
+    Reason.PASS_EXPIRED: Advice(
+        "FAILED_PRECONDITION", "The pass's last day is over; its seller or issuer pays out what is left of it."
+    ),
+    Reason.VISITS_TOO_FEW: Advice(
+        "FAILED_PRECONDITION", "No pass has so many visits left; take at most what is left, or sell another pass."
+    ),
+    Reason.PASS_PRICE_DIFFERS: Advice(
+        "FAILED_PRECONDITION", "The amount is not the price of the pass; ask the member for its price."
+    ),
+    Reason.WALLET_HAS_PASSES: Advice(
+        "FAILED_PRECONDITION", "Passes that are not used up block this; have them used or paid out first."
+    ),
+    Reason.POINTS_TOO_FEW: Advice(
+        "FAILED_PRECONDITION", "The member has too few points for this; take at most what there are."
+    ),
+    Reason.POINTS_PROGRAMME_UNKNOWN: Advice(
+        "FAILED_PRECONDITION", "No such points programme is honoured by this merchant today; take another payment."
+    ),
+    Reason.WALLET_HAS_POINTS: Advice(
+        "FAILED_PRECONDITION", "Points stay in the wallet they were earned in; have them used first."
     ),
     Reason.WALLET_HAS_HOLDS: Advice("FAILED_PRECONDITION", "Open holds block this; capture or void them first."),
     Reason.HOLD_UNKNOWN: Advice("NOT_FOUND", "The hold is not known; check its id."),

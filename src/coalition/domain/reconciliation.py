@@ -13,7 +13,10 @@ from typing import Final
 from coalition.domain.kinds import Kind
 
 GIVE_BACK: Final = frozenset(
-    {Kind.REFUND, Kind.REVERSAL, Kind.TOP_UP_REVERSAL, Kind.TOP_UP_RETURN, Kind.CASH_OUT, Kind.VOID}
+    {
+        *(Kind.REFUND, Kind.REVERSAL, Kind.TOP_UP_REVERSAL, Kind.TOP_UP_RETURN, Kind.CASH_OUT, Kind.VOID),
+        *(Kind.VISIT_RETURN, Kind.PASS_RETURN),
+    }
 )
 """Kinds that a till's list may show with a minus."""
 

@@ -9,6 +9,8 @@ from coalition.domain.decision import Decision
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.hold import release
 from coalition.domain.kinds import Kind
+from coalition.domain.pass_rules import reverse_of_pass
+from coalition.domain.points_rules import reverse_of_points
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import REFUNDABLE, give_value_back
 from coalition.domain.top_up_reversal import take_back_top_up
@@ -35,6 +37,10 @@ def decide_reverse(command: Reverse, books: Books) -> Decision:
         if lot.is_reversed:
             return _nothing_left(original, books)
         return take_back_top_up(original, books, commission_back=True)
+    if original.kind in {Kind.PASS_SALE, Kind.PASS_VISIT}:
+        return reverse_of_pass(original, books) or _nothing_left(original, books)
+    if original.kind is Kind.POINTS_SPEND:
+        return reverse_of_points(original, books) or _nothing_left(original, books)
     if original.kind is Kind.HOLD:
         hold = books.holds[original.entry_id]
         if hold.is_open:

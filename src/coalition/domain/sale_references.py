@@ -11,7 +11,7 @@ from coalition.domain.errors import Refused
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
 
-TAKERS: Final = frozenset({Kind.TOP_UP, Kind.PURCHASE, Kind.HOLD, Kind.UPLOAD})
+TAKERS: Final = frozenset({Kind.TOP_UP, Kind.PURCHASE, Kind.HOLD, Kind.UPLOAD, Kind.PASS_SALE, Kind.PASS_VISIT})
 """What takes its reference. A capture may repeat that of its authorization: it is the same sale."""
 
 

@@ -32,7 +32,7 @@ def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
     face = principal + bonus
     rules = programme.card_rules(day)
     if rules is not None:
-        check_top_up(rules, wallet, terms, command.funding, principal, face)
+        check_funding(rules, wallet, terms.bonus_months, command.funding, principal, face)
     if terms.balance_limit_minor is not None and wallet.balance_minor + face > terms.balance_limit_minor:
         raise Refused(Reason.BALANCE_ABOVE_LIMIT, metadata={"balance_limit_minor": str(terms.balance_limit_minor)})
     custodian_id = programme.custodian(terms, issuer.participant_id)
@@ -76,11 +76,13 @@ def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
     )
 
 
-def check_top_up(rules: CardRules, wallet: Wallet, terms: Terms, funding: Funding, principal: int, face: int) -> None:
-    """Raise Refused where the card rules of the scheme forbid selling this lot to this wallet.
+def check_funding(
+    rules: CardRules, wallet: Wallet, bonus_months: int | None, funding: Funding, principal: int, face: int
+) -> None:
+    """Raise Refused where the card rules of the scheme forbid this wallet to be sold `principal`, so paid.
 
-    FUNDING_NOT_ALLOWED, REAL_NAME_REQUIRED (also where the terms' bonus is too short-lived for a bearer, whom nobody
-    can tell that it ends), BALANCE_ABOVE_LIMIT.
+    FUNDING_NOT_ALLOWED, REAL_NAME_REQUIRED (also where a bonus of `bonus_months` is too short-lived for a bearer, whom
+    nobody can tell that it ends), BALANCE_ABOVE_LIMIT: `face` is what comes on top of the balance.
     """
     if funding is Funding.CREDIT_CARD and not rules.credit_funding_allowed:
         raise Refused(Reason.FUNDING_NOT_ALLOWED, metadata={"funding": funding.value})
@@ -90,16 +92,16 @@ def check_top_up(rules: CardRules, wallet: Wallet, terms: Terms, funding: Fundin
             Reason.FUNDING_NOT_ALLOWED, metadata={"funding": funding.value, "cash_below_minor": str(cash_below)}
         )
     if not wallet.is_named:
-        _check_bearer(rules, terms, principal)
+        _check_bearer(rules, bonus_months, principal)
     limit = rules.named_balance_limit_minor if wallet.is_named else rules.bearer_balance_limit_minor
     if limit is not None and wallet.balance_minor + face > limit:
         raise Refused(Reason.BALANCE_ABOVE_LIMIT, metadata={"balance_limit_minor": str(limit)})
 
 
-def _check_bearer(rules: CardRules, terms: Terms, principal: int) -> None:
+def _check_bearer(rules: CardRules, bonus_months: int | None, principal: int) -> None:
     bearer_below = rules.real_name_top_up_from_minor
     if bearer_below is not None and principal >= bearer_below:
         raise Refused(Reason.REAL_NAME_REQUIRED, metadata={"bearer_below_minor": str(bearer_below)})
     months = rules.bearer_bonus_months_min
-    if months is not None and terms.bonus_months is not None and terms.bonus_months < months:
+    if months is not None and bonus_months is not None and bonus_months < months:
         raise Refused(Reason.REAL_NAME_REQUIRED, metadata={"bonus_months_min": str(months)})

@@ -67,7 +67,10 @@ class DueBonus(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A card and its wallet in one snapshot. Wallet and lane are None until the card is linked."""
+    """A card and its wallet in one snapshot. Wallet and lane are None until the card is linked.
+
+    `points` are (programme_id, points), in order of the programmes.
+    """
 
     card_state: str
     last_four: str
@@ -76,6 +79,7 @@ class Holding:
     balance_minor: int
     lots: tuple[HeldLot, ...]
     read_time: datetime
+    points: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ class MergeDesk(Generic[Key]):
     def merge(self, act: Act, member_id: UUID, into_member_id: UUID, purpose: str) -> ActAnswer:
         """Merge `member_id` into `into_member_id`, for ever.
 
-        MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED, MERGE_CONFLICT, WALLET_HAS_HOLDS (of the old wallet);
-        WALLET_CLOSED (the other one). FIELD_INVALID where both are one.
+        MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED, MERGE_CONFLICT; of the old wallet WALLET_HAS_HOLDS,
+        WALLET_HAS_PASSES and WALLET_HAS_POINTS; WALLET_CLOSED (the other one). FIELD_INVALID where both are one.
         """
         why, time = check_purpose(purpose), self._clock()
         if member_id == into_member_id:
@@ -45,8 +45,14 @@ class MergeDesk(Generic[Key]):
             # In one order, so that two merges of the same two members wait for each other.
             for each in sorted((member_id, into_member_id)):
                 writable(each, books.lock_member(each))
-            if books.wallet_rest(wallet_id).open_holds:
+            rest = books.wallet_rest(wallet_id)
+            if rest.open_holds:
                 raise Refused(Reason.WALLET_HAS_HOLDS, "member_id", {"member_id": str(member_id)})
+            # Both stay in the wallet they came to (docs/decisions/0037, 0038).
+            if rest.open_passes:
+                raise Refused(Reason.WALLET_HAS_PASSES, "member_id", {"member_id": str(member_id)})
+            if rest.programmes_with_points:
+                raise Refused(Reason.WALLET_HAS_POINTS, "member_id", {"member_id": str(member_id)})
             if not books.wallet_rest(into_wallet_id).is_open:
                 raise Refused(Reason.WALLET_CLOSED, "into_member_id", {"member_id": str(into_member_id)})
             moved = books.merge(member_id, wallet_id, into_member_id, into_wallet_id, time)

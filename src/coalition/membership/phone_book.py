@@ -60,8 +60,14 @@ class PhoneBook(Generic[Key]):
         self._member_keys.forget_phone(member_id)
 
     def whose(self, phone: str) -> tuple[UUID, Key] | None:
-        """The member of a phone, and its key; None where it is nobody's."""
+        """The member of a phone, and its key; None where it is nobody's.
+
+        By its check, in a time that does not grow with the members; by the blind index whoever has none of use.
+        """
         filing = self.filing(phone)
+        for member_id, key in self._member_keys.checked(_by_version([filing])).items():
+            if self._has(self._store.records(member_id, (CONTACT,)), key, phone):
+                return member_id, key
         candidates = self._store.indexed_records(PHONE_INDEX, filing.indexes, CONTACT, CANDIDATES_MAX + 1)
         return self._among(candidates, filing)
 
@@ -104,9 +110,12 @@ class PhoneBook(Generic[Key]):
         found = self._member_keys.matching([record.member_id for record in candidates], _by_version([filing]))
         for record in candidates:
             key = found.get(record.member_id)
-            if key is not None and self._records.opened(record, key)["phone"] == filing.phone:
+            if key is not None and self._has([record], key, filing.phone):
                 return record.member_id, key
         return None
+
+    def _has(self, records: Sequence[SealedRecord], key: Key, phone: str) -> bool:
+        return any(self._records.opened(record, key)["phone"] == phone for record in records)
 
 
 def _by_version(filings: Iterable[Filing]) -> dict[int, list[bytes]]:

@@ -117,10 +117,9 @@ class ReadingRoom(Generic[Key]):
 
         def apply(books: MemberBooks) -> Answer:
             permitted(books)
-            states = books.member_states(member_ids)
+            states = books.note(act, member_ids)
             for member_id in member_ids:
                 _readable(member_id, states.get(member_id), purpose)
-            books.note(act, member_ids)
             return told
 
         entry_id = self._store.perform(act, apply, member_ids).entry_id

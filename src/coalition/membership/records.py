@@ -30,7 +30,14 @@ class Records(Generic[Key]):
 
     def all_opened(self, records: Iterable[SealedRecord], key: Key | None) -> dict[str, Mapping[str, Any]]:
         """Records of one member in clear, by group; nothing where its key is gone."""
-        return {} if key is None else {each.field_group: self.opened(each, key) for each in records}
+        if key is None:
+            return {}
+        cipher: Cipher | None = None
+        opened = {}
+        for each in records:
+            cipher = cipher or self.cipher(each.member_id, key)
+            opened[each.field_group] = _open(cipher, each)
+        return opened
 
     def cipher(self, member_id: UUID, key: Key) -> Cipher:
         """What seals under a member's key."""
@@ -38,8 +45,7 @@ class Records(Generic[Key]):
 
     def opened(self, record: SealedRecord, key: Key) -> Mapping[str, Any]:
         """One record in clear."""
-        cipher = self.cipher(record.member_id, key)
-        return unpacked(cipher.open(record.field_group, record.record_id, record.revision, record.sealed))
+        return _open(self.cipher(record.member_id, key), record)
 
     def sealed(
         self, member_id: UUID, cipher: Cipher, texts: Mapping[str, bytes], *, revision: int = 1
@@ -51,3 +57,7 @@ class Records(Generic[Key]):
             sealed = cipher.seal(group, record_id, revision, plaintext)
             records.append(SealedRecord(member_id, group, revision, record_id, sealed))
         return tuple(records)
+
+
+def _open(cipher: Cipher, record: SealedRecord) -> Mapping[str, Any]:
+    return unpacked(cipher.open(record.field_group, record.record_id, record.revision, record.sealed))

@@ -182,8 +182,8 @@ class MemberBooks(Protocol):
     def lock_member(self, member_id: UUID) -> str | None:
         """Its state; None where there is no such member. Whoever locks the wallet too does so before."""
 
-    def note(self, act: Act, member_ids: Sequence[UUID]) -> None:
-        """Let the act be found by the members it is about."""
+    def note(self, act: Act, member_ids: Sequence[UUID]) -> Mapping[UUID, str]:
+        """Let the act be found by the members it is about; their states, as `member_states`."""
 
     def latest_record(self, member_id: UUID, field_group: str) -> SealedRecord | None: ...
 

@@ -14,10 +14,19 @@ from coalition.domain.caps import Caps
 from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayLimits
 from coalition.domain.errors import Refused
+from coalition.domain.pass_terms import PassTerms
+from coalition.domain.points_programme import PointsProgramme
 from coalition.domain.reasons import Reason
 from coalition.domain.window_fees import OPERATOR, WindowFees
 
-NAMED_FIRST: Final = {Terms: "issuer", Acceptance: "issuer", WindowFees: "payer", Caps: "participant"}
+NAMED_FIRST: Final = {
+    Terms: "issuer",
+    PassTerms: "issuer",
+    Acceptance: "issuer",
+    WindowFees: "payer",
+    Caps: "participant",
+    PointsProgramme: "debtor",
+}
 """The field that a complaint about other parties names, where it is not the acquirer."""
 
 
@@ -49,19 +58,26 @@ def check_alone(
 ) -> None:
     """No other agreement answers the same question on the same day.
 
-    An issuer may sell under several terms at a time (a top-up names one); what an acquirer accepts or pays must be one,
-    and so must the card rules of the scheme.
+    An issuer may sell under several terms, and several passes, at a time (a sale names one); what an acquirer takes or
+    pays must be one, and so must the card rules of the scheme.
     """
-    if isinstance(content, Terms):
+    if isinstance(content, Terms | PassTerms):
         return
     for other, end in _with_ends(others):
-        is_rival = other.code != code and parties_of(other.content) == parties_of(content)
+        is_rival = other.code != code and _answer_alike(other.content, content)
         if is_rival and _overlap(effective_from, effective_until, other.effective_from, end):
             raise Refused(
                 Reason.AGREEMENT_INVALID,
                 "effective_from",
                 {"expected": "days on which no other agreement of these parties holds", "overlaps": other.code},
             )
+
+
+def _answer_alike(one: Content, other: Content) -> bool:
+    """Whether two agreements of a kind answer the same question: of points, where both say what is earned."""
+    if isinstance(one, PointsProgramme) and isinstance(other, PointsProgramme):
+        return not set(one.earned_at).isdisjoint(other.earned_at)
+    return parties_of(one) == parties_of(other)
 
 
 def check_licence(
@@ -76,14 +92,14 @@ def check_licence(
 
     `groups` names the group of each party: its chain, or itself. Raises Refused(LICENCE_MISSING).
     """
-    if not isinstance(content, Terms | Acceptance) or _is_licensed(rules, effective_from):
+    if not isinstance(content, Terms | PassTerms | Acceptance) or _is_licensed(rules, effective_from):
         return
-    held = [each for each in _latest(terms, effective_from) if isinstance(each, Terms)]
+    held = [each for each in _latest(terms, effective_from) if isinstance(each, Terms | PassTerms)]
     taken = [each for each in _latest(acceptances, effective_from) if isinstance(each, Acceptance)]
-    if isinstance(content, Terms):
-        held = [content]
-    else:
+    if isinstance(content, Acceptance):
         taken = [content]
+    else:
+        held = [content]
     for agreed in taken:
         issuer = groups[agreed.issuer]
         if not agreed.accepted or issuer == groups[agreed.acquirer]:
@@ -91,7 +107,7 @@ def check_licence(
         for sold in held:
             if sold.custody == "ISSUER_HELD" and groups[sold.issuer] == issuer:
                 facts = {"issuer": agreed.issuer, "acquirer": agreed.acquirer}
-                field = "content.custody" if isinstance(content, Terms) else "content.acquirer"
+                field = "content.acquirer" if isinstance(content, Acceptance) else "content.custody"
                 raise Refused(Reason.LICENCE_MISSING, field, facts)
 
 
@@ -116,7 +132,7 @@ def check_succession(latest: Version, expected_version: int, content: Content, e
 def parties_of(content: Content) -> tuple[str, ...]:
     """Whose question the agreement answers; nobody's in particular for the scheme's own rules."""
     match content:
-        case Terms():
+        case Terms() | PassTerms():
             return (content.issuer,)
         case Acceptance():
             return (content.issuer, content.acquirer)
@@ -126,6 +142,8 @@ def parties_of(content: Content) -> tuple[str, ...]:
             return (content.payer, content.payee, content.base.value)
         case Caps():
             return (content.participant,)
+        case PointsProgramme():
+            return (content.debtor,)
         case CardRules():
             return ()
 
@@ -153,14 +171,27 @@ def _names(content: Content) -> Iterator[tuple[str, str, bool]]:
             yield from _listed("returns_at", content.returns_at)
         case DayLimits():
             yield "acquirer", content.acquirer, True
+        case PassTerms() | PointsProgramme():
+            yield from _names_of_units(content)
         case WindowFees():
             yield "payer", content.payer, True
             if content.payee != OPERATOR:
                 yield "payee", content.payee, False
         case Caps():
             yield "participant", content.participant, True
-        case CardRules():
+        case _:
             return
+
+
+def _names_of_units(content: PassTerms | PointsProgramme) -> Iterator[tuple[str, str, bool]]:
+    if isinstance(content, PassTerms):
+        yield "issuer", content.issuer, True
+        yield from _listed("sellers", content.sellers)
+        yield from _listed("honoured_at", content.honoured_at)
+    else:
+        yield "debtor", content.debtor, False
+        yield from _listed("earned_at", content.earned_at)
+        yield from _listed("spent_at", content.spent_at)
 
 
 def _listed(field: str, parties: Iterable[str]) -> Iterator[tuple[str, str, bool]]:

@@ -228,5 +228,5 @@ def _bounded(content: Mapping[str, JSON]) -> Mapping[str, JSON]:
 
 
 def _check_licence(books: ProgrammeBooks, content: Content, effective_from: date) -> None:
-    rules, terms, acceptances = (books.versions(kind) for kind in ("CARD_RULES", "TERMS", "ACCEPTANCE"))
-    agreement_rules.check_licence(content, effective_from, books.groups(), rules, terms, acceptances)
+    rules, terms, passes, acceptances = map(books.versions, ("CARD_RULES", "TERMS", "PASSES", "ACCEPTANCE"))
+    agreement_rules.check_licence(content, effective_from, books.groups(), rules, [*terms, *passes], acceptances)

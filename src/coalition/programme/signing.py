@@ -32,6 +32,9 @@ def asked_if_needed(
     """The answer of an act that has added a version; where approvals are needed, with the id of the one asked for."""
     told = content_hash(kind, content, *period)
     answer: Answer = {"agreement": code, "version": version, "content_sha256": told}
+    if (unit := books.unit(agreement_id, version)) is not None:
+        # Told, so that whoever has the log knows what a claim in points was made under.
+        answer |= {"agreement_id": agreement_id, "unit": unit}
     if not books.needs_approval():
         return answer
     books.unsign(agreement_id, version)

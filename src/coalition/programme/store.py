@@ -63,6 +63,8 @@ class ProgrammeBooks(Protocol):
         create_time: datetime,
     ) -> None: ...
 
+    def unit(self, agreement_id: int, version: int) -> int | None: ...
+
     def content(self, agreement_id: int, version: int) -> Answer:
         """The content of a version as it was told."""
 

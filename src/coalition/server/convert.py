@@ -35,6 +35,22 @@ from coalition.domain.programme import Programme, Scheme
 from coalition.domain.reasons import Reason
 from coalition.domain.wallet_lines import WalletLine
 from coalition.server.convert_details import details_of, item_messages, tender_messages
+from coalition.server.convert_passes import (
+    WITHOUT_AMOUNT,
+    Asking,
+    Undone,
+    return_of,
+    sale_of_pass,
+    visit_of,
+    write_pass,
+)
+from coalition.server.convert_points import (
+    OF_POINTS,
+    OfPoints,
+    return_of_points,
+    spend_of_points,
+    write_points,
+)
 from coalition.server.identity import Caller, Role
 from coalition.server.presented import Presenting
 from coalition.server.request_ids import parse_request_id
@@ -54,6 +70,9 @@ OperationRequest: TypeAlias = (
     | operations_pb2.ReturnTopUpRequest
     | operations_pb2.ReverseTopUpRequest
     | operations_pb2.CashOutRequest
+    | operations_pb2.SellPassRequest
+    | Undone
+    | OfPoints
 )
 Undoing: TypeAlias = (
     operations_pb2.VoidRequest
@@ -61,6 +80,8 @@ Undoing: TypeAlias = (
     | operations_pb2.ReturnTopUpRequest
     | operations_pb2.ReverseTopUpRequest
     | operations_pb2.CashOutRequest
+    | Undone
+    | OfPoints
 )
 
 
@@ -85,6 +106,8 @@ UNDOING: Final = (
     operations_pb2.ReturnTopUpRequest,
     operations_pb2.ReverseTopUpRequest,
     operations_pb2.CashOutRequest,
+    *WITHOUT_AMOUNT,
+    *OF_POINTS,
 )
 
 
@@ -216,6 +239,10 @@ def command_of(request: OperationRequest, caller: Caller, programme: Programme, 
             original_request_id=_request_named(request.hold_request_id, "hold_request_id"),
             original_entry_id=request.hold_entry_id or None,
         )
+    if isinstance(request, operations_pb2.SellPassRequest):
+        asking = Asking(seat.participant_id, seat.store_id, seat.terminal_id, caller.actor, request_id, occurred_time)
+        issuer_id = _issuer(request.issuer, seat, programme)
+        return sale_of_pass(request, asking, token(request), issuer_id, FUNDINGS[request.funding])
     return Refund(
         participant_id=seat.participant_id,
         store_id=seat.store_id,
@@ -238,7 +265,11 @@ def _office(caller: Caller, named: operations_pb2.TerminalRef | None) -> Office:
 
 
 def _sealed_pin(
-    request: operations_pb2.PurchaseRequest | operations_pb2.AuthorizeRequest | operations_pb2.CashOutRequest,
+    request: operations_pb2.PurchaseRequest
+    | operations_pb2.AuthorizeRequest
+    | operations_pb2.CashOutRequest
+    | operations_pb2.VisitPassRequest
+    | operations_pb2.SpendPointsRequest,
     caller: Caller,
 ) -> SealedPin | None:
     """The PIN as it was sealed, with the terminal it was typed at; `seat_of` has checked who that is."""
@@ -305,6 +336,15 @@ def _undoing(
             original_request_id=_request_named(request.original_request_id, "original_request_id"),
             original_entry_id=request.original_entry_id or None,
         )
+    asking = Asking(seat.participant_id, seat.store_id, seat.terminal_id, caller.actor, request_id, occurred_time)
+    if isinstance(request, operations_pb2.VisitPassRequest):
+        return visit_of(request, asking, token(request), _sealed_pin(request, caller))
+    if isinstance(request, operations_pb2.ReturnVisitRequest | operations_pb2.ReturnPassRequest):
+        return return_of(request, asking, _request_named(request.original_request_id, "original_request_id"))
+    if isinstance(request, operations_pb2.SpendPointsRequest):
+        return spend_of_points(request, asking, token(request), _sealed_pin(request, caller))
+    if isinstance(request, operations_pb2.ReturnPointsRequest):
+        return return_of_points(request, asking, _request_named(request.original_request_id, "original_request_id"))
     original_request_id = parse_request_id(request.original_request_id, "original_request_id")
     if original_request_id == request_id:
         wish = {"expected": "the request_id of another operation"}
@@ -355,6 +395,10 @@ def write_receipt(receipt: operations_pb2.Receipt, request_id: str, outcome: Out
         receipt.shortfall_bearer = outcome.facts.get("shortfall_bearer", "")
         receipt.shortfall_reason = outcome.facts.get("shortfall_reason", "")
         receipt.wallet_closed = outcome.facts.get("wallet_state") == "CLOSED"
+        if "pass" in outcome.facts:
+            write_pass(receipt, outcome.facts)
+        if "points" in outcome.facts:
+            write_points(receipt, outcome.facts)
 
 
 def shortfall_minor(outcome: Outcome) -> int:

@@ -14,6 +14,8 @@ from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayLimits
 from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
 from coalition.domain.errors import Refused
+from coalition.domain.pass_terms import PassTerms
+from coalition.domain.points_programme import PointsProgramme
 from coalition.domain.rates import Rate
 from coalition.domain.reasons import Reason
 from coalition.domain.window_fees import WindowFees
@@ -28,11 +30,13 @@ KIND_OF_FIELD: Mapping[str, str] = {
     "limits": "LIMITS",
     "fees": "FEES",
     "caps": "CAPS",
+    "passes": "PASSES",
+    "points": "POINTS",
 }
 RATES = frozenset(
     {
         *("bonus", "sponsor_share", "seller_commission", "issuer_bonus_share", "interchange", "operator_fee"),
-        *("commission", "rate"),
+        *("commission", "rate", "value"),
     }
 )
 CHOICES: Mapping[str, tuple[type[Any], str]] = {
@@ -43,6 +47,7 @@ CHOICES: Mapping[str, tuple[type[Any], str]] = {
     "base": (programme_pb2.WindowBase, "WINDOW_BASE_"),
     "measured": (programme_pb2.Measured, "MEASURED_"),
     "banding": (programme_pb2.Banding, "BANDING_"),
+    "borne_by": (programme_pb2.PointsBearer, "POINTS_BEARER_"),
     "shortfall_bearer": (programme_pb2.ShortfallBearer, "SHORTFALL_BEARER_"),
 }
 
@@ -114,9 +119,9 @@ def content_of(message: Message) -> dict[str, JSON]:
         elif name in CHOICES:
             kind, prefix = CHOICES[name]
             content[name] = kind.Name(value).removeprefix(prefix)
-        elif name in {"tiers", "bands"}:
+        elif name in {"tiers", "bands", "steps"}:
             content[name] = [content_of(row) for row in value]
-        elif name in {"sellers", "returns_at"}:
+        elif name in {"sellers", "returns_at", "honoured_at", "earned_at", "spent_at"}:
             content[name] = list(value)
         else:
             content[name] = value
@@ -132,6 +137,7 @@ def agreement_message(record: AgreementRecord) -> programme_pb2.Agreement:
         effective_until=record.effective_until.isoformat() if record.effective_until else "",
         create_time=timestamp_of(record.create_time),
         waits_for_approval=not record.is_signed,
+        unit=record.unit or 0,
     )
     match parse_content(record.kind, record.content):
         case Terms() as terms:
@@ -150,6 +156,10 @@ def agreement_message(record: AgreementRecord) -> programme_pb2.Agreement:
             message.caps.CopyFrom(
                 programme_pb2.Caps(**asdict(caps) | {"net_debit_minor": caps.net_debit_minor or None})
             )
+        case PassTerms() as passes:
+            message.passes.CopyFrom(_passes(passes))
+        case PointsProgramme() as points:
+            message.points.CopyFrom(_points(points))
     return message
 
 
@@ -203,6 +213,35 @@ def _acquiring(acquiring: Acquiring) -> programme_pb2.Acquiring:
         fees_return=acquiring.fees_return,
         calendar=acquiring.calendar,
         returns_at=acquiring.returns_at,
+    )
+
+
+def _passes(terms: PassTerms) -> programme_pb2.Passes:
+    return programme_pb2.Passes(
+        issuer=terms.issuer,
+        custody=programme_pb2.Custody.Value(f"CUSTODY_{terms.custody}"),
+        sellers=terms.sellers,
+        price_minor=terms.price_minor,
+        visits=terms.visits,
+        months=terms.months,
+        honoured_at=terms.honoured_at,
+        seller_commission=_rate_message(terms.seller_commission),
+        calendar=terms.calendar,
+    )
+
+
+def _points(programme: PointsProgramme) -> programme_pb2.Points:
+    steps = [
+        programme_pb2.EarnStep(from_minor=step.from_minor, rate=_rate_message(step.rate)) for step in programme.steps
+    ]
+    return programme_pb2.Points(
+        debtor=programme.debtor,
+        earned_at=programme.earned_at,
+        steps=steps,
+        value=_rate_message(programme.value),
+        borne_by=programme_pb2.PointsBearer.Value(f"POINTS_BEARER_{programme.borne_by}"),
+        spent_at=programme.spent_at,
+        calendar=programme.calendar,
     )
 
 

@@ -42,6 +42,9 @@ Presenting: TypeAlias = (
     | operations_pb2.PurchaseRequest
     | operations_pb2.AuthorizeRequest
     | operations_pb2.CashOutRequest
+    | operations_pb2.SellPassRequest
+    | operations_pb2.VisitPassRequest
+    | operations_pb2.SpendPointsRequest
     | terminal_pb2.GetBalanceRequest
     | terminal_pb2.ListEntriesRequest
 )

@@ -53,6 +53,12 @@ Posted = TypeVar(
     terminal_pb2.ReturnTopUpResponse,
     terminal_pb2.ReverseTopUpResponse,
     terminal_pb2.CashOutResponse,
+    terminal_pb2.SellPassResponse,
+    terminal_pb2.VisitPassResponse,
+    terminal_pb2.ReturnVisitResponse,
+    terminal_pb2.ReturnPassResponse,
+    terminal_pb2.SpendPointsResponse,
+    terminal_pb2.ReturnPointsResponse,
     terminal_pb2.ReverseResponse,
 )
 """The responses that are a receipt."""
@@ -131,6 +137,24 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def CashOut(self, request: Any, context: Any) -> terminal_pb2.CashOutResponse:
         return await self._posted(request, context, terminal_pb2.CashOutResponse())
+
+    async def SellPass(self, request: Any, context: Any) -> terminal_pb2.SellPassResponse:
+        return await self._posted(request, context, terminal_pb2.SellPassResponse())
+
+    async def VisitPass(self, request: Any, context: Any) -> terminal_pb2.VisitPassResponse:
+        return await self._posted(request, context, terminal_pb2.VisitPassResponse())
+
+    async def ReturnVisit(self, request: Any, context: Any) -> terminal_pb2.ReturnVisitResponse:
+        return await self._posted(request, context, terminal_pb2.ReturnVisitResponse())
+
+    async def ReturnPass(self, request: Any, context: Any) -> terminal_pb2.ReturnPassResponse:
+        return await self._posted(request, context, terminal_pb2.ReturnPassResponse())
+
+    async def SpendPoints(self, request: Any, context: Any) -> terminal_pb2.SpendPointsResponse:
+        return await self._posted(request, context, terminal_pb2.SpendPointsResponse())
+
+    async def ReturnPoints(self, request: Any, context: Any) -> terminal_pb2.ReturnPointsResponse:
+        return await self._posted(request, context, terminal_pb2.ReturnPointsResponse())
 
     async def Reverse(self, request: Any, context: Any) -> terminal_pb2.ReverseResponse:
         return await self._posted(request, context, terminal_pb2.ReverseResponse())
@@ -224,6 +248,11 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                 card_last_four=holding.last_four,
                 card_state=operations_pb2.CardState.Value(f"CARD_STATE_{holding.card_state}"),
                 read_time=timestamp_of(holding.read_time),
+                points=[
+                    terminal_pb2.PointsBalance(programme=programme.version(programme_id, 1).code, points=points)
+                    for programme_id, points in holding.points
+                    if points
+                ],
             )
         )
 

@@ -85,7 +85,12 @@ SECTIONS: Final = {
         SELECT w.lane, w.wallet_id, json_build_array(w.wallet_id, w.last_entry_id, w.balance_minor, coalesce((
             SELECT json_agg(json_build_array(l.lot_id, l.face, l.principal, l.reserved) ORDER BY l.lot_id)
             FROM lots l WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open AND l.face > 0), '[]'),
-            w.merged_into)
+            w.merged_into, coalesce((
+            SELECT json_agg(json_build_array(p.pass_id, p.visits, p.principal) ORDER BY p.pass_id)
+            FROM passes p WHERE p.lane = w.lane AND p.wallet_id = w.wallet_id AND p.is_open), '[]'), coalesce((
+            SELECT json_agg(json_build_array(a.code, o.balance) ORDER BY a.code)
+            FROM points o JOIN agreements a ON a.agreement_id = o.programme_id
+            WHERE o.lane = w.lane AND o.wallet_id = w.wallet_id AND o.balance <> 0), '[]'))
         FROM wallets w
         """,
     ),

@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 from coalition.domain.members import CONTACT, SealedRecord
 from coalition.storage.connect import Connection
 from coalition.storage.keydb import Key
-from coalition.storage.member_files import LATEST_RECORDS
+from coalition.storage.member_looks import LATEST_RECORDS
 
 UNCHECKED: Final = """
 SELECT member_id, dek_id, kek_version, wrapped, check_value FROM member_keys

@@ -17,7 +17,7 @@ from coalition.domain.errors import StoreUnavailable
 from coalition.domain.journal import Notary
 from coalition.domain.pins import CountedTry
 from coalition.domain.programme import Programme
-from coalition.storage import journal, ledger_statements, pins
+from coalition.storage import journal, ledger_passes, ledger_points, ledger_statements, pins
 from coalition.storage.connect import Connection, connect, translated
 from coalition.storage.ledger_batch import BusinessDate, LedgerBatch, Pointer, Pointers
 from coalition.storage.ledger_credentials import name_of
@@ -34,7 +34,16 @@ DESK_SESSION: Final = (
     # Joins as they are written: what was asked for first. Of empty tables any order is as good (7 ms a capture).
     "SET join_collapse_limit = 1",
 )
-PREPARED: Final = (*journal.PREPARED, *ledger_statements.PREPARED, *pins.PREPARED, *TOGETHER, "BEGIN", "COMMIT")
+PREPARED: Final = (
+    *journal.PREPARED,
+    *ledger_statements.PREPARED,
+    *ledger_passes.PREPARED,
+    *ledger_points.PREPARED,
+    *pins.PREPARED,
+    *TOGETHER,
+    "BEGIN",
+    "COMMIT",
+)
 KNOWN_CARDS: Final = "SELECT token, lane, wallet_id, card_id FROM credentials WHERE wallet_id IS NOT NULL LIMIT %s"
 POINTERS_MAX: Final = 250_000  # about 50 MB; a store that meets more cards forgets them all and begins again
 

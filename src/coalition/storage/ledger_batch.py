@@ -15,7 +15,7 @@ from coalition.domain.credentials import VIRTUAL, PayTicket
 from coalition.domain.errors import Contention, LedgerBroken
 from coalition.domain.ids import lane_of_entry, lane_of_wallet
 from coalition.domain.journal import Entry, Notary, Outcome
-from coalition.domain.kinds import OPENS_LOT, Kind
+from coalition.domain.kinds import OF_PASSES, OPENS_LOT, Kind
 from coalition.domain.limits import wallets_to_count
 from coalition.domain.lots import Lot
 from coalition.domain.prefetch import Prefetched, Stored
@@ -35,6 +35,8 @@ from coalition.storage.journal import (
 )
 from coalition.storage.ledger_books import Named, captures_of, fill_holds, fill_originals, named_of
 from coalition.storage.ledger_credentials import PresentedCredentials, fill_presented, presented_by
+from coalition.storage.ledger_passes import LockedPasses, lock_passes, read_passes
+from coalition.storage.ledger_points import read_points
 from coalition.storage.ledger_statements import (
     ALLOCATIONS,
     CARDS,
@@ -83,6 +85,7 @@ class Locked(NamedTuple):
     lots: list[Answer]
     allocations: Answer | None
     holds: Answer | None
+    passes: LockedPasses | None
     pins: Answer | None
     sales: Answer | None
     windows: Answer
@@ -139,6 +142,8 @@ class LedgerBatch:
             if not idle:
                 prefetched = self._read(locked, pointers, named, presented, stored)
                 self._count(prefetched.books, commands, stored)
+                if self.programme.has_points:
+                    read_points(self._pipeline, prefetched.books, commands, named)
                 return prefetched
             # These are not decided here: something else is stored under their request ids. What they claimed besides
             # would be left without an entry, so begin again without that.
@@ -270,10 +275,15 @@ class LedgerBatch:
                 lots.append(pipeline.execute(TOP_UP_LOTS, openers))
             if made := number_columns([_place(each) for each in named if each.original.kind is Kind.HOLD]):
                 holds = pipeline.execute(HOLDS, made)
+        passes = None
+        if presented.passing or (named and any(each.original.kind in OF_PASSES for each in named)):
+            led_to = [pointers[token] for token in presented.passing if token in pointers]
+            owners = {(to.lane, to.wallet_id) for to in led_to if to.wallet_id is not None}
+            passes = lock_passes(pipeline, owners, named)
         taken = pipeline.execute(LOCK_SALES, sale_columns(sales, self.programme.scheme.lane_count)) if sales else None
         windows = pipeline.execute(OPEN_WINDOWS)
         number = pipeline.execute(TAKE_NUMBER)
-        return Locked(wallets, cards, devices, lots, allocations, holds, pins, taken, windows, number)
+        return Locked(wallets, cards, devices, lots, allocations, holds, passes, pins, taken, windows, number)
 
     def _stored(self, claims: Sequence[Command]) -> dict[tuple[int, UUID], Stored]:
         """The answers of those whose claim was there already, in a statement that sees the rival's commit."""
@@ -307,6 +317,8 @@ class LedgerBatch:
         fill_originals(books, named, locked.allocations.rows() if locked.allocations else [])
         if locked.holds is not None:
             fill_holds(books, named, locked.holds.rows())
+        if locked.passes is not None:
+            books.passes = read_passes(locked.passes)
         if locked.sales is not None:
             for terminal_id, reference, entry_id in locked.sales.rows():
                 books.sales.read(Sale(terminal_id, reference), entry_id)

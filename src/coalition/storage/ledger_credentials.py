@@ -16,8 +16,8 @@ class PresentedCredentials:
     """`tokens` lead to cards by their credentials (a phone's by the handle that was found), `codes` by their tickets.
 
     `evidenced` are the commands with a code or a phone. `tickets` and `resolved` fill up as tokens are looked up:
-    those of codes, and the others that were not remembered from an earlier batch. `pinned` came with a PIN. `wallets`
-    are those that a job of the house names itself.
+    those of codes, and the others that were not remembered from an earlier batch. `pinned` came with a PIN, `passing`
+    wants the passes of its wallet. `wallets` are those that a job of the house names itself.
     """
 
     tokens: set[bytes]
@@ -27,6 +27,7 @@ class PresentedCredentials:
     resolved: set[bytes] = field(default_factory=set)
     pinned: set[bytes] = field(default_factory=set)
     wallets: set[int] = field(default_factory=set)
+    passing: set[bytes] = field(default_factory=set)
 
 
 def presented_by(commands: Sequence[Command]) -> PresentedCredentials:
@@ -35,17 +36,20 @@ def presented_by(commands: Sequence[Command]) -> PresentedCredentials:
     evidenced: list[Presented] = []
     pinned: set[bytes] = set()
     wallets: set[int] = set()
+    passing: set[bytes] = set()
     for command in commands:
         if isinstance(command, Presented):
             if getattr(command, "pin", None) is not None:
                 pinned.add(name_of(command))
+            if command.uses_passes:
+                passing.add(name_of(command))
             if command.evidence is None:
                 tokens.add(command.token)
             else:
                 evidenced.append(command)
         elif isinstance(command, OnWallet | MergeIn):
             wallets.add(command.wallet_id)
-    presented = PresentedCredentials(tokens, evidenced=evidenced, pinned=pinned, wallets=wallets)
+    presented = PresentedCredentials(tokens, evidenced=evidenced, pinned=pinned, wallets=wallets, passing=passing)
     for command in evidenced:
         evidence = command.evidence
         if isinstance(evidence, CodeEvidence):

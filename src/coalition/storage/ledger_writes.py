@@ -17,6 +17,8 @@ from coalition.storage.journal import (
     INSERT_TRANSFERS,
     Execute,
 )
+from coalition.storage.ledger_passes import write_passes
+from coalition.storage.ledger_points import write_points
 from coalition.storage.ledger_statements import (
     CLOSE_WALLETS,
     FREE_SALES,
@@ -58,6 +60,10 @@ def write_books(
         _write_holds(pipeline, books.holds.values())
     if books.sales.held or books.sales.found:
         _write_sales(pipeline, books.sales, lane_count)
+    if books.passes.passes:
+        write_passes(pipeline, books.passes)
+    if books.points is not None:
+        write_points(pipeline, books, books.points)
     if books.transits:
         _write_transits(pipeline, books.transits.values())
 

@@ -1,4 +1,4 @@
-"""What issuers owe to members now: open lots by issuer, custodian and age; bonus about to expire; wallets at rest.
+"""What issuers owe to members now: open lots by age, passes, by custodian; bonus about to expire; wallets at rest.
 
 All figures of one report come from one snapshot. Reads hot rows without locking any; never writes.
 """
@@ -21,6 +21,15 @@ SELECT l.issuer_id, l.custodian_id,
 FROM lots l JOIN batches b ON b.number = l.lot_id >> {NUMBER_SHIFT}
 WHERE l.is_open AND l.face > 0
 GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+"""
+PASSES: Final = """
+SELECT issuer_id, custodian_id, count(*), sum(visits)::bigint, sum(principal)::bigint
+FROM passes WHERE is_open GROUP BY 1, 2 ORDER BY 1, 2
+"""
+POINTS: Final = """
+SELECT programme_id, count(*) FILTER (WHERE balance > 0), coalesce(sum(balance) FILTER (WHERE balance > 0), 0)::bigint,
+       coalesce(-sum(balance) FILTER (WHERE balance < 0), 0)::bigint
+FROM points WHERE balance <> 0 GROUP BY 1 ORDER BY 1
 """
 EXPIRING: Final = """
 SELECT issuer_id, bonus_expiry, count(*), sum(face - principal)::bigint
@@ -55,6 +64,27 @@ class Outstanding:
 
 
 @dataclass(frozen=True, slots=True)
+class OutstandingPasses:
+    """Open passes of one issuer at one custodian: the visits left, and what was paid for them."""
+
+    issuer_id: int
+    custodian_id: int
+    passes: int
+    visits: int
+    principal_minor: int
+
+
+@dataclass(frozen=True, slots=True)
+class OutstandingPoints:
+    """Points of one programme: how many wallets have how many, and how many members owe because they spent too many."""
+
+    programme_id: int
+    wallets: int
+    points: int
+    owed_points: int
+
+
+@dataclass(frozen=True, slots=True)
 class Expiring:
     """Bonus of an issuer that expires at the end of a business date unless it is spent."""
 
@@ -82,6 +112,8 @@ class Liability:
     outstanding: Sequence[Outstanding]
     expiring: Sequence[Expiring]
     dormant: Sequence[Dormant]
+    passes: Sequence[OutstandingPasses] = ()
+    points: Sequence[OutstandingPoints] = ()
 
 
 def liability(
@@ -101,4 +133,6 @@ def liability(
         outstanding = [Outstanding(*row) for row in connection.execute(OUTSTANDING, parameters)]
         expiring = [Expiring(*row) for row in connection.execute(EXPIRING, parameters)]
         dormant = [Dormant(*row) for row in connection.execute(DORMANT, parameters)]
-    return Liability(number, outstanding, expiring, dormant)
+        passes = [OutstandingPasses(*row) for row in connection.execute(PASSES)]
+        points = [OutstandingPoints(*row) for row in connection.execute(POINTS)]
+    return Liability(number, outstanding, expiring, dormant, passes, points)

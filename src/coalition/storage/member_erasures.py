@@ -13,16 +13,22 @@ from coalition.domain.members import WalletRest
 from coalition.storage import approvals
 from coalition.storage.lease import Cursor, Lease, leased
 
-# What lies in the wallet or is on its way there from merged ones, and what was last done with it; holds reserve from
-# open lots.
+# What lies in the wallet and its passes or is on its way there from merged ones, and what was last done with it; holds
+# reserve from open lots.
 WALLET_REST: Final = f"""
 SELECT w.state = 'OPEN',
        (w.balance_minor
            + coalesce((SELECT sum(m.balance_minor) FROM wallets m WHERE m.merged_into = w.wallet_id), 0)
            + coalesce((SELECT sum(e.amount_minor) FROM transits t JOIN entries e USING (lane, entry_id)
-                       WHERE t.is_open AND t.to_wallet_id = w.wallet_id), 0))::bigint,
+                       WHERE t.is_open AND t.to_wallet_id = w.wallet_id), 0)
+           + coalesce((SELECT sum(p.principal) FROM passes p
+                       WHERE p.lane = w.lane AND p.wallet_id = w.wallet_id AND p.is_open), 0)
+           + coalesce((SELECT sum(p.principal) FROM wallets m JOIN passes p USING (lane, wallet_id)
+                       WHERE m.merged_into = w.wallet_id AND p.is_open), 0))::bigint,
        (SELECT count(*) FROM lots l
         WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open AND l.reserved > 0),
+       (SELECT count(*) FROM passes p WHERE p.lane = w.lane AND p.wallet_id = w.wallet_id AND p.is_open),
+       (SELECT count(*) FROM points p WHERE p.lane = w.lane AND p.wallet_id = w.wallet_id AND p.balance <> 0),
        (SELECT b.time FROM batches b WHERE b.number = w.last_entry_id >> {NUMBER_SHIFT})
 FROM wallets w WHERE w.lane = %s AND w.wallet_id = %s
 """

@@ -2,7 +2,7 @@
 
 Nothing is kept for it. An event of a wallet is its entry; when the first batch of a business date is passed, the open
 lots whose bonus ends soon follow from the date; where an issuer has handed over, or does not pay, the open lots that it
-owed follow from that entry. What is told of a lot is what is in it when it is read: one spent meanwhile is told no more.
+owed follow from that entry. What is told of a lot is what is in it when it is read: what was spent is told no more.
 """
 
 import json

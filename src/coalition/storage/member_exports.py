@@ -11,7 +11,7 @@ from uuid import UUID
 from coalition.domain.acts import Act
 from coalition.domain.members import ExportedMember, MemberExport, SealedRecord
 from coalition.storage.lease import Cursor
-from coalition.storage.member_files import LATEST_RECORDS
+from coalition.storage.member_looks import LATEST_RECORDS
 
 EXPORT: Final = """
 SELECT export_id, field_groups, purpose, recipient_key, requester, create_time, approver, approve_time

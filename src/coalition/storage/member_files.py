@@ -13,11 +13,8 @@ from coalition.domain.acts import Act
 from coalition.domain.ids import NUMBER_SHIFT
 from coalition.domain.members import Access, Disclosure, SealedRecord
 from coalition.storage.lease import Cursor
+from coalition.storage.member_looks import LATEST_RECORDS, read_states, write_note
 
-LATEST_RECORDS: Final = """
-SELECT DISTINCT ON (r.member_id, r.field_group) r.member_id, r.field_group, r.revision, r.record_id, r.sealed
-FROM member_records r
-"""
 DISCLOSURE: Final = """
 SELECT disclosure_id, member_ids, field_groups, purpose, recipient_key, requester, create_time, approver, approve_time
 FROM disclosures WHERE disclosure_id = %s
@@ -40,21 +37,15 @@ class FileBooks:
 
     def member_states(self, member_ids: Sequence[UUID]) -> Mapping[UUID, str]:
         """State by member, of those that there are."""
-        rows = self._cursor.execute(
-            "SELECT member_id, state FROM members WHERE member_id = ANY(%s)", (list(member_ids),)
-        ).fetchall()
-        return dict(rows)
+        return read_states(self._cursor.connection, member_ids)
 
     def lock_member(self, member_id: UUID) -> str | None:
         row = self._one("SELECT state FROM members WHERE member_id = %s FOR UPDATE", (member_id,))
         return None if row is None else str(row[0])
 
-    def note(self, act: Act, member_ids: Sequence[UUID]) -> None:
-        """Write down which members the act is about."""
-        self._cursor.execute(
-            "INSERT INTO member_acts (member_id, request_id, participant_id) SELECT unnest(%s::uuid[]), %s, %s",
-            (list(member_ids), act.request_id, act.participant_id),
-        )
+    def note(self, act: Act, member_ids: Sequence[UUID]) -> Mapping[UUID, str]:
+        """Write down which members the act is about; their states."""
+        return write_note(self._cursor.connection, member_ids, act.request_id, act.participant_id)
 
     def latest_record(self, member_id: UUID, field_group: str) -> SealedRecord | None:
         row = self._one(

@@ -10,7 +10,7 @@ from uuid import UUID
 from coalition.domain.ids import lane_of_wallet
 from coalition.domain.members import NewCard, NewMember, SealedRecord
 from coalition.storage.lease import Cursor
-from coalition.storage.member_files import LATEST_RECORDS
+from coalition.storage.member_looks import LATEST_RECORDS
 
 # As LOCK_INDEX of one; sorted below, so that two imports wait for each other in one order.
 LOCK_INDEXES: Final = """

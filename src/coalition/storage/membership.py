@@ -35,24 +35,15 @@ from coalition.domain.programme import Participant
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
 from coalition.storage.devices import add_tickets
-from coalition.storage.lease import Cursor, Lease, leased, leased_cursor
+from coalition.storage.lease import Lease, leased, leased_cursor
 from coalition.storage.member_erasures import ErasureBooks, read_erasure_requests
 from coalition.storage.member_exports import EXPORT, ExportBooks, export_of, read_active
-from coalition.storage.member_files import DISCLOSURE, LATEST_RECORDS, FileBooks, disclosure_of, read_accesses
+from coalition.storage.member_files import DISCLOSURE, FileBooks, disclosure_of, read_accesses
 from coalition.storage.member_intake import IntakeBooks
+from coalition.storage.member_looks import CARD, MEMBER, card_of, read_file, read_indexed, read_records
 from coalition.storage.member_merging import MergeBooks
 from coalition.storage.pins import SET_PIN
 
-MEMBER: Final = """
-SELECT m.member_id, m.wallet_id, m.state, p.code, m.create_time, w.is_named, g.into_member_id
-FROM members m JOIN participants p ON p.participant_id = m.recruiter_id JOIN wallets w USING (lane, wallet_id)
-    LEFT JOIN member_merges g ON g.member_id = m.member_id
-"""
-CARD: Final = """
-SELECT c.lane, c.card_id, c.wallet_id, c.last_four, c.state, c.replaced_by, p.code, c.kind, c.operation_limit_minor,
-       c.day_limit_minor, c.month_limit_minor
-FROM cards c JOIN participants p ON p.participant_id = c.issuer_id
-"""
 CARD_OF_KIND: Final = f"""
 {CARD} WHERE c.lane = %s AND c.wallet_id = %s AND c.kind = %s AND c.state <> 'REPLACED' ORDER BY c.card_id LIMIT 1
 """
@@ -94,12 +85,12 @@ class MemberStore:
         return MemberRow(*row) if row else None
 
     def records(self, member_id: UUID, field_groups: Iterable[str]) -> list[SealedRecord]:
-        with leased_cursor(self._lease) as cursor:
-            return _records(cursor, member_id, field_groups)
+        with leased(self._lease) as connection:
+            return read_records(connection, member_id, field_groups)
 
     def indexed_records(self, field: str, values: Sequence[int], field_group: str, limit: int) -> list[SealedRecord]:
-        with leased_cursor(self._lease) as cursor:
-            return _indexed_records(cursor, field, values, field_group, limit)
+        with leased(self._lease) as connection:
+            return read_indexed(connection, field, values, field_group, limit)
 
     def accesses(self, member_id: UUID, before: int | None, limit: int) -> list[Access]:
         with leased_cursor(self._lease) as cursor:
@@ -135,24 +126,15 @@ class MemberStore:
         row = self._one(
             f"{CARD} WHERE (c.lane, c.card_id) = (SELECT lane, card_id FROM credentials WHERE token = %s)", (token,)
         )
-        return _card(row) if row else None
+        return card_of(row) if row else None
 
     def file(self, member_id: UUID, field_groups: Iterable[str], cards_max: int) -> MemberFile | None:
-        with leased_cursor(self._lease) as cursor:
-            found = cursor.execute(f"{MEMBER} WHERE m.member_id = %s", (member_id,)).fetchone()
-            if found is None:
-                return None
-            member = MemberRow(*found)
-            records = _records(cursor, member_id, field_groups)
-            cards = cursor.execute(
-                f"{CARD} WHERE c.lane = %s AND c.wallet_id = %s ORDER BY c.state = 'REPLACED', c.card_id LIMIT %s",
-                (lane_of_wallet(member.wallet_id, self._lane_count), member.wallet_id, cards_max),
-            ).fetchall()
-        return MemberFile(member, tuple(records), tuple(_card(row) for row in cards))
+        with leased(self._lease) as connection:
+            return read_file(connection, member_id, field_groups, cards_max)
 
     def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
         row = self._one(CARD_OF_KIND, (lane_of_wallet(wallet_id, self._lane_count), wallet_id, kind))
-        return _card(row) if row else None
+        return card_of(row) if row else None
 
     def wallets_of_tokens(self, tokens: Sequence[bytes]) -> Mapping[bytes, int | None]:
         with leased_cursor(self._lease) as cursor:
@@ -190,7 +172,7 @@ class MemberBooks(FileBooks, IntakeBooks, MergeBooks, ExportBooks, ErasureBooks)
             self._cursor.execute(LOCK_INDEX, (field, value))
 
     def indexed_records(self, field: str, values: Sequence[int], field_group: str, limit: int) -> list[SealedRecord]:
-        return _indexed_records(self._cursor, field, values, field_group, limit)
+        return read_indexed(self._cursor.connection, field, values, field_group, limit)
 
     def add_member(self, member: NewMember) -> None:
         """The wallet, the member, its sealed records and its blind index."""
@@ -240,7 +222,7 @@ class MemberBooks(FileBooks, IntakeBooks, MergeBooks, ExportBooks, ErasureBooks)
 
     def lock_card(self, lane: int, card_id: int) -> CardRow | None:
         row = self._one(f"{CARD} WHERE c.lane = %s AND c.card_id = %s FOR UPDATE OF c", (lane, card_id))
-        return _card(row) if row else None
+        return card_of(row) if row else None
 
     def lock_card_of_wallet(self, wallet_id: int, card_id: int) -> CardRow | None:
         card = self.lock_card(lane_of_wallet(wallet_id, self._lane_count), card_id)
@@ -297,7 +279,7 @@ class MemberBooks(FileBooks, IntakeBooks, MergeBooks, ExportBooks, ErasureBooks)
 
     def card_of_kind(self, wallet_id: int, kind: str) -> CardRow | None:
         row = self._one(CARD_OF_KIND, (lane_of_wallet(wallet_id, self._lane_count), wallet_id, kind))
-        return _card(row) if row else None
+        return card_of(row) if row else None
 
     def redirect_credential(self, token: bytes, card: NewCard) -> None:
         """The new card's row, and the credential's way to it."""
@@ -343,30 +325,3 @@ class MemberBooks(FileBooks, IntakeBooks, MergeBooks, ExportBooks, ErasureBooks)
             "UPDATE wallets SET is_named = true WHERE lane = %s AND wallet_id = %s",
             (lane_of_wallet(wallet_id, self._lane_count), wallet_id),
         )
-
-
-def _card(row: tuple[Any, ...]) -> CardRow:
-    """Of a row of CARD, whose last columns are the kind and the limits."""
-    lane, card_id, wallet_id, last_four, state, replaced_by, issuer, kind, *limits = row
-    return CardRow(lane, card_id, wallet_id, last_four, state, replaced_by, issuer, CardLimits(*limits), kind)
-
-
-def _records(cursor: Cursor, member_id: UUID, field_groups: Iterable[str]) -> list[SealedRecord]:
-    rows = cursor.execute(
-        f"{LATEST_RECORDS} WHERE r.member_id = %s AND r.field_group = ANY(%s)"
-        " ORDER BY r.member_id, r.field_group, r.revision DESC",
-        (member_id, list(field_groups)),
-    ).fetchall()
-    return [SealedRecord(*row) for row in rows]
-
-
-def _indexed_records(
-    cursor: Cursor, field: str, values: Sequence[int], field_group: str, limit: int
-) -> list[SealedRecord]:
-    rows = cursor.execute(
-        f"{LATEST_RECORDS} JOIN member_indexes i USING (member_id)"
-        " WHERE i.field = %s AND i.value = ANY(%s) AND r.field_group = %s"
-        " ORDER BY r.member_id, r.field_group, r.revision DESC LIMIT %s",
-        (field, list(values), field_group, limit),
-    ).fetchall()
-    return [SealedRecord(*row) for row in rows]

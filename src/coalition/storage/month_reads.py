@@ -23,7 +23,7 @@ FROM windows w JOIN calendars c USING (calendar_id)
 # Committed batches that the fold has not read, but for those behind the window's cut.
 LAG: Final = """
 SELECT count(*) FROM batches, windows w WHERE w.window_id = %s
-    AND number <= coalesce(greatest(w.cut_number, w.assess_entry_id >> 22), number)
+    AND number <= coalesce(greatest(w.cut_number, w.assess_entry_id >> 22, w.valuation_entry_id >> 22), number)
     AND number > coalesce((SELECT cursor_number FROM followers WHERE name = %s), 0)
 """
 CLAIMS: Final = """

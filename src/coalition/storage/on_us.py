@@ -1,21 +1,22 @@
-"""Sales of a participant paid from lots it issued and holds itself: they make no claim, so only the journal has them.
+"""Sales of a participant paid from lots and passes it issued and holds itself: only the journal tells of them.
 
 Reads immutable rows by ranges of journal numbers; never writes.
 """
 
 from typing import Final
 
-from coalition.domain.accounts import PARTICIPANT_BITS, WALLET, AccountKind
+from coalition.domain.accounts import PARTICIPANT_BITS, PASSES, WALLET, AccountKind
 from coalition.domain.ids import NUMBER_SHIFT
 from coalition.domain.kinds import Kind
 from coalition.storage.connect import Connection
 from coalition.storage.statement_lines import NUMBERS_MAX, Ranges
 
-SPENT: Final = (Kind.PURCHASE, Kind.CAPTURE, Kind.UPLOAD, Kind.REFUND)
+SPENT: Final = (Kind.PURCHASE, Kind.CAPTURE, Kind.UPLOAD, Kind.REFUND, Kind.PASS_VISIT, Kind.VISIT_RETURN)
 """What moves value for goods. A reversal is what it reverses: that of a top-up is no sale."""
 
 SALES: Final = f"""
-SELECT participant_id, sum(CASE WHEN debit = {WALLET} THEN amount_minor ELSE -amount_minor END)::bigint, count(*)
+SELECT participant_id, sum(CASE WHEN debit IN ({WALLET}, {PASSES}) THEN amount_minor ELSE -amount_minor END)::bigint,
+       count(*)
 FROM (
     SELECT e.participant_id, t.debit, t.amount_minor,
            CASE e.kind WHEN {Kind.REVERSAL:d} THEN o.kind ELSE e.kind END AS kind
@@ -23,8 +24,8 @@ FROM (
     JOIN entries e ON e.lane = t.lane AND e.entry_id = t.entry_id
     LEFT JOIN entries o ON o.lane = e.lane AND o.entry_id = e.original_entry_id AND e.kind = {Kind.REVERSAL:d}
     WHERE t.entry_id >= %(first)s AND t.entry_id < %(end)s AND e.entry_id >= %(first)s AND e.entry_id < %(end)s
-      AND {WALLET} IN (t.debit, t.credit)
-      AND CASE WHEN t.debit = {WALLET} THEN t.credit ELSE t.debit END
+      AND (t.debit IN ({WALLET}, {PASSES}) OR t.credit IN ({WALLET}, {PASSES}))
+      AND CASE WHEN t.debit IN ({WALLET}, {PASSES}) THEN t.credit ELSE t.debit END
           = ({AccountKind.FLOAT:d}::bigint << 48) + (e.participant_id::bigint << {PARTICIPANT_BITS}) + e.participant_id
 ) AS legs
 WHERE kind = ANY(%(spent)s)

@@ -183,15 +183,15 @@ class Gathered:
 def pipeline_of(connection: Connection, statements: Iterable[str]) -> Pipeline:
     """A borrowed connection's pipeline, with `statements` prepared: made on its first loan, kept as long as it is.
 
-    All who borrow connections of one pool name the same statements. Raises psycopg's errors.
+    Raises psycopg's errors.
     """
     pipeline: Pipeline | None = getattr(connection, KEPT_AS, None)
     if pipeline is None:
         pipeline = Pipeline(connection)
-        for statement in statements:
-            pipeline.prepare(statement)
         # With the connection itself: they hold each other, and go together.
         setattr(connection, KEPT_AS, pipeline)
+    for statement in statements:
+        pipeline.prepare(statement)
     return pipeline
 
 

@@ -33,7 +33,7 @@ SELECT (SELECT epoch FROM config_epoch),
     (SELECT coalesce(json_agg(json_build_array(terminal_id, store_id, code, state = 'ACTIVE')), '[]') FROM terminals),
     (SELECT coalesce(json_object_agg(code, calendar_id), '{}') FROM calendars),
     (SELECT coalesce(json_agg(json_build_array(agreement_id, version, code, kind, effective_from, effective_until,
-        content)), '[]') FROM agreement_versions JOIN agreements USING (agreement_id) WHERE is_signed),
+        content, unit)), '[]') FROM agreement_versions JOIN agreements USING (agreement_id) WHERE is_signed),
     (SELECT coalesce(json_object_agg(window_id, code || '/' || label), '{}') FROM windows JOIN calendars
         USING (calendar_id)),
     (SELECT coalesce(json_agg(json_build_array(business_date, subject, subject_id, flow, reached_minor)), '[]')
@@ -92,10 +92,11 @@ def _version(
     effective_from: str,
     effective_until: str | None,
     content: Mapping[str, object],
+    unit: int | None,
 ) -> Version:
     until = None if effective_until is None else date.fromisoformat(effective_until)
     parsed = parse_content(kind, content)
-    return Version(agreement_id, version, code, kind, date.fromisoformat(effective_from), until, parsed)
+    return Version(agreement_id, version, code, kind, date.fromisoformat(effective_from), until, parsed, unit)
 
 
 def lay_scheme(

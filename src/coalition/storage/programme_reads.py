@@ -20,7 +20,7 @@ FROM terminals t JOIN stores s USING (store_id) JOIN participants p USING (parti
 """
 RECORDS: Final = """
 SELECT a.code, a.kind, v.version, v.effective_from, v.effective_until, v.content, v.create_time,
-       v.is_signed
+       v.is_signed, v.unit
 FROM agreements a JOIN agreement_versions v USING (agreement_id)
 """
 OWN: Final = "(%(within)s::text[] IS NULL OR p.code = ANY (%(within)s))"
@@ -31,6 +31,8 @@ CONCERNS: Final = """
     OR v.content ->> 'sponsor' = ANY (%(parties)s) OR v.content ->> 'commission_to' = ANY (%(parties)s)
     OR v.content ->> 'payer' = ANY (%(parties)s) OR v.content ->> 'payee' = ANY (%(parties)s)
     OR v.content ->> 'participant' = ANY (%(parties)s) OR v.content -> 'returns_at' ?| %(parties)s
+    OR v.content ->> 'debtor' = ANY (%(parties)s) OR v.content -> 'earned_at' ?| %(parties)s
+    OR v.content -> 'spent_at' ?| %(parties)s OR v.content -> 'honoured_at' ?| %(parties)s
     OR v.content -> 'sellers' ?| %(parties)s)
 """
 LATEST: Final = "v.version = (SELECT max(version) FROM agreement_versions WHERE agreement_id = a.agreement_id)"

@@ -12,6 +12,7 @@ from typing import Any, Final
 from psycopg.rows import tuple_row
 from psycopg.types.json import Jsonb
 
+from coalition.domain.accounts import FIRST_OF_POINTS
 from coalition.domain.acts import JSON, Act, ActAnswer
 from coalition.domain.agreements import Version, parse_content
 from coalition.domain.approvals import Subject
@@ -24,7 +25,7 @@ from coalition.storage.lease import Cursor, Lease, leased
 
 RAISE_EPOCH: Final = "UPDATE config_epoch SET epoch = epoch + 1"
 VERSIONS: Final = """
-SELECT a.agreement_id, v.version, a.code, a.kind, v.effective_from, v.effective_until, v.content
+SELECT a.agreement_id, v.version, a.code, a.kind, v.effective_from, v.effective_until, v.content, v.unit
 FROM agreements a JOIN agreement_versions v USING (agreement_id)
 """
 
@@ -152,11 +153,24 @@ class ProgrammeBooks:
         content: dict[str, JSON],
         create_time: datetime,
     ) -> None:
+        """A version of a points programme gets the next unit for its points; no other act of HQ runs meanwhile."""
         self._wrote(
             "INSERT INTO agreement_versions (agreement_id, version, effective_from, effective_until, content,"
-            " create_time) VALUES (%s, %s, %s, %s, %s, %s)",
-            (agreement_id, version, effective_from, effective_until, Jsonb(content), create_time),
+            " create_time, unit) SELECT %s, %s, %s, %s, %s, %s,"
+            " (SELECT coalesce((SELECT max(unit) + 1 FROM agreement_versions), %s)"
+            "  FROM agreements WHERE agreement_id = %s AND kind = 'POINTS')",
+            (
+                *(agreement_id, version, effective_from, effective_until, Jsonb(content), create_time),
+                *(FIRST_OF_POINTS, agreement_id),
+            ),
         )
+
+    def unit(self, agreement_id: int, version: int) -> int | None:
+        """The unit of a version's points; None where it is about none."""
+        row = self._one(
+            "SELECT unit FROM agreement_versions WHERE agreement_id = %s AND version = %s", (agreement_id, version)
+        )
+        return None if row is None else row[0]
 
     def content(self, agreement_id: int, version: int) -> dict[str, JSON]:
         """Raises LedgerBroken where there is no such version."""
@@ -206,8 +220,8 @@ class ProgrammeBooks:
     def _versions(self, condition: str, value: str) -> list[Version]:
         rows = self._cursor.execute(f"{VERSIONS} {condition}", (value,)).fetchall()
         return [
-            Version(agreement_id, version, code, kind, begin, until, parse_content(kind, content))
-            for agreement_id, version, code, kind, begin, until, content in rows
+            Version(agreement_id, version, code, kind, begin, until, parse_content(kind, content), unit)
+            for agreement_id, version, code, kind, begin, until, content, unit in rows
         ]
 
     def _one(self, statement: str, parameters: tuple[object, ...]) -> tuple[Any, ...] | None:

@@ -22,7 +22,9 @@ from coalition.storage.programme import load
 HOLDING: Final = """
 SELECT c.state, c.last_four, w.lane, w.wallet_id, coalesce(w.balance_minor, 0), clock_timestamp(),
        (SELECT coalesce(json_agg(json_build_array(l.issuer_id, l.face, l.principal, l.reserved)), '[]')
-        FROM lots l WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open)
+        FROM lots l WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open),
+       (SELECT coalesce(json_agg(json_build_array(p.programme_id, p.balance) ORDER BY p.programme_id), '[]')
+        FROM points p WHERE p.lane = w.lane AND p.wallet_id = w.wallet_id)
 FROM credentials k
 JOIN cards c ON c.lane = k.lane AND c.card_id = k.card_id
 LEFT JOIN wallets w ON w.lane = c.lane AND w.wallet_id = c.wallet_id
@@ -57,8 +59,9 @@ class WalletReads:
             row: tuple[Any, ...] | None = cursor.execute(HOLDING, (token,)).fetchone()
         if row is None:
             return None
-        state, last_four, lane, wallet_id, balance, read_time, lots = row
-        return Holding(state, last_four, lane, wallet_id, balance, tuple(HeldLot(*each) for each in lots), read_time)
+        state, last_four, lane, wallet_id, balance, read_time, lots, points = row
+        held = tuple(HeldLot(*each) for each in lots)
+        return Holding(state, last_four, lane, wallet_id, balance, held, read_time, tuple(map(tuple, points)))
 
     def lines(
         self, lane: int, wallet_id: int, *, participant_id: int | None, before: int | None, limit: int

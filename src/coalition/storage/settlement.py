@@ -29,7 +29,8 @@ ACTOR: Final = "/op/settlement"
 
 WINDOWS = """
 SELECT w.window_id, w.calendar_id, c.code, c.cadence, w.label, w.state, w.open_time, w.close_time, w.cut_number,
-       w.net_time, w.netting_entry_id, w.assess_entry_id, w.open_number
+       w.net_time, w.netting_entry_id, w.assess_entry_id, w.open_number,
+       w.valuation_entry_id
 FROM windows w JOIN calendars c USING (calendar_id)
 """
 
@@ -51,6 +52,7 @@ class Window:
     netting_entry_id: int | None
     assess_entry_id: int | None
     open_number: int | None
+    valuation_entry_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,11 @@ def lock_window(connection: Connection, window_id: int) -> Window:
 def note_assessment(connection: Connection, window_id: int, entry_id: int) -> None:
     """Keep which entry holds the window's fees."""
     connection.execute("UPDATE windows SET assess_entry_id = %s WHERE window_id = %s", (entry_id, window_id))
+
+
+def note_valuation(connection: Connection, window_id: int, entry_id: int) -> None:
+    """Keep which entry says what the window's points are worth."""
+    connection.execute("UPDATE windows SET valuation_entry_id = %s WHERE window_id = %s", (entry_id, window_id))
 
 
 def net_positions(connection: Connection, window_id: int) -> list[Position]:

@@ -12,9 +12,9 @@ from coalition.domain.window_fees import WindowBase
 from coalition.storage.connect import Connection
 from coalition.storage.folds import Fold
 
-SALES: Final = (int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD))
+SALES: Final = (int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD), int(Kind.PASS_VISIT))
 # What gives back, by kind; a reversal by what it undoes. What comes back is the volume of whoever had sold it.
-BACK_OF_SALES: Final = (int(Kind.REFUND),)
+BACK_OF_SALES: Final = (int(Kind.REFUND), int(Kind.VISIT_RETURN))
 BACK_OF_TOP_UPS: Final = (int(Kind.TOP_UP_REVERSAL), int(Kind.TOP_UP_RETURN))
 # Entries are keyed by lane first, so a range of numbers is a range in each lane.
 ADD: Final = """

@@ -132,6 +132,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A participant did not pay: its collateral and others bore it, or what was recovered later went back to them."""
     ENTRY_KIND_SUCCESSION: _EntryKind.ValueType  # 28
     """A participant has left and handed over to its successor."""
+    ENTRY_KIND_VALUATION: _EntryKind.ValueType  # 29
+    """What the points of a closed window are worth became money."""
     ENTRY_KIND_NETTING: _EntryKind.ValueType  # 20
     """The claims of a window became one amount due per participant."""
     ENTRY_KIND_SETTLEMENT_PAYMENT: _EntryKind.ValueType  # 22
@@ -146,6 +148,18 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """A lot of a merged wallet arrived."""
     ENTRY_KIND_OPENING: _EntryKind.ValueType  # 32
     """Value that a member held in another system entered its wallet."""
+    ENTRY_KIND_PASS_SALE: _EntryKind.ValueType  # 33
+    """A pass was sold."""
+    ENTRY_KIND_PASS_VISIT: _EntryKind.ValueType  # 34
+    """Visits of a pass were taken."""
+    ENTRY_KIND_VISIT_RETURN: _EntryKind.ValueType  # 35
+    """Visits were given back to their pass."""
+    ENTRY_KIND_PASS_RETURN: _EntryKind.ValueType  # 36
+    """What was left of a pass was paid out to the member."""
+    ENTRY_KIND_POINTS_SPEND: _EntryKind.ValueType  # 37
+    """Points were spent."""
+    ENTRY_KIND_POINTS_RETURN: _EntryKind.ValueType  # 38
+    """Spent points were given back."""
     ENTRY_KIND_WRITE_OFF: _EntryKind.ValueType  # 39
     """What a participant owed was given up, borne by the operator."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
@@ -298,6 +312,8 @@ ENTRY_KIND_DEFAULT: EntryKind.ValueType  # 27
 """A participant did not pay: its collateral and others bore it, or what was recovered later went back to them."""
 ENTRY_KIND_SUCCESSION: EntryKind.ValueType  # 28
 """A participant has left and handed over to its successor."""
+ENTRY_KIND_VALUATION: EntryKind.ValueType  # 29
+"""What the points of a closed window are worth became money."""
 ENTRY_KIND_NETTING: EntryKind.ValueType  # 20
 """The claims of a window became one amount due per participant."""
 ENTRY_KIND_SETTLEMENT_PAYMENT: EntryKind.ValueType  # 22
@@ -312,6 +328,18 @@ ENTRY_KIND_MERGE_IN: EntryKind.ValueType  # 31
 """A lot of a merged wallet arrived."""
 ENTRY_KIND_OPENING: EntryKind.ValueType  # 32
 """Value that a member held in another system entered its wallet."""
+ENTRY_KIND_PASS_SALE: EntryKind.ValueType  # 33
+"""A pass was sold."""
+ENTRY_KIND_PASS_VISIT: EntryKind.ValueType  # 34
+"""Visits of a pass were taken."""
+ENTRY_KIND_VISIT_RETURN: EntryKind.ValueType  # 35
+"""Visits were given back to their pass."""
+ENTRY_KIND_PASS_RETURN: EntryKind.ValueType  # 36
+"""What was left of a pass was paid out to the member."""
+ENTRY_KIND_POINTS_SPEND: EntryKind.ValueType  # 37
+"""Points were spent."""
+ENTRY_KIND_POINTS_RETURN: EntryKind.ValueType  # 38
+"""Spent points were given back."""
 ENTRY_KIND_WRITE_OFF: EntryKind.ValueType  # 39
 """What a participant owed was given up, borne by the operator."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
@@ -476,6 +504,12 @@ class _TransferCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """What the operator laid out so that others could be paid."""
     TRANSFER_CODE_MERGE: _TransferCode.ValueType  # 30
     """A lot of a merged wallet is on its way to the wallet it was merged into."""
+    TRANSFER_CODE_PASS: _TransferCode.ValueType  # 40
+    """What was paid for passes and visits of them, and the visits themselves."""
+    TRANSFER_CODE_POINTS: _TransferCode.ValueType  # 41
+    """Points earned, taken back, spent or returned."""
+    TRANSFER_CODE_POINTS_VALUE: _TransferCode.ValueType  # 42
+    """What the points of a window are worth, and that they are settled by it."""
 
 class TransferCode(_TransferCode, metaclass=_TransferCodeEnumTypeWrapper):
     """Why a transfer was made; claims of a window are reported by it."""
@@ -528,6 +562,12 @@ TRANSFER_CODE_OPERATOR_ADVANCE: TransferCode.ValueType  # 23
 """What the operator laid out so that others could be paid."""
 TRANSFER_CODE_MERGE: TransferCode.ValueType  # 30
 """A lot of a merged wallet is on its way to the wallet it was merged into."""
+TRANSFER_CODE_PASS: TransferCode.ValueType  # 40
+"""What was paid for passes and visits of them, and the visits themselves."""
+TRANSFER_CODE_POINTS: TransferCode.ValueType  # 41
+"""Points earned, taken back, spent or returned."""
+TRANSFER_CODE_POINTS_VALUE: TransferCode.ValueType  # 42
+"""What the points of a window are worth, and that they are settled by it."""
 Global___TransferCode: _TypeAlias = TransferCode  # noqa: Y015
 
 class _Unit:
@@ -540,14 +580,20 @@ class _UnitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Unit.ValueType],
     """Not said; never stored."""
     UNIT_MONEY: _Unit.ValueType  # 1
     """Scheme currency, in its minor units."""
+    UNIT_VISITS: _Unit.ValueType  # 2
+    """Visits of passes, in pieces."""
 
 class Unit(_Unit, metaclass=_UnitEnumTypeWrapper):
-    """What an amount counts. Sums are taken within a unit, never across."""
+    """What an amount counts. Sums are taken within a unit, never across. Numbers from 100 on are points: each version of a
+    POINTS agreement has its own (Agreement.unit).
+    """
 
 UNIT_UNSPECIFIED: Unit.ValueType  # 0
 """Not said; never stored."""
 UNIT_MONEY: Unit.ValueType  # 1
 """Scheme currency, in its minor units."""
+UNIT_VISITS: Unit.ValueType  # 2
+"""Visits of passes, in pieces."""
 Global___Unit: _TypeAlias = Unit  # noqa: Y015
 
 class _TenderKind:
@@ -691,6 +737,12 @@ class Operation(_message.Message):
     RETURN_TOP_UP_FIELD_NUMBER: _builtins.int
     REVERSE_TOP_UP_FIELD_NUMBER: _builtins.int
     CASH_OUT_FIELD_NUMBER: _builtins.int
+    SELL_PASS_FIELD_NUMBER: _builtins.int
+    VISIT_PASS_FIELD_NUMBER: _builtins.int
+    RETURN_VISIT_FIELD_NUMBER: _builtins.int
+    RETURN_PASS_FIELD_NUMBER: _builtins.int
+    SPEND_POINTS_FIELD_NUMBER: _builtins.int
+    RETURN_POINTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def top_up(self) -> Global___TopUpRequest:
         """Sell stored value."""
@@ -735,6 +787,30 @@ class Operation(_message.Message):
     def cash_out(self) -> Global___CashOutRequest:
         """Pay the member out, and close the wallet if that is asked for."""
 
+    @_builtins.property
+    def sell_pass(self) -> Global___SellPassRequest:
+        """Sell a pass."""
+
+    @_builtins.property
+    def visit_pass(self) -> Global___VisitPassRequest:
+        """Take visits of a pass."""
+
+    @_builtins.property
+    def return_visit(self) -> Global___ReturnVisitRequest:
+        """Give visits back to their pass."""
+
+    @_builtins.property
+    def return_pass(self) -> Global___ReturnPassRequest:
+        """Pay out what is left of a pass."""
+
+    @_builtins.property
+    def spend_points(self) -> Global___SpendPointsRequest:
+        """Spend points."""
+
+    @_builtins.property
+    def return_points(self) -> Global___ReturnPointsRequest:
+        """Give spent points back."""
+
     def __init__(
         self,
         *,
@@ -749,12 +825,18 @@ class Operation(_message.Message):
         return_top_up: Global___ReturnTopUpRequest | None = ...,
         reverse_top_up: Global___ReverseTopUpRequest | None = ...,
         cash_out: Global___CashOutRequest | None = ...,
+        sell_pass: Global___SellPassRequest | None = ...,
+        visit_pass: Global___VisitPassRequest | None = ...,
+        return_visit: Global___ReturnVisitRequest | None = ...,
+        return_pass: Global___ReturnPassRequest | None = ...,
+        spend_points: Global___SpendPointsRequest | None = ...,
+        return_points: Global___ReturnPointsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_top_up", b"return_top_up", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "top_up", b"top_up", "upload", b"upload", "void", b"void"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_pass", b"return_pass", "return_points", b"return_points", "return_top_up", b"return_top_up", "return_visit", b"return_visit", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "sell_pass", b"sell_pass", "spend_points", b"spend_points", "top_up", b"top_up", "upload", b"upload", "visit_pass", b"visit_pass", "void", b"void"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_top_up", b"return_top_up", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "top_up", b"top_up", "upload", b"upload", "void", b"void"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_pass", b"return_pass", "return_points", b"return_points", "return_top_up", b"return_top_up", "return_visit", b"return_visit", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "sell_pass", b"sell_pass", "spend_points", b"spend_points", "top_up", b"top_up", "upload", b"upload", "visit_pass", b"visit_pass", "void", b"void"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse", "upload", "return_top_up", "reverse_top_up", "cash_out"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse", "upload", "return_top_up", "reverse_top_up", "cash_out", "sell_pass", "visit_pass", "return_visit", "return_pass", "spend_points", "return_points"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -820,6 +902,14 @@ class Receipt(_message.Message):
     SHORTFALL_BEARER_FIELD_NUMBER: _builtins.int
     SHORTFALL_REASON_FIELD_NUMBER: _builtins.int
     WALLET_CLOSED_FIELD_NUMBER: _builtins.int
+    PASS_ENTRY_ID_FIELD_NUMBER: _builtins.int
+    VISIT_COUNT_FIELD_NUMBER: _builtins.int
+    VISITS_LEFT_FIELD_NUMBER: _builtins.int
+    PASS_LAST_DAY_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    POINTS_BALANCE_FIELD_NUMBER: _builtins.int
+    POINTS_PROGRAMME_FIELD_NUMBER: _builtins.int
+    POINTS_WORTH_MINOR_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """request_id of the operation."""
     entry_id: _builtins.int
@@ -829,7 +919,8 @@ class Receipt(_message.Message):
     amount_minor: _builtins.int
     """Amount, minor units: the principal paid of a top-up, the price of a purchase, capture or upload, what a refund or a
     reversal gave back, what an authorization keeps aside or a void released, the principal to pay out of a returned
-    top-up or a cash-out, the principal that was left of a top-up whose money bounced. 0 only for a reversal that found
+    top-up, a cash-out or a pass, what a pass costs or visits of it are worth, the principal that was left of a top-up
+    whose money bounced. 0 only where points alone moved, for a reversal that found
     nothing to undo, a bounced top-up that was spent, and the closing of an empty wallet.
     """
     principal_minor: _builtins.int
@@ -860,6 +951,26 @@ class Receipt(_message.Message):
     """
     wallet_closed: _builtins.bool
     """True on the receipt of a cash-out whose wallet is closed now: it takes refunds and nothing else."""
+    pass_entry_id: _builtins.int
+    """The entry that sold the pass which was sold, used, given back to or paid out, > 0; 0 on every other receipt."""
+    visit_count: _builtins.int
+    """How many visits were sold, taken, given back or ended, > 0; 0 on every other receipt."""
+    visits_left: _builtins.int
+    """How many visits the pass has left, >= 0; 0 on every other receipt."""
+    pass_last_day: _builtins.str
+    """The last business date on which the pass may be used, "YYYY-MM-DD"; empty where it has none, and on every other
+    receipt.
+    """
+    points: _builtins.int
+    """What the operation did to the member's points: above 0 points came, below 0 points went; 0 where it moved none."""
+    points_balance: _builtins.int
+    """The member's points of that programme right after it; below 0 where points were spent whose purchase was given back."""
+    points_programme: _builtins.str
+    """Code of their POINTS agreement; empty where no points moved."""
+    points_worth_minor: _builtins.int
+    """What spent or returned points are worth, minor units, rounded half-even; 0 on every other receipt. Settled is the
+    exact worth of all points of a window together.
+    """
     @_builtins.property
     def post_time(self) -> _timestamp_pb2.Timestamp:
         """When the journal took it."""
@@ -893,10 +1004,18 @@ class Receipt(_message.Message):
         shortfall_bearer: _builtins.str = ...,
         shortfall_reason: _builtins.str = ...,
         wallet_closed: _builtins.bool = ...,
+        pass_entry_id: _builtins.int = ...,
+        visit_count: _builtins.int = ...,
+        visits_left: _builtins.int = ...,
+        pass_last_day: _builtins.str = ...,
+        points: _builtins.int = ...,
+        points_balance: _builtins.int = ...,
+        points_programme: _builtins.str = ...,
+        points_worth_minor: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hold_expire_time", b"hold_expire_time", "post_time", b"post_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "hold_expire_time", b"hold_expire_time", "kind", b"kind", "post_time", b"post_time", "principal_minor", b"principal_minor", "replayed", b"replayed", "request_id", b"request_id", "shortfall_bearer", b"shortfall_bearer", "shortfall_minor", b"shortfall_minor", "shortfall_reason", b"shortfall_reason", "wallet_closed", b"wallet_closed", "window_labels", b"window_labels"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "hold_expire_time", b"hold_expire_time", "kind", b"kind", "pass_entry_id", b"pass_entry_id", "pass_last_day", b"pass_last_day", "points", b"points", "points_balance", b"points_balance", "points_programme", b"points_programme", "points_worth_minor", b"points_worth_minor", "post_time", b"post_time", "principal_minor", b"principal_minor", "replayed", b"replayed", "request_id", b"request_id", "shortfall_bearer", b"shortfall_bearer", "shortfall_minor", b"shortfall_minor", "shortfall_reason", b"shortfall_reason", "visit_count", b"visit_count", "visits_left", b"visits_left", "wallet_closed", b"wallet_closed", "window_labels", b"window_labels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1367,6 +1486,380 @@ class CashOutRequest(_message.Message):
 Global___CashOutRequest: _TypeAlias = CashOutRequest  # noqa: Y015
 
 @_typing.final
+class SellPassRequest(_message.Message):
+    """Sell a pass to the wallet of a card: visits that are paid for beforehand (Passes says how many, for how much)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    PASS_CODE_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    FUNDING_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    card_number: _builtins.str
+    """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
+    amount_minor: _builtins.int
+    """What the member pays, minor units, 1..1000000000000: the price of the pass."""
+    currency_code: _builtins.str
+    """ISO 4217 code; must be the scheme currency."""
+    issuer: _builtins.str
+    """Code of the participant whose pass is sold. Default: the participant of the terminal."""
+    pass_code: _builtins.str
+    """Code of the PASSES agreement, the name of the pass. Default: the issuer's only pass in force."""
+    sale_reference: _builtins.str
+    """The merchant's own reference of the sale, 0..64 characters; no personal data. Default: empty."""
+    funding: Global___Funding.ValueType
+    """How the member paid. Default (unspecified): cash."""
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that sells. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+        issuer: _builtins.str = ...,
+        pass_code: _builtins.str = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+        sale_reference: _builtins.str = ...,
+        funding: Global___Funding.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "card_number", b"card_number", "credential", b"credential", "currency_code", b"currency_code", "funding", b"funding", "issuer", b"issuer", "occurred_time", b"occurred_time", "pass_code", b"pass_code", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
+
+Global___SellPassRequest: _TypeAlias = SellPassRequest  # noqa: Y015
+
+@_typing.final
+class VisitPassRequest(_message.Message):
+    """Take visits of a pass of the wallet of a card at the terminal's participant. The pass that ends first is used first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    VISIT_COUNT_FIELD_NUMBER: _builtins.int
+    PASS_CODE_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    SEALED_PIN_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    card_number: _builtins.str
+    """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
+    visit_count: _builtins.int
+    """How many visits, 0..100: one for each who comes in. Default (0): 1."""
+    pass_code: _builtins.str
+    """Code of the PASSES agreement, where the member has several passes. Default: any."""
+    sale_reference: _builtins.str
+    """The merchant's own reference of the sale, 0..64 characters; no personal data. Default: empty."""
+    sealed_pin: _builtins.bytes
+    """The member's PIN, sealed to the key of GetPinKey for this request_id and terminal (docs/pins.md), 0..512 bytes. Never
+    stored, neither here nor at the terminal: a request is sent again without it. Default: empty, none was typed.
+    """
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that lets in. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
+        visit_count: _builtins.int = ...,
+        pass_code: _builtins.str = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+        sale_reference: _builtins.str = ...,
+        sealed_pin: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "pass_code", b"pass_code", "payment_code", b"payment_code", "phone", b"phone", "request_id", b"request_id", "sale_reference", b"sale_reference", "sealed_pin", b"sealed_pin", "terminal", b"terminal", "virtual_id", b"virtual_id", "visit_count", b"visit_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
+
+Global___VisitPassRequest: _TypeAlias = VisitPassRequest  # noqa: Y015
+
+@_typing.final
+class ReturnVisitRequest(_message.Message):
+    """Give the visits of an earlier entry back to their pass, whole. The receipt of it tells what they were worth."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    ORIGINAL_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_ENTRY_ID_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    original_request_id: _builtins.str
+    """request_id of the visit."""
+    original_entry_id: _builtins.int
+    """entry_id on the receipt of the visit, > 0."""
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that returns. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        original_request_id: _builtins.str = ...,
+        original_entry_id: _builtins.int = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "request_id", b"request_id", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_original: _TypeAlias = _typing.Literal["original_request_id", "original_entry_id"]  # noqa: Y015
+    _WhichOneofArgType_original: _TypeAlias = _typing.Literal["original", b"original"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_original) -> _WhichOneofReturnType_original | None: ...
+
+Global___ReturnVisitRequest: _TypeAlias = ReturnVisitRequest  # noqa: Y015
+
+@_typing.final
+class ReturnPassRequest(_message.Message):
+    """Pay the member what is left of a pass, ended or not; the pass is over then. Within the days of the card rules that held
+    when it was sold, and untouched, the sale is undone, with the seller's commission.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    ORIGINAL_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_ENTRY_ID_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    original_request_id: _builtins.str
+    """request_id of the sale of the pass."""
+    original_entry_id: _builtins.int
+    """entry_id on the receipt of the sale of the pass, > 0."""
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that pays out. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        original_request_id: _builtins.str = ...,
+        original_entry_id: _builtins.int = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "request_id", b"request_id", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_original: _TypeAlias = _typing.Literal["original_request_id", "original_entry_id"]  # noqa: Y015
+    _WhichOneofArgType_original: _TypeAlias = _typing.Literal["original", b"original"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_original) -> _WhichOneofReturnType_original | None: ...
+
+Global___ReturnPassRequest: _TypeAlias = ReturnPassRequest  # noqa: Y015
+
+@_typing.final
+class SpendPointsRequest(_message.Message):
+    """Spend points of the wallet of a card at the terminal's participant. They are told in points, become money when the
+    window is netted, and earn no points.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    SALE_REFERENCE_FIELD_NUMBER: _builtins.int
+    SEALED_PIN_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    card_number: _builtins.str
+    """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
+    points: _builtins.int
+    """How many, 1..1000000000000."""
+    programme: _builtins.str
+    """Code of the POINTS agreement, where this merchant takes those of several. Default: the only one."""
+    sale_reference: _builtins.str
+    """The merchant's own reference of the sale, 0..64 characters; no personal data. Default: empty."""
+    sealed_pin: _builtins.bytes
+    """The member's PIN, sealed to the key of GetPinKey for this request_id and terminal (docs/pins.md), 0..512 bytes. Never
+    stored, neither here nor at the terminal: a request is sent again without it. Default: empty, none was typed.
+    """
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that takes them. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
+        points: _builtins.int = ...,
+        programme: _builtins.str = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+        sale_reference: _builtins.str = ...,
+        sealed_pin: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "points", b"points", "programme", b"programme", "request_id", b"request_id", "sale_reference", b"sale_reference", "sealed_pin", b"sealed_pin", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
+
+Global___SpendPointsRequest: _TypeAlias = SpendPointsRequest  # noqa: Y015
+
+@_typing.final
+class ReturnPointsRequest(_message.Message):
+    """Give points that an earlier entry spent back, whole or in part."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    ORIGINAL_REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_ENTRY_ID_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    original_request_id: _builtins.str
+    """request_id of the spend of points."""
+    original_entry_id: _builtins.int
+    """entry_id on the receipt of the spend of points, > 0."""
+    points: _builtins.int
+    """How many, 0..1000000000000; all returns of an entry together at most what it spent. Default (0): all that is left."""
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that returns. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        original_request_id: _builtins.str = ...,
+        original_entry_id: _builtins.int = ...,
+        points: _builtins.int = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "terminal", b"terminal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "original", b"original", "original_entry_id", b"original_entry_id", "original_request_id", b"original_request_id", "points", b"points", "request_id", b"request_id", "terminal", b"terminal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_original: _TypeAlias = _typing.Literal["original_request_id", "original_entry_id"]  # noqa: Y015
+    _WhichOneofArgType_original: _TypeAlias = _typing.Literal["original", b"original"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_original) -> _WhichOneofReturnType_original | None: ...
+
+Global___ReturnPointsRequest: _TypeAlias = ReturnPointsRequest  # noqa: Y015
+
+@_typing.final
 class PurchaseRequest(_message.Message):
     """Spend stored value of the wallet of a card at the terminal's participant."""
 
@@ -1721,7 +2214,9 @@ class ReverseRequest(_message.Message):
     content answers the first outcome; with other content REQUEST_ID_REUSED.
     """
     original_request_id: _builtins.str
-    """request_id of the operation to undo: a top-up, a purchase, an authorization or a capture. Another than its own."""
+    """request_id of the operation to undo: a top-up, a purchase, an authorization, a capture, the sale of a pass, a visit or
+    a spend of points. Another than its own.
+    """
     @_builtins.property
     def terminal(self) -> Global___TerminalRef:
         """Terminal that reverses. A terminal may leave it out (it speaks for itself); a till server must say it."""

@@ -21,6 +21,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _PointsBearer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PointsBearerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PointsBearer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POINTS_BEARER_UNSPECIFIED: _PointsBearer.ValueType  # 0
+    """Not said: the debtor."""
+    POINTS_BEARER_DEBTOR: _PointsBearer.ValueType  # 1
+    """Nobody: the debtor pays when they are spent."""
+    POINTS_BEARER_ACQUIRER: _PointsBearer.ValueType  # 2
+    """Who sold pays the debtor what they are worth."""
+
+class PointsBearer(_PointsBearer, metaclass=_PointsBearerEnumTypeWrapper):
+    """Who pays for points when they are earned."""
+
+POINTS_BEARER_UNSPECIFIED: PointsBearer.ValueType  # 0
+"""Not said: the debtor."""
+POINTS_BEARER_DEBTOR: PointsBearer.ValueType  # 1
+"""Nobody: the debtor pays when they are spent."""
+POINTS_BEARER_ACQUIRER: PointsBearer.ValueType  # 2
+"""Who sold pays the debtor what they are worth."""
+Global___PointsBearer: _TypeAlias = PointsBearer  # noqa: Y015
+
 class _ParticipantRole:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -401,8 +425,11 @@ class Agreement(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     FEES_FIELD_NUMBER: _builtins.int
     CAPS_FIELD_NUMBER: _builtins.int
+    PASSES_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     WAITS_FOR_APPROVAL_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     """Its code, for ever."""
     version: _builtins.int
@@ -413,6 +440,8 @@ class Agreement(_message.Message):
     """First business date it is no longer in force, "YYYY-MM-DD"; empty: it has no end."""
     waits_for_approval: _builtins.bool
     """True while this version waits to be approved and signed: it does not hold."""
+    unit: _builtins.int
+    """The unit in which claims in points under this version are told, >= 100; 0 for all but a points programme."""
     @_builtins.property
     def terms(self) -> Global___Terms:
         """What an issuer sells."""
@@ -442,6 +471,14 @@ class Agreement(_message.Message):
         """How much a participant may owe."""
 
     @_builtins.property
+    def passes(self) -> Global___Passes:
+        """A pass that an issuer sells."""
+
+    @_builtins.property
+    def points(self) -> Global___Points:
+        """A points programme."""
+
+    @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When this version was made."""
 
@@ -459,14 +496,17 @@ class Agreement(_message.Message):
         limits: Global___Limits | None = ...,
         fees: Global___WindowFees | None = ...,
         caps: Global___Caps | None = ...,
+        passes: Global___Passes | None = ...,
+        points: Global___Points | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         waits_for_approval: _builtins.bool = ...,
+        unit: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "create_time", b"create_time", "fees", b"fees", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "create_time", b"create_time", "fees", b"fees", "limits", b"limits", "passes", b"passes", "points", b"points", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "terms", b"terms", "version", b"version", "waits_for_approval", b"waits_for_approval"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "create_time", b"create_time", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "passes", b"passes", "points", b"points", "terms", b"terms", "unit", b"unit", "version", b"version", "waits_for_approval", b"waits_for_approval"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps", "passes", "points"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -1075,6 +1115,156 @@ class Caps(_message.Message):
 Global___Caps: _TypeAlias = Caps  # noqa: Y015
 
 @_typing.final
+class Passes(_message.Message):
+    """A pass that an issuer sells: so many visits for so much, paid beforehand. The agreement's code is its name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_FIELD_NUMBER: _builtins.int
+    CUSTODY_FIELD_NUMBER: _builtins.int
+    SELLERS_FIELD_NUMBER: _builtins.int
+    PRICE_MINOR_FIELD_NUMBER: _builtins.int
+    VISITS_FIELD_NUMBER: _builtins.int
+    MONTHS_FIELD_NUMBER: _builtins.int
+    HONOURED_AT_FIELD_NUMBER: _builtins.int
+    SELLER_COMMISSION_FIELD_NUMBER: _builtins.int
+    CALENDAR_FIELD_NUMBER: _builtins.int
+    issuer: _builtins.str
+    """Who owes the visits: a participant code, or "chain:<code>" for each participant of a chain."""
+    custody: Global___Custody.ValueType
+    """Who holds what members have paid and not used. Default: CUSTODY_ISSUER_HELD."""
+    price_minor: _builtins.int
+    """What it costs, minor units of the scheme currency, 1..1000000000000."""
+    visits: _builtins.int
+    """How many visits it has, 1..10000; visit n takes floor(n * price_minor / visits) less what was taken."""
+    months: _builtins.int
+    """Months after which it takes no visit any more; what is left of it is paid out. 1..1200. Default (absent): never."""
+    calendar: _builtins.str
+    """Code of the settlement calendar its claims go by. Default (empty): "monthly"."""
+    @_builtins.property
+    def sellers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who may sell it, each a participant code or "chain:<code>", 0..1000. Default (none): the issuer alone."""
+
+    @_builtins.property
+    def honoured_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Where visits may be taken, of those that accept the issuer's value, each a participant code or "chain:<code>",
+        0..1000. Default (none): at all of these.
+        """
+
+    @_builtins.property
+    def seller_commission(self) -> Global___Rate:
+        """What the issuer pays a seller, as a share of the price, 0..1. Default (absent): 0."""
+
+    def __init__(
+        self,
+        *,
+        issuer: _builtins.str = ...,
+        custody: Global___Custody.ValueType = ...,
+        sellers: _abc.Iterable[_builtins.str] | None = ...,
+        price_minor: _builtins.int = ...,
+        visits: _builtins.int = ...,
+        months: _builtins.int | None = ...,
+        honoured_at: _abc.Iterable[_builtins.str] | None = ...,
+        seller_commission: Global___Rate | None = ...,
+        calendar: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_months", b"_months", "months", b"months", "seller_commission", b"seller_commission"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_months", b"_months", "calendar", b"calendar", "custody", b"custody", "honoured_at", b"honoured_at", "issuer", b"issuer", "months", b"months", "price_minor", b"price_minor", "seller_commission", b"seller_commission", "sellers", b"sellers", "visits", b"visits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__months: _TypeAlias = _typing.Literal["months"]  # noqa: Y015
+    _WhichOneofArgType__months: _TypeAlias = _typing.Literal["_months", b"_months"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__months) -> _WhichOneofReturnType__months | None: ...
+
+Global___Passes: _TypeAlias = Passes  # noqa: Y015
+
+@_typing.final
+class Points(_message.Message):
+    """Points: who owes them, what earns them, what one is worth when a window is netted, and where members spend them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEBTOR_FIELD_NUMBER: _builtins.int
+    EARNED_AT_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    BORNE_BY_FIELD_NUMBER: _builtins.int
+    SPENT_AT_FIELD_NUMBER: _builtins.int
+    CALENDAR_FIELD_NUMBER: _builtins.int
+    debtor: _builtins.str
+    """Code of the participant that owes them: a merchant, or a pool that is a participant of its own."""
+    borne_by: Global___PointsBearer.ValueType
+    """Who pays for them when they are earned. Default: POINTS_BEARER_DEBTOR."""
+    calendar: _builtins.str
+    """Code of the settlement calendar its claims go by. Default (empty): "monthly"."""
+    @_builtins.property
+    def earned_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At whose sales they are earned, each a participant code or "chain:<code>", 0..1000; of no other programme at the same
+        time. Default (none): at the debtor's.
+        """
+
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___EarnStep]:
+        """What earns them, from_minor rising, 0..100 steps; the highest step reached applies to the whole sale. Default (none):
+        nothing.
+        """
+
+    @_builtins.property
+    def value(self) -> Global___Rate:
+        """What one point is worth, minor units of the scheme currency, exact, 0..1000000. Default (absent): 0."""
+
+    @_builtins.property
+    def spent_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who takes them, each a participant code or "chain:<code>", 0..1000. Default (none): who is in earned_at."""
+
+    def __init__(
+        self,
+        *,
+        debtor: _builtins.str = ...,
+        earned_at: _abc.Iterable[_builtins.str] | None = ...,
+        steps: _abc.Iterable[Global___EarnStep] | None = ...,
+        value: Global___Rate | None = ...,
+        borne_by: Global___PointsBearer.ValueType = ...,
+        spent_at: _abc.Iterable[_builtins.str] | None = ...,
+        calendar: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["borne_by", b"borne_by", "calendar", b"calendar", "debtor", b"debtor", "earned_at", b"earned_at", "spent_at", b"spent_at", "steps", b"steps", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Points: _TypeAlias = Points  # noqa: Y015
+
+@_typing.final
+class EarnStep(_message.Message):
+    """From an amount on, what a sale earns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_MINOR_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    from_minor: _builtins.int
+    """Smallest sale it applies to, minor units of the scheme currency, 1..1000000000000."""
+    @_builtins.property
+    def rate(self) -> Global___Rate:
+        """Points for each minor unit of the whole sale, rounded down, 0..1000: 1/100 is a point a yuan."""
+
+    def __init__(
+        self,
+        *,
+        from_minor: _builtins.int = ...,
+        rate: Global___Rate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_minor", b"from_minor", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EarnStep: _TypeAlias = EarnStep  # noqa: Y015
+
+@_typing.final
 class Limits(_message.Message):
     """What a participant's terminals, and the participant itself, may take in on one business date. Once a day's total has
     reached a limit, nothing more of that kind is accepted on that date (DAY_LIMIT_REACHED). The total is added up behind the
@@ -1677,6 +1867,8 @@ class CreateAgreementRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     FEES_FIELD_NUMBER: _builtins.int
     CAPS_FIELD_NUMBER: _builtins.int
+    PASSES_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1715,6 +1907,14 @@ class CreateAgreementRequest(_message.Message):
     def caps(self) -> Global___Caps:
         """How much a participant may owe."""
 
+    @_builtins.property
+    def passes(self) -> Global___Passes:
+        """A pass that an issuer sells."""
+
+    @_builtins.property
+    def points(self) -> Global___Points:
+        """A points programme."""
+
     def __init__(
         self,
         *,
@@ -1729,12 +1929,14 @@ class CreateAgreementRequest(_message.Message):
         limits: Global___Limits | None = ...,
         fees: Global___WindowFees | None = ...,
         caps: Global___Caps | None = ...,
+        passes: Global___Passes | None = ...,
+        points: Global___Points | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "passes", b"passes", "points", b"points", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "fees", b"fees", "limits", b"limits", "passes", b"passes", "points", b"points", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps", "passes", "points"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
@@ -1792,6 +1994,8 @@ class ReviseAgreementRequest(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     FEES_FIELD_NUMBER: _builtins.int
     CAPS_FIELD_NUMBER: _builtins.int
+    PASSES_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
     content answers the first outcome; with other content REQUEST_ID_REUSED.
@@ -1832,6 +2036,14 @@ class ReviseAgreementRequest(_message.Message):
     def caps(self) -> Global___Caps:
         """How much a participant may owe."""
 
+    @_builtins.property
+    def passes(self) -> Global___Passes:
+        """A pass that an issuer sells."""
+
+    @_builtins.property
+    def points(self) -> Global___Points:
+        """A points programme."""
+
     def __init__(
         self,
         *,
@@ -1847,12 +2059,14 @@ class ReviseAgreementRequest(_message.Message):
         limits: Global___Limits | None = ...,
         fees: Global___WindowFees | None = ...,
         caps: Global___Caps | None = ...,
+        passes: Global___Passes | None = ...,
+        points: Global___Points | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "content", b"content", "fees", b"fees", "limits", b"limits", "passes", b"passes", "points", b"points", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "expected_version", b"expected_version", "fees", b"fees", "limits", b"limits", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acceptance", b"acceptance", "acquiring", b"acquiring", "caps", b"caps", "card_rules", b"card_rules", "code", b"code", "content", b"content", "effective_from", b"effective_from", "effective_until", b"effective_until", "expected_version", b"expected_version", "fees", b"fees", "limits", b"limits", "passes", b"passes", "points", b"points", "request_id", b"request_id", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps"]  # noqa: Y015
+    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["terms", "acceptance", "acquiring", "card_rules", "limits", "fees", "caps", "passes", "points"]  # noqa: Y015
     _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 

@@ -34,6 +34,7 @@ class Balance(_message.Message):
     CARD_LAST_FOUR_FIELD_NUMBER: _builtins.int
     CARD_STATE_FIELD_NUMBER: _builtins.int
     READ_TIME_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
     balance_minor: _builtins.int
     """Everything in the wallet, principal and bonus, minor units, >= 0."""
     balance_here_minor: _builtins.int
@@ -52,6 +53,10 @@ class Balance(_message.Message):
     def read_time(self) -> _timestamp_pb2.Timestamp:
         """When the balance was read."""
 
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___PointsBalance]:
+        """The member's points, by programme; none where there are none."""
+
     def __init__(
         self,
         *,
@@ -63,14 +68,41 @@ class Balance(_message.Message):
         card_last_four: _builtins.str = ...,
         card_state: _operations_pb2.CardState.ValueType = ...,
         read_time: _timestamp_pb2.Timestamp | None = ...,
+        points: _abc.Iterable[Global___PointsBalance] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "card_state", b"card_state", "currency_code", b"currency_code", "principal_minor", b"principal_minor", "read_time", b"read_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "card_state", b"card_state", "currency_code", b"currency_code", "points", b"points", "principal_minor", b"principal_minor", "read_time", b"read_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Balance: _TypeAlias = Balance  # noqa: Y015
+
+@_typing.final
+class PointsBalance(_message.Message):
+    """A member's points of one programme."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    programme: _builtins.str
+    """Code of the POINTS agreement."""
+    points: _builtins.int
+    """How many; below 0 where points were spent whose purchase was given back."""
+    def __init__(
+        self,
+        *,
+        programme: _builtins.str = ...,
+        points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points", "programme", b"programme"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PointsBalance: _TypeAlias = PointsBalance  # noqa: Y015
 
 @_typing.final
 class TopUpResponse(_message.Message):
@@ -311,6 +343,150 @@ class CashOutResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CashOutResponse: _TypeAlias = CashOutResponse  # noqa: Y015
+
+@_typing.final
+class SellPassResponse(_message.Message):
+    """The answer to SellPass."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SellPassResponse: _TypeAlias = SellPassResponse  # noqa: Y015
+
+@_typing.final
+class VisitPassResponse(_message.Message):
+    """The answer to VisitPass."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VisitPassResponse: _TypeAlias = VisitPassResponse  # noqa: Y015
+
+@_typing.final
+class ReturnVisitResponse(_message.Message):
+    """The answer to ReturnVisit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnVisitResponse: _TypeAlias = ReturnVisitResponse  # noqa: Y015
+
+@_typing.final
+class ReturnPassResponse(_message.Message):
+    """The answer to ReturnPass."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted; amount_minor is to be paid out to the member."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnPassResponse: _TypeAlias = ReturnPassResponse  # noqa: Y015
+
+@_typing.final
+class SpendPointsResponse(_message.Message):
+    """The answer to SpendPoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SpendPointsResponse: _TypeAlias = SpendPointsResponse  # noqa: Y015
+
+@_typing.final
+class ReturnPointsResponse(_message.Message):
+    """The answer to ReturnPoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReturnPointsResponse: _TypeAlias = ReturnPointsResponse  # noqa: Y015
 
 @_typing.final
 class ReverseResponse(_message.Message):

@@ -94,6 +94,36 @@ class TerminalServiceStub:
                 request_serializer=coalition_dot_v1_dot_operations__pb2.CashOutRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_terminal__pb2.CashOutResponse.FromString,
                 _registered_method=True)
+        self.SellPass = channel.unary_unary(
+                '/coalition.v1.TerminalService/SellPass',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.SellPassRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.SellPassResponse.FromString,
+                _registered_method=True)
+        self.VisitPass = channel.unary_unary(
+                '/coalition.v1.TerminalService/VisitPass',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.VisitPassRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.VisitPassResponse.FromString,
+                _registered_method=True)
+        self.ReturnVisit = channel.unary_unary(
+                '/coalition.v1.TerminalService/ReturnVisit',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.ReturnVisitRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.ReturnVisitResponse.FromString,
+                _registered_method=True)
+        self.ReturnPass = channel.unary_unary(
+                '/coalition.v1.TerminalService/ReturnPass',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.ReturnPassRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.ReturnPassResponse.FromString,
+                _registered_method=True)
+        self.SpendPoints = channel.unary_unary(
+                '/coalition.v1.TerminalService/SpendPoints',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.SpendPointsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.SpendPointsResponse.FromString,
+                _registered_method=True)
+        self.ReturnPoints = channel.unary_unary(
+                '/coalition.v1.TerminalService/ReturnPoints',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.ReturnPointsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.ReturnPointsResponse.FromString,
+                _registered_method=True)
         self.Reverse = channel.unary_unary(
                 '/coalition.v1.TerminalService/Reverse',
                 request_serializer=coalition_dot_v1_dot_operations__pb2.ReverseRequest.SerializeToString,
@@ -248,8 +278,69 @@ class TerminalServiceServicer:
         the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
         Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
-        WALLET_HAS_HOLDS, PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+        WALLET_HAS_HOLDS, WALLET_HAS_PASSES (where it is closed), PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
         Not stored: PIN_UNREADABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SellPass(self, request, context):
+        """Sells a pass: visits paid for beforehand, prepaid money that no purchase draws on. Idempotent by request_id.
+        Errors, stored: those of TopUp but TERMS_UNKNOWN, TOP_UP_BELOW_MINIMUM and DAY_LIMIT_REACHED; PASS_UNKNOWN,
+        PASS_PRICE_DIFFERS (metadata: price_minor).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VisitPass(self, request, context):
+        """Takes visits of a pass; the issuer or custodian owes what they are worth to the terminal's participant, which pays its
+        fees on it as on a purchase. Above the no-PIN limit with the PIN; not by a card with limits of its own. Idempotent by
+        request_id.
+        Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, PASS_UNKNOWN (the member has
+        none), PASS_EXPIRED (metadata: last_day), VISITS_TOO_FEW (metadata: visits_left), NOT_ACCEPTED_HERE,
+        NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, SALE_REFERENCE_USED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED,
+        PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnVisit(self, request, context):
+        """Gives the visits of an entry of the same participant back to their pass, whole, once; fees as the agreements on it say.
+        Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
+        LOT_NOT_OPEN (the pass was paid out), SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnPass(self, request, context):
+        """Pays out what is left of a pass, at its seller or its issuer, also after its last day. Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN (nothing is
+        left), PARTICIPANT_CAPPED, SUSPENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SpendPoints(self, request, context):
+        """Spends points of a programme that the terminal's participant takes; its debtor owes what they are worth. Above the
+        no-PIN limit with the PIN; not by a card with limits of its own. Idempotent by request_id.
+        Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, POINTS_PROGRAMME_UNKNOWN,
+        POINTS_TOO_FEW (metadata: points), PARTICIPANT_CAPPED, CARD_LIMIT_EXCEEDED, SALE_REFERENCE_USED, SUSPENDED,
+        PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReturnPoints(self, request, context):
+        """Gives spent points of the same participant back, whole or in part. Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL
+        (metadata: points), SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -389,6 +480,36 @@ def add_TerminalServiceServicer_to_server(servicer, server):
                     servicer.CashOut,
                     request_deserializer=coalition_dot_v1_dot_operations__pb2.CashOutRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_terminal__pb2.CashOutResponse.SerializeToString,
+            ),
+            'SellPass': grpc.unary_unary_rpc_method_handler(
+                    servicer.SellPass,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.SellPassRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.SellPassResponse.SerializeToString,
+            ),
+            'VisitPass': grpc.unary_unary_rpc_method_handler(
+                    servicer.VisitPass,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.VisitPassRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.VisitPassResponse.SerializeToString,
+            ),
+            'ReturnVisit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnVisit,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.ReturnVisitRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.ReturnVisitResponse.SerializeToString,
+            ),
+            'ReturnPass': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnPass,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.ReturnPassRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.ReturnPassResponse.SerializeToString,
+            ),
+            'SpendPoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.SpendPoints,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.SpendPointsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.SpendPointsResponse.SerializeToString,
+            ),
+            'ReturnPoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReturnPoints,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.ReturnPointsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.ReturnPointsResponse.SerializeToString,
             ),
             'Reverse': grpc.unary_unary_rpc_method_handler(
                     servicer.Reverse,
@@ -715,6 +836,168 @@ class TerminalService:
             '/coalition.v1.TerminalService/CashOut',
             coalition_dot_v1_dot_operations__pb2.CashOutRequest.SerializeToString,
             coalition_dot_v1_dot_terminal__pb2.CashOutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SellPass(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/SellPass',
+            coalition_dot_v1_dot_operations__pb2.SellPassRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.SellPassResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VisitPass(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/VisitPass',
+            coalition_dot_v1_dot_operations__pb2.VisitPassRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.VisitPassResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnVisit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/ReturnVisit',
+            coalition_dot_v1_dot_operations__pb2.ReturnVisitRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.ReturnVisitResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnPass(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/ReturnPass',
+            coalition_dot_v1_dot_operations__pb2.ReturnPassRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.ReturnPassResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SpendPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/SpendPoints',
+            coalition_dot_v1_dot_operations__pb2.SpendPointsRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.SpendPointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReturnPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/ReturnPoints',
+            coalition_dot_v1_dot_operations__pb2.ReturnPointsRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.ReturnPointsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -102,8 +102,45 @@ class TerminalServiceStub:
     the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
     Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
-    WALLET_HAS_HOLDS, PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+    WALLET_HAS_HOLDS, WALLET_HAS_PASSES (where it is closed), PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
     Not stored: PIN_UNREADABLE.
+    """
+    SellPass: _grpc.UnaryUnaryMultiCallable[_operations_pb2.SellPassRequest, _terminal_pb2.SellPassResponse]
+    """Sells a pass: visits paid for beforehand, prepaid money that no purchase draws on. Idempotent by request_id.
+    Errors, stored: those of TopUp but TERMS_UNKNOWN, TOP_UP_BELOW_MINIMUM and DAY_LIMIT_REACHED; PASS_UNKNOWN,
+    PASS_PRICE_DIFFERS (metadata: price_minor).
+    """
+    VisitPass: _grpc.UnaryUnaryMultiCallable[_operations_pb2.VisitPassRequest, _terminal_pb2.VisitPassResponse]
+    """Takes visits of a pass; the issuer or custodian owes what they are worth to the terminal's participant, which pays its
+    fees on it as on a purchase. Above the no-PIN limit with the PIN; not by a card with limits of its own. Idempotent by
+    request_id.
+    Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, PASS_UNKNOWN (the member has
+    none), PASS_EXPIRED (metadata: last_day), VISITS_TOO_FEW (metadata: visits_left), NOT_ACCEPTED_HERE,
+    NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, SALE_REFERENCE_USED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED,
+    PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+    """
+    ReturnVisit: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReturnVisitRequest, _terminal_pb2.ReturnVisitResponse]
+    """Gives the visits of an entry of the same participant back to their pass, whole, once; fees as the agreements on it say.
+    Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
+    LOT_NOT_OPEN (the pass was paid out), SUSPENDED.
+    """
+    ReturnPass: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReturnPassRequest, _terminal_pb2.ReturnPassResponse]
+    """Pays out what is left of a pass, at its seller or its issuer, also after its last day. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN (nothing is
+    left), PARTICIPANT_CAPPED, SUSPENDED.
+    """
+    SpendPoints: _grpc.UnaryUnaryMultiCallable[_operations_pb2.SpendPointsRequest, _terminal_pb2.SpendPointsResponse]
+    """Spends points of a programme that the terminal's participant takes; its debtor owes what they are worth. Above the
+    no-PIN limit with the PIN; not by a card with limits of its own. Idempotent by request_id.
+    Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, POINTS_PROGRAMME_UNKNOWN,
+    POINTS_TOO_FEW (metadata: points), PARTICIPANT_CAPPED, CARD_LIMIT_EXCEEDED, SALE_REFERENCE_USED, SUSPENDED,
+    PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+    """
+    ReturnPoints: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReturnPointsRequest, _terminal_pb2.ReturnPointsResponse]
+    """Gives spent points of the same participant back, whole or in part. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL
+    (metadata: points), SUSPENDED.
     """
     Reverse: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -225,8 +262,45 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
     Idempotent by request_id.
     Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
-    WALLET_HAS_HOLDS, PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+    WALLET_HAS_HOLDS, WALLET_HAS_PASSES (where it is closed), PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
     Not stored: PIN_UNREADABLE.
+    """
+    SellPass: _aio.UnaryUnaryMultiCallable[_operations_pb2.SellPassRequest, _terminal_pb2.SellPassResponse]  # type: ignore[assignment]
+    """Sells a pass: visits paid for beforehand, prepaid money that no purchase draws on. Idempotent by request_id.
+    Errors, stored: those of TopUp but TERMS_UNKNOWN, TOP_UP_BELOW_MINIMUM and DAY_LIMIT_REACHED; PASS_UNKNOWN,
+    PASS_PRICE_DIFFERS (metadata: price_minor).
+    """
+    VisitPass: _aio.UnaryUnaryMultiCallable[_operations_pb2.VisitPassRequest, _terminal_pb2.VisitPassResponse]  # type: ignore[assignment]
+    """Takes visits of a pass; the issuer or custodian owes what they are worth to the terminal's participant, which pays its
+    fees on it as on a purchase. Above the no-PIN limit with the PIN; not by a card with limits of its own. Idempotent by
+    request_id.
+    Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, PASS_UNKNOWN (the member has
+    none), PASS_EXPIRED (metadata: last_day), VISITS_TOO_FEW (metadata: visits_left), NOT_ACCEPTED_HERE,
+    NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, SALE_REFERENCE_USED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED,
+    PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+    """
+    ReturnVisit: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReturnVisitRequest, _terminal_pb2.ReturnVisitResponse]  # type: ignore[assignment]
+    """Gives the visits of an entry of the same participant back to their pass, whole, once; fees as the agreements on it say.
+    Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
+    LOT_NOT_OPEN (the pass was paid out), SUSPENDED.
+    """
+    ReturnPass: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReturnPassRequest, _terminal_pb2.ReturnPassResponse]  # type: ignore[assignment]
+    """Pays out what is left of a pass, at its seller or its issuer, also after its last day. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN (nothing is
+    left), PARTICIPANT_CAPPED, SUSPENDED.
+    """
+    SpendPoints: _aio.UnaryUnaryMultiCallable[_operations_pb2.SpendPointsRequest, _terminal_pb2.SpendPointsResponse]  # type: ignore[assignment]
+    """Spends points of a programme that the terminal's participant takes; its debtor owes what they are worth. Above the
+    no-PIN limit with the PIN; not by a card with limits of its own. Idempotent by request_id.
+    Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, POINTS_PROGRAMME_UNKNOWN,
+    POINTS_TOO_FEW (metadata: points), PARTICIPANT_CAPPED, CARD_LIMIT_EXCEEDED, SALE_REFERENCE_USED, SUSPENDED,
+    PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+    """
+    ReturnPoints: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReturnPointsRequest, _terminal_pb2.ReturnPointsResponse]  # type: ignore[assignment]
+    """Gives spent points of the same participant back, whole or in part. Idempotent by request_id.
+    Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL
+    (metadata: points), SUSPENDED.
     """
     Reverse: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]  # type: ignore[assignment]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -405,8 +479,81 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         the PIN; not by a card with limits of its own. A closed wallet is paid out what refunds have brought since.
         Idempotent by request_id.
         Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, CARD_LIMIT_EXCEEDED, INSUFFICIENT_FUNDS,
-        WALLET_HAS_HOLDS, PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
+        WALLET_HAS_HOLDS, WALLET_HAS_PASSES (where it is closed), PARTICIPANT_CAPPED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET.
         Not stored: PIN_UNREADABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def SellPass(
+        self,
+        request: _operations_pb2.SellPassRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.SellPassResponse, _abc.Awaitable[_terminal_pb2.SellPassResponse]]:
+        """Sells a pass: visits paid for beforehand, prepaid money that no purchase draws on. Idempotent by request_id.
+        Errors, stored: those of TopUp but TERMS_UNKNOWN, TOP_UP_BELOW_MINIMUM and DAY_LIMIT_REACHED; PASS_UNKNOWN,
+        PASS_PRICE_DIFFERS (metadata: price_minor).
+        """
+
+    @_abc_1.abstractmethod
+    def VisitPass(
+        self,
+        request: _operations_pb2.VisitPassRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.VisitPassResponse, _abc.Awaitable[_terminal_pb2.VisitPassResponse]]:
+        """Takes visits of a pass; the issuer or custodian owes what they are worth to the terminal's participant, which pays its
+        fees on it as on a purchase. Above the no-PIN limit with the PIN; not by a card with limits of its own. Idempotent by
+        request_id.
+        Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, PASS_UNKNOWN (the member has
+        none), PASS_EXPIRED (metadata: last_day), VISITS_TOO_FEW (metadata: visits_left), NOT_ACCEPTED_HERE,
+        NO_ACQUIRING_AGREEMENT, CARD_LIMIT_EXCEEDED, SALE_REFERENCE_USED, SUSPENDED, PAYMENT_CODE_WRONG, PAYMENT_CODE_USED,
+        PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ReturnVisit(
+        self,
+        request: _operations_pb2.ReturnVisitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.ReturnVisitResponse, _abc.Awaitable[_terminal_pb2.ReturnVisitResponse]]:
+        """Gives the visits of an entry of the same participant back to their pass, whole, once; fees as the agreements on it say.
+        Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL,
+        LOT_NOT_OPEN (the pass was paid out), SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def ReturnPass(
+        self,
+        request: _operations_pb2.ReturnPassRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.ReturnPassResponse, _abc.Awaitable[_terminal_pb2.ReturnPassResponse]]:
+        """Pays out what is left of a pass, at its seller or its issuer, also after its last day. Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, LOT_NOT_OPEN (nothing is
+        left), PARTICIPANT_CAPPED, SUSPENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def SpendPoints(
+        self,
+        request: _operations_pb2.SpendPointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.SpendPointsResponse, _abc.Awaitable[_terminal_pb2.SpendPointsResponse]]:
+        """Spends points of a programme that the terminal's participant takes; its debtor owes what they are worth. Above the
+        no-PIN limit with the PIN; not by a card with limits of its own. Idempotent by request_id.
+        Errors, stored: CARD_UNKNOWN, CARD_NOT_LINKED, CARD_FROZEN, CARD_REPLACED, WALLET_CLOSED, POINTS_PROGRAMME_UNKNOWN,
+        POINTS_TOO_FEW (metadata: points), PARTICIPANT_CAPPED, CARD_LIMIT_EXCEEDED, SALE_REFERENCE_USED, SUSPENDED,
+        PAYMENT_CODE_WRONG, PAYMENT_CODE_USED, PIN_REQUIRED, PIN_WRONG, PIN_LOCKED, PIN_NOT_SET. Not stored: PIN_UNREADABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ReturnPoints(
+        self,
+        request: _operations_pb2.ReturnPointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.ReturnPointsResponse, _abc.Awaitable[_terminal_pb2.ReturnPointsResponse]]:
+        """Gives spent points of the same participant back, whole or in part. Idempotent by request_id.
+        Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL
+        (metadata: points), SUSPENDED.
         """
 
     @_abc_1.abstractmethod

@@ -15,7 +15,7 @@ from coalition.audit.merkle import root_hash
 from coalition.audit.notary import batch_message
 from coalition.audit.note import Verify
 from coalition.audit.trust import Trust
-from coalition.domain.accounts import AccountKind, TransferCode, Unit
+from coalition.domain.accounts import FIRST_OF_POINTS, UNIT_MAX, AccountKind, TransferCode, Unit
 from coalition.domain.ids import number_of, place_of
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import FIRST_UNSTORED, Reason
@@ -161,7 +161,8 @@ class LogChecks:
             check.breach("the entry is larger than one can be", opened.at, entry.entry_id)
         shapes = {(debit >> 48, credit >> 48, code, unit) for debit, credit, _, code, _, unit in entry.transfers}
         for shape in shapes - self._shapes:  # hardly ever one: there are a few dozen
-            if shape[2] in CODES and shape[3] in UNITS and {shape[0], shape[1]} <= ACCOUNTS:
+            is_unit = shape[3] in UNITS or FIRST_OF_POINTS <= shape[3] <= UNIT_MAX
+            if shape[2] in CODES and is_unit and {shape[0], shape[1]} <= ACCOUNTS:
                 self._shapes.add(shape)
             else:
                 check.breach("a leg of unknown code, unit or account", opened.at, entry.entry_id)

@@ -11,12 +11,14 @@ from coalition.audit.bundle import Bundle
 from coalition.audit.checks.holds import HoldChecks
 from coalition.audit.checks.merges import MergeChecks
 from coalition.audit.checks.opened import Opened
+from coalition.audit.checks.passes import PassChecks, tells_of_pass
+from coalition.audit.checks.points import PointsChecks
 from coalition.audit.checks.report import Report
 from coalition.audit.checks.unique import UniquePairs
-from coalition.audit.checks.wallets import WalletChecks
+from coalition.audit.checks.wallets import Promised, WalletChecks
 from coalition.audit.leaf import Payload
-from coalition.domain.accounts import WALLET
-from coalition.domain.kinds import OPENS_LOT, SETTLEMENT, Kind
+from coalition.domain.accounts import PASSES, WALLET
+from coalition.domain.kinds import OF_PASSES, OPENS_LOT, SETTLEMENT, Kind
 from coalition.domain.lots import SHORTFALL_LOT
 
 DECODE: Final = json.JSONDecoder().raw_decode
@@ -24,7 +26,7 @@ DECODE: Final = json.JSONDecoder().raw_decode
 ACTS: Final = int(Kind.PARTICIPANT_CREATED)
 # Plain numbers: a member of an enum is looked up anew each time, and this is asked of every entry.
 TOP_UP, CAPTURE, REFUND = int(Kind.TOP_UP), int(Kind.CAPTURE), int(Kind.REFUND)
-HOLD = int(Kind.HOLD)
+HOLD, REVERSAL = int(Kind.HOLD), int(Kind.REVERSAL)
 SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD), int(Kind.MERGE_OUT)})
 GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
 MAY_FALL_SHORT: Final = GIVES_BACK | {int(Kind.UPLOAD)}
@@ -59,6 +61,8 @@ class MoneyChecks:
         self._returned: dict[int, dict[int, LotLeft]] = defaultdict(dict)  # by original and place
         self._returned_amount: dict[int, int] = defaultdict(int)
         self._requests = UniquePairs()
+        self._passes = PassChecks(report, is_whole=bundle.start_size == 0)
+        self._points = PointsChecks(bundle, report)
 
     def leaf(self, opened: Opened) -> None:
         """The next entry."""
@@ -71,12 +75,17 @@ class MoneyChecks:
         answer = self._answer(opened)
         if answer is None or entry.reason:
             return self._compare(opened, moved=False)
-        change = 0
+        change, moves_pass = 0, entry.kind in OF_PASSES
         for debit, credit, amount, _, _, _ in entry.transfers:
             if credit == WALLET:
                 change += amount
             elif debit == WALLET:
                 change -= amount
+            elif PASSES in (debit, credit):
+                moves_pass = True
+        if moves_pass or (entry.kind == REVERSAL and tells_of_pass(answer)):
+            self._passes.leaf(opened, answer)
+        self._points.leaf(opened, answer)
         self._amounts(opened, answer, change)
         self._wallet(opened, answer, change)
         self._lots_of(opened, answer[PRINCIPAL])
@@ -92,7 +101,11 @@ class MoneyChecks:
         if wallet:
             unknown = None if self._bundle.start_size else 0
             known = self._balances.get(wallet, unknown)
-            self._held.after(opened, known, self._faces[wallet], self._lots, self._holds.reserved, moved=moved)
+            reserved = self._holds.reserved
+            self._held.after(opened, known, self._faces[wallet], self._lots, reserved, self._promised, moved=moved)
+
+    def _promised(self, wallet: int) -> Promised:
+        return Promised(self._passes.open_of(wallet), self._points.of(wallet))
 
     def finish(self) -> None:
         """Everything was seen: compare what was given back with the originals, and look for requests used twice."""
@@ -101,6 +114,8 @@ class MoneyChecks:
         for index in self._requests.repeated():
             self._checks["V12"].breach("a participant's request id was used before", index)
         self._held.finish()
+        self._passes.finish()
+        self._points.finish()
         if self._bundle.start_size:
             self._checks["V12"].lacks("whether request ids were used before the bundle's start")
             for name, count in self._foreign.items():

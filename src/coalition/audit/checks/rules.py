@@ -15,8 +15,10 @@ from typing import Any, Final
 from coalition.audit.bundle import Bundle
 from coalition.audit.checks import defaults
 from coalition.audit.checks.opened import Opened
+from coalition.audit.checks.passes import FACTS
 from coalition.audit.checks.report import Report
-from coalition.domain.accounts import AccountKind, TransferCode, Unit, parties_of
+from coalition.audit.checks.valuations import ValuationChecks
+from coalition.domain.accounts import FIRST_OF_POINTS, AccountKind, TransferCode, Unit, parties_of
 from coalition.domain.ids import number_of
 from coalition.domain.kinds import FIRST_ACT, Kind
 
@@ -32,6 +34,7 @@ FOUNDERS: Final = 2  # operator and custody are laid with the scheme, before the
 
 Key = tuple[int, int, int, int]
 """Debtor, creditor, code, unit; the two as accounts while claims are added up, as participants when they are told."""
+BEHIND_THE_CUT: Final = frozenset({Kind.ASSESS, Kind.VALUATION})
 OF_RUNS: Final = frozenset({Kind.SETTLEMENT_PAYMENT, Kind.SETTLEMENT_RETURN, Kind.NETTING_REVERSAL})
 
 
@@ -50,13 +53,12 @@ class Window:
             for (debit, credit, code, unit), sums in self.sums.items()
         }
 
-    def net(self, unit: int) -> dict[int, int]:
-        """What each participant received less what it sent."""
-        found: dict[int, int] = defaultdict(int)
-        for (debtor, creditor, _, of), (amount, _) in self.claims().items():
-            if of == unit:
-                found[debtor] -= amount
-                found[creditor] += amount
+    def nets(self) -> dict[tuple[int, int], int]:
+        """What each participant received less what it sent, by participant and unit."""
+        found: dict[tuple[int, int], int] = defaultdict(int)
+        for (debtor, creditor, _, unit), (amount, _) in self.claims().items():
+            found[debtor, unit] -= amount
+            found[creditor, unit] += amount
         return found
 
 
@@ -79,6 +81,7 @@ class RuleChecks:
             self._checks["V17"], self._money_claims, self._window_of, is_whole=bundle.start_size == 0
         )
         self._undecided_agreements: set[int] = set()
+        self._valuations = ValuationChecks(bundle, self._checks["V17"], self._use)
 
     def leaf(self, opened: Opened) -> None:
         """The next entry."""
@@ -98,12 +101,16 @@ class RuleChecks:
             return
         if entry.kind == Kind.ASSESS:
             self._assess(opened)
+        elif entry.kind == Kind.VALUATION:
+            self._valuations.leaf(opened, self._windows)
         self._claims(opened)
         if entry.agreement_id:
             self._use((entry.agreement_id, entry.agreement_version), opened)
         for _, _, _, _, agreement, version, _ in entry.allocations:
             if agreement:
                 self._use((agreement, version), opened)
+        if entry.kind == Kind.PASS_VISIT and entry.reason == 0:
+            self._use_acceptance(opened)
 
     def _window_of(self, entry_id: int) -> tuple[str, str] | None:
         """The window that a netting in force netted."""
@@ -135,7 +142,7 @@ class RuleChecks:
                     sums = known.sums[key] = [0, 0]
                 sums[0] += amount
                 sums[1] += 1
-                if entry.kind != Kind.ASSESS:
+                if entry.kind not in BEHIND_THE_CUT:
                     known.last_number = number_of(entry.entry_id)
 
     def finish(self) -> None:
@@ -155,6 +162,7 @@ class RuleChecks:
                 self._cuts[str(told["calendar"]), str(told["label"])] = int(told["cut_number"])
             else:
                 self._made.add((str(told["agreement"]), int(told["version"])))
+                self._valuations.agreed(told)
         except (ValueError, KeyError, TypeError, RecursionError):
             self._checks["V16"].breach("the answer of an act cannot be read", opened.at, entry.entry_id)
 
@@ -174,6 +182,16 @@ class RuleChecks:
                 check.lacks(f"version {version} of {code} was made before the bundle's start")
             else:
                 check.breach(f"version {version} of {code} was used and never made", opened.at, opened.entry.entry_id)
+
+    def _use_acceptance(self, opened: Opened) -> None:
+        """V16: under which agreement a visit was taken, as its answer says; on-us under none."""
+        try:
+            told = json.loads(opened.entry.answer)[FACTS].get("acceptance")
+            if told is not None:
+                agreement, version = map(int, told.split("/"))
+                self._use((agreement, version), opened)
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
+            self._checks["V16"].breach("the answer of a visit cannot be read", opened.at, opened.entry.entry_id)
 
     def _assess(self, opened: Opened) -> None:
         """V16 and V17: fees of a window follow from versions that were made, and are posted as they are told."""
@@ -230,18 +248,19 @@ class RuleChecks:
             breach(f"window {'/'.join(name)} is netted twice")
         self._netted[name] = told
         self._nettings[entry.entry_id] = name, sorted(tuple(transfer) for transfer in entry.transfers)
-        if sum(net for (_, unit), net in positions.items() if unit == Unit.MONEY):
-            breach("the net positions do not add up to zero")
+        for unit in {unit for _, unit in positions}:
+            if sum(net for (_, of), net in positions.items() if of == unit):
+                breach("the net positions do not add up to zero")
         if self._bundle.start_size == 0 and len({party for party, _ in positions}) != self._participants:
             breach(f"{len(positions)} participants are netted where the log knows {self._participants}")
-        posted = {party: 0 for party, _ in positions}
-        for debit, credit, amount, code, _, _ in entry.transfers:
+        posted = dict.fromkeys(positions, 0)
+        for debit, credit, amount, code, _, unit in entry.transfers:
             clearing, sign = (debit, 1) if debit >> KIND_BITS == CLEARING else (credit, -1)
             if code != NETTING_CODE or clearing >> KIND_BITS != CLEARING:
                 breach("a netting posts something else than dues")
-            party = parties_of(clearing)[0]
-            posted[party] = posted.get(party, 0) + sign * amount
-        if posted != {party: net for (party, _), net in positions.items()}:
+            key = parties_of(clearing)[0], unit
+            posted[key] = posted.get(key, 0) + sign * amount
+        if posted != positions:
             breach("what a netting posts is not what it answers")
         if windows:
             self._recompute(name, self._windows[windows.pop()], positions, breach)
@@ -286,10 +305,8 @@ class RuleChecks:
             return
         if window.last_number > cut:
             breach(f"a claim of batch {window.last_number} lies in window {'/'.join(name)}, which was cut at {cut}")
-        net = window.net(Unit.MONEY)
-        if any(net.get(party, 0) != told for (party, _), told in positions.items()) or set(net) - {
-            p for p, _ in positions
-        }:
+        net = window.nets()
+        if any(net.get(key, 0) != told for key, told in positions.items()) or set(net) - set(positions):
             if self._bundle.start_size:
                 self._checks["V17"].lacks(f"claims of window {'/'.join(name)} may lie before the bundle's start")
             else:
@@ -325,10 +342,11 @@ class RuleChecks:
             if unit == Unit.MONEY
         }
         lines = {
-            (codes.get(debtor, ""), codes.get(creditor, ""), name_of(TransferCode, code), name_of(Unit, unit)): sums
+            (codes.get(debtor, ""), codes.get(creditor, ""), name_of(TransferCode, code), unit_name(unit)): sums
             for (debtor, creditor, code, unit), sums in window.claims().items()
         }
-        sums = sum(net for net in own.values() if net > 0), sum(amount for amount, _ in lines.values())
+        gross_by_log = sum(amount for key, (amount, _) in lines.items() if key[-1] == Unit.MONEY.name)
+        sums = sum(net for net in own.values() if net > 0), gross_by_log
         if told != own:
             check.breach(f"{place}: the net positions of the settlement report do not follow from the log")
         if self._bundle.start_size and claims != lines:
@@ -338,6 +356,11 @@ class RuleChecks:
         if (paid, gross) != sums:
             check.breach(f"{place}: the sums of the settlement report do not follow from the log")
         return None
+
+
+def unit_name(unit: int) -> str:
+    """The name of a unit, as reports write it: points by their number."""
+    return f"POINTS {unit}" if unit >= FIRST_OF_POINTS else name_of(Unit, unit)
 
 
 def name_of(kind: type[IntEnum], number: int) -> str:

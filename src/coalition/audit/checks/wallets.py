@@ -1,10 +1,10 @@
-"""V20: what the tables say a wallet holds, lot by lot, is what the log leads to.
+"""V20: what the tables say a wallet holds, lot by lot, pass by pass and in points, is what the log leads to.
 
 A row names the last entry that it includes; it is compared when that entry is reached in the replay (money.py). So
 tables that are read while tills work are judged exactly, and a row that was set back is older than the log.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
 from coalition.audit.bundle import Bundle
@@ -16,12 +16,20 @@ from coalition.domain.ids import number_of
 NOT_THERE: Final = "the bundle holds no tables: one that ends at the newest checkpoint does"
 
 
+class Promised(NamedTuple):
+    """What a wallet holds besides money: open passes (pass, visits, what was paid for these), points by programme."""
+
+    passes: tuple[tuple[int, int, int], ...] = ()
+    points: tuple[tuple[str, int], ...] = ()
+
+
 class Row(NamedTuple):
     """A wallet of the tables: its last entry, its balance and its lots (lot, face, principal, held), minor units."""
 
     last_entry_id: int
     balance: int
     lots: tuple[tuple[int, int, int, int], ...]
+    promised: Promised
 
 
 class WalletChecks:
@@ -39,9 +47,13 @@ class WalletChecks:
         if not tables.are_there:
             self._check.lacks(NOT_THERE)
             return
-        for wallet, last, balance, lots, merged_into in bundle.state("wallets"):
+        for wallet, last, balance, lots, merged_into, passes, points in bundle.state("wallets"):
             own = tuple((int(lot), int(face), int(principal), int(held)) for lot, face, principal, held in lots)
-            self._rows[int(wallet)] = Row(int(last), int(balance), own)
+            promised = Promised(
+                tuple((int(each), int(visits), int(paid)) for each, visits, paid in passes),
+                tuple((str(code), int(held)) for code, held in points),
+            )
+            self._rows[int(wallet)] = Row(int(last), int(balance), own, promised)
             if merged_into is not None:
                 self.led[int(wallet)] = int(merged_into)
 
@@ -52,12 +64,14 @@ class WalletChecks:
         faces: int | None,
         lots: Mapping[int, Any],
         held: Mapping[int, int],
+        promised: Callable[[int], Promised],
         *,
         moved: bool,
     ) -> None:
         """What the replay has after an entry of a wallet, None where it does not know; `faces` is the sum of its lots.
 
-        `held` is what open holds keep aside, by lot. `moved`: the entry changed the balance.
+        `held` is what open holds keep aside, by lot; `promised` tells what a wallet holds besides. `moved`: the entry
+        changed the balance.
         """
         if not self._tables.are_there:
             return
@@ -70,6 +84,10 @@ class WalletChecks:
         elif row.last_entry_id == entry_id:
             self._met.add(wallet)
             self._compare(opened, wallet, row, balance, faces, lots, held)
+            if not self._bundle.start_size and row.promised != promised(wallet):
+                self._check.breach(
+                    f"passes or points of wallet {wallet} are others in the tables than by the log", opened.at, entry_id
+                )
         elif (
             moved
             and entry_id > row.last_entry_id
@@ -87,7 +105,7 @@ class WalletChecks:
                 continue
             if row.last_entry_id == 0:
                 self._check.looked_at += 1
-                if row.balance or row.lots:
+                if row.balance or row.lots or row.promised != Promised():
                     self._check.breach(f"wallet {wallet} holds value in the tables, and no entry gave it any")
             elif (
                 self._bundle.start_size or self._bundle.last_number < number_of(row.last_entry_id) <= self._tables.until

@@ -7,7 +7,7 @@ Revises: 0025
 from alembic import op
 
 revision = "0030"
-down_revision = "0025"
+down_revision = "0027"
 branch_labels = None
 depends_on = None
 

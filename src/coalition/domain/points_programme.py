@@ -1,0 +1,72 @@
+"""What points are under: who owes them, what earns them, what one is worth, who pays for them, where they are spent.
+
+An agreement in versions, of kind POINTS. A version says what a point is worth, so each has a unit of its own.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from coalition.domain.agreement_fields import Fields
+from coalition.domain.rates import Rate
+
+BEARERS: Final = ("DEBTOR", "ACQUIRER")
+# No purchase of a fen earns more than a thousand points, no point is worth more than ten thousand yuan.
+EARN_RATE_MAX: Final = 1_000
+VALUE_MAX: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class EarnStep:
+    """From `from_minor` of a purchase on, all of it earns `rate` points a minor unit, rounded down."""
+
+    from_minor: int
+    rate: Rate
+
+
+@dataclass(frozen=True, slots=True)
+class PointsProgramme:
+    """`value` is what one point is worth at netting, minor units, exact.
+
+    Members earn at the parties `earned_at`, at each under one programme, and spend at `spent_at` (empty: where they
+    earn). With `borne_by` ACQUIRER whoever sold pays the debtor for the points when they are earned; with DEBTOR nobody
+    does. The debtor pays where they are spent.
+    """
+
+    debtor: str
+    earned_at: tuple[str, ...]
+    steps: tuple[EarnStep, ...]
+    value: Rate
+    borne_by: str
+    spent_at: tuple[str, ...]
+    calendar: str
+
+    def earned(self, amount_minor: int) -> int:
+        """The points of a purchase of `amount_minor`: those of the highest step it reaches; 0 below the first."""
+        reached = [step for step in self.steps if step.from_minor <= amount_minor]
+        return reached[-1].rate.floor(amount_minor) if reached else 0
+
+    @property
+    def honoured_at(self) -> tuple[str, ...]:
+        """Where points are spent."""
+        return self.spent_at or self.earned_at
+
+
+def points_programme(fields: Fields) -> PointsProgramme:
+    """The content of an agreement of kind POINTS. Raises Refused(AGREEMENT_INVALID)."""
+    debtor = fields.code("debtor")
+    steps: list[EarnStep] = []
+    for row in fields.rows("steps", "steps with from_minor and rate"):
+        from_minor = row.whole("from_minor", None)
+        if from_minor is None or (steps and from_minor <= steps[-1].from_minor):
+            raise row.bad("from_minor", "amounts in rising order")
+        steps.append(EarnStep(from_minor, row.rate("rate", "0", EARN_RATE_MAX)))
+        row.finish()
+    return PointsProgramme(
+        debtor=debtor,
+        earned_at=fields.parties("earned_at", [debtor]),
+        steps=tuple(steps),
+        value=fields.rate("value", "0", VALUE_MAX),
+        borne_by=fields.choice("borne_by", BEARERS),
+        spent_at=fields.parties("spent_at", [], may_be_none=True),
+        calendar=fields.code("calendar", "monthly"),
+    )

@@ -1,0 +1,139 @@
+"""Points on a real ledger: in the entry of the sale and of its refund, exactly once, and never below what was spent."""
+
+from collections.abc import Iterator
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+
+from coalition.clearing.batch import Answer
+from coalition.domain.kinds import Kind
+from coalition.domain.reasons import Reason
+from coalition.storage import ledger_points
+from coalition.storage.pipeline import Pipeline
+from tests.clearing.house import House, accepted, reasons
+
+
+@pytest.fixture(autouse=True)
+def checked(house: House) -> Iterator[None]:
+    yield
+    house.check_books()
+
+
+def held(house: House) -> int:
+    return int(house.query("SELECT coalesce(sum(balance), 0)::int FROM points")[0][0])
+
+
+def legs(house: House, entry_id: int) -> list[tuple[Any, ...]]:
+    """Those in points, as (debit, credit, amount, unit, whether it is a claim)."""
+    return house.query(
+        "SELECT account_name(debit), account_name(credit), amount_minor::int, unit, window_id IS NOT NULL"
+        " FROM transfers WHERE entry_id = %s AND unit >= 100 ORDER BY leg",
+        entry_id,
+    )
+
+
+def test_points_are_earned_and_clawed_back_in_the_entries_of_the_sale_and_its_refund(house: House):
+    house.add_points_programme()
+    b, cafe, card = house.terminals["b"][0], house.terminals["cafe"][0], house.funded_card()
+    sale = house.purchase("cafe", card, 30_000)
+    sold = accepted(house.run(sale)[0])
+    assert {"points": "300", "points_balance": "300"} == {
+        name: sold.facts[name] for name in ("points", "points_balance")
+    }
+    claim = (f"CLEARING({cafe})", f"CLEARING({b})")
+    assert [(f"POINTS({b})", "POINTS", 300, 100, False), (*claim, 300, 100, True)] == legs(house, sold.entry_id)
+    assert [sold.again()] == house.run(sale)
+
+    back = accepted(house.run(house.refund("cafe", sale.request_id, 10_050))[0])
+    assert [("POINTS", f"POINTS({b})", 101, 100, False), (*claim[::-1], 101, 100, True)] == legs(house, back.entry_id)
+    assert 199 == held(house)
+    accepted(house.run(house.refund("cafe", sale.request_id, 19_950))[0])
+    assert 0 == held(house)
+
+
+def test_a_batch_may_sell_spend_return_and_refund(house: House):
+    """Each command sees the points as those before it have left them; the farm ends below zero."""
+    house.add_points_programme()
+    card = house.funded_card()
+    sale, spend = house.purchase("cafe", card, 30_000), house.spend_points("a", card, 200)
+    commands = (
+        *(sale, spend, house.spend_points("a", card, 101), house.return_points("a", spend.request_id, 50)),
+        *(house.refund("cafe", sale.request_id, 30_000), house.purchase("a", card, 9_950)),
+    )
+    expected = [Reason.ACCEPTED] * 2 + [Reason.POINTS_TOO_FEW] + [Reason.ACCEPTED] * 3
+    assert expected == reasons(house.run(*commands))
+    assert -51 == held(house)
+    assert [(300, 300), (200, 50), (99, 0)] == house.query(
+        "SELECT points::int, given_back::int FROM points_moves ORDER BY entry_id"
+    )
+
+
+def test_of_rival_spends_of_the_last_points_one_wins(house: House):
+    house.add_points_programme()
+    card = house.funded_card()
+    house.run(house.purchase("cafe", card, 10_000))
+    start, answers = Barrier(8), list[Answer]()
+
+    def take() -> None:
+        start.wait()
+        answers.extend(house.run(house.spend_points("cafe", card, 100)))
+
+    threads = [Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [Reason.ACCEPTED] + [Reason.POINTS_TOO_FEW] * 7 == sorted(reasons(answers))
+    assert 0 == held(house)
+
+
+def test_a_spend_is_undone_by_its_reversal_and_killed_by_one_that_comes_first(house: House):
+    house.add_points_programme()
+    card = house.funded_card()
+    house.run(house.purchase("cafe", card, 10_000))
+    late, spend = house.spend_points("a", card, 60), house.spend_points("a", card, 60)
+    accepted(house.run(house.reverse("a", late.request_id))[0])
+    assert [Reason.KILLED] == reasons(house.run(late))
+    accepted(house.run(spend)[0])
+    undone = accepted(house.run(house.reverse("a", spend.request_id))[0])
+    assert (Kind.REVERSAL, "60") == (undone.kind, undone.facts["points"])
+    assert 100 == held(house)
+
+
+def test_a_sale_elsewhere_asks_nothing_of_points(house: House, monkeypatch: pytest.MonkeyPatch):
+    """The hot path: without a programme, and at a participant without one, no statement and no round trip."""
+    asked: list[str] = []
+    execute, run = Pipeline.execute, Pipeline.run
+
+    def watched(self: Pipeline, statement: str, *rest: Any, **more: Any) -> Any:
+        asked.append(statement)
+        return execute(self, statement, *rest, **more)
+
+    def counted(self: Pipeline) -> None:
+        asked.append("a round trip")
+        run(self)
+
+    card = house.funded_card()
+    counts = []
+    for at in ("cafe", "bar", "cafe"):
+        if at == "bar":
+            house.add_points_programme()
+            content = '{"issuer": "chain:shop", "acquirer": "bar"}'
+            house.execute(
+                "WITH agreement AS (INSERT INTO agreements (code, kind, create_time)"
+                " VALUES ('bar', 'ACCEPTANCE', now()) RETURNING agreement_id)"
+                " INSERT INTO agreement_versions (agreement_id, version, effective_from, content, create_time)"
+                f" SELECT agreement_id, 1, '2017-01-01', '{content}', now() FROM agreement"
+            )
+        store = house.store()
+        store.warm_up()
+        with monkeypatch.context() as patch:
+            patch.setattr(Pipeline, "execute", watched)
+            patch.setattr(Pipeline, "run", counted)
+            accepted(house.run(house.purchase(at, card, 100))[0])
+        store.close()
+        counts.append((asked.count("a round trip"), len(set(ledger_points.PREPARED) & set(asked))))
+        asked.clear()
+    assert (counts[0][0], 0) == counts[0] == counts[1]
+    assert (counts[0][0] + 1, 3) == counts[2], "where points are earned, one round trip and three statements more"

@@ -1,0 +1,149 @@
+"""Points of a window on a real ledger: folded as money is, valued once before netting, zero of each unit afterwards."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from coalition.domain.kinds import Kind
+from coalition.followers.follower import Follower
+from coalition.storage import positions as folded
+from coalition.storage import settlement as store
+from coalition.storage.connect import Connection, connect
+from coalition.storage.positions import POSITIONS
+from settlement import closing, netting, rederiving, report, valuing
+from settlement.errors import NothingToDo
+from tests.clearing.house import House, accepted, new_house
+from tests.ledger_fixtures import NOTARY
+from tests.postgres import SharedPostgres
+
+AFTER_JANUARY = datetime(2017, 1, 31, 16, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def house(postgres: SharedPostgres) -> Iterator[House]:
+    house = new_house(postgres)
+    house.add_points_programme()
+    yield house
+    house.check_books()
+    postgres.drop(house.database)
+
+
+def connection(house: House) -> Connection:
+    return connect(house.dsn("coalition_settlement"))
+
+
+def follower(house: House) -> Follower:
+    return Follower(POSITIONS, lambda: connection(house), lambda: datetime.now(UTC), time.sleep)
+
+
+def close(house: House, months: int = 0) -> None:
+    with connection(house) as work:
+        now = AFTER_JANUARY + timedelta(days=31 * months)
+        closing.close(work, "monthly", label=None, following=None, clock=lambda: now, sleep=time.sleep, notary=NOTARY)
+
+
+def net(house: House, label: str = "2017-01") -> netting.Netted:
+    with connection(house) as work:
+        return netting.net(work, follower(house), "monthly", label, notary=NOTARY)
+
+
+def trade(house: House) -> bytes:
+    """30,000 at cafe earn 300 points of b, borne by cafe; 101 are taken back; 53 are spent at a. The card."""
+    card = house.funded_card()
+    sale = house.purchase("cafe", card, 30_000)
+    accepted(house.run(sale)[0])
+    accepted(house.run(house.refund("cafe", sale.request_id, 10_050))[0])
+    accepted(house.run(house.spend_points("a", card, 53))[0])
+    return card
+
+
+def valued(house: House) -> list[tuple[int, int, int, str, int, int]]:
+    rows = house.query("SELECT answer FROM entries WHERE kind = %s ORDER BY entry_id", Kind.VALUATION)
+    told = [json.loads(answer)["answer"]["valued"] for (answer,) in rows]
+    names = ("debtor_id", "creditor_id", "unit", "value", "points", "amount_minor")
+    return [tuple(row[name] for name in names) for each in told for row in each]
+
+
+def money(house: House) -> dict[str, int]:
+    rows = house.query(
+        "SELECT p.code, n.net_position_minor::int FROM net_positions n JOIN participants p USING (participant_id)"
+        " WHERE n.unit = 1"
+    )
+    return dict(rows)
+
+
+def test_points_become_one_money_claim_for_each_pair_and_no_unit_is_left(house: House):
+    """At half a fen: cafe owes b 150 for 300, b owes cafe 50 for 101 and a 26 for 53 (half to even both times)."""
+    trade(house)
+    a, b, cafe = (house.terminals[code][0] for code in ("a", "b", "cafe"))
+    close(house)
+    net(house)
+    assert [(b, a, 100, "1/2", 53, 26), (b, cafe, 100, "1/2", 101, 50), (cafe, b, 100, "1/2", 300, 150)] == valued(
+        house
+    )
+    assert [(0, 0)] == house.query(
+        "SELECT min(net_position_minor)::int, max(net_position_minor)::int FROM net_positions WHERE unit = 100"
+    )
+    positions = money(house)
+    assert (74, 0) == (positions["b"], sum(positions.values()))
+    assert [] == house.query("SELECT unit FROM transfers WHERE code = 20 AND unit <> 1")
+    with connection(house) as work:
+        rederiving.rederive(work, follower(house), "monthly", "2017-01")
+
+
+def test_a_netting_that_was_killed_after_the_valuation_goes_on_with_the_same_figures(house: House):
+    trade(house)
+    close(house)
+    with connection(house) as work:
+        (window,) = (each for each in store.windows(work, "monthly") if each.label == "2017-01")
+        follower(house).catch_up(netting.cut_of(window))
+        number = valuing.value_window(work, window, folded.bilateral(work, window.window_id), notary=NOTARY)
+    before = valued(house)
+    net(house)
+    assert before == valued(house)
+    assert [(number,)] == house.query("SELECT (valuation_entry_id >> 22)::int FROM windows WHERE label = '2017-01'")
+    with pytest.raises(NothingToDo):
+        net(house)
+    assert before == valued(house)
+
+
+def test_a_month_without_points_has_no_valuation_and_a_later_refund_falls_into_the_next(house: House):
+    card = house.funded_card()
+    sale = house.purchase("cafe", card, 30_000)
+    accepted(house.run(sale)[0])
+    close(house)
+    net(house)
+    close(house, 1)
+    net(house, "2017-02")
+    accepted(house.run(house.refund("cafe", sale.request_id, 30_000))[0])
+    close(house, 2)
+    net(house, "2017-03")
+    assert [(300, 150), (300, 150)] == [told[-2:] for told in valued(house)]
+    first, last = money_claims(house, "2017-01"), money_claims(house, "2017-03")
+    assert {(creditor, debtor): amount for (debtor, creditor), amount in first.items()} == last
+
+
+def money_claims(house: House, label: str) -> dict[tuple[int, int], int]:
+    rows = house.query(
+        "SELECT debtor_id, creditor_id, amount_minor::int FROM window_claims JOIN windows USING (window_id)"
+        " WHERE label = %s AND unit = 1 AND code = 42",
+        label,
+    )
+    return {(debtor, creditor): amount for debtor, creditor, amount in rows}
+
+
+def test_reports_tell_points_beside_money_and_add_up(house: House, tmp_path: Path):
+    trade(house)
+    close(house)
+    net(house)
+    with connection(house) as work:
+        report.write(work, "monthly", "2017-01", tmp_path / "report")
+    bilateral = (tmp_path / "report" / "bilateral.csv").read_text()
+    assert "POINTS_VALUE,MONEY,150," in bilateral
+    assert "POINTS,POINTS 100,300,300,1" in bilateral
+    summary = json.loads((tmp_path / "report" / "summary.json").read_text())
+    assert 0 == summary["sum_of_net_positions_minor"]
