@@ -70,11 +70,6 @@ GRANT UPDATE (agreements_need_approval) ON scheme TO coalition_app;
 
 -- Value, members and cards: the server alone.
 GRANT INSERT, UPDATE ON wallets, cards, lots TO coalition_app;
-GRANT INSERT ON passes, pass_visits, points, points_moves TO coalition_app;
-GRANT UPDATE (visits, principal, is_over, is_open) ON passes TO coalition_app;
-GRANT UPDATE (is_returned) ON pass_visits TO coalition_app;
-GRANT UPDATE (balance) ON points TO coalition_app;
-GRANT UPDATE (given_back) ON points_moves TO coalition_app;
 GRANT INSERT ON holds TO coalition_app;
 GRANT UPDATE (is_open, resolved_kind) ON holds TO coalition_app;
 -- What a pass was sold as, and what an entry took or earned, never changes; only what is left or came back does.
@@ -145,7 +140,7 @@ GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_line
     member_debts, audit_tiles, checkpoints, cosignatures, member_acts, disclosures, erasures, key_versions,
     member_merges, transits, exports, approval_bands, approval_offices, approvals, approval_steps, due_lines,
     run_windows, run_parties, run_files, bank_results, bank_lines, settlement_events, cap_notices,
-    sponsored_bonus, sponsors_reached, passes, pass_visits, points, points_moves TO coalition_auditor;
+    sponsored_bonus, sponsors_reached TO coalition_auditor;
 -- A run's content holds bank accounts.
 GRANT SELECT (run_id, state, maker, prepare_time, collected_minor, paid_minor, advance_minor,
     advance_limit_minor, advanced_minor, content_hash) ON runs TO coalition_app, coalition_auditor;
