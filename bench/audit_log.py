@@ -183,4 +183,4 @@ def placed(what: tuple[Kind, int], number: int, place: int, moment: datetime, ba
 def wallet_rows(balances: dict[int, Balance]) -> Iterator[bytes]:
     """The rows of the tables, as `ListState` tells them."""
     for wallet, (balance, lot, principal, last) in balances.items():
-        yield json.dumps([wallet, last, balance, [[lot, balance, principal, 0]], None]).encode()
+        yield json.dumps([wallet, last, balance, [[lot, balance, principal, 0]], None, [], []]).encode()

@@ -72,6 +72,12 @@ GRANT UPDATE (agreements_need_approval) ON scheme TO coalition_app;
 GRANT INSERT, UPDATE ON wallets, cards, lots TO coalition_app;
 GRANT INSERT ON holds TO coalition_app;
 GRANT UPDATE (is_open, resolved_kind) ON holds TO coalition_app;
+-- What a pass was sold as, and what an entry took or earned, never changes; only what is left or came back does.
+GRANT INSERT ON passes, pass_visits, points, points_moves TO coalition_app;
+GRANT UPDATE (visits, principal, is_over, is_open) ON passes TO coalition_app;
+GRANT UPDATE (is_returned) ON pass_visits TO coalition_app;
+GRANT UPDATE (balance) ON points TO coalition_app;
+GRANT UPDATE (given_back) ON points_moves TO coalition_app;
 GRANT INSERT, DELETE ON sale_references TO coalition_app;
 GRANT UPDATE (entry_id) ON sale_references TO coalition_app;
 GRANT INSERT ON devices, device_seeds, pay_tickets TO coalition_app;
@@ -126,7 +132,8 @@ GRANT INSERT ON checkpoints, cosignatures TO coalition_app;
 -- What a terminal has signed at the end of its day is only ever added to.
 GRANT INSERT ON day_closes TO coalition_app;
 
--- Auditors verify records they cannot read: no member, no card, no PIN, no wallet, no lot, no hold.
+-- Auditors verify records they cannot read: no member, no card, no PIN, no wallet, no lot, no hold, no
+-- pass, no points.
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
     disputes, window_volumes, participant_exposures, caps_reached, day_totals, day_limits_reached, day_closes,

@@ -139,7 +139,7 @@ def trade(house: House, address: str) -> Day:
 
 def baths(house: House, shop: Till, cafe: Till, card: str) -> None:
     """A pass is sold, used, given back to, undone and paid out."""
-    content = {"issuer": "store-a", "price_minor": 10_000, "visits": 3, "months": 12}
+    content: dict[str, Any] = {"issuer": "store-a", "price_minor": 10_000, "visits": 3, "months": 12}
     house.office.create_agreement(house.act(Kind.AGREEMENT_CREATED, code="bath"), "bath", "PASSES", content, FIRST_DAY)
     told = {"card_number": card, "amount_minor": 10_000, "currency_code": "CNY"}
     sold = shop.send(shop.stub.SellPass, operations_pb2.SellPassRequest, **told)

@@ -200,9 +200,10 @@ def test_a_trust_file_that_says_too_little_decides_nothing(day: Day, trust: Path
 
 
 def test_a_sample_is_drawn_on_the_laptop_and_its_disclosures_are_ready_to_ask(
-    coalition: Run, house: House, trust: Path, day: Day, tmp_path: Path
+    coalition: Run, house: House, trust: Path, day: Day, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two people see the members drawn: what the sample prints is what headquarters types."""
+    """Two people see the members drawn: what the sample prints is what headquarters types, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
     bundle, out = tmp_path / "bundle", tmp_path / "sample.csv"
     assert 0 == coalition("audit", "bundle", str(bundle), "--as", "aud/firm").code
     told = alone("audit", "sample", str(bundle), "--size", "2", "--seed", "4-2-6", "--out", str(out))

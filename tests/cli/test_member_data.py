@@ -60,18 +60,7 @@ def test_a_locked_member_is_not_looked_at_and_an_erased_one_is_nobody(coalition:
 def test_members_unmasked_take_two_people(coalition: Run, tmp_path: Path):
     member_id, phone = enrolled(coalition)
     key, other = str(tmp_path / "my.key"), str(tmp_path / "other.key")
-    ask = (
-        "member",
-        "ask",
-        member_id,
-        "--groups",
-        "contact",
-        "--purpose",
-        "dispute",
-        "--field",
-        "disclosure_id",
-        "--key",
-    )
+    ask = ("member", "ask", member_id, "--groups", "contact", "--purpose", "dispute", "--field", "disclosure_id")
     disclosure_id = coalition(*ask, "--key", key).out.strip()
     assert "APPROVAL_MISSING" in coalition("member", "see", disclosure_id, "--key", key).err
     assert "PERMISSION_DENIED" in coalition("member", "approve", disclosure_id, "--as", "op/eve").err

@@ -73,6 +73,13 @@ def test_visits_take_the_cumulative_floor_and_the_last_takes_the_rest():
     assert [6666, 3334] == [house.visit("a", count).decision.amount_minor for count in (2, 1)]
 
 
+def test_a_visit_is_a_floor_over_all_that_were_taken_not_over_what_is_left():
+    """0.10 for four: 2, 3, 2, 3. A floor of what is left would give 2, 2, 3, 3 and drift with the number of visits."""
+    house = pass_house(price_minor=10, visits=4)
+    house.sell_pass("a", 10)
+    assert [2, 3, 2, 3] == [house.visit("a").decision.amount_minor for _ in range(4)]
+
+
 @given(st.integers(1, 400), st.integers(1, 40), st.lists(st.tuples(st.integers(1, 5), st.booleans()), max_size=60))
 def test_whatever_order_visits_are_taken_and_returned_in_the_price_is_used_up_exactly(price, visits, steps):
     """Every slice stays within a fen a visit of the exact ratio, and all visits together take the price."""

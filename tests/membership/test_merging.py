@@ -112,3 +112,19 @@ def test_who_waits_for_merged_value_is_not_erased(desk: Desk):
     desk.house.query(f"UPDATE wallets SET balance_minor = 5 WHERE wallet_id = {old.wallet_id} RETURNING 1")
     act = desk.house.act(Kind.ERASURE_REQUESTED)
     assert Reason.MEMBER_HAS_VALUE == reason_of(lambda: desk.reception.erasures.request(act, new.member_id))
+
+
+def test_passes_and_points_stay_so_their_wallet_is_not_merged_and_a_pass_is_value(desk: Desk):
+    """Neither moves by a merge (decisions 0037, 0038): they are used or paid out first. Points are no money."""
+    old, new = desk.enrol(), desk.enrol(OTHER)
+    wallet = desk.house.query(f"SELECT lane, wallet_id FROM wallets WHERE wallet_id = {old.wallet_id}")[0]
+    desk.house.query("INSERT INTO points VALUES (%s, %s, 7, -3) RETURNING 1", *wallet)
+    assert Reason.WALLET_HAS_POINTS == reason_of(lambda: merge(desk, old.member_id, new.member_id))
+    desk.house.query(
+        "INSERT INTO passes (lane, wallet_id, pass_id, issuer_id, custodian_id, seller_id, terms_id, terms_version,"
+        " visits_sold, price_minor, visits, principal) VALUES (%s, %s, 1, 3, 3, 3, 1, 1, 3, 100, 2, 67) RETURNING 1",
+        *wallet,
+    )
+    assert Reason.WALLET_HAS_PASSES == reason_of(lambda: merge(desk, old.member_id, new.member_id))
+    act = desk.house.act(Kind.ERASURE_REQUESTED)
+    assert Reason.MEMBER_HAS_VALUE == reason_of(lambda: desk.reception.erasures.request(act, old.member_id))

@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
+from coalition.domain.acts import JSON
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import ADVICE, Reason, is_stored
 from coalition.v1.operations_pb2 import EntryKind
@@ -24,7 +25,7 @@ from tests.server.messages import (
     visit_pass,
 )
 
-BATH = {"issuer": "store-a", "price_minor": 10_000, "visits": 3, "months": 12, "sellers": ["store-a"]}
+BATH: dict[str, JSON] = {"issuer": "store-a", "price_minor": 10_000, "visits": 3, "months": 12, "sellers": ["store-a"]}
 
 
 @pytest.fixture(scope="module", autouse=True)

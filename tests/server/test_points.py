@@ -6,6 +6,7 @@ from typing import Any
 import grpc
 import pytest
 
+from coalition.domain.acts import JSON
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import ADVICE, Reason, is_stored
 from coalition.v1.operations_pb2 import EntryKind
@@ -24,7 +25,7 @@ from tests.server.messages import (
     top_up,
 )
 
-STARS = {
+STARS: dict[str, JSON] = {
     "debtor": "store-a",
     "earned_at": ["cafe"],
     "steps": [{"from_minor": 1_000, "rate": "1/100"}],

@@ -10,6 +10,7 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
+from coalition.domain.acts import JSON
 from coalition.domain.kinds import Kind
 from coalition.v1 import terminal_pb2
 from coalition.v1.operations_pb2 import Operation, OperationResult, TerminalRef
@@ -49,8 +50,8 @@ NAMES_AN_ORIGINAL = {
     for field in OF_OPERATION
     if {"original_request_id", "hold_request_id"} & set(field.message_type.fields_by_name)
 }
-BATH = {"issuer": "store-a", "price_minor": 10_000, "visits": 1_000}
-STARS = {"debtor": "store-a", "steps": [{"from_minor": 1_000, "rate": "1"}], "value": "1"}
+BATH: dict[str, JSON] = {"issuer": "store-a", "price_minor": 10_000, "visits": 1_000}
+STARS: dict[str, JSON] = {"debtor": "store-a", "steps": [{"from_minor": 1_000, "rate": "1"}], "value": "1"}
 FOREIGN = TerminalRef(participant="store-a", store="main", terminal="till-1")
 NOBODYS = TerminalRef(participant="nobody", store="main", terminal="till-1")
 OWN = TerminalRef(participant="cafe", store="main", terminal="till-1")

@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from coalition.domain.agreements import parse_content
+from coalition.domain.events import EventKind
 from coalition.domain.kinds import Kind
+from coalition.domain.simulation import Proposal
 from coalition.followers.follower import Follower
 from coalition.storage import positions as folded
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection, connect
 from coalition.storage.positions import POSITIONS
-from settlement import closing, netting, rederiving, report, valuing
+from coalition.storage.settlement_events import SETTLEMENT_EVENTS
+from settlement import closing, netting, rederiving, report, simulating, valuing
 from settlement.errors import NothingToDo
 from tests.clearing.house import House, accepted, new_house
 from tests.ledger_fixtures import NOTARY
@@ -147,3 +151,26 @@ def test_reports_tell_points_beside_money_and_add_up(house: House, tmp_path: Pat
     assert "POINTS,POINTS 100,300,300,1" in bilateral
     summary = json.loads((tmp_path / "report" / "summary.json").read_text())
     assert 0 == summary["sum_of_net_positions_minor"]
+
+
+def test_what_points_are_worth_is_told_and_no_simulation_touches_them(house: House):
+    """An event of the valuation to each of the three, in money; the month plays again to the same figures."""
+    trade(house)
+    close(house)
+    net(house)
+    events = Follower(SETTLEMENT_EVENTS, lambda: connection(house), lambda: datetime.now(UTC), time.sleep)
+    events.catch_up()
+    told = house.query(
+        "SELECT p.code, e.amount_minor::int FROM settlement_events e JOIN participants p USING (participant_id)"
+        " WHERE kind = %s ORDER BY 1",
+        EventKind.POINTS_VALUED,
+    )
+    terms = parse_content("ACQUIRING", {"acquirer": "cafe", "operator_fee": "6/1000", "commission": "1/100"})
+    with connection(house) as work:
+        outcome = simulating.simulate(
+            work, follower(house), "monthly", ["2017-01"], [Proposal("cafe-acquiring", "ACQUIRING", terms)]
+        )
+
+    assert [("a", 26), ("b", 150 - 50 - 26), ("cafe", 50 - 150)] == told
+    assert not outcome.changes_something
+    assert {"POINTS_VALUE"} <= {line.code for line in outcome.lines}

@@ -23,6 +23,10 @@ PERSONAL = (
     "wallets",
     "lots",
     "holds",
+    "passes",
+    "pass_visits",
+    "points",
+    "points_moves",
     "pins",
     "requests",
 )

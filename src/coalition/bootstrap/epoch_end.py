@@ -5,18 +5,16 @@ Destroying takes two officers and stays theirs (python -m keys). Each step is fo
 version newer than the last erasure needs no other, a key of the new version no wrapping, a scheduled one no schedule.
 """
 
-import os
 from datetime import datetime
 from typing import Final
 
 from coalition.bootstrap.clock import utc_now
 from coalition.bootstrap.databases import databases
 from coalition.bootstrap.errors import HouseError, StrongroomRefused, strongroom_errors
-from coalition.bootstrap.strongroom import existing_key_ring, ring_passphrase
+from coalition.bootstrap.strongroom import existing_key_ring, rotated
 from coalition.config import Settings
 from coalition.storage.connect import connect
 from keys import KeyPurpose, KeyState, KeyVersion
-from keys.ring_making import rotate_key
 from keys.ring_states import enable, schedule_destruction
 
 FILES: Final = "file:"
@@ -45,15 +43,7 @@ def begin_epoch(settings: Settings, custody: str | None) -> KeyVersion | None:
         return None
     if custody is None and not primary.uri.startswith(FILES):
         raise StrongroomRefused(f"the key is kept at {primary.uri}: name with --custody where the new one is kept")
-    with strongroom_errors():
-        return rotate_key(
-            settings.keys_directory,
-            KEK,
-            random=os.urandom,
-            create_time=utc_now(),
-            place=custody or FILES,
-            passphrase=ring_passphrase(settings.keys_passphrase_file),
-        )
+    return rotated(settings, KEK, custody or FILES)
 
 
 def is_stale(primary: KeyVersion, last_erasure: datetime | None) -> bool:

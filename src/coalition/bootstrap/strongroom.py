@@ -10,7 +10,8 @@ from coalition.bootstrap.clock import utc_now
 from coalition.bootstrap.errors import StrongroomRefused, strongroom_errors
 from coalition.config import Settings
 from coalition.domain.journal import Notary
-from keys import KeyRing, Passphrase, create_ring, read_passphrase
+from keys import KeyPurpose, KeyRing, KeyVersion, Passphrase, create_ring, read_passphrase
+from keys.ring_making import rotate_key
 
 
 def existing_key_ring(settings: Settings) -> KeyRing:
@@ -22,7 +23,7 @@ def existing_key_ring(settings: Settings) -> KeyRing:
             "COALITION_KEYS"
         )
     with strongroom_errors():
-        return KeyRing.load(directory, passphrase=ring_passphrase(settings.keys_passphrase_file))
+        return KeyRing.load(directory, passphrase=_passphrase(settings.keys_passphrase_file))
 
 
 def key_ring(settings: Settings) -> KeyRing:
@@ -37,14 +38,25 @@ def ring_in(directory: Path, passphrase_file: Path | None = None) -> KeyRing:
     """
     with strongroom_errors():
         if directory.is_dir() and any(directory.iterdir()):
-            return KeyRing.load(directory, passphrase=ring_passphrase(passphrase_file))
+            return KeyRing.load(directory, passphrase=_passphrase(passphrase_file))
         directory.parent.mkdir(parents=True, exist_ok=True)
-        return create_ring(
-            directory, random=os.urandom, create_time=utc_now(), passphrase=ring_passphrase(passphrase_file)
+        return create_ring(directory, random=os.urandom, create_time=utc_now(), passphrase=_passphrase(passphrase_file))
+
+
+def rotated(settings: Settings, purpose: KeyPurpose, place: str) -> KeyVersion:
+    """The next version of a key, made now, kept at `place`; new things are made with it. Raises StrongroomRefused."""
+    with strongroom_errors():
+        return rotate_key(
+            settings.keys_directory,
+            purpose,
+            random=os.urandom,
+            create_time=utc_now(),
+            place=place,
+            passphrase=_passphrase(settings.keys_passphrase_file),
         )
 
 
-def ring_passphrase(file: Path | None) -> Passphrase | None:
+def _passphrase(file: Path | None) -> Passphrase | None:
     """How the passphrase is had, should the ring ask for it; the file is read only then."""
     return None if file is None else lambda: read_passphrase(file)
 

@@ -45,6 +45,7 @@ class EventKind(IntEnum):
     CAP_CLEARED = 21
     WRITTEN_OFF = 22
     SPONSOR_REACHED = 23
+    POINTS_VALUED = 24
     WALLET_ENTRY = 40
     BONUS_ENDS_SOON = 41
     LOT_HANDED_OVER = 42
@@ -68,6 +69,7 @@ MOVES: Final[Mapping[Kind, tuple[EventKind, AccountKind]]] = {
     Kind.NETTING: (EventKind.WINDOW_NETTED, AccountKind.DUE),
     Kind.NETTING_REVERSAL: (EventKind.NETTING_REVERSED, AccountKind.DUE),
     Kind.ASSESS: (EventKind.FEES_ASSESSED, AccountKind.CLEARING),
+    Kind.VALUATION: (EventKind.POINTS_VALUED, AccountKind.CLEARING),
     Kind.SETTLEMENT_PAYMENT: (EventKind.PAYMENT_SETTLED, AccountKind.DUE),
     Kind.SETTLEMENT_RETURN: (EventKind.PAYMENT_RETURNED, AccountKind.DUE),
     Kind.ADJUSTMENT: (EventKind.ADJUSTED, AccountKind.CLEARING),

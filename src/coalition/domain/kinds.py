@@ -1,11 +1,12 @@
 """What an entry of the journal can be. The numbers are stored for ever."""
 
-from enum import IntEnum
+from enum import IntEnum, unique
 from typing import Final
 
 FIRST_ACT: Final = 100
 
 
+@unique
 class Kind(IntEnum):
     """Operations that move value (below 100) and acts that change who and what the coalition knows (from 100)."""
 

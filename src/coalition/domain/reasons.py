@@ -6,10 +6,11 @@ A reason's number is stored in the journal and its name is on the wire (ErrorInf
 """
 
 from dataclasses import dataclass
-from enum import IntEnum
+from enum import IntEnum, unique
 from typing import Final
 
 
+@unique
 class Reason(IntEnum):
     """Stored with an operation: ACCEPTED, or why it was declined. 1..99 are stored, 100.. never are."""
 
@@ -104,7 +105,7 @@ class Reason(IntEnum):
     CONSENT_MISSING = 93
     APPROVAL_MISSING = 94
     MERGE_CONFLICT = 95
-    MEMBER_HAS_DISPUTE = 96
+    MEMBER_HAS_DISPUTE = 97
 
     FIELD_INVALID = 100
     REQUEST_ID_MALFORMED = 101

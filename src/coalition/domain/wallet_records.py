@@ -1,4 +1,4 @@
-"""A member's wallet as the member sees it: its balance and its open lots, issuers by their codes."""
+"""A member's wallet as the member sees it: balance, open lots, passes and points; issuers by their codes."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,8 +16,24 @@ class LotRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class PassRecord:
+    """What is left of one pass; `last_day` None: it has no last day. Money is minor units."""
+
+    pass_id: int
+    issuer: str
+    code: str
+    visits: int
+    visits_sold: int
+    principal: int
+    last_day: date | None
+
+
+@dataclass(frozen=True, slots=True)
 class WalletRecord:
-    """A wallet and its open lots in one snapshot, in the order they were bought. `state` is OPEN or CLOSED."""
+    """A wallet and its open lots in one snapshot, in the order they were bought. `state` is OPEN or CLOSED.
+
+    So are its passes; `points` are (programme's code, points), not zeros.
+    """
 
     lane: int
     wallet_id: int
@@ -25,3 +41,5 @@ class WalletRecord:
     state: str
     read_time: datetime
     lots: tuple[LotRecord, ...]
+    passes: tuple[PassRecord, ...] = ()
+    points: tuple[tuple[str, int], ...] = ()

@@ -8,7 +8,7 @@ from google.protobuf.json_format import MessageToDict
 
 from coalition.domain.members import Access, MemberRow
 from coalition.domain.reasons import Reason
-from coalition.domain.wallet_records import LotRecord, WalletRecord
+from coalition.domain.wallet_records import LotRecord, PassRecord, WalletRecord
 from coalition.membership.card_views import CardView
 from coalition.membership.field_groups import Opened
 from coalition.server.convert import timestamp_of
@@ -27,6 +27,8 @@ def wallet_message(wallet: WalletRecord, currency_code: str) -> portal_pb2.Walle
         state=portal_pb2.WalletState.Value(f"WALLET_STATE_{wallet.state}"),
         lots=[lot_message(lot, currency_code) for lot in wallet.lots],
         read_time=timestamp_of(wallet.read_time),
+        passes=[pass_message(each, currency_code) for each in wallet.passes],
+        points=[portal_pb2.HeldPoints(programme=code, points=points) for code, points in wallet.points],
     )
 
 
@@ -70,6 +72,20 @@ def export_json(row: MemberRow, opened: Opened, cards: Sequence[CardView], walle
 
 def _rows(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
+
+
+def pass_message(held: PassRecord, currency_code: str) -> portal_pb2.HeldPass:
+    """A pass as its member sees it."""
+    return portal_pb2.HeldPass(
+        pass_entry_id=held.pass_id,
+        issuer=held.issuer,
+        pass_code=held.code,
+        visits_left=held.visits,
+        visits_sold=held.visits_sold,
+        principal_minor=held.principal,
+        last_day=held.last_day.isoformat() if held.last_day else "",
+        currency_code=currency_code,
+    )
 
 
 def lot_message(lot: LotRecord, currency_code: str) -> portal_pb2.Lot:

@@ -4,7 +4,7 @@ from datetime import date
 from typing import Final
 from uuid import UUID
 
-from coalition.domain.wallet_records import LotRecord, WalletRecord
+from coalition.domain.wallet_records import LotRecord, PassRecord, WalletRecord
 from coalition.storage.lease import Lease, leased_cursor
 
 WALLET: Final = """
@@ -12,7 +12,15 @@ SELECT w.lane, w.wallet_id, w.balance_minor, w.state, clock_timestamp(),
        (SELECT coalesce(json_agg(json_build_array(l.lot_id, p.code, l.face, l.principal, l.bonus_expiry)
                                  ORDER BY l.lot_id), '[]')
         FROM lots l JOIN participants p ON p.participant_id = l.issuer_id
-        WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open)
+        WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open),
+       (SELECT coalesce(json_agg(json_build_array(h.pass_id, p.code, a.code, h.visits, h.visits_sold, h.principal,
+                                                  h.last_day) ORDER BY h.pass_id), '[]')
+        FROM passes h JOIN participants p ON p.participant_id = h.issuer_id
+            JOIN agreements a ON a.agreement_id = h.terms_id
+        WHERE h.lane = w.lane AND h.wallet_id = w.wallet_id AND h.is_open),
+       (SELECT coalesce(json_agg(json_build_array(a.code, o.balance) ORDER BY a.code), '[]')
+        FROM points o JOIN agreements a ON a.agreement_id = o.programme_id
+        WHERE o.lane = w.lane AND o.wallet_id = w.wallet_id AND o.balance <> 0)
 FROM members m JOIN wallets w ON w.lane = m.lane AND w.wallet_id = m.wallet_id
 WHERE m.member_id = %s AND m.state <> 'ERASED'
 """
@@ -30,9 +38,17 @@ class PortalReads:
             row = cursor.execute(WALLET, (member_id,)).fetchone()
         if row is None:
             return None
-        lane, wallet_id, balance, state, read_time, lots = row
-        return WalletRecord(lane, wallet_id, balance, state, read_time, tuple(_lot(*lot) for lot in lots))
+        lane, wallet_id, balance, state, read_time, lots, passes, points = row
+        held = tuple(_lot(*lot) for lot in lots), tuple(_pass(*each) for each in passes), tuple(map(tuple, points))
+        return WalletRecord(lane, wallet_id, balance, state, read_time, *held)
 
 
 def _lot(lot_id: int, issuer: str, face: int, principal: int, bonus_expiry: str | None) -> LotRecord:
     return LotRecord(lot_id, issuer, face, principal, date.fromisoformat(bonus_expiry) if bonus_expiry else None)
+
+
+def _pass(
+    pass_id: int, issuer: str, code: str, visits: int, sold: int, principal: int, last_day: str | None
+) -> PassRecord:
+    until = date.fromisoformat(last_day) if last_day else None
+    return PassRecord(pass_id, issuer, code, visits, sold, principal, until)

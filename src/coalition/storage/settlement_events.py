@@ -30,9 +30,10 @@ JOIN entries e ON e.lane = lanes.lane AND e.entry_id >= %s AND e.entry_id < %s
 WHERE e.kind = ANY (%s) AND e.reason = %s
 ORDER BY e.entry_id
 """
+# In money: what else is settled is valued in money by an entry of its own.
 LEGS: Final = """
-SELECT entry_id, debit, credit, amount_minor, code, window_id, unit FROM transfers
-WHERE entry_id >= %s AND entry_id <= %s AND entry_id = ANY (%s) ORDER BY entry_id, leg
+SELECT entry_id, debit, credit, amount_minor, code, window_id FROM transfers
+WHERE entry_id >= %s AND entry_id <= %s AND entry_id = ANY (%s) AND unit = %s ORDER BY entry_id, leg
 """
 SIDES: Final = """
 SELECT dispute_id::text, participant_id, against_id FROM disputes WHERE dispute_id = ANY (%s::uuid[])
@@ -90,11 +91,11 @@ def add_events(connection: Connection, table: str, after: int, up_to: int) -> No
 
 
 def _legs(connection: Connection, entries: Sequence[int]) -> dict[int, list[Transfer]]:
-    rows = connection.execute(LEGS, (entries[0], entries[-1], list(entries)))
+    rows = connection.execute(LEGS, (entries[0], entries[-1], list(entries), Unit.MONEY))
     return {
         entry: [
-            Transfer(Account(debit), Account(credit), amount, TransferCode(code), window, Unit(unit))
-            for _, debit, credit, amount, code, window, unit in legs
+            Transfer(Account(debit), Account(credit), amount, TransferCode(code), window)
+            for _, debit, credit, amount, code, window in legs
         ]
         for entry, legs in groupby(rows, key=itemgetter(0))
     }

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any, Final
 
-from coalition.domain.accounts import Account, TransferCode
+from coalition.domain.accounts import Account, TransferCode, Unit
 from coalition.domain.books import Original, Wallet
 from coalition.domain.ids import NUMBER_SHIFT, number_of
 from coalition.domain.journal import Transfer
@@ -57,9 +57,10 @@ CROSS JOIN LATERAL (
 ) AS back
 ORDER BY asked.before, a.place
 """
+# In money: points are valued once the window is closed, and no proposal that is simulated changes what they are worth.
 CLAIMS: Final = """
 SELECT entry_id, debit, credit, amount_minor, code, window_id FROM transfers
-WHERE entry_id >= %(first)s AND entry_id <= %(last)s AND window_id IS NOT NULL
+WHERE entry_id >= %(first)s AND entry_id <= %(last)s AND window_id IS NOT NULL AND unit = %(money)s
 """
 HANDED_OVER: Final = """
 SELECT entry_id, told.answer #>> '{answer,participant}', told.answer #>> '{answer,successor}'
@@ -112,7 +113,7 @@ def _posted(connection: Connection, entries: Sequence[tuple[Any, ...]]) -> Itera
         drawn[before].append(tuple(row))
     claims: dict[int, list[Transfer]] = defaultdict(list)
     for entry_id, debit, credit, amount, code, window in connection.execute(
-        CLAIMS, {"first": entries[0][0], "last": entries[-1][0]}
+        CLAIMS, {"first": entries[0][0], "last": entries[-1][0], "money": Unit.MONEY}
     ):
         claims[entry_id].append(Transfer(Account(debit), Account(credit), amount, TransferCode(code), window))
     for entry_id, _, kind, participant_id, amount, day, sold in entries:

@@ -76,6 +76,8 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """What a participant owed was given up, borne by the operator."""
     EVENT_KIND_SPONSOR_REACHED: _EventKind.ValueType  # 23
     """The participant bears as much bonus as it agreed to sponsor: no more is granted."""
+    EVENT_KIND_POINTS_VALUED: _EventKind.ValueType  # 24
+    """What the points of the window are worth became a claim."""
     EVENT_KIND_WALLET_ENTRY: _EventKind.ValueType  # 40
     """A line was added to a member's wallet: an operation, or something done to one of its cards."""
     EVENT_KIND_BONUS_ENDS_SOON: _EventKind.ValueType  # 41
@@ -136,6 +138,8 @@ EVENT_KIND_WRITTEN_OFF: EventKind.ValueType  # 22
 """What a participant owed was given up, borne by the operator."""
 EVENT_KIND_SPONSOR_REACHED: EventKind.ValueType  # 23
 """The participant bears as much bonus as it agreed to sponsor: no more is granted."""
+EVENT_KIND_POINTS_VALUED: EventKind.ValueType  # 24
+"""What the points of the window are worth became a claim."""
 EVENT_KIND_WALLET_ENTRY: EventKind.ValueType  # 40
 """A line was added to a member's wallet: an operation, or something done to one of its cards."""
 EVENT_KIND_BONUS_ENDS_SOON: EventKind.ValueType  # 41

@@ -460,7 +460,7 @@ class MemberServiceServicer:
         """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
         old wallet, or comes back to it later, arrives in the new one within seconds. Devices and phone to pay by end. The old
         member's data stays readable. Idempotent by request_id. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED,
-        MERGE_CONFLICT, WALLET_HAS_HOLDS, WALLET_CLOSED.
+        MERGE_CONFLICT, WALLET_HAS_HOLDS, WALLET_HAS_PASSES, WALLET_HAS_POINTS, WALLET_CLOSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

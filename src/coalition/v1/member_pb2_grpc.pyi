@@ -167,7 +167,7 @@ class MemberServiceStub:
     """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
     old wallet, or comes back to it later, arrives in the new one within seconds. Devices and phone to pay by end. The old
     member's data stays readable. Idempotent by request_id. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED,
-    MERGE_CONFLICT, WALLET_HAS_HOLDS, WALLET_CLOSED.
+    MERGE_CONFLICT, WALLET_HAS_HOLDS, WALLET_HAS_PASSES, WALLET_HAS_POINTS, WALLET_CLOSED.
     """
 
 @_typing.type_check_only
@@ -309,7 +309,7 @@ class MemberServiceAsyncStub(MemberServiceStub):
     """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
     old wallet, or comes back to it later, arrives in the new one within seconds. Devices and phone to pay by end. The old
     member's data stays readable. Idempotent by request_id. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED,
-    MERGE_CONFLICT, WALLET_HAS_HOLDS, WALLET_CLOSED.
+    MERGE_CONFLICT, WALLET_HAS_HOLDS, WALLET_HAS_PASSES, WALLET_HAS_POINTS, WALLET_CLOSED.
     """
 
 class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -634,7 +634,7 @@ class MemberServiceServicer(metaclass=_abc_1.ABCMeta):
         """Merges a member who is enrolled twice into the one that stays: cards and real name are its at once, what lies in the
         old wallet, or comes back to it later, arrives in the new one within seconds. Devices and phone to pay by end. The old
         member's data stays readable. Idempotent by request_id. Errors: MEMBER_UNKNOWN, MEMBER_LOCKED, MEMBER_ERASED,
-        MERGE_CONFLICT, WALLET_HAS_HOLDS, WALLET_CLOSED.
+        MERGE_CONFLICT, WALLET_HAS_HOLDS, WALLET_HAS_PASSES, WALLET_HAS_POINTS, WALLET_CLOSED.
         """
 
 def add_MemberServiceServicer_to_server(servicer: MemberServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

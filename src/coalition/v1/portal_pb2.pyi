@@ -59,6 +59,8 @@ class Wallet(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     LOTS_FIELD_NUMBER: _builtins.int
     READ_TIME_FIELD_NUMBER: _builtins.int
+    PASSES_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
     wallet_id: _builtins.int
     """The wallet, > 0."""
     balance_minor: _builtins.int
@@ -79,6 +81,14 @@ class Wallet(_message.Message):
     def read_time(self) -> _timestamp_pb2.Timestamp:
         """When it was read."""
 
+    @_builtins.property
+    def passes(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldPass]:
+        """Its passes of which anything is left, in the order they were bought. No part of the balance."""
+
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldPoints]:
+        """Its points, by programme; none where there are none."""
+
     def __init__(
         self,
         *,
@@ -90,14 +100,92 @@ class Wallet(_message.Message):
         state: Global___WalletState.ValueType = ...,
         lots: _abc.Iterable[Global___Lot] | None = ...,
         read_time: _timestamp_pb2.Timestamp | None = ...,
+        passes: _abc.Iterable[Global___HeldPass] | None = ...,
+        points: _abc.Iterable[Global___HeldPoints] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "currency_code", b"currency_code", "lots", b"lots", "principal_minor", b"principal_minor", "read_time", b"read_time", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "currency_code", b"currency_code", "lots", b"lots", "passes", b"passes", "points", b"points", "principal_minor", b"principal_minor", "read_time", b"read_time", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Wallet: _TypeAlias = Wallet  # noqa: Y015
+
+@_typing.final
+class HeldPass(_message.Message):
+    """A pass as far as it is not used."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PASS_ENTRY_ID_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    PASS_CODE_FIELD_NUMBER: _builtins.int
+    VISITS_LEFT_FIELD_NUMBER: _builtins.int
+    VISITS_SOLD_FIELD_NUMBER: _builtins.int
+    PRINCIPAL_MINOR_FIELD_NUMBER: _builtins.int
+    LAST_DAY_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    pass_entry_id: _builtins.int
+    """The entry that sold it, > 0."""
+    issuer: _builtins.str
+    """Code of the participant that owes the visits."""
+    pass_code: _builtins.str
+    """Code of the PASSES agreement, the name of the pass."""
+    visits_left: _builtins.int
+    """How many visits are left, > 0."""
+    visits_sold: _builtins.int
+    """How many it was sold with, >= visits_left."""
+    principal_minor: _builtins.int
+    """What was paid for the visits that are left, minor units, >= 0; paid out where the pass is returned."""
+    last_day: _builtins.str
+    """Last business date it may be used, "YYYY-MM-DD"; empty: it has none."""
+    currency_code: _builtins.str
+    """ISO 4217 code of principal_minor."""
+    def __init__(
+        self,
+        *,
+        pass_entry_id: _builtins.int = ...,
+        issuer: _builtins.str = ...,
+        pass_code: _builtins.str = ...,
+        visits_left: _builtins.int = ...,
+        visits_sold: _builtins.int = ...,
+        principal_minor: _builtins.int = ...,
+        last_day: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "issuer", b"issuer", "last_day", b"last_day", "pass_code", b"pass_code", "pass_entry_id", b"pass_entry_id", "principal_minor", b"principal_minor", "visits_left", b"visits_left", "visits_sold", b"visits_sold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldPass: _TypeAlias = HeldPass  # noqa: Y015
+
+@_typing.final
+class HeldPoints(_message.Message):
+    """Points of one programme."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    programme: _builtins.str
+    """Code of the POINTS agreement."""
+    points: _builtins.int
+    """How many; below 0 where points were spent whose purchase was given back."""
+    def __init__(
+        self,
+        *,
+        programme: _builtins.str = ...,
+        points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points", "programme", b"programme"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldPoints: _TypeAlias = HeldPoints  # noqa: Y015
 
 @_typing.final
 class Lot(_message.Message):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from coalition.bootstrap.exporting import opened_disclosure
-from coalition.v1 import member_pb2, operations_pb2, portal_pb2
+from coalition.v1 import member_pb2, operations_pb2, portal_pb2, settlement_pb2
 from coalition.v1.member_pb2 import (
     ApproveDisclosureRequest,
     ApproveErasureRequest,
@@ -33,6 +33,7 @@ from coalition.v1.member_pb2 import (
     SetMemberStateRequest,
 )
 from coalition.v1.portal_pb2 import GetOwnDataRequest, ListAccessesRequest
+from coalition.v1.settlement_pb2 import DecideApprovalRequest, ListApprovalsRequest, SetOfficesRequest
 from keys import generate_box_key
 from tests.server.services.house import Doors, new_id, refused, told_again, top_up, trading, walk
 
@@ -88,6 +89,24 @@ def test_every_change_is_done_once_and_told_again_and_another_body_is_refused(do
     assert refused(doors.visitor(GATEWAY).portal.GetOwnData, GetOwnDataRequest(member_id=member_id)).reason == (
         "MEMBER_ERASED"
     )
+
+
+def test_settlements_inbox_shows_an_erasure_and_does_not_decide_it(doors: Doors) -> None:
+    """What is approved there is not done there; and nobody is given the office that reception's approvers hold."""
+    member_id = enrolled(doors, "+8613500000011")
+    doors.visitor(GATEWAY).member.RequestErasure(RequestErasureRequest(request_id=new_id(), member_id=member_id))
+    shown = walk(doors.visitor(OPERATOR).settlement.ListApprovals, ListApprovalsRequest(), "approvals")
+    (waiting,) = [each for each in shown if each.subject_name == member_id]
+    assert (waiting.subject, waiting.maker) == (settlement_pb2.APPROVAL_SUBJECT_ERASURE, GATEWAY)
+    decide = DecideApprovalRequest(
+        request_id=new_id(),
+        approval_id=waiting.approval_id,
+        content_hash=waiting.content_hash,
+        decision=settlement_pb2.APPROVAL_DECISION_APPROVED,
+    )
+    assert refused(doors.visitor(APPROVER).settlement.DecideApproval, decide).reason == "OFFICE_NOT_HELD"
+    office = SetOfficesRequest(request_id=new_id(), approver=APPROVER, offices=[settlement_pb2.OFFICE_PRIVACY])
+    assert refused(doors.visitor(OPERATOR).settlement.SetOffices, office).reason == "FIELD_INVALID"
 
 
 def test_a_state_is_locked_or_active_and_an_erasure_has_its_own_call(doors: Doors) -> None:

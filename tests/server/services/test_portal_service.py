@@ -1,5 +1,7 @@
 """PortalService: a member's own wallet and lines, for member gateways only."""
 
+from typing import Any
+
 import pytest
 
 from coalition.v1 import operations_pb2, portal_pb2
@@ -11,7 +13,9 @@ from coalition.v1.member_pb2 import (
     Profile,
     ReplaceCardRequest,
 )
+from coalition.v1.operations_pb2 import SellPassRequest, VisitPassRequest
 from coalition.v1.portal_pb2 import GetWalletRequest, ListWalletEntriesRequest
+from coalition.v1.programme_pb2 import CreateAgreementRequest, EarnStep, Passes, Points, Rate
 from coalition.v1.terminal_pb2 import ListEntriesRequest
 from tests.server.services.house import Doors, new_id, pay, refused, top_up, trading, walk
 
@@ -61,6 +65,40 @@ def test_lines_are_told_newest_first_each_exactly_once_with_their_balance(doors:
     ]
     assert [line.participant for line in lines] == ["cinema", "cinema", "grocer", "grocer"]
     assert [line.store for line in lines] == ["main", "main", "main", ""]
+
+
+def test_a_member_sees_passes_and_points_beside_the_balance(doors: Doors) -> None:
+    """Of a pass what is left of it, and what of the price would be paid out; no part of the balance."""
+    trading(doors, "spa")
+    counter, programme = doors.visitor("/hq/spa").member, doors.visitor().programme
+    profile = Profile(name="Olga", phone="+8613700000003")
+    member = counter.EnrolMember(EnrolMemberRequest(request_id=new_id(), profile=profile))
+    number = counter.IssueCard(IssueCardRequest(request_id=new_id())).card_number
+    counter.LinkCard(LinkCardRequest(request_id=new_id(), card_number=number, member_id=member.member_id))
+    step = EarnStep(from_minor=100, rate=Rate(numerator=1, denominator=100))
+    contents: dict[str, dict[str, Any]] = {
+        "bath": {"passes": Passes(issuer="spa", price_minor=10_000, visits=3)},
+        "stars": {"points": Points(debtor="spa", steps=[step])},
+    }
+    for code, content in contents.items():
+        agreed = CreateAgreementRequest(request_id=new_id(), code=code, effective_from="2017-01-01", **content)
+        programme.CreateAgreement(agreed)
+    till = doors.visitor("/t/spa/main/till-1").terminal
+    sold = till.SellPass(
+        SellPassRequest(request_id=new_id(), card_number=number, amount_minor=10_000, currency_code="CNY")
+    ).receipt
+    till.VisitPass(VisitPassRequest(request_id=new_id(), card_number=number))
+    top_up(doors, "spa", number, 10_000)
+    pay(doors, "spa", number, 5_000)
+
+    wallet = doors.visitor(GATEWAY).portal.GetWallet(GetWalletRequest(member_id=member.member_id)).wallet
+    assert 7_000 == wallet.balance_minor
+    assert [("stars", 50)] == [(each.programme, each.points) for each in wallet.points]
+    (held,) = wallet.passes
+    assert (sold.entry_id, "spa", "bath", 2, 3, 6_667, "CNY", "") == (
+        *(held.pass_entry_id, held.issuer, held.pass_code, held.visits_left, held.visits_sold),
+        *(held.principal_minor, held.currency_code, held.last_day),
+    )
 
 
 def test_the_member_sees_what_was_done_to_the_cards_and_a_till_only_what_was_paid_there(doors: Doors) -> None:

@@ -53,7 +53,7 @@ CREATE TABLE pass_visits (
     is_returned boolean NOT NULL DEFAULT false,
     PRIMARY KEY (lane, entry_id)
 );
-GRANT SELECT ON passes, pass_visits TO coalition_app, coalition_settlement, coalition_auditor;
+GRANT SELECT ON passes, pass_visits TO coalition_app, coalition_settlement;
 GRANT INSERT ON passes, pass_visits TO coalition_app;
 GRANT UPDATE (visits, principal, is_over, is_open) ON passes TO coalition_app;
 GRANT UPDATE (is_returned) ON pass_visits TO coalition_app;
