@@ -87,9 +87,9 @@ most 12.00 (from July 0.4, 0.3, 0.1 %, at least 1.00), and 0.40 for each new mem
 all, 0.3 % of all from 53,000.00 on; the fuel stations pay the restaurants 1.00 for each member they activate.
 
 Invented, caps: the restaurants may owe 10,000.00 and the 3,000.00 they paid in before, the flower shops the 4,000.00
-they paid in; months end with a warning, some of them with declines. Who is capped is taken nowhere else and sells nothing
-whose cash is another's; households pay otherwise then. Caps are minded behind the trade: which sale meets one first
-differs from run to run.
+they paid in; months end with a warning, some of them with declines. Who is capped is taken nowhere else and sells
+nothing whose cash is another's; households pay otherwise then. Caps are minded behind the trade: which sale meets one
+first differs from run to run.
 
 Invented, payment: a run each month; what is below 20.00 is carried forward, in the last run nothing; the operator
 stands for up to 10,000.00 of what others carry; the bank does what it is told.
