@@ -190,13 +190,21 @@ def late_command(
 def open_calendar_command(
     code: Annotated[str, typer.Argument(help="Its code, such as daily.")],
     cadence: Annotated[str, typer.Argument(help="monthly, weekly, daily or manual.")],
+    first_label: Annotated[
+        str | None, typer.Option(help="Label of its first window; that of today.", show_default=False)
+    ] = None,
     as_json: Json = False,
     database_url: DatabaseUrl = None,
 ) -> None:
     """Open another calendar with its first window; agreements may name it from then on."""
     with job(database_url) as work, told(as_json):
         opened = calendars.open_calendar(
-            work.connection, code, cadence.upper(), clock=lambda: store.now(work.connection), notary=notary()
+            work.connection,
+            code,
+            cadence.upper(),
+            clock=lambda: store.now(work.connection),
+            notary=notary(),
+            first_label=first_label,
         )
         say(
             as_json,

@@ -7,14 +7,14 @@ reads the window's own journal numbers and writes nothing. Netting does not wait
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from coalition.domain.accounts import AccountKind, kind_of, parties_of
+from coalition.domain.accounts import AccountKind, Unit, kind_of, parties_of
 from coalition.domain.ids import number_of
 from coalition.followers.follower import Follower
 from coalition.storage import positions as folded
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
 from coalition.storage.positions import Claim
-from coalition.storage.rederivation import AccountPair, account_pairs
+from coalition.storage.rederivation import AccountPair, differing
 from settlement import multilateral
 from settlement.errors import BooksDiffer, NeedsHuman
 from settlement.netting import account_text, code_text, cut_of
@@ -47,13 +47,19 @@ def rederive(
         raise NeedsHuman(f"window {label} of calendar {calendar} is still open: close it first")
     ranges = own_numbers(windows, window)
     follower.catch_up(ranges[-1][1])
-    claims = folded.bilateral(connection, window.window_id)
-    verify_claims(claims, account_pairs(connection, window.window_id, None if whole_journal else ranges), ranges)
+    pairs, claims = differing(connection, window.window_id, ranges, whole_journal=whole_journal)
+    verify_claims(claims, pairs, ranges)
+    claim_count, transfer_count, gross_minor = folded.totals(connection, window.window_id)
     netted = store.net_positions(connection, window.window_id)
     if netted:
-        verify_positions(claims, netted, label)
-    transfer_count = sum(claim.transfer_count for claim in claims)
-    return Rederived(calendar, label, len(claims), transfer_count, multilateral.gross(claims))
+        live = folded.live_positions(connection, window.window_id)
+        for told in ("received_minor", "sent_minor"):
+            listed_minor = sum(getattr(position, told) for position in live if position.unit == Unit.MONEY)
+            if listed_minor != gross_minor:
+                sentence = f"participants have {listed_minor} of {gross_minor} {told}"
+                raise BooksDiffer(f"claims of {label} name strangers", [sentence])
+        compare_positions(live, netted, label)
+    return Rederived(calendar, label, claim_count, transfer_count, gross_minor)
 
 
 def own_numbers(windows: Sequence[store.Window], window: store.Window) -> list[tuple[int, int]]:
@@ -76,7 +82,10 @@ def own_numbers(windows: Sequence[store.Window], window: store.Window) -> list[t
 
 
 def verify_claims(claims: Sequence[Claim], pairs: Sequence[AccountPair], ranges: Sequence[tuple[int, int]]) -> None:
-    """Hold the fold against the journal itself: same keys, amounts and counts, nothing outside the window's numbers."""
+    """Hold the fold against the journal itself: same keys, amounts and counts, nothing outside the window's numbers.
+
+    Both sides are whole, or both without the keys in which the database found no difference.
+    """
     differences = []
     journal = {}
     for pair in pairs:
@@ -115,11 +124,19 @@ def verify_positions(claims: Sequence[Claim], netted: Sequence[folded.Position],
         again = multilateral.net(claims, (position.participant_id for position in netted))
     except ValueError as error:
         raise BooksDiffer(f"claims of {label} name strangers", [str(error)]) from error
+    compare_positions(again, netted, label)
+
+
+def compare_positions(again: Sequence[folded.Position], netted: Sequence[folded.Position], label: str) -> None:
+    """Positions from claims are what netting stored; whoever joined since then has none. Raises BooksDiffer."""
     known = set(netted)
+    listed = {position.participant_id for position in netted}
     wrong = [
         f"participant {position.participant_id}: {position.net_minor} from claims, not as netted"
         for position in again
         if position not in known
+        and (position.participant_id in listed or position.received_minor or position.sent_minor)
     ]
-    if wrong or len(again) != len(netted):
+    missing = known - set(again)
+    if wrong or missing:
         raise BooksDiffer(f"claims and net positions of {label}", wrong or ["other participants or units were netted"])

@@ -432,12 +432,13 @@ class House:
             owed["FLOAT(" + ",".join(dict.fromkeys((custodian, issuer))) + ")"] += sent.principal
             owed[f"BONUS({issuer})"] += sent.face - sent.principal
             owed[f"TRANSIT({issuer})"] += sent.face
-        assert {name: amount for name, amount in owed.items() if amount} == self.accounts(), (
-            "lots are the journal's fold"
-        )
+        accounts = self.accounts()
+        assert {name: amount for name, amount in owed.items() if amount} == accounts, "lots are the journal's fold"
         for window in range(1, self.window + 1):
             for unit in {Unit.MONEY, *(leg.unit for leg in self.transfers())}:
                 assert 0 == sum(self.nets(window, unit).values()), "a window's positions add up to zero in each unit"
+        in_custody = sum(amount for name, amount in accounts.items() if name.startswith("FLOAT(T"))
+        assert in_custody == self.nets().get("T", 0), "what custody is owed over all windows is what its lots still owe"
 
     def _run(self, command: Command) -> Done:
         entry = entry_id(len(self.journal) + 1, 0, LANE)

@@ -10,6 +10,7 @@ from typing import Any
 from coalition.replay.export import write_table
 
 DAY = "2017-01-31"
+ENROLMENT = 1_000_000  # in batch 0, before everything
 Claim = tuple[str, str, int, str]
 # (kind, participant, amount, original, agreement, [(debit, credit, amount, code), ...])
 Operation = tuple[str, str, int, int, str, Sequence[Claim]]
@@ -23,9 +24,12 @@ class Export:
     agreements: list[tuple[str, str, dict[str, Any]]]
     recruiter: str = "a"
     chains: dict[str, str] = field(default_factory=dict)
+    runs: list[tuple[int, int, str]] = field(default_factory=list)
+    run_parties: list[tuple[int, str, int, int, int]] = field(default_factory=list)
+    positions: list[tuple[str, str, str, int, int]] = field(default_factory=list)
     entries: list[tuple[Any, ...]] = field(default_factory=list)
     transfers: list[tuple[Any, ...]] = field(default_factory=list)
-    cuts: list[tuple[str, str, int]] = field(default_factory=list)
+    cuts: list[tuple[str, str, int, str]] = field(default_factory=list)
 
     @property
     def label(self) -> str:
@@ -36,15 +40,49 @@ class Export:
     ) -> int:
         """An operation with the transfers it posted; its entry id is its batch."""
         entry = len(self.entries) + 1
-        self.entries.append((entry, entry, 0, kind, "ACCEPTED", participant, 7, amount, original, agreement, 1, DAY))
+        self.entries.append(
+            (entry, entry, 0, kind, "ACCEPTED", participant, 7, amount, original, agreement, 1, DAY, "")
+        )
         self.transfers += [
             (entry, leg, debit, credit, value, code, f"monthly/{self.label}" if debit.startswith("CLEARING") else "")
             for leg, (debit, credit, value, code) in enumerate(lines)
         ]
         return entry
 
+    def act(self, kind: str, lines: Sequence[Claim], label: str = "", *, reason: str = "ACCEPTED") -> int:
+        """An entry that is about no wallet: an assessment, a netting, a bank's line; `label` tags its lines."""
+        entry = len(self.entries) + 1
+        self.entries.append((entry, entry, 0, kind, reason, "h", 0, 0, 0, "", 0, DAY, ""))
+        self.transfers += [
+            (entry, leg, debit, credit, value, code, f"monthly/{label}" if label else "")
+            for leg, (debit, credit, value, code) in enumerate(lines)
+        ]
+        return entry
+
+    def decline(self, kind: str, participant: str, amount: int, capped: str) -> None:
+        """An operation that was declined for a cap; a decline names no wallet."""
+        entry = len(self.entries) + 1
+        self.entries.append(
+            (entry, entry, 0, kind, "PARTICIPANT_CAPPED", participant, 0, amount, 0, "", 0, DAY, capped)
+        )
+
+    def net(self, label: str, standings: dict[str, tuple[int, int]]) -> None:
+        """What netting wrote of a window: participant -> (received, sent)."""
+        self.positions += [("monthly", label, code, got, gave) for code, (got, gave) in standings.items()]
+        nets = {code: got - gave for code, (got, gave) in standings.items() if got != gave}
+        self.act("NETTING", [_of_due(code, net, f"CLEARING({code})", "NETTING") for code, net in nets.items()], label)
+
+    def pay(self, labels: Sequence[str], minimum: int, parties: dict[str, tuple[int, int]]) -> None:
+        """A run that is done: participant -> (due, instructed), and every instruction paid by the bank."""
+        run = len(self.runs) + 1
+        self.runs.append((run, minimum, " ".join(f"monthly/{label}" for label in labels)))
+        self.run_parties += [(run, code, due, moved, moved) for code, (due, moved) in parties.items()]
+        for code, (_, moved) in parties.items():
+            if moved:
+                self.act("SETTLEMENT_PAYMENT", [_of_due(code, -moved, "BANK", "SETTLEMENT_PAYMENT")])
+
     def close_month(self) -> None:
-        self.cuts.append(("monthly", self.label, len(self.entries)))
+        self.cuts.append(("monthly", self.label, len(self.entries), "2026-11-26"))
 
     def write(self) -> Path:
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -65,11 +103,21 @@ class Export:
                 for code, kind, content in self.agreements
             ],
         )
-        write_table(self.directory, "wallets", [(7, self.recruiter)])
+        write_table(self.directory, "wallets", [(7, self.recruiter, ENROLMENT)])
+        write_table(self.directory, "positions", self.positions)
+        write_table(self.directory, "runs", self.runs)
+        write_table(self.directory, "run_parties", self.run_parties)
         write_table(self.directory, "windows", self.cuts)
-        write_table(self.directory, "entries", self.entries)
+        enrolled = (ENROLMENT, 0, 0, "MEMBER_ENROLLED", "ACCEPTED", "h", 0, 0, 0, "", 0, DAY, "")
+        write_table(self.directory, "entries", [enrolled, *self.entries])
         write_table(self.directory, "transfers", self.transfers)
         return self.directory
+
+
+def _of_due(code: str, change: int, other: str, why: str) -> Claim:
+    """What makes `change` more due to a participant (below zero: from it)."""
+    due = f"DUE({code})"
+    return (other, due, change, why) if change > 0 else (due, other, -change, why)
 
 
 def claim(debtor: str, creditor: str, amount: int, code: str) -> Claim:

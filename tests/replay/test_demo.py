@@ -34,18 +34,43 @@ def coalition(*arguments: str, **settings: str) -> subprocess.CompletedProcess[s
 
 @pytest.fixture(scope="module")
 def january():
-    """One demo of twenty households, for every test that only looks."""
+    """One demo of fifty households, for every test that only looks."""
     with passable_directory() as directory:
         var = directory / "var"
-        yield var, coalition("demo", "--members", "20", "--var", str(var))
+        yield var, coalition("demo", "--members", "50", "--var", str(var))
 
 
 def test_the_demo_ends_equal_for_every_participant(january):
     _, run = january
 
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
-    for told in ("PURCHASE", "TOP_UP", "ACCEPTED", "operations/s", "p99", "netting saved", "EQUAL"):
+    for told in ("PURCHASE", "TOP_UP", "REFUND", "operations/s", "p99", "netting saved", "net debit caps", "EQUAL"):
         assert told in run.stdout
+    assert "still due of anybody: 0.00" in " ".join(run.stdout.replace("│", " ").split())
+
+
+def test_the_demos_month_has_both_custodies_daily_windows_fees_refunds_and_a_run(january):
+    """What the recomputation was equal about: none of it was left out."""
+    var, _ = january
+    facts = Facts(var / "export")
+    count = dict(facts.rows("SELECT code, count(*) FROM transfers GROUP BY 1"))
+    kinds = dict(facts.rows("SELECT kind, count(*) FROM entries WHERE reason = 'ACCEPTED' GROUP BY 1"))
+    floats = facts.rows("SELECT DISTINCT credit FROM transfers WHERE credit LIKE 'FLOAT(%'")
+    custodians = {account.removeprefix("FLOAT(").split(",")[0] for (account,) in floats}
+
+    assert 32 == len(facts.rows("SELECT calendar, label FROM windows"))
+    assert facts.custody in custodians
+    assert any(custodian.startswith("store-") for custodian in custodians)
+    assert kinds["REFUND"] > 0
+    assert count["WINDOW_FEE"] > 0
+    assert count["SETTLEMENT_PAYMENT"] > 0
+    assert count["COLLATERAL"] == 2
+    assert {path.name for path in (var / "payments" / "2017-01").iterdir()} >= {
+        "run-1-collections.xml",
+        "run-1-payments.csv",
+        "bank-in.csv",
+        "bank-out.csv",
+    }
 
 
 def test_the_demo_leaves_a_report_whose_positions_add_up_to_zero(january):
@@ -76,7 +101,7 @@ def test_one_altered_fen_in_the_demos_export_is_found(january, tmp_path):
     export.mkdir()
     for path in (var / "export").glob("*.parquet"):
         (export / path.name).write_bytes(path.read_bytes())
-    rows = Facts(export).rows("transfers", "SELECT * FROM facts ORDER BY entry_id, leg")
+    rows = Facts(export).rows("SELECT * FROM transfers ORDER BY entry_id, leg")
     entry, leg, debit, credit, amount, *rest = rows[len(rows) // 2]
     rows[len(rows) // 2] = (entry, leg, debit, credit, amount + 1, *rest)
     reports = {("monthly", "2017-01"): var / "reports" / "2017-01"}

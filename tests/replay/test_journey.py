@@ -76,14 +76,18 @@ def test_every_alliance_department_is_one_that_the_data_has():
     assert set() == {name for alliance in ALLIANCES for name in alliance.departments} - known
 
 
-def test_a_household_is_recruited_by_the_store_of_its_first_basket(january):
+def test_a_household_is_recruited_where_its_first_basket_was_bought(january):
     first: dict[str, str] = {}
     stores = {merchant.code for merchant in january.merchants if merchant.role == "STORE"}
     for basket in january.baskets["2017-01"]:
         first.setdefault(basket.member, basket.parts[0].merchant)
 
-    assert set(january.homes.values()) <= stores
-    assert all(january.homes[member] == store for member, store in first.items() if store in stores)
+    sellers = {alliance.code for alliance in ALLIANCES if alliance.sells}
+    homes = january.homes
+
+    assert set(homes.values()) <= stores | sellers
+    assert sellers < set(homes.values())
+    assert all(homes[member] in {store, *sellers} for member, store in first.items() if store in stores)
 
 
 def test_fewer_members_are_the_ones_who_come_first_with_all_their_baskets(january):

@@ -1,6 +1,6 @@
 """The plan: when a member tops up, what balance each answer must show; the same plan for the same trade."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from coalition.replay.cli_entry import MonthsInvalid, parse_months
 from coalition.replay.journey_scheme import TOP_UP_RULE
 from coalition.replay.plan import plan
-from coalition.replay.trade import Basket, Part, Tier, TopUpRule
+from coalition.replay.trade import Basket, Part, Return, ReturnRule, Tier, TopUpRule, Trade, days_of, unbroken
 
 NOON = datetime(2017, 1, 5, 17, tzinfo=UTC)
 RULE = TopUpRule((5_000, 10_000, 20_000), (Tier(5_000, Fraction(2, 100)), Tier(10_000, Fraction(6, 100))))
@@ -16,7 +16,7 @@ RULE = TopUpRule((5_000, 10_000, 20_000), (Tier(5_000, Fraction(2, 100)), Tier(1
 
 def basket(name: str, *amounts: int, member: str = "m", is_returned: bool = False) -> Basket:
     parts = tuple(Part(merchant, amount) for merchant, amount in zip(("store-1", "fuel"), amounts, strict=False))
-    return Basket(name, member, NOON, "2017-01", parts, is_returned)
+    return Basket(name, member, NOON, "2017-01-05", parts, is_returned)
 
 
 def planned(*baskets: Basket, rule: TopUpRule = RULE):
@@ -67,6 +67,45 @@ def test_a_returned_basket_is_refunded_part_by_part():
     assert [("REFUND", "store-1", 700, 4_800), ("REFUND", "fuel", 300, 5_100)] == planned(
         basket("b", 700, 300, is_returned=True)
     )[-2:]
+
+
+def test_what_comes_back_is_refunded_before_the_days_baskets_and_spent_again():
+    back = Return(basket("old", 700, 300), NOON, "2017-01-05", (Part("store-1", 350), Part("fuel", 300)))
+    balances = {"m": 100}
+
+    told = list(plan([basket("new", 740)], {"m": "home"}, RULE, balances, [back]))
+
+    assert [
+        ("REFUND", "store-1", 350, 350, 450, "old"),
+        ("REFUND", "fuel", 300, 300, 750, "old"),
+        ("PURCHASE", "store-1", 740, -740, 10, "new"),
+    ] == [
+        (each.kind, each.merchant, each.amount_minor, each.change_minor, each.balance_minor, each.reference)
+        for each in told
+    ]
+    assert {"m": 10} == balances
+
+
+def test_returns_are_a_small_share_of_baskets_days_later_and_the_same_in_every_run():
+    rule = ReturnRule(per_mille=20, days_max=14)
+    baskets = [basket(str(number), 1_001, 1) for number in range(20_000)]
+    returns, again = ([back for each in baskets if (back := rule.returned(each)) is not None] for _ in range(2))
+
+    assert returns == again
+    assert 360 < len(returns) < 440
+    assert {f"2017-01-{day:02d}" for day in range(6, 20)} == {back.day for back in returns}
+    assert {(1_001, 1), (500,)} == {tuple(part.amount_minor for part in back.parts) for back in returns}
+    assert 1 / 4 < sum(len(back.parts) == 2 for back in returns) / len(returns) < 5 / 12
+    assert all(back.time - back.basket.time == timedelta(days=int(back.day[-2:]) - 5) for back in returns)
+
+
+def test_months_between_others_are_months_and_members_come_once():
+    baskets = {"2016-12": [basket("a", 1, member="n")], "2017-02": [basket("b", 1), basket("c", 1, member="n")]}
+    trade = Trade("Test", "USD", "UTC", (), (), RULE, {}, unbroken(baskets), ())
+
+    assert ["2016-12", "2017-01", "2017-02"] == trade.months
+    assert {"2016-12": ["n"], "2017-01": [], "2017-02": ["m"]} == trade.newcomers()
+    assert ("2016-02-01", "2016-02-29", 29) == (*days_of("2016-02")[::28], len(days_of("2016-02")))
 
 
 def test_the_same_trade_gives_the_same_plan_and_no_balance_below_zero():

@@ -8,6 +8,8 @@ from rich.console import Console
 
 from coalition.replay.comparison import Verdict
 from coalition.replay.demo import DIFFERENCES, Month, Story
+from coalition.replay.exposure import Exposure
+from coalition.replay.headquarters import PaidRun, Party
 from coalition.replay.journey_scheme import AGREEMENTS, TOP_UP_RULE
 from coalition.replay.recompute import Standing
 from coalition.replay.screen import DIFFERENCES_SHOWN, last_screen
@@ -26,9 +28,12 @@ def story(differences: tuple[str, ...] = (), surprises: int = 0) -> Story:
         {"a": Standing(0, 2_500), "b": Standing(2_500, 0)},
         {"a": "Store A", "b": "Store B"},
         Path("reports/2017-01"),
+        PaidRun(1, ("monthly/2017-01",), 0, 2_400, 2_300, (Party("a", -2_500, -2_400, -2_400), Party("b", 0, 0, 0))),
     )
     trade = Trade("Test", "USD", "UTC", (), AGREEMENTS, TOP_UP_RULE, {}, {"2017-01": ()}, ("a remark",))
-    return Story(trade, takings, (month,), 12, Verdict(10, 2, differences), {"tills": 2.0})
+    exposure = Exposure("a", cap=90_000, most=80_001, warnings=1, stops=0, declines=17)
+    verdict = Verdict(10, 2, differences, windows=32, fees=7, payments=5, left={"a": -111}, exposures=(exposure,))
+    return Story(trade, takings, (month,), 12, verdict, {"tills": 2.0})
 
 
 def shown(told: Story) -> str:
@@ -43,6 +48,24 @@ def test_the_screen_tells_counts_rate_nets_saving_and_zero_sum():
     for told in ("9", "INSUFFICIENT_FUNDS", "1,234.56", "5 operations/s", "p50 250 ms", "Store A", "25.00", "75.00 %"):
         assert told in text
     for told in ("0.00", "reports/2017-01", "EQUAL", "a remark"):
+        assert told in text
+
+
+def test_the_screen_tells_runs_fees_caps_and_what_is_still_due():
+    text = shown(story())
+
+    for told in (
+        "1.00",
+        "24.00",
+        "23.00",
+        "900.00",
+        "800.01",
+        "17",
+        "7 fees",
+        "32 windows",
+        "5 payments",
+        "anybody: 1.11",
+    ):
         assert told in text
 
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import cast
 
 import pytest
+from google.rpc import error_details_pb2
 
 from coalition.client import Connection
 from coalition.replay.plan import Planned
@@ -20,12 +21,19 @@ TILL_SERVERS = {"store-1": "/ts/journey/tills", "store-2": "/ts/journey/tills", 
 class Server:
     """Answers every operation with the balance it was told to expect, and remembers the order per card."""
 
-    def __init__(self, answers: dict[str, int] | None = None, *, refuse: bool = False) -> None:
+    def __init__(
+        self,
+        answers: dict[str, int] | None = None,
+        *,
+        refuse: bool = False,
+        reasons: dict[str, str] | None = None,
+    ) -> None:
         self.by_card: dict[str, list[str]] = defaultdict(list)
         self.sizes: list[int] = []
         self.identities: list[str] = []
         self._answers = answers or {}
         self._refuse = refuse
+        self._reasons = reasons or {}
         self._lock = Lock()
 
     def open(self, identity: str) -> Connection:
@@ -41,7 +49,10 @@ class Server:
         body = operation.purchase if operation.HasField("purchase") else operation.top_up
         self.by_card[body.card_number].append(body.sale_reference)
         result = operations_pb2.OperationResult(request_id=body.request_id)
-        if self._refuse:
+        if reason := self._reasons.get(body.sale_reference):
+            result.error.code = 9
+            result.error.details.add().Pack(error_details_pb2.ErrorInfo(reason=reason))
+        elif self._refuse:
             result.error.code = 9
         else:
             result.receipt.balance_minor = self._answers.get(body.sale_reference, 0)
@@ -74,6 +85,7 @@ def operations(count: int, members: int) -> list[Planned]:
             f"m{number % members}",
             merchants[number % 4 if members > 1 else number % 2],
             10,
+            -10,
             0,
             NOON,
             str(number),
@@ -85,7 +97,8 @@ def operations(count: int, members: int) -> list[Planned]:
 def replay(server: Server, planned: list[Planned]) -> Takings:
     takings = Takings()
     cards = {each.member: f"9{each.member[1:]:0>15}" for each in planned}
-    Tills(server.open, TILL_SERVERS, cards, "USD").replay(planned, takings, lambda steps: None)
+    with Tills(server.open, TILL_SERVERS, cards, "USD") as tills:
+        tills.replay(planned, takings, lambda steps: None)
     return takings
 
 
@@ -123,6 +136,47 @@ def test_a_refusal_is_counted_by_its_reason_and_is_a_surprise():
 
     assert {("PURCHASE", "FAILED_PRECONDITION"): 3} == dict(takings.outcomes)
     assert 3 == takings.surprise_count
+
+
+def day_of_a_capped_seller() -> list[Planned]:
+    """A top-up of 50 and 1 bonus, spent on 30 and 15; planned from a balance of 4."""
+    return [
+        Planned("TOP_UP", "m1", "fuel", 50, 51, 55, NOON, "1/top-up"),
+        Planned("PURCHASE", "m1", "store-1", 30, -30, 25, NOON, "1"),
+        Planned("PURCHASE", "m1", "fuel", 3, -3, 22, NOON, "1b"),
+    ]
+
+
+def test_what_a_cap_declines_is_no_surprise_and_is_told_to_the_next_day():
+    """Not sold, the member is short of the first purchase, and pays the second from what it has."""
+    reasons = {"1/top-up": "PARTICIPANT_CAPPED", "1": "INSUFFICIENT_FUNDS"}
+    server, takings = Server({"1b": 1}, reasons=reasons), Takings()
+    tills = Tills(server.open, TILL_SERVERS, {"m1": "9"}, "USD", may_be_capped=True)
+
+    tills.replay(day_of_a_capped_seller(), takings, lambda steps: None)
+
+    assert [] == takings.surprises
+    assert {
+        ("TOP_UP", "PARTICIPANT_CAPPED"): 1,
+        ("PURCHASE", "INSUFFICIENT_FUNDS"): 1,
+        ("PURCHASE", "ACCEPTED"): 1,
+    } == dict(takings.outcomes)
+    assert {"m1": -21} == tills.apart()
+    assert {} == tills.apart()
+    assert (False, True) == (tills.was_paid("1", "store-1"), tills.was_paid("1b", "fuel"))
+
+
+@pytest.mark.parametrize(
+    ("reasons", "may_be_capped"),
+    [({"1": "INSUFFICIENT_FUNDS"}, True), ({"1": "CARD_FROZEN"}, True), ({"1": "PARTICIPANT_CAPPED"}, False)],
+)
+def test_a_decline_that_no_cap_explains_is_a_surprise(reasons, may_be_capped):
+    server, takings = Server({"1/top-up": 55, "1b": 52}, reasons=reasons), Takings()
+    tills = Tills(server.open, TILL_SERVERS, {"m1": "9"}, "USD", may_be_capped=may_be_capped)
+
+    tills.replay(day_of_a_capped_seller(), takings, lambda steps: None)
+
+    assert [f"PURCHASE of basket 1 at store-1: refused, {reasons['1']}"] == takings.surprises
 
 
 def test_percentiles_count_operations_not_batches():

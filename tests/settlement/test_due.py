@@ -58,6 +58,21 @@ def test_a_calendar_needs_a_code_and_a_cadence(house: House, code: str, cadence:
         calendars.open_calendar(work, code, cadence, clock=lambda: MIDNIGHT, notary=NOTARY)
 
 
+def test_a_calendar_may_begin_with_a_period_that_is_named(house: House) -> None:
+    """Books that begin before today, as those of a replay, are cut by their own days."""
+    with connection(house) as work:
+        with pytest.raises(NeedsHuman, match="2017-01-31"):
+            calendars.open_calendar(
+                work, "daily", "DAILY", clock=lambda: MIDNIGHT, notary=NOTARY, first_label="2017-01"
+            )
+        opened = calendars.open_calendar(
+            work, "daily", "DAILY", clock=lambda: MIDNIGHT, notary=NOTARY, first_label="2016-12-31"
+        )
+
+    assert "2016-12-31" == opened.label
+    assert "daily/2016-12-31" == close_due(house, MIDNIGHT)[0]
+
+
 def test_a_calendar_opened_while_trading_counts_from_its_opening_on(house: House) -> None:
     """The desk's next batch finds it; entries before it lie in no window of it, also when the fold is made again."""
     card = house.funded_card()

@@ -17,6 +17,7 @@ from coalition.domain.kinds import Kind
 from coalition.storage import settlement as store
 from coalition.storage import statement_lines
 from coalition.storage.positions import Claim, Party, Position
+from coalition.storage.rederivation import differing
 from keys.signature import verify
 from settlement import closing, netting, rederiving, report
 from settlement.cells import file_digest, write_json
@@ -281,6 +282,41 @@ def test_a_window_is_rederived_from_its_own_numbers(netted: Ledger):
     done = rederived(netted)
 
     assert (6, 35730, 6) == (done.transfer_count, done.gross_minor, done.claims)
+
+
+@pytest.mark.parametrize("whole_journal", [False, True])
+def test_the_database_tells_only_the_claims_that_differ(netted: Ledger, *, whole_journal: bool):
+    """What agrees stays where it is: a window has tens of thousands of pairs."""
+    bonus, fee = int(TransferCode.BONUS), int(TransferCode.OPERATOR_FEE)
+    with netted.connect() as connection:
+        windows = store.windows(connection, "monthly")
+        window = next(each for each in windows if each.label == "2017-01")
+        ranges = rederiving.own_numbers(windows, window)
+
+        def found() -> tuple[list[int], list[int]]:
+            pairs, claims = differing(connection, window.window_id, ranges, whole_journal=whole_journal)
+            return [pair.code for pair in pairs], [claim.code for claim in claims]
+
+        assert ([], []) == found()
+        with netted.connect("coalition_app") as app:
+            app.execute("UPDATE window_claims SET transfer_count = transfer_count + 1 WHERE code = %s", (fee,))
+            app.execute("DELETE FROM window_claims WHERE code = %s", (bonus,))
+        in_journal, in_fold = found()
+
+    assert {bonus, fee} == set(in_journal)
+    assert {fee} == set(in_fold)
+
+
+def test_positions_that_do_not_follow_from_the_claims_are_found_by_rederiving(netted: Ledger):
+    """The fold and the journal agree; what netting stored is another thing."""
+    with netted.connect() as connection:
+        connection.execute(
+            "UPDATE net_positions SET received_minor = received_minor + 1, net_position_minor = net_position_minor + 1"
+            " WHERE participant_id = 4"
+        )
+
+    with pytest.raises(BooksDiffer, match="net positions of 2017-01"):
+        rederived(netted)
 
 
 def test_a_fold_that_differs_from_the_journal_is_found_by_rederiving_and_told_where(netted: Ledger):

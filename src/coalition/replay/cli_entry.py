@@ -13,10 +13,12 @@ from typing import Final
 from rich.console import Console
 
 from coalition.client import ClientError
-from coalition.replay.demo import DirectoryInUse, Furnish, Story, run_demo
-from coalition.replay.facts import FactsMissing
+from coalition.replay.agreed import FactsMissing
+from coalition.replay.demo import DirectoryInUse, Story, run_demo
+from coalition.replay.headquarters import RunUnfinished
 from coalition.replay.journey import read_journey
 from coalition.replay.marketplace import read_marketplace
+from coalition.replay.premises import Furnish
 from coalition.replay.processes import ProcessFailed
 from coalition.replay.screen import last_screen, progress_bars
 from coalition.replay.trade import DataMissing, Trade
@@ -77,7 +79,7 @@ def _run(read: Callable[[], Trade], var: Path, furnish: Furnish, *, keep: bool) 
             story = run_demo(trade, var, furnish, phases, at_the_end=at_the_end)
     except KeyboardInterrupt:
         return FAILED
-    except (DataMissing, DirectoryInUse, ProcessFailed, FactsMissing, ClientError) as error:
+    except (DataMissing, DirectoryInUse, ProcessFailed, RunUnfinished, FactsMissing, ClientError) as error:
         console.print(f"[bold red]The demo failed:[/] {error}", highlight=False)
         return FAILED
     return SOUND if story.is_sound else FAILED

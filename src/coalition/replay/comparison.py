@@ -1,21 +1,28 @@
 """The verdict: what the second hand computed against what was posted and what was settled, every difference listed.
 
-Three comparisons: each entry's lines with its exported transfers, each participant's position with the sum of the
-exported claims, and with the settlement's `positions.csv`. Never corrects anything.
+Each entry's lines are compared with its exported transfers, each participant's position in each window with the sum of
+the exported claims, with the netting, and with the reports' `positions.csv`; what is due and paid with the runs;
+declines for a cap with what was owed. Never corrects anything.
 """
 
 import csv
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+from coalition.replay.dues import settle
+from coalition.replay.exposure import Exposure, explain
 from coalition.replay.facts import Facts
 from coalition.replay.recompute import Books, Line, Standing, Window, recompute
 
 CLEARING: Final = "CLEARING("
+POSTED: Final = """
+SELECT entry_id, debit, credit, code, window_label, amount_minor FROM transfers
+WHERE NOT regexp_matches(debit || ' ' || credit, '(DUE|COLLATERAL)[(]|BANK') ORDER BY entry_id
+"""
 # Later than every entry: entry ids fit 63 bits.
 ENDED: Final = 1 << 63
 Positions = defaultdict[Window, defaultdict[str, Standing]]
@@ -23,11 +30,19 @@ Positions = defaultdict[Window, defaultdict[str, Standing]]
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was compared, and every difference as one sentence; none means that both hands agree to the fen."""
+    """What was compared, and every difference as one sentence; none means that both hands agree to the fen.
+
+    `fees` of windows and `payments` of runs were computed again; `left` is what is still due of anybody, minor units.
+    """
 
     entries: int
     positions: int
     differences: tuple[str, ...]
+    windows: int = 0
+    fees: int = 0
+    payments: int = 0
+    left: Mapping[str, int] = field(default_factory=dict)
+    exposures: tuple[Exposure, ...] = ()
 
     @property
     def equal(self) -> bool:
@@ -35,7 +50,7 @@ class Verdict:
 
 
 def judge(export: Path, reports: Mapping[Window, Path]) -> Verdict:
-    """Compute the exported journal again and compare; `reports` names the settlement's report of each netted window.
+    """Compute the exported journal again and compare; `reports` names the settlement's reports of netted windows.
 
     Raises FactsMissing if the export lacks something the computation needs.
     """
@@ -49,17 +64,23 @@ def judge(export: Path, reports: Mapping[Window, Path]) -> Verdict:
         if computed != stored:
             differences += _entry_differences(entry, computed, stored)
     differences += _claim_differences(books, claims)
-    positions = 0
+    netted = _netted(facts)
+    for window, standings in sorted(netted.items()):
+        differences += _settled_differences(facts, books, window, standings, "netted")
     for window, report in sorted(reports.items()):
-        settled = read_positions(report / "positions.csv")
-        positions += len(settled)
-        differences += _position_differences(window, settled, books.positions.get(window, {}), "settled")
-        if total := sum(standing.net for standing in settled.values()):
-            differences.append(f"{window[0]}/{window[1]}: settled net positions add up to {total}, not to 0")
-        for missing in sorted(facts.chains.keys() - settled.keys()):
-            if missing in books.positions.get(window, {}):
-                differences.append(f"{window[0]}/{window[1]}: {missing} is not in the settlement at all")
-    return Verdict(entries, positions, tuple(differences))
+        differences += _settled_differences(facts, books, window, read_positions(report / "positions.csv"), "settled")
+    settled = settle(facts, books)
+    exposures, unexplained = explain(facts)
+    return Verdict(
+        entries,
+        sum(map(len, netted.values())),
+        (*differences, *settled.differences, *unexplained),
+        len(netted),
+        books.fees,
+        settled.payments,
+        settled.left,
+        tuple(exposures),
+    )
 
 
 def read_positions(path: Path) -> dict[str, Standing]:
@@ -79,14 +100,33 @@ def read_names(path: Path) -> dict[str, str]:
         return {row["participant"]: row["display_name"] for row in csv.DictReader(file)}
 
 
+def _netted(facts: Facts) -> dict[Window, dict[str, Standing]]:
+    """Every window as it was netted: what each participant was told to have received and sent."""
+    netted: dict[Window, dict[str, Standing]] = {}
+    for calendar, label, participant, received, sent in facts.stream("SELECT * FROM positions"):
+        netted.setdefault((calendar, label), {})[participant] = Standing(received, sent)
+    return netted
+
+
+def _settled_differences(
+    facts: Facts, books: Books, window: Window, settled: Mapping[str, Standing], word: str
+) -> list[str]:
+    """Of one netted window: every participant's position, their sum, and who is not listed at all."""
+    computed = books.positions.get(window, {})
+    differences = _position_differences(window, settled, computed, word)
+    if total := sum(standing.net for standing in settled.values()):
+        differences.append(f"{window[0]}/{window[1]}: {word} net positions add up to {total}, not to 0")
+    return differences + [
+        f"{window[0]}/{window[1]}: {missing} is not in what was {word} at all"
+        for missing in sorted(facts.chains.keys() - settled.keys())
+        if missing in computed
+    ]
+
+
 def _posted(facts: Facts) -> Iterator[tuple[int, dict[Line, int]]]:
     """Exported transfers by entry, in journal order; settlement has lines of its own that are no part of positions."""
     closed = {f"{calendar}/{label}" for calendar, cuts in facts.cuts.items() for _, label in cuts}
-    rows = facts.stream(
-        "transfers",
-        "SELECT entry_id, debit, credit, code, window_label, amount_minor FROM facts WHERE code NOT IN "
-        "('NETTING', 'SETTLEMENT_PAYMENT', 'SETTLEMENT_RETURN', 'OPERATOR_ADVANCE') ORDER BY entry_id",
-    )
+    rows = facts.stream(POSTED)
     for entry, group in groupby(rows, key=lambda row: int(row[0])):
         lines: dict[Line, int] = {}
         for _, debit, credit, code, window, amount in group:

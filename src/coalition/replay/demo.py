@@ -9,55 +9,47 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import Any, Final
 
-from coalition.client import ClientCertificate, Connection
 from coalition.replay.comparison import Verdict, judge, read_names, read_positions
-from coalition.replay.export import export
-from coalition.replay.founding import Enrolled, found, steps
-from coalition.replay.plan import plan
+from coalition.replay.export import Files, export, participants
+from coalition.replay.founding import STEPS_OF_MEMBER, Enrolled, enrol, found, steps
+from coalition.replay.headquarters import Cut, PaidRun, bank_accounts
+from coalition.replay.premises import Furnish, House
 from coalition.replay.processes import ServerProcess, settlement
 from coalition.replay.recompute import Standing, Window
-from coalition.replay.tills import Takings, Tills, till_opener
+from coalition.replay.street import Street, days
+from coalition.replay.tills import Takings
 from coalition.replay.trade import Trade
 
 CALENDAR: Final = "monthly"
-OPERATOR: Final = "/op/demo"
-AUDITOR: Final = "/aud/second-hand"
 DIFFERENCES: Final = "differences.txt"
 MARK: Final = ".coalition-demo"
-READY_SECONDS: Final = 30.0
+# (package, the file below var that says where it answers, name of its log), in the order in which they start.
+SERVERS: Final = (("coalition", "server.json", "server"), ("settlement", "settlement.json", "settlement"))
 
 
 class DirectoryInUse(Exception):
     """The demo's directory is not the demo's to clear away, or another demo runs in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Premises:
-    """What the caller puts at the demo's disposal: the server's environment, and where an identity's certificate is."""
-
-    environment: Mapping[str, str] = field(repr=False)
-    certificates: Callable[[str], Path]
-
-
-Furnish = Callable[[Mapping[str, str]], Premises]
 # Begins a phase by (name, total steps, or None while unknown) and answers how to advance it.
 Phases = Callable[[str, int | None], Callable[[int], None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Month:
-    """A settled month: its figures, every participant's position, and where its report lies."""
+    """A settled month: its figures, every participant's position, where its report lies, and the run that paid it."""
 
     label: str
     summary: Mapping[str, Any]
     positions: Mapping[str, Standing]
     names: Mapping[str, str]
     report: Path
+    run: PaidRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,40 +91,47 @@ def run_demo(
         )
         watch = _Watch()
         with ExitStack() as stack:
-            with watch.timed("start"), _phase(phases, "databases, keys, server"):
-                server = stack.enter_context(ServerProcess(var, premises.environment, var / "server.log"))
-            story = _story(trade, var, premises, server.address, phases, watch)
+            with watch.timed("start"), _phase(phases, "databases, keys, servers"):
+                servers = [
+                    stack.enter_context(
+                        ServerProcess(package, premises.environment, announced=var / file, log=var / f"{log}.log")
+                    )
+                    for package, file, log in SERVERS
+                ]
+            addresses = [server.address for server in servers]
+            with House(trade, premises, addresses) as house:
+                story = _story(trade, var, house, phases, watch)
             at_the_end(story)
     return story
 
 
-def _story(trade: Trade, var: Path, premises: Premises, address: str, phases: Phases, watch: "_Watch") -> Story:
-    def certificate(identity: str) -> ClientCertificate:
-        return ClientCertificate.load_folder(premises.certificates(identity))
-
-    till_servers = {merchant.code: merchant.till_server for merchant in trade.merchants}
-    # Issued before the first worker asks: the development authority is a directory, not a service.
-    who = [OPERATOR, AUDITOR, *sorted(set(till_servers.values()))]
-    identities = {identity: certificate(identity) for identity in who}
-    with (
-        Connection(address, identities[OPERATOR]) as operator,
-        Connection(address, identities[AUDITOR]) as auditor,
-    ):
-        operator.wait_until_ready(READY_SECONDS)
-        with watch.timed("set-up"):
-            enrolled = found(operator, trade, phases("participants, agreements, members, cards", steps(trade)))
-        takings, balances = Takings(), dict[str, int]()
-        tills = Tills(till_opener(address, identities.__getitem__), till_servers, enrolled.cards, trade.currency_code)
-        cuts: dict[Window, int] = {}
-        months = []
+def _story(trade: Trade, var: Path, house: House, phases: Phases, watch: "_Watch") -> Story:
+    enrolled = Enrolled()
+    with watch.timed("set-up"):
+        _lay(trade, var, house, phases)
+    enrolling = phases("members and cards", len(trade.homes) * STEPS_OF_MEMBER)
+    takings, cuts, months = Takings(), dict[Window, Cut](), list[Month]()
+    newcomers = trade.newcomers()
+    with house.tills(trade, enrolled) as tills:
+        street = Street(trade, tills, takings)
         for label in trade.months:
-            operations = list(plan(trade.baskets[label], trade.homes, trade.top_up_rule, balances))
-            with watch.timed("tills"):
-                tills.replay(operations, takings, phases(f"{label}: top-ups and purchases", len(operations)))
+            with watch.timed("set-up"):
+                enrol(house.operator, trade.homes, newcomers[label], enrolled, enrolling)
+            advance = phases(f"{label}: top-ups, purchases, refunds", None)
+            for day, baskets in days(trade, label):
+                with watch.timed("tills"):
+                    street.trade(day, baskets, advance)
+                if trade.settling.daily:
+                    with watch.timed("days' ends"):
+                        cuts[trade.settling.daily, day] = house.headquarters.close(trade.settling.daily, day)
+                        house.headquarters.net(trade.settling.daily, day)
             with watch.timed("settlement"):
-                months.append(_settle(label, var / "reports" / label, premises, cuts, phases))
-        with watch.timed("export"):
-            entries = _export(auditor, operator, var / "export", enrolled, cuts, phases)
+                is_last = label == trade.months[-1]
+                months.append(_settle(trade, label, var, house, cuts, phases, minimum=not is_last))
+    with watch.timed("export"):
+        files = Files(enrolled.recruits, cuts, [month.run for month in months])
+        advance = phases("journal to Parquet, as an auditor", None)
+        entries = export(house.auditor, house.operator, house.headquarters, var / "export", files, advance=advance)
     reports = {(CALENDAR, month.label): month.report for month in months}
     with watch.timed("recomputation"), _phase(phases, "independent recomputation"):
         verdict = judge(var / "export", reports)
@@ -141,32 +140,44 @@ def _story(trade: Trade, var: Path, premises: Premises, address: str, phases: Ph
     return Story(trade, takings, tuple(months), entries, verdict, watch.seconds)
 
 
-def _settle(label: str, report: Path, premises: Premises, cuts: dict[Window, int], phases: Phases) -> Month:
-    """Close, net, report: the settlement's own commands, each a process."""
-    advance = phases(f"{label}: close, net, report", 3)
+def _lay(trade: Trade, var: Path, house: House, phases: Phases) -> None:
+    """Calendars, participants and agreements, bank accounts, and what is paid in before the first till opens."""
+    settling, environment = trade.settling, house.environment
+    first = f"{trade.months[0]}-01"
+    if settling.daily:
+        settlement(environment, "open-calendar", settling.daily, "daily", "--first-label", first)
+    found(house.operator, trade, phases("participants, stores, tills, agreements", steps(trade)))
+    accounts = var / "accounts.csv"
+    accounts.write_bytes(bank_accounts({row.code: row.display_name for row in participants(house.operator)}, first))
+    settlement(environment, "accounts", str(accounts))
+    for participant, amount in settling.collateral_minor.items():
+        line = ("--amount", f"{amount // 100}.{amount % 100:02}", "--reference", f"collateral/{participant}")
+        settlement(environment, "collateral", participant, *line)
+        house.headquarters.approve_all()
+        settlement(environment, "collateral", participant, *line)
+
+
+def _settle(
+    trade: Trade, label: str, var: Path, house: House, cuts: dict[Window, Cut], phases: Phases, *, minimum: bool
+) -> Month:
+    """Close, net, pay, report: over HQ's server, the report by the settlement's own command."""
+    advance = phases(f"{label}: close, net, pay, report", 4)
+    headquarters, report = house.headquarters, var / "reports" / label
     report.parent.mkdir(parents=True, exist_ok=True)
-    closed = settlement(premises.environment, "close", label)
-    cuts[CALENDAR, label] = int(closed["cut_number"])
+    cuts[CALENDAR, label] = headquarters.close(CALENDAR, label)
     advance(1)
-    settlement(premises.environment, "net", label)
+    headquarters.net(CALENDAR, label)
     advance(1)
-    settlement(premises.environment, "report", label, "--out", str(report))
+    settling = trade.settling
+    run = headquarters.pay(
+        settling.minimum_minor if minimum else 0, settling.advance_limit_minor, var / "payments" / label
+    )
+    advance(1)
+    settlement(house.environment, "report", label, "--out", str(report))
     advance(1)
     summary: dict[str, Any] = json.loads((report / "summary.json").read_text(encoding="utf-8"))
     positions = report / "positions.csv"
-    return Month(label, summary, read_positions(positions), read_names(positions), report)
-
-
-def _export(
-    auditor: Connection,
-    operator: Connection,
-    directory: Path,
-    enrolled: Enrolled,
-    cuts: Mapping[Window, int],
-    phases: Phases,
-) -> int:
-    advance = phases("journal to Parquet, as an auditor", None)
-    return export(auditor, operator, directory, recruiters=enrolled.recruiters, cuts=cuts, advance=advance)
+    return Month(label, summary, read_positions(positions), read_names(positions), report, run)
 
 
 @contextmanager

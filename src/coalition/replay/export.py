@@ -1,12 +1,13 @@
 """The journal as an outsider gets it: read page by page through the services, written to Parquet.
 
 Entries and transfers come from AuditService under an auditor's certificate; participants and agreements from
-ProgrammeService. What no auditor may see, whose recruit a wallet is, HQ adds from its own enrolments. Never touches
-the database.
+ProgrammeService, positions from SettlementService. What no auditor may see, whose recruit a wallet is, HQ adds from its
+own enrolments, and its runs beside it. Never touches the database.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -14,12 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from coalition.client import Connection
-from coalition.replay.founding import Advance
+from coalition.replay.founding import Advance, Recruit
+from coalition.replay.headquarters import Cut, Headquarters, PaidRun
 from coalition.replay.messages import stored_content
 from coalition.replay.recompute import Window
+from coalition.replay.tills import CAPPED
 from coalition.v1 import audit_pb2, operations_pb2, programme_pb2
 
 PAGE: Final = 1000
+FACTS: Final = 10
 ROWS_IN_MEMORY: Final = 20_000
 
 TEXT, WHOLE = pa.string(), pa.int64()
@@ -33,8 +37,24 @@ COLUMNS: Final[Mapping[str, Mapping[str, Any]]] = {
         "effective_until": TEXT,
         "content": TEXT,
     },
-    "wallets": {"wallet_id": WHOLE, "recruiter": TEXT},
-    "windows": {"calendar": TEXT, "label": TEXT, "cut_number": WHOLE},
+    "wallets": {"wallet_id": WHOLE, "recruiter": TEXT, "enrol_entry_id": WHOLE},
+    "windows": {"calendar": TEXT, "label": TEXT, "cut_number": WHOLE, "close_date": TEXT},
+    "positions": {
+        "calendar": TEXT,
+        "label": TEXT,
+        "participant": TEXT,
+        "received_minor": WHOLE,
+        "sent_minor": WHOLE,
+    },
+    # The windows of a run as "calendar/label", a space between two.
+    "runs": {"run_id": WHOLE, "minimum_minor": WHOLE, "windows": TEXT},
+    "run_parties": {
+        "run_id": WHOLE,
+        "participant": TEXT,
+        "due_minor": WHOLE,
+        "instructed_minor": WHOLE,
+        "settled_minor": WHOLE,
+    },
     "entries": {
         "entry_id": WHOLE,
         "number": WHOLE,
@@ -48,6 +68,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Any]]] = {
         "agreement": TEXT,
         "agreement_version": WHOLE,
         "business_date": TEXT,
+        # Whose net debit cap declined it, as the answer told the till; empty otherwise.
+        "capped": TEXT,
     },
     "transfers": {
         "entry_id": WHOLE,
@@ -95,21 +117,49 @@ def write_table(directory: Path, name: str, rows: Iterable[tuple[Any, ...]]) -> 
         table.add(rows)
 
 
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What HQ has in its own files: whose recruit each wallet is, the windows it cut, the runs it paid."""
+
+    recruits: Mapping[int, Recruit]
+    cuts: Mapping[Window, Cut]
+    runs: Sequence[PaidRun]
+
+
 def export(
     auditor: Connection,
     operator: Connection,
+    headquarters: Headquarters,
     directory: Path,
+    files: Files,
     *,
-    recruiters: Mapping[int, str],
-    cuts: Mapping[Window, int],
     advance: Advance,
 ) -> int:
-    """Write the six tables into `directory`; `cuts` are the closed windows' last batches. Returns how many entries."""
+    """Write the nine tables into `directory`. Returns how many entries."""
     directory.mkdir(parents=True, exist_ok=True)
-    write_table(directory, "participants", _participants(operator))
+    write_table(directory, "participants", map(_participant_row, participants(operator)))
     write_table(directory, "agreements", _agreements(operator))
-    write_table(directory, "wallets", recruiters.items())
-    write_table(directory, "windows", ((*window, cut) for window, cut in cuts.items()))
+    write_table(directory, "wallets", ((wallet, *recruit) for wallet, recruit in files.recruits.items()))
+    write_table(
+        directory,
+        "windows",
+        ((*window, cut.number, cut.close_date.isoformat()) for window, cut in files.cuts.items()),
+    )
+    write_table(
+        directory,
+        "positions",
+        ((*window, *position) for window in files.cuts for position in headquarters.positions(*window)),
+    )
+    write_table(directory, "runs", ((run.run_id, run.minimum_minor, " ".join(run.windows)) for run in files.runs))
+    write_table(
+        directory,
+        "run_parties",
+        (
+            (run.run_id, each.participant, each.due_minor, each.instructed_minor, each.settled_minor)
+            for run in files.runs
+            for each in run.parties
+        ),
+    )
     count = 0
     with ParquetTable(directory, "entries") as entries, ParquetTable(directory, "transfers") as transfers:
         for page in _journal(auditor):
@@ -145,7 +195,13 @@ def _entry_row(entry: audit_pb2.JournalEntry) -> tuple[Any, ...]:
         entry.agreement,
         entry.agreement_version,
         entry.business_date,
+        _capped(entry) if entry.reason == CAPPED else "",
     )
+
+
+def _capped(entry: audit_pb2.JournalEntry) -> str:
+    """The facts of a stored answer are the eleventh of its fields, whose order is fixed."""
+    return str(json.loads(entry.answer)[FACTS].get("participant", ""))
 
 
 def _transfer_rows(entry: audit_pb2.JournalEntry) -> Iterator[tuple[Any, ...]]:
@@ -161,17 +217,20 @@ def _transfer_rows(entry: audit_pb2.JournalEntry) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def _participants(operator: Connection) -> Iterator[tuple[str, str, str]]:
+def participants(operator: Connection) -> Iterator[programme_pb2.Participant]:
+    """Everybody who settles, operator and custody too, in order of their codes."""
     token = ""
     while True:
         request = programme_pb2.ListParticipantsRequest(page_size=PAGE, page_token=token)
         response = operator.call(operator.programme.ListParticipants, request)
-        for row in response.participants:
-            role = programme_pb2.ParticipantRole.Name(row.role).removeprefix("PARTICIPANT_ROLE_")
-            yield row.code, role, row.chain_code
+        yield from response.participants
         token = response.next_page_token
         if not token:
             return
+
+
+def _participant_row(row: programme_pb2.Participant) -> tuple[str, str, str]:
+    return row.code, programme_pb2.ParticipantRole.Name(row.role).removeprefix("PARTICIPANT_ROLE_"), row.chain_code
 
 
 def _agreements(operator: Connection) -> Iterator[tuple[str, int, str, str, str, str]]:

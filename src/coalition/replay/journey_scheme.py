@@ -1,23 +1,28 @@
-"""The coalition of the demo: which departments are alliance merchants, what was agreed, and how members top up.
+"""The coalition of the demo: who sells value, who takes it, fees, caps, top-ups, returns, and how it is settled.
 
-The agreements and the top-up rule are the invented part of the demo; everything that is bought is in the data. Chosen
-for this trade: half of the households spend less than 125.00 a month here, one in twenty more than 583.00.
+All of it is invented; everything that is bought is in the data. Chosen for this trade: half of the households spend
+less than 125.00 a month here, one in twenty more than 583.00. `INVENTED` says every rule, for the screen.
 """
 
 from dataclasses import dataclass
+from datetime import date
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
-from coalition.replay.trade import Agreement, Tier, TopUpRule
+from coalition.replay.trade import Agreement, ReturnRule, Settling, Tier, TopUpRule
 
 CHAIN_CODE: Final = "journey"
 CHAIN: Final = f"chain:{CHAIN_CODE}"
 CHAIN_TILLS: Final = f"/ts/{CHAIN_CODE}/tills"
+DAILY: Final = "daily"
 
 
 @dataclass(frozen=True, slots=True)
 class Alliance:
-    """An alliance merchant and its terms: which part of the bonus the issuer bears there, what it pays whom."""
+    """An alliance merchant and its terms: which part of the bonus the issuer bears there, what it pays whom.
+
+    `sells`: it sells stored value of its own, whose principal custody holds.
+    """
 
     code: str
     display_name: str
@@ -26,14 +31,24 @@ class Alliance:
     interchange: str
     operator_fee: str
     commission: str
+    sells: bool = False
 
 
 ALLIANCES: Final = (
     Alliance("fuel", "Fuel stations", ("FUEL",), "1", "2/1000", "3/1000", "0"),
-    Alliance("flowers", "Flowers and gardens", ("FLORAL", "GARDEN CENTER"), "1/2", "5/1000", "6/1000", "1/100"),
+    Alliance(
+        "flowers", "Flowers and gardens", ("FLORAL", "GARDEN CENTER"), "1/2", "5/1000", "6/1000", "1/100", sells=True
+    ),
     Alliance("drugstore", "Drugstore", ("DRUG GM", "COSMETICS", "NUTRITION"), "1/2", "5/1000", "5/1000", "1/100"),
     Alliance(
-        "restaurant", "Restaurant", ("RESTAURANT", "SALAD BAR", "CHEF SHOPPE"), "1/4", "8/1000", "6/1000", "15/1000"
+        "restaurant",
+        "Restaurant",
+        ("RESTAURANT", "SALAD BAR", "CHEF SHOPPE"),
+        "1/4",
+        "8/1000",
+        "6/1000",
+        "15/1000",
+        sells=True,
     ),
     Alliance("spirits", "Wines and spirits", ("SPIRITS",), "0", "8/1000", "6/1000", "1/100"),
     Alliance("travel", "Travel and motoring", ("TRAVEL & LEISURE", "AUTOMOTIVE"), "1/3", "1/100", "6/1000", "2/100"),
@@ -45,64 +60,152 @@ TOP_UP_RULE: Final = TopUpRule(
     steps_minor=(5_000, 10_000, 20_000),
     tiers=(Tier(5_000, Fraction(2, 100)), Tier(10_000, Fraction(6, 100)), Tier(20_000, Fraction(10, 100))),
 )
-TOP_UP_SENTENCE: Final = (
-    "When its balance is short of a basket, a household pays in 50.00, 100.00 or 200.00, the least that covers what is"
-    " missing (above 200.00: the next multiple of it), at the store of its first basket, for 2 %, 6 % or 10 % bonus."
+RETURN_RULE: Final = ReturnRule(per_mille=20, days_max=14)
+
+RESTAURANT_CAP_MINOR: Final = 1_000_000
+RESTAURANT_COLLATERAL_MINOR: Final = 300_000
+FLOWERS_COLLATERAL_MINOR: Final = 400_000
+SETTLING: Final = Settling(
+    daily=DAILY,
+    minimum_minor=2_000,
+    advance_limit_minor=1_000_000,
+    collateral_minor={"restaurant": RESTAURANT_COLLATERAL_MINOR, "flowers": FLOWERS_COLLATERAL_MINOR},
 )
 
+_RULES: Final = """
+Invented, top-ups: short of a basket, a household pays in 50.00, 100.00 or 200.00, the least that covers what is
+missing (above 200.00: the next multiple of it), for 2 %, 6 % or 10 % bonus.
 
-def _agreements() -> tuple[Agreement, ...]:
-    terms = Agreement(
-        "stored-value",
+Invented, sellers: the store of its first basket, which holds the principal itself; where the restaurants or the flower
+shops sold a part of that basket, they, and custody holds it. Custody's windows are daily.
+
+Invented, refunds: by SHA-256 of their numbers 2 % of the baskets come back 1 to 14 days later, a third of them whole,
+else half of each part; the panel has none. What would come back after the last month stays.
+
+Invented, fees of a window: stores pay 0.5 % of sales to 1,000.00, 0.3 % to 3,000.00, 0.1 % above, at least 2.00, at
+most 12.00 (from July 0.4, 0.3, 0.1 %, at least 1.00), and 0.40 for each new member beyond five; the drugstore 0.4 % of
+all, 0.3 % of all from 53,000.00 on; the fuel stations pay the restaurants 1.00 for each member they activate.
+
+Invented, caps: the restaurants may owe 10,000.00 and the 3,000.00 they paid in before, the flower shops the 4,000.00
+they paid in; months end with a warning, some of them with declines. Who is capped is taken nowhere else and sells
+nothing whose cash is another's; households pay otherwise then. Caps are minded behind the trade: which sale meets one
+first differs from run to run.
+
+Invented, payment: a run each month; what is below 20.00 is carried forward, in the last run nothing; the operator
+stands for up to 10,000.00 of what others carry; the bank does what it is told.
+"""
+INVENTED: Final = tuple(rule.strip().replace("\n", " ") for rule in _RULES.split("\n\n"))
+
+
+def _terms(code: str, issuer: str, custody: str, calendar: str) -> Agreement:
+    return Agreement(
+        code,
         "TERMS",
         {
-            "issuer": CHAIN,
-            "custody": "ISSUER_HELD",
-            "sellers": [CHAIN],
+            "issuer": issuer,
+            "custody": custody,
+            "sellers": [issuer],
             "tiers": [{"from_minor": tier.from_minor, "bonus": str(tier.bonus)} for tier in TOP_UP_RULE.tiers],
             "minimum_minor": TOP_UP_RULE.steps_minor[0],
             "bonus_months": 24,
             "seller_commission": "0",
+            "calendar": calendar,
         },
     )
-    among_stores = Agreement(
-        "among-stores",
+
+
+def _acceptance(code: str, issuer: str, acquirer: str, issuer_bonus_share: str, interchange: str) -> Agreement:
+    return Agreement(
+        code,
         "ACCEPTANCE",
-        {"issuer": CHAIN, "acquirer": CHAIN, "accepted": True, "issuer_bonus_share": "1/2", "interchange": "3/1000"},
+        {
+            "issuer": issuer,
+            "acquirer": acquirer,
+            "accepted": True,
+            "issuer_bonus_share": issuer_bonus_share,
+            "interchange": interchange,
+        },
     )
-    stores_pay = Agreement(
-        "stores-pay",
+
+
+def _acquiring(code: str, acquirer: str, operator_fee: str, commission: str) -> Agreement:
+    return Agreement(
+        code,
         "ACQUIRING",
-        {"acquirer": CHAIN, "operator_fee": "2/1000", "commission": "5/1000", "commission_to": "RECRUITER"},
+        {
+            "acquirer": acquirer,
+            "operator_fee": operator_fee,
+            "commission": commission,
+            "commission_to": "RECRUITER",
+        },
     )
-    accepted_at = [
-        Agreement(
-            f"accepted-at-{alliance.code}",
-            "ACCEPTANCE",
-            {
-                "issuer": CHAIN,
-                "acquirer": alliance.code,
-                "accepted": True,
-                "issuer_bonus_share": alliance.issuer_bonus_share,
-                "interchange": alliance.interchange,
-            },
-        )
-        for alliance in ALLIANCES
+
+
+def _fees(code: str, bands: dict[int, str], since: date | None = None, **content: Any) -> Agreement:
+    rows = [{"from_volume": start, "rate": rate} for start, rate in bands.items()]
+    return Agreement(code, "FEES", {"payee": "OPERATOR", "bands": rows, **content}, since)
+
+
+def _agreements() -> tuple[Agreement, ...]:
+    sellers = [alliance for alliance in ALLIANCES if alliance.sells]
+    sold = [
+        _terms("stored-value", CHAIN, "ISSUER_HELD", "monthly"),
+        *(_terms(f"{seller.code}-value", seller.code, "OPERATOR_HELD", DAILY) for seller in sellers),
     ]
-    pays = [
-        Agreement(
-            f"{alliance.code}-pays",
-            "ACQUIRING",
-            {
-                "acquirer": alliance.code,
-                "operator_fee": alliance.operator_fee,
-                "commission": alliance.commission,
-                "commission_to": "RECRUITER",
-            },
-        )
-        for alliance in ALLIANCES
+    taken = [
+        _acceptance("among-stores", CHAIN, CHAIN, "1/2", "3/1000"),
+        *(
+            _acceptance(f"accepted-at-{each.code}", CHAIN, each.code, each.issuer_bonus_share, each.interchange)
+            for each in ALLIANCES
+        ),
+        *(_acceptance(f"{seller.code}-at-stores", seller.code, CHAIN, "1/2", "3/1000") for seller in sellers),
+        *(
+            _acceptance(
+                f"{seller.code}-at-{each.code}", seller.code, each.code, each.issuer_bonus_share, each.interchange
+            )
+            for seller in sellers
+            for each in ALLIANCES
+            if each is not seller
+        ),
     ]
-    return (terms, among_stores, stores_pay, *accepted_at, *pays)
+    paid = [
+        _acquiring("stores-pay", CHAIN, "2/1000", "5/1000"),
+        *(_acquiring(f"{each.code}-pays", each.code, each.operator_fee, each.commission) for each in ALLIANCES),
+    ]
+    return (*sold, *taken, *paid, *_fees_of_windows(), *_caps())
+
+
+def _fees_of_windows() -> tuple[Agreement, ...]:
+    stores: dict[str, Any] = {"payer": CHAIN, "base": "PURCHASES", "banding": "MARGINAL", "maximum_minor": 1_200}
+    upper = {100_000: "3/1000", 300_000: "1/1000"}
+    return (
+        _fees("store-fees", {0: "5/1000", **upper}, minimum_minor=200, **stores),
+        _fees("store-fees", {0: "4/1000", **upper}, date(2017, 7, 1), minimum_minor=100, **stores),
+        _fees("new-members", {5: "40"}, payer=CHAIN, base="NEW_MEMBERS", banding="MARGINAL"),
+        _fees(
+            "drugstore-fees",
+            {0: "4/1000", 5_300_000: "3/1000"},
+            payer="drugstore",
+            base="PURCHASES",
+            banding="WHOLE",
+        ),
+        _fees(
+            "fuel-rewards-restaurants",
+            {0: "100"},
+            payer="fuel",
+            payee="restaurant",
+            base="ACTIVATED_MEMBERS",
+            measured="PAYEE",
+            banding="MARGINAL",
+        ),
+    )
+
+
+def _caps() -> tuple[Agreement, ...]:
+    return (
+        Agreement("restaurant-cap", "CAPS", {"participant": "restaurant", "net_debit_minor": RESTAURANT_CAP_MINOR}),
+        Agreement("flowers-cap", "CAPS", {"participant": "flowers"}),
+    )
 
 
 AGREEMENTS: Final = _agreements()

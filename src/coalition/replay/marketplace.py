@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from coalition.replay.trade import Agreement, Basket, DataMissing, Merchant, Part, TopUpRule, Trade
+from coalition.replay.trade import Agreement, Basket, DataMissing, Merchant, Part, TopUpRule, Trade, unbroken
 
 ZONE: Final = "America/Sao_Paulo"
 MARKET: Final = "olist"
@@ -107,7 +107,7 @@ def read_marketplace(directory: Path, months: Sequence[str] | None = None, membe
         agreements=AGREEMENTS,
         top_up_rule=TOP_UP_RULE,
         homes=homes,
-        baskets=_unbroken(baskets),
+        baskets=unbroken(baskets),
         remarks=(
             "Olist: orders of a Brazilian marketplace, 2016-2018; members are zip code prefixes.",
             f"Tenders differ from merchants' totals in {unequal} of {orders} orders, by {apart}; vouchers: {vouchers}.",
@@ -138,21 +138,7 @@ def _basket(rows: Sequence[Any]) -> Basket:
     order_id, zip_prefix, told_time, is_canceled, _, _ = rows[0]
     time = datetime.fromisoformat(told_time).replace(tzinfo=ZoneInfo(ZONE))
     parts = tuple(Part(f"seller-{row[4]}", int(row[5])) for row in rows if row[5] > 0)
-    return Basket(order_id, f"zip-{zip_prefix}", time, f"{time:%Y-%m}", parts, is_returned=is_canceled)
-
-
-def _unbroken(baskets: dict[str, list[Basket]]) -> dict[str, list[Basket]]:
-    """Months without an order are months too: their windows are closed empty."""
-    months = sorted(baskets)
-    if not months:
-        return baskets
-    (year, month), last = map(int, months[0].split("-")), months[-1]
-    label = months[0]
-    while label < last:
-        year, month = year + month // 12, month % 12 + 1
-        label = f"{year:04d}-{month:02d}"
-        baskets.setdefault(label, [])
-    return baskets
+    return Basket(order_id, f"zip-{zip_prefix}", time, f"{time:%Y-%m-%d}", parts, is_returned=is_canceled)
 
 
 def _read(directory: Path) -> tuple[list[Any], Any]:

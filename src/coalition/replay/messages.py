@@ -3,20 +3,59 @@
 from collections.abc import Mapping
 from datetime import date
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
-from coalition.replay.trade import Agreement, AgreementKind
+from coalition.replay.trade import Agreement
 from coalition.v1 import programme_pb2 as pb
 
-CUSTODY = {"ISSUER_HELD": pb.CUSTODY_ISSUER_HELD, "OPERATOR_HELD": pb.CUSTODY_OPERATOR_HELD}
-FEE_BASE = {"GROSS": pb.FEE_BASE_GROSS, "PRINCIPAL": pb.FEE_BASE_PRINCIPAL}
+CUSTODY: Final = {"ISSUER_HELD": pb.CUSTODY_ISSUER_HELD, "OPERATOR_HELD": pb.CUSTODY_OPERATOR_HELD}
+FEE_BASE: Final = {"GROSS": pb.FEE_BASE_GROSS, "PRINCIPAL": pb.FEE_BASE_PRINCIPAL}
+BANDING: Final = "BANDING_"
+MEASURED: Final = "MEASURED_"
+WINDOW_BASE: Final = "WINDOW_BASE_"
 
 
 def create_request(agreement: Agreement, request_id: str, effective_from: date) -> pb.CreateAgreementRequest:
-    """The message that makes the agreement, in force from `effective_from` on."""
+    """The message that makes version 1 of the agreement, in force from `effective_from` on."""
     request = pb.CreateAgreementRequest(
         request_id=request_id, code=agreement.code, effective_from=effective_from.isoformat()
     )
+    _say(request, agreement)
+    return request
+
+
+def revise_request(
+    agreement: Agreement, request_id: str, effective_from: date, latest: int
+) -> pb.ReviseAgreementRequest:
+    """The message that makes the version after `latest`."""
+    request = pb.ReviseAgreementRequest(
+        request_id=request_id,
+        code=agreement.code,
+        expected_version=latest,
+        effective_from=effective_from.isoformat(),
+    )
+    _say(request, agreement)
+    return request
+
+
+def stored_content(agreement: pb.Agreement) -> tuple[str, dict[str, Any]]:
+    """The kind and the content of an agreement as the service tells it; what moves no value is told by its kind."""
+    match agreement.WhichOneof("content"):
+        case "terms":
+            return "TERMS", _terms_content(agreement.terms)
+        case "acceptance":
+            return "ACCEPTANCE", _acceptance_content(agreement.acceptance)
+        case "acquiring":
+            return "ACQUIRING", _acquiring_content(agreement.acquiring)
+        case "fees":
+            return "FEES", _fees_content(agreement.fees)
+        case "caps":
+            return "CAPS", _caps_content(agreement.caps)
+        case other:
+            return str(other).upper(), {}
+
+
+def _say(request: pb.CreateAgreementRequest | pb.ReviseAgreementRequest, agreement: Agreement) -> None:
     match agreement.kind:
         case "TERMS":
             request.terms.CopyFrom(_terms(agreement.content))
@@ -24,16 +63,10 @@ def create_request(agreement: Agreement, request_id: str, effective_from: date) 
             request.acceptance.CopyFrom(_acceptance(agreement.content))
         case "ACQUIRING":
             request.acquiring.CopyFrom(_acquiring(agreement.content))
-    return request
-
-
-def stored_content(agreement: pb.Agreement) -> tuple[AgreementKind, dict[str, Any]]:
-    """The kind and the content of an agreement as the service tells it."""
-    if agreement.HasField("terms"):
-        return "TERMS", _terms_content(agreement.terms)
-    if agreement.HasField("acceptance"):
-        return "ACCEPTANCE", _acceptance_content(agreement.acceptance)
-    return "ACQUIRING", _acquiring_content(agreement.acquiring)
+        case "FEES":
+            request.fees.CopyFrom(_fees(agreement.content))
+        case "CAPS":
+            request.caps.CopyFrom(pb.Caps(**agreement.content))
 
 
 def _rate(text: str) -> pb.Rate:
@@ -88,6 +121,21 @@ def _acquiring(content: Mapping[str, Any]) -> pb.Acquiring:
     )
 
 
+def _fees(content: Mapping[str, Any]) -> pb.WindowFees:
+    """Amounts that are absent bind not, and stay absent."""
+    amounts = {name: content[name] for name in ("flat_minor", "minimum_minor", "maximum_minor") if name in content}
+    return pb.WindowFees(
+        payer=content["payer"],
+        payee=content.get("payee", ""),
+        base=pb.WindowBase.Value(WINDOW_BASE + content["base"]),
+        bands=[pb.FeeBand(from_volume=band["from_volume"], rate=_rate(band["rate"])) for band in content["bands"]],
+        banding=pb.Banding.Value(BANDING + content.get("banding", "MARGINAL")),
+        measured=pb.Measured.Value(MEASURED + content.get("measured", "PAYER")),
+        calendar=content.get("calendar", ""),
+        **amounts,
+    )
+
+
 def _terms_content(terms: pb.Terms) -> dict[str, Any]:
     return {
         "issuer": terms.issuer,
@@ -127,4 +175,29 @@ def _acquiring_content(acquiring: pb.Acquiring) -> dict[str, Any]:
         "fee_base": "PRINCIPAL" if acquiring.fee_base == pb.FEE_BASE_PRINCIPAL else "GROSS",
         "fees_return": acquiring.fees_return if acquiring.HasField("fees_return") else True,
         "calendar": acquiring.calendar or "monthly",
+    }
+
+
+def _fees_content(fees: pb.WindowFees) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "payer": fees.payer,
+        "payee": fees.payee or "OPERATOR",
+        "base": pb.WindowBase.Name(fees.base or pb.WINDOW_BASE_PURCHASES).removeprefix(WINDOW_BASE),
+        "bands": [{"from_volume": band.from_volume, "rate": _text(band.rate)} for band in fees.bands],
+        "banding": pb.Banding.Name(fees.banding or pb.BANDING_MARGINAL).removeprefix(BANDING),
+        "measured": pb.Measured.Name(fees.measured or pb.MEASURED_PAYER).removeprefix(MEASURED),
+        "calendar": fees.calendar or "monthly",
+    }
+    for name in ("flat_minor", "minimum_minor", "maximum_minor"):
+        if fees.HasField(name):
+            told[name] = getattr(fees, name)
+    return told
+
+
+def _caps_content(caps: pb.Caps) -> dict[str, Any]:
+    return {
+        "participant": caps.participant,
+        "net_debit_minor": caps.net_debit_minor,
+        "warning_percent": caps.warning_percent if caps.HasField("warning_percent") else 80,
+        "collateral_counts": caps.collateral_counts if caps.HasField("collateral_counts") else True,
     }

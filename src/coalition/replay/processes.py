@@ -1,4 +1,4 @@
-"""The demo's processes: one server and the settlement's commands, as an operator would start them.
+"""The demo's processes: its two servers and the settlement's commands, as an operator would start them.
 
 Starts, waits, stops. Ends only what it started; the server dies with this process however that ends.
 """
@@ -27,10 +27,11 @@ class ProcessFailed(Exception):
 
 
 class ServerProcess:
-    """`python -m coalition serve` on a directory of its own; `address` once it answers."""
+    """`python -m <package> serve`; `address` once it answers, which it writes into the file `announced`."""
 
-    def __init__(self, var: Path, environment: Mapping[str, str], log: Path) -> None:
-        self._server_file = var / "server.json"
+    def __init__(self, package: str, environment: Mapping[str, str], *, announced: Path, log: Path) -> None:
+        self._package = package
+        self._server_file = announced
         self._environment = dict(environment)
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -39,7 +40,7 @@ class ServerProcess:
     def __enter__(self) -> Self:
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "coalition", "serve"],
+                [sys.executable, "-m", self._package, "serve"],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -7,8 +7,11 @@ must be. Never looks at a stored transfer's amount, a stored allocation or a sto
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import date
 
-from coalition.replay.facts import Asked, Facts, FactsMissing
+from coalition.replay.agreed import FactsMissing
+from coalition.replay.facts import Asked, Facts
+from coalition.replay.fees import WindowFees
 from coalition.replay.sums import (
     ON_US,
     AcceptanceFacts,
@@ -27,6 +30,8 @@ from coalition.replay.sums import (
 )
 
 RECRUITER = "RECRUITER"
+# Stands for the entry that should have been posted.
+NOBODY = Asked(0, 0, "ASSESS", "", 0, 0, 0, "", 0, date.min, "")
 # (debit account, credit account, code, "calendar/label" of a claim or "").
 Line = tuple[str, str, str, str]
 Window = tuple[str, str]
@@ -46,11 +51,13 @@ class Standing:
 
 @dataclass(slots=True)
 class Books:
-    """What the second hand arrived at."""
+    """What the second hand arrived at; `assessed` are the windows whose fees it found posted, `fees` how many."""
 
     positions: dict[Window, dict[str, Standing]] = field(default_factory=dict)
     wallets: dict[int, list[Lot]] = field(default_factory=lambda: defaultdict(list))
     purchases: dict[int, Purchase] = field(default_factory=dict)
+    assessed: set[Window] = field(default_factory=set)
+    fees: int = 0
 
 
 class _Entry:
@@ -67,11 +74,13 @@ class _Entry:
             line = (debit, credit, code, window)
             self.lines[line] = self.lines.get(line, 0) + amount
 
-    def claim(self, debtor: str, creditor: str, amount: int, code: str, calendar: str) -> None:
-        """`debtor => creditor`, counted in the positions of the window it fell into."""
+    def claim(
+        self, debtor: str, creditor: str, amount: int, code: str, calendar: str, label: str | None = None
+    ) -> None:
+        """`debtor => creditor`, counted in the positions of the window it fell into, or that is named."""
         if not amount or debtor == creditor:
             return
-        label = self._facts.window(calendar, self._number)
+        label = self._facts.window(calendar, self._number) if label is None else label
         self.post(f"CLEARING({debtor})", f"CLEARING({creditor})", amount, code, f"{calendar}/{label}" if label else "")
         window = self._books.positions.setdefault((calendar, label), {})
         window.setdefault(debtor, Standing()).sent += amount
@@ -83,23 +92,29 @@ def recompute(facts: Facts, books: Books) -> Iterator[tuple[int, dict[Line, int]
 
     Raises FactsMissing for an operation that cannot be computed.
     """
+    fees = WindowFees(facts)
     for asked in facts.asked():
         entry = _Entry(books, facts, asked)
         match asked.kind:
             case "TOP_UP":
                 _top_up(facts, books, entry, asked)
+                fees.topped_up(asked)
             case "PURCHASE":
                 _purchase(facts, books, entry, asked)
+                fees.sold(asked)
             case "REFUND":
-                _refund(facts, books, entry, asked)
+                fees.given_back(asked, _refund(facts, books, entry, asked).acquirer)
+            case "ASSESS":
+                _assess(books, entry, asked, fees)
             case _:
                 raise FactsMissing(f"entry {asked.entry}: a {asked.kind} cannot be computed again yet")
         yield asked.entry, entry.lines
+    yield from _forgotten(facts, books, fees)
 
 
 def _top_up(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
     terms = facts.terms(asked)
-    issuer = terms.issuer if not terms.issuer.startswith("chain:") else asked.issuer_sold
+    issuer = terms.issuer if not terms.issuer.startswith("chain:") else asked.told
     custodian = facts.custody if terms.operator_held else issuer
     principal, bonus = asked.amount, bonus_sold(terms, asked.amount)
     expires = bonus > 0 and terms.bonus_months is not None
@@ -194,7 +209,7 @@ def _entry_fees(facts: Facts, purchase: Purchase) -> tuple[tuple[str, int, str],
     )
 
 
-def _refund(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
+def _refund(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> Purchase:
     """The purchase mirrored in proportion, under the agreements it was made by."""
     purchase = books.purchases.get(asked.original)
     if purchase is None:
@@ -222,6 +237,30 @@ def _refund(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
             back = returned_part(fee, purchase.returned, after, purchase.amount)
             entry.claim(payee, purchase.acquirer, back, code, purchase.acquiring.calendar)
     purchase.returned = after
+    return purchase
+
+
+def _assess(books: Books, entry: _Entry, asked: Asked, fees: WindowFees) -> None:
+    """The fees of the window that the assessment names, once; it comes behind the window's cut and belongs to it."""
+    calendar, _, label = asked.told.partition("/")
+    if not label or (calendar, label) in books.assessed:
+        return
+    books.assessed.add((calendar, label))
+    for payer, payee, fee in fees.owed(calendar, label):
+        books.fees += 1
+        entry.claim(payer, payee, fee, "WINDOW_FEE", calendar, label)
+
+
+def _forgotten(facts: Facts, books: Books, fees: WindowFees) -> Iterator[tuple[int, dict[Line, int]]]:
+    """Fees of closed windows that nobody posted, as lines of an entry that is not there (number 0)."""
+    for calendar in sorted(facts.fee_calendars):
+        for _, label in facts.cuts.get(calendar, []):
+            if (calendar, label) not in books.assessed:
+                nowhere = _Entry(books, facts, NOBODY)
+                for payer, payee, fee in fees.owed(calendar, label):
+                    nowhere.claim(payer, payee, fee, "WINDOW_FEE", calendar, label)
+                if nowhere.lines:
+                    yield NOBODY.entry, nowhere.lines
 
 
 def _of_principal(lot: Lot, calendar: str) -> str:

@@ -53,6 +53,8 @@ def last_screen(story: Story) -> RenderableType:
         speed_line(story),
         nets_table(story, nets),
         months_table(story),
+        runs_table(story),
+        *([caps_table(story)] if story.verdict.exposures else []),
         *(report_line(month) for month in story.months),
         verdict_panel(story.verdict, story),
     )
@@ -127,6 +129,33 @@ def months_table(story: Story) -> Table:
     return table
 
 
+def runs_table(story: Story) -> Table:
+    """The run that paid each month: what came in went out; what was carried of all, in and out, went into the next."""
+    table = Table(title="payment", title_justify="left")
+    table.add_column("run")
+    for heading in ("windows", "instructions", "paid in", "paid out", "carried"):
+        table.add_column(heading, justify="right")
+    for month in story.months:
+        run = month.run
+        instructions = sum(1 for party in run.parties if party.instructed_minor)
+        amounts = (major(amount) for amount in (run.collected_minor, run.paid_minor, run.carried_minor))
+        table.add_row(str(run.run_id), f"{len(run.windows):,}", f"{instructions:,}", *amounts)
+    return table
+
+
+def caps_table(story: Story) -> Table:
+    """What the participants with a net debit cap owed at most, and how often it was in the way."""
+    table = Table(title="net debit caps", title_justify="left")
+    table.add_column("participant")
+    for heading in ("may owe", "owed at most", "warnings", "stopped", "declined"):
+        table.add_column(heading, justify="right")
+    for each in story.verdict.exposures:
+        name = story.months[-1].names.get(each.participant, each.participant)
+        counts = (f"{count:,}" for count in (each.warnings, each.stops, each.declines))
+        table.add_row(name, major(each.cap), major(each.most), *counts)
+    return table
+
+
 def report_line(month: Month) -> Text:
     """Where to look next."""
     return Text(f"report of {month.label}: {month.report} (begin with report.svg)", overflow="fold")
@@ -141,9 +170,12 @@ def verdict_panel(verdict: Verdict, story: Story) -> Panel:
     """Equal for every participant, or every difference (as many as fit)."""
     surprises = story.takings.surprises
     if story.is_sound:
+        left = sum(map(abs, verdict.left.values()))
         return Panel(
-            f"[bold green]EQUAL[/] for every participant, to the cent: {verdict.entries:,} operations and "
-            f"{verdict.positions:,} positions computed again from the exported journal",
+            f"[bold green]EQUAL[/] for every participant, to the cent: {verdict.entries:,} operations, "
+            f"{verdict.fees:,} fees of windows, {verdict.positions:,} positions in {verdict.windows:,} windows and "
+            f"{verdict.payments:,} payments computed again from the exported journal; "
+            f"still due of anybody: {major(left)}",
             title="independent recomputation",
             border_style="green",
         )

@@ -90,6 +90,35 @@ class TermsFacts:
     calendar: str
 
 
+@dataclass(frozen=True, slots=True)
+class FeesFacts:
+    """What a participant pays another for each window; amounts in minor units, None binds not.
+
+    `bands` are (from which volume on, rate) in rising order; `by_whole`: the highest band reached is of all the volume.
+    """
+
+    payer: str
+    payee: str
+    base: str
+    of_payee: bool
+    bands: tuple[tuple[int, Fraction], ...]
+    by_whole: bool
+    flat: int
+    minimum: int | None
+    maximum: int | None
+    calendar: str
+
+
+@dataclass(frozen=True, slots=True)
+class CapsFacts:
+    """What a participant may owe over all unpaid windows, and from what part of it on it is warned, percent."""
+
+    participant: str
+    net_debit: int
+    warning_percent: int
+    with_collateral: bool
+
+
 @dataclass(slots=True)
 class Purchase:
     """A purchase as the second hand computed it, kept for its refunds."""
@@ -116,6 +145,22 @@ def bonus_sold(terms: TermsFacts, principal: int) -> int:
     """The bonus of the highest tier the paid principal reaches, rounded down."""
     rates = [rate for from_minor, rate in sorted(terms.tiers) if from_minor <= principal]
     return floor_of(principal, rates[-1]) if rates else 0
+
+
+def window_fee(fees: FeesFacts, volume: int) -> int:
+    """The fee of a window: bands and flat part exact, rounded once; then minimum, then maximum."""
+    volume = max(volume, 0)
+    exact = Fraction(fees.flat)
+    for place, (start, rate) in enumerate(fees.bands):
+        end = fees.bands[place + 1][0] if place + 1 < len(fees.bands) else None
+        if volume < start:
+            break
+        if not fees.by_whole:
+            exact += rate * ((volume if end is None else min(volume, end)) - start)
+        elif end is None or volume < end:
+            exact += rate * volume
+    fee = max(round(exact), fees.minimum or 0)
+    return fee if fees.maximum is None else min(fee, fees.maximum)
 
 
 def spend(lot: Lot, amount: int) -> tuple[int, int]:

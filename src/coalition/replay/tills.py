@@ -1,7 +1,8 @@
 """The tills of a month: planned operations sent by real clients, in each member's order, many members at a time.
 
 Each worker owns a part of the members and a connection to every till server, so a member's operations never overtake
-each other. Operations travel in batches; the answer to each is compared with the balance the plan expects.
+each other. Operations travel in batches; the answer to each is compared with the balance the plan expects. What a net
+debit cap declines is no surprise: the member pays otherwise, and what that changes is told to who plans the next day.
 """
 
 import time
@@ -11,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final
+from typing import Final, Self
 from zlib import crc32
 
 from coalition.client import CallRefused, ClientCertificate, Connection, new_request_id
@@ -24,6 +25,8 @@ WORKERS: Final = 6
 TURN: Final = 500
 BATCH_MAX: Final = 500
 SURPRISES_KEPT: Final = 20
+CAPPED: Final = "PARTICIPANT_CAPPED"
+SHORT: Final = "INSUFFICIENT_FUNDS"
 
 Open = Callable[[str], Connection]
 
@@ -69,15 +72,29 @@ class Tills:
         cards: Mapping[str, str],
         currency_code: str,
         clock: Callable[[], float] = time.perf_counter,
+        *,
+        may_be_capped: bool = False,
     ) -> None:
         self._open = open_connection
         self._till_servers = till_servers
         self._cards = cards
         self._currency_code = currency_code
         self._clock = clock
+        self._may_be_capped = may_be_capped
         # request_id of each purchase that may be refunded, by (basket, merchant).
         self._purchases: dict[tuple[str, str], str] = {}
+        # How much each member has more (or less, below 0) than planned since `apart` was asked last.
+        self._apart: dict[str, int] = {}
         self._lock = Lock()
+        # Of each worker to each till server it has spoken for; open until the tills close.
+        self._connections: list[dict[str, Connection]] = [{} for _ in range(WORKERS)]
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     def replay(self, operations: Iterable[Planned], takings: Takings, advance: Advance) -> None:
         """Send all operations and add what was answered to `takings`. Raises the client's errors for a whole batch."""
@@ -86,19 +103,31 @@ class Tills:
             shares[crc32(operation.member.encode()) % WORKERS].append(operation)
         started = self._clock()
         with ThreadPoolExecutor(WORKERS, thread_name_prefix="tills") as pool:
-            for done in [pool.submit(self._work, share, takings, advance) for share in shares]:
+            work = zip(self._connections, shares, strict=True)
+            for done in [pool.submit(self._work, mine, share, takings, advance) for mine, share in work]:
                 done.result()
         takings.seconds += self._clock() - started
 
-    def _work(self, share: Sequence[Planned], takings: Takings, advance: Advance) -> None:
-        with ExitStack() as stack:
-            connections: dict[str, Connection] = {}
-            for first in range(0, len(share), TURN):
-                for till_server, batch in self._waves(share[first : first + TURN]):
-                    if till_server not in connections:
-                        connections[till_server] = stack.enter_context(self._open(till_server))
-                    self._submit(connections[till_server], batch, takings)
-                    advance(len(batch))
+    def was_paid(self, basket: str, merchant: str) -> bool:
+        """Whether this part of the basket was paid by card."""
+        return (basket, merchant) in self._purchases
+
+    def apart(self) -> dict[str, int]:
+        """By how much members' balances are not what was planned, because of declines; told once."""
+        told, self._apart = self._apart, {}
+        return told
+
+    def _work(
+        self, connections: dict[str, Connection], share: Sequence[Planned], takings: Takings, advance: Advance
+    ) -> None:
+        for first in range(0, len(share), TURN):
+            for till_server, batch in self._waves(share[first : first + TURN]):
+                if till_server not in connections:
+                    connection = self._open(till_server)
+                    with self._lock:
+                        connections[till_server] = self._stack.enter_context(connection)
+                self._submit(connections[till_server], batch, takings)
+                advance(len(batch))
 
     def _waves(self, turn: Sequence[Planned]) -> Iterator[tuple[str, list[Planned]]]:
         """Batches of one till server each, such that every member's operations keep their order."""
@@ -124,7 +153,7 @@ class Tills:
         with self._lock:
             takings.latencies.append((elapsed, len(batch)))
             for operation, result in zip(batch, response.results, strict=True):
-                _count(takings, operation, result)
+                self._count(takings, operation, result)
 
     def _message(self, planned: Planned) -> operations_pb2.Operation:
         request_id = new_request_id()
@@ -162,22 +191,27 @@ class Tills:
         top_up.occurred_time.FromDatetime(planned.time)
         return operations_pb2.Operation(top_up=top_up)
 
+    def _count(self, takings: Takings, planned: Planned, result: operations_pb2.OperationResult) -> None:
+        apart = self._apart.get(planned.member, 0)
+        if result.HasField("receipt"):
+            takings.outcomes[planned.kind, "ACCEPTED"] += 1
+            takings.amounts[planned.kind] += planned.amount_minor
+            if result.receipt.balance_minor != planned.balance_minor + apart:
+                takings.surprise(
+                    f"{planned.kind} of basket {planned.reference} at {planned.merchant}: balance "
+                    f"{result.receipt.balance_minor}, planned {planned.balance_minor + apart}"
+                )
+            return
+        reason = CallRefused.from_status(result.error).reason
+        takings.outcomes[planned.kind, reason] += 1
+        self._apart[planned.member] = apart - planned.change_minor
+        if planned.kind == "PURCHASE":
+            self._purchases.pop((planned.reference, planned.merchant), None)
+        # Who was not sold value because of a cap is short of it afterwards.
+        if not self._may_be_capped or not (reason == CAPPED or (reason == SHORT and apart < 0)):
+            takings.surprise(f"{planned.kind} of basket {planned.reference} at {planned.merchant}: refused, {reason}")
+
 
 def till_opener(server: str, certificates: Callable[[str], ClientCertificate]) -> Open:
     """Opens a connection of its own for each worker and till server."""
     return lambda identity: Connection(server, certificates(identity), own_transport=True)
-
-
-def _count(takings: Takings, planned: Planned, result: operations_pb2.OperationResult) -> None:
-    if result.HasField("receipt"):
-        takings.outcomes[planned.kind, "ACCEPTED"] += 1
-        takings.amounts[planned.kind] += planned.amount_minor
-        if result.receipt.balance_minor != planned.balance_minor:
-            takings.surprise(
-                f"{planned.kind} of basket {planned.reference} at {planned.merchant}: balance "
-                f"{result.receipt.balance_minor}, planned {planned.balance_minor}"
-            )
-        return
-    reason = CallRefused.from_status(result.error).reason
-    takings.outcomes[planned.kind, reason] += 1
-    takings.surprise(f"{planned.kind} of basket {planned.reference} at {planned.merchant}: refused, {reason}")

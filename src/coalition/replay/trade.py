@@ -3,13 +3,14 @@
 Amounts are whole minor units; times are UTC with their zone. Knows no data set and sends nothing.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any, Literal
 
-AgreementKind = Literal["TERMS", "ACCEPTANCE", "ACQUIRING"]
+AgreementKind = Literal["TERMS", "ACCEPTANCE", "ACQUIRING", "FEES", "CAPS"]
 
 
 class DataMissing(Exception):
@@ -37,14 +38,21 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """One visit: paid by card in parts, one for each merchant. `is_returned`: given back whole afterwards."""
+    """One visit: paid by card in parts, one for each merchant. `is_returned`: given back whole at once.
+
+    `day` is the day of the stores' clocks, "2017-01-31".
+    """
 
     basket: str
     member: str
     time: datetime
-    month: str
+    day: str
     parts: tuple[Part, ...]
     is_returned: bool = False
+
+    @property
+    def month(self) -> str:
+        return self.day[:7]
 
     @property
     def amount_minor(self) -> int:
@@ -53,11 +61,15 @@ class Basket:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What HQ agrees before the month begins; `content` in the form that is stored with an agreement."""
+    """What HQ agrees before the month begins; `content` in the form that is stored with an agreement.
+
+    In force from the first day of the trade, or from `since`; a later one of the same code is its next version.
+    """
 
     code: str
     kind: AgreementKind
     content: Mapping[str, Any]
+    since: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +106,63 @@ class TopUpRule:
 
 
 @dataclass(frozen=True, slots=True)
+class Return:
+    """What a member brings back of a basket, and on which day of the stores' clocks."""
+
+    basket: Basket
+    time: datetime
+    day: str
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnRule:
+    """Which baskets come back where the data has no returns: invented, and the same for every run.
+
+    SHA-256 of the basket's number decides: `per_mille` of 1000 baskets come back, 1 to `days_max` days later; one in
+    three of these whole, of the others half of each part, rounded down.
+    """
+
+    per_mille: int
+    days_max: int
+
+    def returned(self, basket: Basket) -> Return | None:
+        """What comes back of a basket, if anything does."""
+        drawn = int.from_bytes(hashlib.sha256(basket.basket.encode()).digest()[:12])
+        drawn, share = divmod(drawn, 1000)
+        if share >= self.per_mille:
+            return None
+        drawn, days = divmod(drawn, self.days_max)
+        divisor = 1 if drawn % 3 == 0 else 2
+        parts = tuple(
+            Part(part.merchant, part.amount_minor // divisor) for part in basket.parts if part.amount_minor >= divisor
+        )
+        later = timedelta(days=days + 1)
+        day = date.fromisoformat(basket.day) + later
+        return Return(basket, basket.time + later, day.isoformat(), parts) if parts else None
+
+
+@dataclass(frozen=True, slots=True)
+class Settling:
+    """How the months are settled beside closing and netting the monthly window.
+
+    `daily` is a calendar that is cut at the end of each day ("": none). Each month is paid in a run: what is below
+    `minimum_minor` is carried forward, in the last run nothing; the operator stands for up to `advance_limit_minor` of
+    what others carry. `collateral_minor` is paid in before the first till.
+    """
+
+    daily: str = ""
+    minimum_minor: int = 0
+    advance_limit_minor: int = 0
+    collateral_minor: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Trade:
     """A data set, ready to be replayed: its merchants, agreements, and its baskets by month in time order.
 
     `homes` says which merchant recruited a member and sells it stored value; `remarks` are facts about the data that a
-    reader should know.
+    reader should know. Months follow each other without a gap; one without baskets is settled all the same.
     """
 
     display_name: str
@@ -110,7 +174,49 @@ class Trade:
     homes: Mapping[str, str]
     baskets: Mapping[str, Sequence[Basket]]
     remarks: Sequence[str]
+    return_rule: ReturnRule | None = None
+    settling: Settling = field(default_factory=Settling)
 
     @property
     def months(self) -> list[str]:
         return sorted(self.baskets)
+
+    @property
+    def capped(self) -> frozenset[str]:
+        """The participants that have a net debit cap of their own."""
+        return frozenset(each.content["participant"] for each in self.agreements if each.kind == "CAPS")
+
+    def newcomers(self) -> dict[str, list[str]]:
+        """The members by the month of their first basket, in its order."""
+        seen: set[str] = set()
+        found: dict[str, list[str]] = {}
+        for month in self.months:
+            found[month] = [
+                member
+                for member in dict.fromkeys(basket.member for basket in self.baskets[month])
+                if member not in seen
+            ]
+            seen.update(found[month])
+        return found
+
+
+def unbroken(baskets: dict[str, list[Basket]]) -> dict[str, list[Basket]]:
+    """Months without baskets between others are months too: their windows are closed empty."""
+    if not baskets:
+        return baskets
+    first, last = min(baskets), max(baskets)
+    year, month = map(int, first.split("-"))
+    while (label := f"{year:04d}-{month:02d}") < last:
+        baskets.setdefault(label, [])
+        year, month = year + month // 12, month % 12 + 1
+    return baskets
+
+
+def days_of(month: str) -> list[str]:
+    """The days of "2017-02", in order."""
+    day = date.fromisoformat(f"{month}-01")
+    days = []
+    while f"{day:%Y-%m}" == month:
+        days.append(day.isoformat())
+        day += timedelta(days=1)
+    return days

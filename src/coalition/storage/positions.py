@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from coalition.domain.accounts import AccountKind, TransferCode
+from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import NUMBER_SHIFT
 from coalition.storage.connect import Connection
 from coalition.storage.folds import Fold
@@ -101,6 +102,18 @@ def bilateral(connection: Connection, window_id: int) -> list[Claim]:
         (window_id,),
     )
     return [Claim(*row) for row in rows]
+
+
+def totals(connection: Connection, window_id: int) -> tuple[int, int, int]:
+    """(claims, transfers, all of them added up in money, minor units) of a window as far as it is folded."""
+    row = connection.execute(
+        "SELECT count(*), coalesce(sum(transfer_count), 0)::bigint, "
+        "coalesce(sum(amount_minor) FILTER (WHERE unit = 1), 0)::bigint FROM window_claims WHERE window_id = %s",
+        (window_id,),
+    ).fetchone()
+    if row is None:
+        raise LedgerBroken("an aggregate has no row")
+    return row[0], row[1], row[2]
 
 
 def live_positions(connection: Connection, window_id: int) -> list[Position]:
