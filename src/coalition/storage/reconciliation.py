@@ -21,11 +21,12 @@ WHERE entry_id >= %(first)s AND entry_id < %(end)s AND participant_id = %(partic
   AND kind <> ALL(%(left_out)s) AND reason = 0
 ORDER BY entry_id
 """
-# A hold moves nothing and its release neither; what settlement posts, a merge and a value carried over are no sales.
+# A hold moves nothing and its release neither; points have no amount of money; what settlement posts, a merge and a
+# value carried over are no sales.
 LEFT_OUT: Final = sorted(
     SETTLEMENT
     | {Kind.HOLD, Kind.VOID, Kind.HOLD_EXPIRY, Kind.TOMBSTONE, Kind.BONUS_EXPIRY}
-    | {Kind.MERGE_OUT, Kind.MERGE_IN, Kind.OPENING}
+    | {Kind.MERGE_OUT, Kind.MERGE_IN, Kind.OPENING, Kind.POINTS_SPEND, Kind.POINTS_RETURN}
 )
 
 BY_REQUEST: Final = """
