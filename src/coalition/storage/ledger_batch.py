@@ -161,11 +161,14 @@ class LedgerBatch:
         books, lane_count = prefetched.books, self.programme.scheme.lane_count
         moves = bool(touched or books.devices)
         copies = len(entries) >= COPY_FROM
+        if moves and not copies:
+            gathered = Gathered()
+            write_books(gathered, books, touched, entries, lane_count)
+            pipeline.execute_together(gathered.told)
+            pipeline.flush()
         seal = self._notary.seal(number, time, entries) if entries else None
         if seal is not None and not copies:
             gathered = Gathered()
-            if moves:
-                write_books(gathered, books, touched, entries, lane_count)
             insert_entries(gathered, entries, seal)
             pipeline.execute_together(gathered.told)
             pipeline.flush()

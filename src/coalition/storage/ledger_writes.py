@@ -34,17 +34,19 @@ from coalition.storage.ledger_statements import (
 )
 from coalition.storage.pipeline import together
 
-# What small batches write, each as one statement: a lone payment of one lot or more, a lone top-up, a lone decline, and
-# a few payments, with top-ups among them or without.
-ONE_OR_MORE: Final = ((of_one(UPDATE_LOTS), of_one(INSERT_ALLOCATIONS)), (UPDATE_LOTS, INSERT_ALLOCATIONS))
+# What small batches write as one statement: what is left in wallets and lots, then entries with their legs; of a lone
+# payment of one lot or more, a lone top-up, a few payments, with top-ups among them or without.
 TOGETHER: Final = (
-    *(
-        together(of_one(UPDATE_WALLETS), lots, INSERT_ENTRY, INSERT_TRANSFERS, allocations)
-        for lots, allocations in ONE_OR_MORE
-    ),
-    together(of_one(UPDATE_WALLETS), INSERT_LOTS, INSERT_ENTRY, INSERT_TRANSFERS),
-    together(UPDATE_WALLETS, UPDATE_LOTS, INSERT_ENTRIES, INSERT_TRANSFERS, INSERT_ALLOCATIONS),
-    together(UPDATE_WALLETS, UPDATE_LOTS, INSERT_LOTS, INSERT_ENTRIES, INSERT_TRANSFERS, INSERT_ALLOCATIONS),
+    together(of_one(UPDATE_WALLETS), of_one(UPDATE_LOTS)),
+    together(of_one(UPDATE_WALLETS), UPDATE_LOTS),
+    together(of_one(UPDATE_WALLETS), INSERT_LOTS),
+    together(UPDATE_WALLETS, UPDATE_LOTS),
+    together(UPDATE_WALLETS, UPDATE_LOTS, INSERT_LOTS),
+    together(INSERT_ENTRY, INSERT_TRANSFERS),
+    together(INSERT_ENTRY, INSERT_TRANSFERS, of_one(INSERT_ALLOCATIONS)),
+    together(INSERT_ENTRY, INSERT_TRANSFERS, INSERT_ALLOCATIONS),
+    together(INSERT_ENTRIES, INSERT_TRANSFERS),
+    together(INSERT_ENTRIES, INSERT_TRANSFERS, INSERT_ALLOCATIONS),
 )
 
 

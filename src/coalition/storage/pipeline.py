@@ -98,14 +98,15 @@ class Pipeline:
         return answer
 
     def execute_together(self, told: Sequence[tuple[str, Parameters]]) -> None:
-        """Queue statements of which nobody reads the answers: as one, if that one is prepared, else one by one."""
-        statements, parameters = zip(*told, strict=True)
-        one = together(*statements)
-        if one in self._names:
-            self.execute(one, tuple(chain.from_iterable(parameters)))
-        else:
-            for statement, own in told:
-                self.execute(statement, own)
+        """Queue statements of which nobody reads the answers, as many as one as are prepared so, from the first on."""
+        while told:
+            for count in range(len(told), 0, -1):
+                statements, parameters = zip(*told[:count], strict=True)
+                one = together(*statements)
+                if one in self._names or count == 1:
+                    self.execute(one, tuple(chain.from_iterable(parameters)))
+                    told = told[count:]
+                    break
 
     def flush(self) -> None:
         """Let the database begin with what is queued while more is being made ready."""
