@@ -127,8 +127,10 @@ class Bench:
             def say(what: str) -> None:
                 progress.update(steps, description=what)
 
+            with self._echo() as echo:
+                figures = uvloop.run(self._lone(address, echo, say))
             workers = Workers(self._settings)
-            figures = uvloop.run(self._desks(workers, say))
+            figures.update(uvloop.run(self._desks(workers, say)))
             workers.close()
             self._settle()
             say("batches, sealed and not")
@@ -162,13 +164,31 @@ class Bench:
             for number in range(self._rounds + 1):  # the first round warms up
                 say(f"desk, round {number} of {self._rounds}")
                 measured = [
-                    durable_commit(self._dsn("owner"), 200),
                     await through(one, watch, "one_transaction_per_purchase", trade, 800),
                     await through(sixteen, watch, "one_transaction_per_purchase_16", trade, 2400),
                     await through(real, watch, "desk_1024", trade, DESK_WORK),
                 ]
                 for each in measured if number else ():
                     gathered.setdefault(each.name, []).append(each)
+        return {name: median_figure(rounds) for name, rounds in gathered.items()}
+
+    async def _lone(self, address: str, echo: str, say: Callable[[str], None]) -> dict[str, Figure]:
+        """One client alone, the echo's and a commit's beside it; before anything else has left the disk work to do."""
+        tills = [certificate(self._settings, seat.path).cert.parent for seat in self._seats]
+        bare, real = Clients(echo, tills, 1, self._members), Clients(address, tills, 1, self._members)
+        gathered: dict[str, list[Figure]] = {}
+        for number in range(self._rounds + 1):
+            say(f"a lone client, round {number} of {self._rounds}")
+            seconds = self._seconds if number else 1.0
+            for measured in (
+                durable_commit(self._dsn("owner"), 200),
+                await bare.unary("echo_lone", seconds),
+                await real.unary("purchase_lone", seconds),
+            ):
+                if number:
+                    gathered.setdefault(measured.name, []).append(measured)
+        await bare.close()
+        await real.close()
         return {name: median_figure(rounds) for name, rounds in gathered.items()}
 
     async def _calls(self, figures: dict[str, Figure], address: str, echo: str, say: Callable[[str], None]) -> None:
@@ -179,7 +199,7 @@ class Bench:
         def clients(at: str, certificates: Sequence[Path], count: int) -> Clients:
             return Clients(at, certificates, count, self._members)
 
-        for count, suffix in ((1, "lone"), (64, "unary_64"), (256, "unary_256")):
+        for count, suffix in ((64, "unary_64"), (256, "unary_256")):
             pair = [
                 (f"echo_{suffix}", clients(echo, tills, count)),
                 (f"purchase_{suffix}", clients(address, tills, count)),
@@ -294,6 +314,7 @@ class Bench:
     @contextmanager
     def _echo(self) -> Iterator[str]:
         port_file = self._var / "echo.address"
+        port_file.unlink(missing_ok=True)  # an earlier echo's
         with self._process([sys.executable, "-m", "bench.echo_server", str(port_file)]) as process:
             yield _wait_for(port_file, process, str.strip)
 
