@@ -31,6 +31,21 @@ from settlement.runs import verified_due
 SHARES_SHOWN: Final = 5
 
 
+def owed_by(connection: Connection, code: str) -> tuple[Party, list[Line], int]:
+    """A participant, how it came to its due, and what it owes; the books are held until the transaction ends.
+
+    Raises NothingToDo if it owes nothing, NeedsHuman for who cannot owe, BooksDiffer as `verified_due`.
+    """
+    hold_dues(connection)
+    party = party_of(connection, code)
+    verified_due(connection)
+    lines = defaults.lines_of(connection, party.participant_id)
+    owed = -sum(line.amount_minor for line in lines)
+    if owed <= 0:
+        raise NothingToDo(f"{code} owes nothing that is due", {"participant": code, "owed_minor": 0})
+    return party, lines, owed
+
+
 def declare(connection: Connection, code: str, *, notary: Notary, maker: str = store.ACTOR) -> Result:
     """Ask for the approval of a default with its shares, or carry out what was approved. Needs autocommit.
 
@@ -40,13 +55,7 @@ def declare(connection: Connection, code: str, *, notary: Notary, maker: str = s
     """
     known = store.scheme(connection)
     with connection.transaction():
-        hold_dues(connection)
-        party = party_of(connection, code)
-        verified_due(connection)
-        lines = defaults.lines_of(connection, party.participant_id)
-        owed = -sum(line.amount_minor for line in lines)
-        if owed <= 0:
-            raise NothingToDo(f"{code} owes nothing that is due", {"participant": code, "owed_minor": 0})
+        party, lines, owed = owed_by(connection, code)
         check_no_run(connection, code)
         default, unpaid = computed(connection, party, lines, known)
         body: dict[str, JSON] = {

@@ -12,17 +12,15 @@ from coalition.domain.journal import Notary
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
 from coalition.domain.write_off import write_off, written_off_at_most
-from coalition.storage import approvals, defaults
+from coalition.storage import approvals
 from coalition.storage import settlement as store
 from coalition.storage.acts import Acts
 from coalition.storage.connect import Connection
-from coalition.storage.settlement_entries import Draft, hold_dues, journal_balances, post_entries
-from settlement.collateral import party_of
-from settlement.defaulting import act_of, check_no_run
+from coalition.storage.settlement_entries import Draft, journal_balances, post_entries
+from settlement.defaulting import act_of, check_no_run, owed_by
 from settlement.errors import AmountWrong, NothingToDo
 from settlement.multilateral import major
 from settlement.proposing import Proposal, Result, agreed
-from settlement.runs import verified_due
 
 
 def give_up(
@@ -81,13 +79,7 @@ class Proposed:
 
 def propose(connection: Connection, known: store.Scheme, code: str, amount_minor: int) -> Proposed:
     """The same, held against the books, which are held until the transaction ends."""
-    hold_dues(connection)
-    party = party_of(connection, code)
-    verified_due(connection)
-    lines = defaults.lines_of(connection, party.participant_id)
-    owed = -sum(line.amount_minor for line in lines)
-    if owed <= 0:
-        raise NothingToDo(f"{code} owes nothing that is due", {"participant": code, "owed_minor": 0})
+    party, lines, owed = owed_by(connection, code)
     collateral = journal_balances(connection).collateral.get(party.participant_id, 0)
     most = written_off_at_most(owed, collateral)
     if not 0 < amount_minor <= most:

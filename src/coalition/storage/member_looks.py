@@ -59,12 +59,12 @@ def read_file(
     rows = member.rows()
     if not rows:
         return None
-    return MemberFile(MemberRow(*rows[0]), tuple(sealed_records(records.rows())), tuple(map(card_of, cards.rows())))
+    return MemberFile(MemberRow(*rows[0]), tuple(_sealed_records(records.rows())), tuple(map(card_of, cards.rows())))
 
 
 def read_records(connection: Connection, member_id: UUID, field_groups: Iterable[str]) -> list[SealedRecord]:
     """A member's latest records of these groups."""
-    return sealed_records(_rows(connection, RECORDS, str(member_id), texts(field_groups)))
+    return _sealed_records(_rows(connection, RECORDS, str(member_id), texts(field_groups)))
 
 
 def read_indexed(
@@ -72,7 +72,7 @@ def read_indexed(
 ) -> list[SealedRecord]:
     """The latest record of a group of everybody under these blind indexes; `limit` at most."""
     rows = _rows(connection, INDEXED_RECORDS, field, whole_numbers(values), field_group, str(limit))
-    return sealed_records(rows)
+    return _sealed_records(rows)
 
 
 def read_states(connection: Connection, member_ids: Sequence[UUID]) -> Mapping[UUID, str]:
@@ -91,7 +91,7 @@ def write_note(
     return dict(states.rows())
 
 
-def sealed_records(rows: Iterable[tuple[Any, ...]]) -> list[SealedRecord]:
+def _sealed_records(rows: Iterable[tuple[Any, ...]]) -> list[SealedRecord]:
     """Of rows of LATEST_RECORDS."""
     return [SealedRecord(*row) for row in rows]
 
