@@ -96,7 +96,8 @@ class Model(ModelBooks):
         bonus = floor(paid * rates[-1]) if rates else 0
         if terms.limit_minor is not None and wallet.balance + paid + bonus > terms.limit_minor:
             return declined("BALANCE_ABOVE_LIMIT"), None
-        lot = Lot(entry_id, terms.issuer, terms.bonus_months is not None, paid + bonus, paid, paid + bonus, paid)
+        ends = bonus > 0 and terms.bonus_months is not None  # where nothing was given, nothing ends
+        lot = Lot(entry_id, terms.issuer, ends, paid + bonus, paid, paid + bonus, paid)
         wallet.lots.append(lot)
         done = Done("top_up", participant, wallet, paid, lot=lot)
         return self._accepted(done, "TOP_UP", paid, paid, bonus), done

@@ -1,7 +1,7 @@
 """What is agreed in the contract tests: who sells value on which terms, and who takes it where. Plain data, no rules.
 
 A (`store-a`) and B (`store-b`) are of chain alpha and sell value of their own, A's also at B. The cafe takes A's, the
-garage B's, A takes B's besides its own. B's bonus ends after a year, so B's value is spent before A's.
+garage B's, A takes B's besides its own. B's bonus ends after a year, so B's value that has one is spent before A's.
 """
 
 from dataclasses import dataclass

@@ -85,6 +85,16 @@ def test_g4_a_bounced_top_up_takes_what_is_left_and_what_is_refunded_later():
     assert 0 == back.balance
 
 
+def test_a_lot_that_was_given_no_bonus_has_none_that_ends_and_waits_for_the_older_one():
+    """SUMS 1: the sooner a bonus ends the earlier it is spent; 2 x 1/3 is no bonus at all."""
+    model = model_with(lot(1, "store-b", 1_000, 1_000))
+    do(model, "store-b", TopUpRequest(request_id="t", card_number="card", amount_minor=2))
+    do(model, "store-b", TopUpRequest(request_id="u", card_number="card", amount_minor=3))
+    do(model, "store-b", PurchaseRequest(request_id="p", card_number="card", amount_minor=10))
+
+    assert [994, 2, 0] == [each.face for each in wallet_of(model).lots]
+
+
 def test_a_reversal_that_comes_first_kills_its_original():
     model = model_with(lot(1, "store-a", 1_000, 1_000))
     first = do(model, "cafe", ReverseRequest(request_id="x", original_request_id="p"))
