@@ -162,6 +162,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Spent points were given back."""
     ENTRY_KIND_WRITE_OFF: _EntryKind.ValueType  # 39
     """What a participant owed was given up, borne by the operator."""
+    ENTRY_KIND_POINTS_CONVERSION: _EntryKind.ValueType  # 40
+    """Points became value."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
     """A participant joined."""
     ENTRY_KIND_STORE_CREATED: _EntryKind.ValueType  # 102
@@ -342,6 +344,8 @@ ENTRY_KIND_POINTS_RETURN: EntryKind.ValueType  # 38
 """Spent points were given back."""
 ENTRY_KIND_WRITE_OFF: EntryKind.ValueType  # 39
 """What a participant owed was given up, borne by the operator."""
+ENTRY_KIND_POINTS_CONVERSION: EntryKind.ValueType  # 40
+"""Points became value."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
 """A participant joined."""
 ENTRY_KIND_STORE_CREATED: EntryKind.ValueType  # 102
@@ -510,6 +514,8 @@ class _TransferCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """Points earned, taken back, spent or returned."""
     TRANSFER_CODE_POINTS_VALUE: _TransferCode.ValueType  # 42
     """What the points of a window are worth, and that they are settled by it."""
+    TRANSFER_CODE_POINTS_CONVERSION: _TransferCode.ValueType  # 43
+    """What the debtor of points pays for stored value that they became."""
 
 class TransferCode(_TransferCode, metaclass=_TransferCodeEnumTypeWrapper):
     """Why a transfer was made; claims of a window are reported by it."""
@@ -568,6 +574,8 @@ TRANSFER_CODE_POINTS: TransferCode.ValueType  # 41
 """Points earned, taken back, spent or returned."""
 TRANSFER_CODE_POINTS_VALUE: TransferCode.ValueType  # 42
 """What the points of a window are worth, and that they are settled by it."""
+TRANSFER_CODE_POINTS_CONVERSION: TransferCode.ValueType  # 43
+"""What the debtor of points pays for stored value that they became."""
 Global___TransferCode: _TypeAlias = TransferCode  # noqa: Y015
 
 class _Unit:
@@ -743,6 +751,7 @@ class Operation(_message.Message):
     RETURN_PASS_FIELD_NUMBER: _builtins.int
     SPEND_POINTS_FIELD_NUMBER: _builtins.int
     RETURN_POINTS_FIELD_NUMBER: _builtins.int
+    CONVERT_POINTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def top_up(self) -> Global___TopUpRequest:
         """Sell stored value."""
@@ -811,6 +820,10 @@ class Operation(_message.Message):
     def return_points(self) -> Global___ReturnPointsRequest:
         """Give spent points back."""
 
+    @_builtins.property
+    def convert_points(self) -> Global___ConvertPointsRequest:
+        """Turn points into value."""
+
     def __init__(
         self,
         *,
@@ -831,12 +844,13 @@ class Operation(_message.Message):
         return_pass: Global___ReturnPassRequest | None = ...,
         spend_points: Global___SpendPointsRequest | None = ...,
         return_points: Global___ReturnPointsRequest | None = ...,
+        convert_points: Global___ConvertPointsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_pass", b"return_pass", "return_points", b"return_points", "return_top_up", b"return_top_up", "return_visit", b"return_visit", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "sell_pass", b"sell_pass", "spend_points", b"spend_points", "top_up", b"top_up", "upload", b"upload", "visit_pass", b"visit_pass", "void", b"void"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "convert_points", b"convert_points", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_pass", b"return_pass", "return_points", b"return_points", "return_top_up", b"return_top_up", "return_visit", b"return_visit", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "sell_pass", b"sell_pass", "spend_points", b"spend_points", "top_up", b"top_up", "upload", b"upload", "visit_pass", b"visit_pass", "void", b"void"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_pass", b"return_pass", "return_points", b"return_points", "return_top_up", b"return_top_up", "return_visit", b"return_visit", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "sell_pass", b"sell_pass", "spend_points", b"spend_points", "top_up", b"top_up", "upload", b"upload", "visit_pass", b"visit_pass", "void", b"void"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "convert_points", b"convert_points", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_pass", b"return_pass", "return_points", b"return_points", "return_top_up", b"return_top_up", "return_visit", b"return_visit", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "sell_pass", b"sell_pass", "spend_points", b"spend_points", "top_up", b"top_up", "upload", b"upload", "visit_pass", b"visit_pass", "void", b"void"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse", "upload", "return_top_up", "reverse_top_up", "cash_out", "sell_pass", "visit_pass", "return_visit", "return_pass", "spend_points", "return_points"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse", "upload", "return_top_up", "reverse_top_up", "cash_out", "sell_pass", "visit_pass", "return_visit", "return_pass", "spend_points", "return_points", "convert_points"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -1808,6 +1822,78 @@ class SpendPointsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 
 Global___SpendPointsRequest: _TypeAlias = SpendPointsRequest  # noqa: Y015
+
+@_typing.final
+class ConvertPointsRequest(_message.Message):
+    """Turn points of the wallet of a card into value of the same wallet, as their programme has agreed: stored value, which
+    the debtor of the points pays for, or a voucher.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    SEALED_PIN_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    card_number: _builtins.str
+    """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
+    points: _builtins.int
+    """How many, 1..1000000000000: a multiple of the programme's step_points, from its minimum_points on."""
+    programme: _builtins.str
+    """Code of the POINTS agreement, where this merchant takes those of several. Default: the only one."""
+    sealed_pin: _builtins.bytes
+    """The member's PIN, sealed to the key of GetPinKey for this request_id and terminal (docs/pins.md), 0..512 bytes. Never
+    stored, neither here nor at the terminal: a request is sent again without it. Default: empty, none was typed.
+    """
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that asks. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
+        points: _builtins.int = ...,
+        programme: _builtins.str = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+        sealed_pin: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "points", b"points", "programme", b"programme", "request_id", b"request_id", "sealed_pin", b"sealed_pin", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
+
+Global___ConvertPointsRequest: _TypeAlias = ConvertPointsRequest  # noqa: Y015
 
 @_typing.final
 class ReturnPointsRequest(_message.Message):

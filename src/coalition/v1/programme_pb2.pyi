@@ -1191,6 +1191,7 @@ class Points(_message.Message):
     BORNE_BY_FIELD_NUMBER: _builtins.int
     SPENT_AT_FIELD_NUMBER: _builtins.int
     CALENDAR_FIELD_NUMBER: _builtins.int
+    CONVERSION_FIELD_NUMBER: _builtins.int
     debtor: _builtins.str
     """Code of the participant that owes them: a merchant, or a pool that is a participant of its own."""
     borne_by: Global___PointsBearer.ValueType
@@ -1217,6 +1218,10 @@ class Points(_message.Message):
     def spent_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Who takes them, each a participant code or "chain:<code>", 0..1000. Default (none): who is in earned_at."""
 
+    @_builtins.property
+    def conversion(self) -> Global___PointsConversion:
+        """What members may turn them into. Default (absent): nothing."""
+
     def __init__(
         self,
         *,
@@ -1227,14 +1232,72 @@ class Points(_message.Message):
         borne_by: Global___PointsBearer.ValueType = ...,
         spent_at: _abc.Iterable[_builtins.str] | None = ...,
         calendar: _builtins.str = ...,
+        conversion: Global___PointsConversion | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["borne_by", b"borne_by", "calendar", b"calendar", "debtor", b"debtor", "earned_at", b"earned_at", "spent_at", b"spent_at", "steps", b"steps", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["borne_by", b"borne_by", "calendar", b"calendar", "conversion", b"conversion", "debtor", b"debtor", "earned_at", b"earned_at", "spent_at", b"spent_at", "steps", b"steps", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Points: _TypeAlias = Points  # noqa: Y015
+
+@_typing.final
+class PointsConversion(_message.Message):
+    """What members may turn points into."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    MINIMUM_POINTS_FIELD_NUMBER: _builtins.int
+    STEP_POINTS_FIELD_NUMBER: _builtins.int
+    VOUCHER_MONTHS_FIELD_NUMBER: _builtins.int
+    issuer: _builtins.str
+    """Code of the participant whose value it is. Default (empty): the debtor. A voucher is the debtor's."""
+    terms: _builtins.str
+    """Code of the TERMS agreement it is sold under, which lets the debtor sell. Default (empty): the issuer's only one."""
+    minimum_points: _builtins.int
+    """Fewest points at a time, 1..1000000000000; by the rate at least one minor unit. Default (absent): 1."""
+    step_points: _builtins.int
+    """Only multiples of so many points, 1..1000000. Default (absent): 1."""
+    voucher_months: _builtins.int
+    """It is a voucher, all of it bonus, whose last day is the same day so many months later, 1..1200. Default (absent): it is
+    stored value, all of it principal, which the debtor pays for.
+    """
+    @_builtins.property
+    def rate(self) -> Global___Rate:
+        """What one point becomes, minor units of the scheme currency, exact, above 0 and up to 1000000; the whole is rounded down."""
+
+    def __init__(
+        self,
+        *,
+        issuer: _builtins.str = ...,
+        terms: _builtins.str = ...,
+        rate: Global___Rate | None = ...,
+        minimum_points: _builtins.int | None = ...,
+        step_points: _builtins.int | None = ...,
+        voucher_months: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_minimum_points", b"_minimum_points", "_step_points", b"_step_points", "_voucher_months", b"_voucher_months", "minimum_points", b"minimum_points", "rate", b"rate", "step_points", b"step_points", "voucher_months", b"voucher_months"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minimum_points", b"_minimum_points", "_step_points", b"_step_points", "_voucher_months", b"_voucher_months", "issuer", b"issuer", "minimum_points", b"minimum_points", "rate", b"rate", "step_points", b"step_points", "terms", b"terms", "voucher_months", b"voucher_months"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__minimum_points: _TypeAlias = _typing.Literal["minimum_points"]  # noqa: Y015
+    _WhichOneofArgType__minimum_points: _TypeAlias = _typing.Literal["_minimum_points", b"_minimum_points"]  # noqa: Y015
+    _WhichOneofReturnType__step_points: _TypeAlias = _typing.Literal["step_points"]  # noqa: Y015
+    _WhichOneofArgType__step_points: _TypeAlias = _typing.Literal["_step_points", b"_step_points"]  # noqa: Y015
+    _WhichOneofReturnType__voucher_months: _TypeAlias = _typing.Literal["voucher_months"]  # noqa: Y015
+    _WhichOneofArgType__voucher_months: _TypeAlias = _typing.Literal["_voucher_months", b"_voucher_months"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum_points) -> _WhichOneofReturnType__minimum_points | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__step_points) -> _WhichOneofReturnType__step_points | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__voucher_months) -> _WhichOneofReturnType__voucher_months | None: ...
+
+Global___PointsConversion: _TypeAlias = PointsConversion  # noqa: Y015
 
 @_typing.final
 class EarnStep(_message.Message):
