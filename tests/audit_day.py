@@ -155,11 +155,12 @@ def baths(house: House, shop: Till, cafe: Till, card: str) -> None:
 
 
 def stars(house: House, shop: Till, cafe: Till) -> None:
-    """Points are earned, spent, given back and undone; a sale whose points are gone is returned."""
+    """Points are earned, spent, given back, undone and made value of; a sale whose points are gone is returned."""
     content: dict[str, Any] = {"debtor": "store-a", "earned_at": ["cafe"], "spent_at": ["cafe", "store-a"]}
     rule = {"steps": [{"from_minor": 1_000, "rate": "1/100"}], "value": "1/2", "borne_by": "ACQUIRER"}
     act = house.act(Kind.AGREEMENT_CREATED, code="stars")
-    house.office.create_agreement(act, "stars", "POINTS", content | rule, FIRST_DAY)
+    value = {"conversion": {"rate": "1/2", "minimum_points": 10}}
+    house.office.create_agreement(act, "stars", "POINTS", content | rule | value, FIRST_DAY)
     card = house.new_card()
     shop.top_up(card, 50_000)
     sold, undone = cafe.pay(card, 30_050), cafe.pay(card, 2_000)
@@ -172,7 +173,13 @@ def stars(house: House, shop: Till, cafe: Till) -> None:
     spent = spend(shop, 101)
     shop.send(shop.stub.ReturnPoints, operations_pb2.ReturnPointsRequest, original_entry_id=spent.entry_id, points=1)
     cafe.reverse(spend(cafe, 20).request_id)
-    spend(cafe, 150)
+    spend(cafe, 110)
+
+    def convert(points: int) -> operations_pb2.Receipt:
+        return cafe.send(cafe.stub.ConvertPoints, operations_pb2.ConvertPointsRequest, card_number=card, points=points)
+
+    cafe.reverse(convert(11).request_id)
+    convert(31)
     cafe.refund(sold.entry_id, 25_050)
 
 

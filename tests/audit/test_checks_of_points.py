@@ -26,7 +26,10 @@ AGREED = ["points", 1, "POINTS", "2026-01-01", None, PROGRAMME]
 
 def bundle(*agreements: list[Any], start_size: int = 0) -> Any:
     """As much of one as these checks look at."""
-    return SimpleNamespace(start_size=start_size, state_numbers=(1, 1), state=lambda _: iter(agreements))
+    named = {each.participant_id: code for code, each in House().participants.items()}
+    return SimpleNamespace(
+        start_size=start_size, state_numbers=(1, 1), state=lambda _: iter(agreements), participants=named
+    )
 
 
 def day() -> list[Seen]:

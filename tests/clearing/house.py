@@ -13,6 +13,7 @@ from coalition.clearing.batch import Answer, run_batch
 from coalition.domain.commands import (
     Capture,
     Command,
+    ConvertPoints,
     Hold,
     HoldExpiry,
     Purchase,
@@ -155,7 +156,10 @@ class House:
     def return_points(self, at: str, original: UUID, points: int = 0) -> ReturnPoints:
         return ReturnPoints(**self._common(at, 0, None), original_request_id=original, points=points)
 
-    def add_points_programme(self) -> None:
+    def convert_points(self, at: str, token: bytes, points: int, request_id: UUID | None = None) -> ConvertPoints:
+        return ConvertPoints(**self._common(at, 0, request_id), token=token, points=points)
+
+    def add_points_programme(self, **more: Any) -> None:
         """Participant b owes a point a yuan for what cafe and a sell; half a fen each, borne by who sold."""
         content = {
             "debtor": "b",
@@ -163,6 +167,7 @@ class House:
             "steps": [{"from_minor": 100, "rate": "1/100"}],
             "value": "1/2",
             "borne_by": "ACQUIRER",
+            **more,
         }
         self.execute(
             "WITH agreement AS (INSERT INTO agreements (code, kind, create_time) VALUES ('points', 'POINTS', now())"

@@ -101,6 +101,59 @@ def test_a_spend_is_undone_by_its_reversal_and_killed_by_one_that_comes_first(ho
     assert 100 == held(house)
 
 
+def lots(house: House) -> list[tuple[Any, ...]]:
+    """face, principal, what was sold, whether it ends, whether it is reversed"""
+    return house.query(
+        "SELECT face::int, principal::int, face_sold::int, bonus_expiry::text, is_reversed"
+        " FROM lots WHERE lot_id <> (SELECT min(lot_id) FROM lots) ORDER BY lot_id"
+    )
+
+
+@pytest.mark.parametrize(
+    ("conversion", "principal", "ends"),
+    [
+        ({"rate": "1/2", "minimum_points": 2}, 150, None),
+        ({"rate": "1/2", "minimum_points": 2, "voucher_months": 12}, 0, "2018-01-15"),
+    ],
+)
+def test_points_become_a_lot_once_and_an_untouched_one_is_undone(
+    house: House, conversion: dict[str, Any], principal: int, ends: str | None
+):
+    """Stored value is paid for and a voucher ends; its lot is spent, given back and taken back as any other."""
+    house.add_points_programme(conversion=conversion)
+    card = house.funded_card()
+    house.run(house.purchase("cafe", card, 30_000))
+    asked = house.convert_points("cafe", card, 300)
+    made = accepted(house.run(asked)[0])
+    assert (Kind.POINTS_CONVERSION, 150, principal, "-300") == (
+        *(made.kind, made.amount_minor, made.principal_minor),
+        made.facts["points"],
+    )
+    assert [made.again()] == house.run(asked)
+    assert [(150, principal, 150, ends, False)] == lots(house)
+    spend = house.purchase("a", card, 90_001) if ends is None else house.purchase("a", card, 1)
+    accepted(house.run(spend)[0])
+    assert [Reason.LOT_TOUCHED] == reasons(house.run(house.reverse("cafe", asked.request_id)))
+    accepted(house.run(house.reverse("a", spend.request_id))[0])
+    undone = accepted(house.run(house.reverse("cafe", asked.request_id))[0])
+    assert (-150, "300") == (undone.balance_change_minor, undone.facts["points"])
+    assert [(0, 0, 150, ends, True)] == lots(house)
+    assert 300 == held(house)
+
+
+def test_what_points_became_and_what_it_paid_may_be_one_batch(house: House):
+    house.add_points_programme(conversion={"rate": "1"})
+    card = house.new_card()
+    other = house.funded_card()
+    house.run(house.purchase("cafe", other, 10_000))
+    commands = (
+        *(house.convert_points("a", other, 60), house.convert_points("a", other, 41), house.purchase("cafe", card, 1)),
+        *(house.convert_points("a", other, 40), house.purchase("a", other, 100)),
+    )
+    expected = [Reason.ACCEPTED, Reason.POINTS_TOO_FEW, Reason.INSUFFICIENT_FUNDS, Reason.ACCEPTED, Reason.ACCEPTED]
+    assert expected == reasons(house.run(*commands))
+
+
 def test_a_sale_elsewhere_asks_nothing_of_points(house: House, monkeypatch: pytest.MonkeyPatch):
     """The hot path: without a programme, and at a participant without one, no statement and no round trip."""
     asked: list[str] = []

@@ -351,6 +351,21 @@ def test_points_are_agreed_on_earned_and_spent(coalition, card):
     assert 2 == coalition(*told[:5], "store-a", "--step", "100").code
 
 
+def test_points_are_turned_into_value(coalition, card):
+    """Half a fen a point, of the debtor itself, from 100 points on; a voucher has a last day."""
+    told = ("agreement", "add", "points", "moons", "--debtor", "store-b", "--earned-at", "store-b", "--value", "1")
+    more = ("--conversion-rate", "1/2", "--conversion-issuer", "store-a", "--conversion-minimum", "100")
+    agreed = coalition(*told, "--step", "1:1", *more)
+    coalition("top-up", "--at", GROCER, "--card", f"@{card}", "500.00")
+    till = ("--at", "store-b/main/till-1", "--card", f"@{card}", "--programme", "moons")
+
+    assert (0, 1) == (agreed.code, coalition("points", "convert", *till, "200").code), agreed.err
+    shown = coalition("agreement", "show", "moons").out
+    assert "value of store-a, 50% minor units a point, from 100 points in steps of 1" in shown
+    assert "refused: POINTS_NOT_CONVERTIBLE" in coalition("points", "convert", *till, "99").err
+    assert "refused: POINTS_TOO_FEW" in coalition("points", "convert", *till, "100").err
+
+
 def test_bounced_money_is_taken_back_and_a_wallet_is_paid_out_and_closed(coalition, card):
     """By headquarters of who sold it; by any till that has the cash."""
     sell = ("top-up", "--at", GROCER, "--card", f"@{card}", "100.00", "--field", "receipt.entry_id")

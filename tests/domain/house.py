@@ -19,6 +19,7 @@ from coalition.domain.commands import (
     Capture,
     CashOut,
     Command,
+    ConvertPoints,
     Funding,
     Goods,
     Hold,
@@ -324,6 +325,9 @@ class House:
 
     def return_points(self, at: str, of: Done, points: int = 0) -> Done:
         return self._run(ReturnPoints(**self._asks(at), original_entry_id=of.entry_id, points=points))
+
+    def convert_points(self, at: str, points: int, name: str | None = None, card: str = "w") -> Done:
+        return self._run(ConvertPoints(**self._asks(at), token=card.encode(), points=points, programme_code=name))
 
     def points(self, name: str = "points", card: str = "w") -> int:
         """What the wallet has of a programme."""

@@ -9,6 +9,7 @@ from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,
     CashOutRequest,
+    ConvertPointsRequest,
     Operation,
     PurchaseRequest,
     RefundRequest,
@@ -148,6 +149,10 @@ def spend_points(card: str, points: int = 1, **fields: Any) -> SpendPointsReques
     return SpendPointsRequest(**{"request_id": new_id(), "card_number": card, "points": points, **fields})
 
 
+def convert_points(card: str, points: int = 100, **fields: Any) -> ConvertPointsRequest:
+    return ConvertPointsRequest(**{"request_id": new_id(), "card_number": card, "points": points, **fields})
+
+
 def return_points(original: str, points: int = 0, **fields: Any) -> ReturnPointsRequest:
     told = {"request_id": new_id(), "original_request_id": original, "points": points}
     return ReturnPointsRequest(**{**told, **fields})
@@ -171,6 +176,7 @@ FIELD_OF = {
     ReturnPassRequest: "return_pass",
     SpendPointsRequest: "spend_points",
     ReturnPointsRequest: "return_points",
+    ConvertPointsRequest: "convert_points",
 }
 
 

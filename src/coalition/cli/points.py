@@ -21,7 +21,8 @@ from coalition.cli.options import (
 )
 from coalition.cli.session import Session, client_command
 from coalition.cli.tills import SaleReference, name_original, receipt_text
-from coalition.v1.operations_pb2 import Receipt, ReturnPointsRequest, SpendPointsRequest
+from coalition.client import Connection
+from coalition.v1.operations_pb2 import ConvertPointsRequest, Receipt, ReturnPointsRequest, SpendPointsRequest
 from coalition.v1.terminal_pb2 import GetPinKeyRequest
 
 points_app = typer.Typer(no_args_is_help=True, help="Points that members have earned.")
@@ -56,6 +57,27 @@ def add_points(
         list[str] | None, typer.Option(help="Who takes them; where they are earned.", show_default=False)
     ] = None,
     calendar: Calendar = None,
+    conversion_rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RATE", help="Members may turn them into value: what a point becomes, in fen.", show_default=False
+        ),
+    ] = None,
+    conversion_issuer: Annotated[
+        str | None, typer.Option(metavar="PARTICIPANT", help="Whose value that is; the debtor's.", show_default=False)
+    ] = None,
+    conversion_terms: Annotated[
+        str | None, typer.Option(metavar="AGREEMENT", help="Sold under these; its only terms.", show_default=False)
+    ] = None,
+    conversion_minimum: Annotated[
+        int | None, typer.Option(metavar="POINTS", help="Fewest at a time; 1.", show_default=False)
+    ] = None,
+    conversion_step: Annotated[
+        int | None, typer.Option(metavar="POINTS", help="Only multiples of so many; 1.", show_default=False)
+    ] = None,
+    voucher_months: Annotated[
+        int | None, typer.Option(help="A voucher that ends after so many months; stored value.", show_default=False)
+    ] = None,
     file: ContentFile = None,
     effective_from: From = None,
     effective_until: Until = None,
@@ -74,8 +96,21 @@ def add_points(
         "borne_by": borne_by and borne_by.upper(),
         "spent_at": spent_at or None,
         "calendar": calendar,
+        "conversion": _told_of(
+            rate=conversion_rate,
+            issuer=conversion_issuer,
+            terms=conversion_terms,
+            minimum_points=conversion_minimum,
+            step_points=conversion_step,
+            voucher_months=voucher_months,
+        ),
     }
     add(session, "points", code, options, file, effective_from, effective_until, revises, request_id)
+
+
+def _told_of(**options: object) -> dict[str, object] | None:
+    """What was said of a part of an agreement; None where nothing was."""
+    return {name: value for name, value in options.items() if value is not None} or None
 
 
 def earn_step(session: Session, text: str) -> dict[str, object]:
@@ -115,9 +150,7 @@ def spend(
     )
     typed = read_pin(pin)
     with session.coalition(till.identity) as connection:
-        if typed is not None:
-            key = connection.call(connection.terminal.GetPinKey, GetPinKeyRequest())
-            request.sealed_pin = seal_pin(key.public_key, typed, request.request_id, till.place)
+        _seal(connection, request, typed, till.place)
         answer = connection.call(connection.terminal.SpendPoints, request)
     session.say(answer, _told(session, "Points spent", answer.receipt))
 
@@ -138,6 +171,48 @@ def give_back(
     with session.coalition(till.identity) as connection:
         answer = connection.call(connection.terminal.ReturnPoints, request)
     session.say(answer, _told(session, "Points given back", answer.receipt))
+
+
+@points_app.command("convert", epilog="Example: coalition points convert --at cafe/main/till-1 --card @card.txt 200")
+@client_command
+def convert(
+    session: Session,
+    points: Annotated[int, typer.Argument(metavar="POINTS", help="How many.")],
+    card: PresentedCard = None,
+    code: PresentedCode = None,
+    phone: PresentedPhone = None,
+    virtual_id: PresentedId = None,
+    at: At = None,
+    pin: Pin = None,
+    programme: Annotated[
+        str, typer.Option(metavar="AGREEMENT", help="Whose points, where several are taken.", show_default=False)
+    ] = "",
+    request_id: RequestId = None,
+) -> None:
+    """Turn POINTS into value of the same wallet, as their programme has agreed."""
+    till = read_till(session, at)
+    request = ConvertPointsRequest(
+        request_id=read_request_id(request_id),
+        terminal=till.ref,
+        **read_presented(card, code, phone, virtual_id),
+        points=points,
+        programme=programme,
+    )
+    typed = read_pin(pin)
+    with session.coalition(till.identity) as connection:
+        _seal(connection, request, typed, till.place)
+        answer = connection.call(connection.terminal.ConvertPoints, request)
+    what = receipt_text("Points converted", answer.receipt)
+    session.say(answer, f"{what}\n  {abs(answer.receipt.points)} points of {answer.receipt.points_programme}")
+
+
+def _seal(
+    connection: Connection, request: SpendPointsRequest | ConvertPointsRequest, typed: str | None, place: str
+) -> None:
+    """Seal the PIN that was typed, if one was, into the request."""
+    if typed is not None:
+        key = connection.call(connection.terminal.GetPinKey, GetPinKeyRequest())
+        request.sealed_pin = seal_pin(key.public_key, typed, request.request_id, place)
 
 
 def _told(session: Session, what: str, receipt: Receipt) -> str:

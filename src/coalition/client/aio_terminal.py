@@ -46,6 +46,7 @@ from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,
     CashOutRequest,
+    ConvertPointsRequest,
     Funding,
     PurchaseRequest,
     Receipt,
@@ -83,6 +84,7 @@ METHODS: Final = {
     Kind.RETURN_PASS: "ReturnPass",
     Kind.SPEND_POINTS: "SpendPoints",
     Kind.RETURN_POINTS: "ReturnPoints",
+    Kind.CONVERT_POINTS: "ConvertPoints",
 }
 
 
@@ -327,6 +329,13 @@ class AioTerminal:
         request = ReturnPointsRequest(points=points)
         name_original(request, "original", spend)
         return await self._operate(Kind.RETURN_POINTS, request)
+
+    async def convert_points(
+        self, card: Credential, points: int, *, programme: str = "", pin: str | None = None
+    ) -> Receipt:
+        """Turn points into value of the same wallet, as was agreed; the receipt's amount says how much."""
+        request = ConvertPointsRequest(**presented(card), points=points, programme=programme)
+        return await self._operate(Kind.CONVERT_POINTS, request, pin)
 
     async def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here. Raises Declined, Offline."""

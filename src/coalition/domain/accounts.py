@@ -64,6 +64,7 @@ class TransferCode(IntEnum):
     PASS = 40
     POINTS = 41
     POINTS_VALUE = 42
+    POINTS_CONVERSION = 43
 
 
 class Unit(IntEnum):

@@ -378,7 +378,26 @@ class ReturnPoints(FollowUp):
         return self._named() + f"|{self.points}".encode()
 
 
-Paying: TypeAlias = Purchase | Hold | CashOut | VisitPass | SpendPoints
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertPoints(Presented):
+    """Turn `points` of the card's wallet into value that their programme names: stored value, or a voucher.
+
+    `programme_code` names whose, where several are honoured at the asking participant. The books know their worth.
+    """
+
+    amount_minor: int = 0
+    points: int
+    programme_code: str | None = None
+    pin: SealedPin | PinEvidence | None = None
+
+    kind = Kind.POINTS_CONVERSION
+    uses_points = True
+
+    def _particulars(self) -> bytes:
+        return self.token + f"|{self.points}|{self.programme_code or ''}".encode()
+
+
+Paying: TypeAlias = Purchase | Hold | CashOut | VisitPass | SpendPoints | ConvertPoints
 """What takes value from a wallet that the member is present with: it may come with a PIN."""
 
 

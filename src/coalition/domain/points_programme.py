@@ -6,7 +6,7 @@ An agreement in versions, of kind POINTS. A version says what a point is worth, 
 from dataclasses import dataclass
 from typing import Final
 
-from coalition.domain.agreement_fields import Fields
+from coalition.domain.agreement_fields import COUNT_MAX, MONTHS_MAX, Fields
 from coalition.domain.rates import Rate
 
 BEARERS: Final = ("DEBTOR", "ACQUIRER")
@@ -24,12 +24,37 @@ class EarnStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Conversion:
+    """What members may turn points into: value of `issuer`, sold under its terms (None: its only ones).
+
+    `rate` is the value of one point, minor units, exact; from `minimum_points` on, in multiples of `step_points`. With
+    `voucher_months` it is a voucher, all bonus of the debtor, which ends after so many months; else stored value, all
+    of it principal, which the debtor pays for.
+    """
+
+    issuer: str
+    terms: str | None
+    rate: Rate
+    minimum_points: int
+    step_points: int
+    voucher_months: int | None
+
+    def worth(self, points: int) -> int:
+        """What so many points become, minor units, rounded down: the rest of a fen stays with the debtor."""
+        return self.rate.floor(points)
+
+    def takes(self, points: int) -> bool:
+        """Whether so many may be converted at a time."""
+        return points >= self.minimum_points and not points % self.step_points
+
+
+@dataclass(frozen=True, slots=True)
 class PointsProgramme:
     """`value` is what one point is worth at netting, minor units, exact.
 
     Members earn at the parties `earned_at`, at each under one programme, and spend at `spent_at` (empty: where they
     earn). With `borne_by` ACQUIRER whoever sold pays the debtor for the points when they are earned; with DEBTOR nobody
-    does. The debtor pays where they are spent.
+    does. The debtor pays where they are spent. Without a `conversion` they become no value.
     """
 
     debtor: str
@@ -39,6 +64,7 @@ class PointsProgramme:
     borne_by: str
     spent_at: tuple[str, ...]
     calendar: str
+    conversion: Conversion | None = None
 
     def earned(self, amount_minor: int) -> int:
         """The points of a purchase of `amount_minor`: those of the highest step it reaches; 0 below the first."""
@@ -69,4 +95,24 @@ def points_programme(fields: Fields) -> PointsProgramme:
         borne_by=fields.choice("borne_by", BEARERS),
         spent_at=fields.parties("spent_at", [], may_be_none=True),
         calendar=fields.code("calendar", "monthly"),
+        conversion=_conversion(fields.part("conversion", "an object with a rate"), debtor),
     )
+
+
+def _conversion(fields: Fields | None, debtor: str) -> Conversion | None:
+    if fields is None:
+        return None
+    conversion = Conversion(
+        issuer=fields.code("issuer", debtor),
+        terms=fields.optional_code("terms"),
+        rate=fields.rate("rate", "0", VALUE_MAX),
+        minimum_points=fields.whole("minimum_points", 1) or 1,
+        step_points=fields.whole("step_points", 1, COUNT_MAX) or 1,
+        voucher_months=fields.whole("voucher_months", None, MONTHS_MAX),
+    )
+    if not conversion.worth(max(conversion.minimum_points, conversion.step_points)):
+        raise fields.bad("rate", "a fraction by which the fewest points that are taken become a minor unit")
+    if conversion.voucher_months is not None and conversion.issuer != debtor:
+        raise fields.bad("issuer", "the debtor, who gives the voucher")
+    fields.finish()
+    return conversion

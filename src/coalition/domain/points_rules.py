@@ -27,6 +27,7 @@ from coalition.domain.points_programme import PointsProgramme
 from coalition.domain.reasons import Reason
 
 EARNS: Final = (Purchase, Capture, Upload)
+EARNED: Final = frozenset(command.kind for command in EARNS)
 POINTS: Final = TransferCode.POINTS
 
 
@@ -42,7 +43,9 @@ def add_points(decision: Decision, command: Command, books: Books, book: PointsB
         agreed = books.programme.points_earned_at(command.participant_id, books.business_date)
         if agreed is not None:
             _earn(decision, wallet, command.participant_id, *agreed, books, book)
-    elif original is not None and original.entry_id in book.moves and original.kind is not Kind.POINTS_SPEND:
+    elif (
+        original is not None and decision.points is None and original.kind in EARNED and original.entry_id in book.moves
+    ):
         _claw_back(decision, wallet, original, books, book)
 
 
@@ -59,13 +62,13 @@ def _earn(
     points = content.earned(decision.amount_minor)
     if not points:
         return
-    debtor_id = _debtor(books, content)
+    debtor_id = debtor_of(books, content)
     unit = books.programme.points_unit(version.agreement_id)
     legs = [Transfer(points_account(debtor_id), POINTS_HELD, points, POINTS, unit=points_unit(unit))]
     if content.borne_by == "ACQUIRER":
         legs += _claim(books, acquirer_id, debtor_id, points, version, content)
     change = PointsChange(version.agreement_id, version.version, points)
-    _put(decision, wallet, change, legs, version, book)
+    put_points(decision, wallet, change, legs, version, book)
 
 
 def _claw_back(decision: Decision, wallet: Wallet, original: Original, books: Books, book: PointsBook) -> None:
@@ -79,13 +82,13 @@ def _claw_back(decision: Decision, wallet: Wallet, original: Original, books: Bo
     points = move.points - content.earned(left) - move.given_back
     if points <= 0:
         return
-    debtor_id = _debtor(books, content)
+    debtor_id = debtor_of(books, content)
     unit = books.programme.points_unit(version.agreement_id)
     legs = [Transfer(POINTS_HELD, points_account(debtor_id), points, POINTS, unit=points_unit(unit))]
     if content.borne_by == "ACQUIRER":
         legs += _claim(books, debtor_id, original.participant_id, points, version, content)
     change = PointsChange(version.agreement_id, version.version, -points, original.entry_id)
-    _put(decision, wallet, change, legs, version, book)
+    put_points(decision, wallet, change, legs, version, book)
 
 
 def decide_spend_points(command: SpendPoints, books: Books) -> Decision:
@@ -104,16 +107,16 @@ def decide_spend_points(command: SpendPoints, books: Books) -> Decision:
     held = book.of(wallet.wallet_id, version.agreement_id)
     if command.points > held:
         raise Refused(Reason.POINTS_TOO_FEW, metadata={"points": str(held)})
-    debtor_id = _debtor(books, content)
+    debtor_id = debtor_of(books, content)
     unit = books.programme.points_unit(version.agreement_id)
     legs = [
         Transfer(POINTS_HELD, points_account(debtor_id), command.points, POINTS, unit=points_unit(unit)),
         *_claim(books, debtor_id, command.participant_id, command.points, version, content),
     ]
-    decision = _of_points(wallet, card.last_four, version, None)
+    decision = points_decision(wallet, card.last_four, version, None)
     decision.card_id = card.card_id
     change = PointsChange(version.agreement_id, version.version, -command.points)
-    _put(decision, wallet, change, legs, version, book, worth)
+    put_points(decision, wallet, change, legs, version, book, worth)
     return decision
 
 
@@ -139,15 +142,15 @@ def give_points_back(original: Original, points: int, books: Books) -> Decision:
     move = book.moves[original.entry_id]
     version, content = books.programme.points_version(move.programme_id, move.version)
     wallet = books.wallets[original.wallet_id or 0]
-    debtor_id = _debtor(books, content)
+    debtor_id = debtor_of(books, content)
     unit = books.programme.points_unit(version.agreement_id)
     legs = [
         Transfer(points_account(debtor_id), POINTS_HELD, points, POINTS, unit=points_unit(unit)),
         *_claim(books, original.participant_id, debtor_id, points, version, content),
     ]
-    decision = _of_points(wallet, original.last_four, version, original)
+    decision = points_decision(wallet, original.last_four, version, original)
     change = PointsChange(version.agreement_id, version.version, points, original.entry_id)
-    _put(decision, wallet, change, legs, version, book, content.value.half_even(points))
+    put_points(decision, wallet, change, legs, version, book, content.value.half_even(points))
     return decision
 
 
@@ -157,7 +160,7 @@ def reverse_of_points(original: Original, books: Books) -> Decision | None:
     return give_points_back(original, left, books) if left else None
 
 
-def _of_points(wallet: Wallet, last_four: str, version: Version, original: Original | None) -> Decision:
+def points_decision(wallet: Wallet, last_four: str, version: Version, original: Original | None) -> Decision:
     """A decision that moves points and no money."""
     return Decision(
         wallet=wallet,
@@ -173,7 +176,7 @@ def _of_points(wallet: Wallet, last_four: str, version: Version, original: Origi
     )
 
 
-def _debtor(books: Books, content: PointsProgramme) -> int:
+def debtor_of(books: Books, content: PointsProgramme) -> int:
     """Who owes the points today."""
     return books.programme.standing_for(books.programme.participant_by_code[content.debtor].participant_id)
 
@@ -194,7 +197,7 @@ def _claim(
     return [Transfer(clearing_account(debtor), clearing_account(creditor), points, POINTS, window, unit)]
 
 
-def _put(
+def put_points(
     decision: Decision,
     wallet: Wallet,
     change: PointsChange,

@@ -106,6 +106,7 @@ class Reason(IntEnum):
     APPROVAL_MISSING = 94
     MERGE_CONFLICT = 95
     MEMBER_HAS_DISPUTE = 97
+    POINTS_NOT_CONVERTIBLE = 98
 
     FIELD_INVALID = 100
     REQUEST_ID_MALFORMED = 101
@@ -210,6 +211,10 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.POINTS_PROGRAMME_UNKNOWN: Advice(
         "FAILED_PRECONDITION", "No such points programme is honoured by this merchant today; take another payment."
+    ),
+    Reason.POINTS_NOT_CONVERTIBLE: Advice(
+        "FAILED_PRECONDITION",
+        "These points do not become value, or not so many: take a multiple of step_points from minimum_points on.",
     ),
     Reason.WALLET_HAS_POINTS: Advice(
         "FAILED_PRECONDITION", "Points stay in the wallet they were earned in; have them used first."

@@ -9,7 +9,7 @@ from coalition.domain.journal import Outcome
 from coalition.domain.kinds import Kind
 from coalition.domain.sale_details import SaleDetails
 
-VALUE_ENTERS: Final = frozenset({Kind.TOP_UP, Kind.REFUND, Kind.MERGE_IN, Kind.OPENING})
+VALUE_ENTERS: Final = frozenset({Kind.TOP_UP, Kind.REFUND, Kind.MERGE_IN, Kind.OPENING, Kind.POINTS_CONVERSION})
 VALUE_LEAVES: Final = frozenset(
     {
         Kind.PURCHASE,

@@ -4,28 +4,31 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from coalition.domain.commands import Command, ReturnPoints, SpendPoints
+from coalition.domain.commands import Command, ConvertPoints, ReturnPoints, SpendPoints
 from coalition.domain.pins import SealedPin
 from coalition.server.convert_passes import Asking
 from coalition.v1 import operations_pb2
 
-OfPoints: TypeAlias = operations_pb2.SpendPointsRequest | operations_pb2.ReturnPointsRequest
-OF_POINTS: Final = (operations_pb2.SpendPointsRequest, operations_pb2.ReturnPointsRequest)
+WithPoints: TypeAlias = operations_pb2.SpendPointsRequest | operations_pb2.ConvertPointsRequest
+OfPoints: TypeAlias = WithPoints | operations_pb2.ReturnPointsRequest
+WITH_POINTS: Final = (operations_pb2.SpendPointsRequest, operations_pb2.ConvertPointsRequest)
+"""What takes points of a wallet that is presented."""
+OF_POINTS: Final = (*WITH_POINTS, operations_pb2.ReturnPointsRequest)
 """What names points and no amount of money."""
 
 
-def spend_of_points(
-    request: operations_pb2.SpendPointsRequest, asking: Asking, token: bytes, pin: SealedPin | None
-) -> Command:
-    """The command that spends points."""
-    return SpendPoints(
+def points_taken(request: WithPoints, asking: Asking, token: bytes, pin: SealedPin | None) -> Command:
+    """The command that spends points, or turns them into value."""
+    told = {
         **asking.fields(),
-        sale_reference=request.sale_reference or None,
-        token=token,
-        points=request.points,
-        programme_code=request.programme or None,
-        pin=pin,
-    )
+        "token": token,
+        "points": request.points,
+        "programme_code": request.programme or None,
+        "pin": pin,
+    }
+    if isinstance(request, operations_pb2.SpendPointsRequest):
+        return SpendPoints(**told, sale_reference=request.sale_reference or None)
+    return ConvertPoints(**told)
 
 
 def return_of_points(

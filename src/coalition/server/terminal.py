@@ -59,6 +59,7 @@ Posted = TypeVar(
     terminal_pb2.ReturnPassResponse,
     terminal_pb2.SpendPointsResponse,
     terminal_pb2.ReturnPointsResponse,
+    terminal_pb2.ConvertPointsResponse,
     terminal_pb2.ReverseResponse,
 )
 """The responses that are a receipt."""
@@ -155,6 +156,9 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
 
     async def ReturnPoints(self, request: Any, context: Any) -> terminal_pb2.ReturnPointsResponse:
         return await self._posted(request, context, terminal_pb2.ReturnPointsResponse())
+
+    async def ConvertPoints(self, request: Any, context: Any) -> terminal_pb2.ConvertPointsResponse:
+        return await self._posted(request, context, terminal_pb2.ConvertPointsResponse())
 
     async def Reverse(self, request: Any, context: Any) -> terminal_pb2.ReverseResponse:
         return await self._posted(request, context, terminal_pb2.ReverseResponse())

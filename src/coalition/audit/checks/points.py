@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from coalition.audit.bundle import Bundle
+from coalition.audit.checks.conversions import Leg, fault_of_conversion, is_mirror, legs_of
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.passes import FACTS
 from coalition.audit.checks.report import Report
@@ -23,6 +24,8 @@ from coalition.domain.points_programme import PointsProgramme
 EARNS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD)})
 TAKES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
 SPEND, RETURN, REVERSAL = int(Kind.POINTS_SPEND), int(Kind.POINTS_RETURN), int(Kind.REVERSAL)
+CONVERSION: Final = int(Kind.POINTS_CONVERSION)
+TAKES: Final = frozenset({SPEND, CONVERSION})
 
 
 class Moved(NamedTuple):
@@ -46,6 +49,7 @@ class PointsChecks:
         self._balances: dict[int, dict[str, int]] = defaultdict(dict)  # by wallet and programme
         self._moves: dict[int, Moved] = {}
         self._given_back: dict[int, int] = {}
+        self._converted: dict[int, list[Leg]] = {}  # what conversions posted
         self._returned: dict[int, int] = {}  # of sales that earned, how much of the money went back
         self._unknown = self._without_rule = 0
 
@@ -61,8 +65,8 @@ class PointsChecks:
                 self._breach("V8", opened, "what moves points does not say which, or how many")
                 return
             self._told(opened, change, *said, version)
-        elif change:
-            self._breach("V8", opened, "points move and the answer does not say so")
+        elif change or entry.kind == CONVERSION:
+            self._breach("V8", opened, "points move, or should, and the answer does not say so")
         if entry.kind in TAKES_BACK and entry.original_entry_id in self._moves:
             self._claw_back(opened, change)
 
@@ -91,10 +95,12 @@ class PointsChecks:
             self._breach("V9", opened, f"the answer tells {balance} points, the log {before + change}")
         if entry.kind in EARNS:
             self._earned(opened, change, code, version)
-        elif entry.kind == SPEND:
+        elif entry.kind in TAKES:
             if change >= 0 or before + change < 0:
                 self._breach("V9", opened, "more points are spent than there are")
             self._moves[entry.entry_id] = Moved(entry.wallet_id, code, version, -change, 0)
+            if entry.kind == CONVERSION:
+                self._convert(opened, -change, code, version)
         elif entry.kind == RETURN or (entry.kind == REVERSAL and change > 0):
             self._return(opened, change, code)
         elif entry.kind not in TAKES_BACK:
@@ -120,6 +126,20 @@ class PointsChecks:
         wrong = original.amount_minor or (original.wallet_id, original.code) != (entry.wallet_id, code)
         if wrong or change <= 0 or back > original.points:
             self._breach("V11", opened, "points come back that were not spent, or more of them, or elsewhere")
+        converted = self._converted.get(entry.original_entry_id)
+        if converted is not None and not is_mirror(legs_of(entry.transfers), converted):
+            self._breach("V11", opened, "what points became is not taken back for these points")
+
+    def _convert(self, opened: Opened, points: int, code: str, version: int) -> None:
+        """V8: they become what their programme has agreed, paid for by their debtor."""
+        self._converted[opened.entry.entry_id] = legs_of(opened.entry.transfers)
+        rule = self._rule(code, version)
+        if rule is None:
+            self._without_rule += 1
+            return
+        fault = fault_of_conversion(opened.entry.transfers, points, rule, self._bundle.participants)
+        if fault is not None:
+            self._breach("V8", opened, fault)
 
     def _claw_back(self, opened: Opened, change: int) -> None:
         """V11: of the points of a sale the member keeps what its rule gives for what is left of the sale."""
