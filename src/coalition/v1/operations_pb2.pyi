@@ -164,6 +164,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """What a participant owed was given up, borne by the operator."""
     ENTRY_KIND_POINTS_CONVERSION: _EntryKind.ValueType  # 40
     """Points became value."""
+    ENTRY_KIND_POINTS_EXPIRY: _EntryKind.ValueType  # 41
+    """The last day of earned points was over: what was left of them was taken."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
     """A participant joined."""
     ENTRY_KIND_STORE_CREATED: _EntryKind.ValueType  # 102
@@ -346,6 +348,8 @@ ENTRY_KIND_WRITE_OFF: EntryKind.ValueType  # 39
 """What a participant owed was given up, borne by the operator."""
 ENTRY_KIND_POINTS_CONVERSION: EntryKind.ValueType  # 40
 """Points became value."""
+ENTRY_KIND_POINTS_EXPIRY: EntryKind.ValueType  # 41
+"""The last day of earned points was over: what was left of them was taken."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
 """A participant joined."""
 ENTRY_KIND_STORE_CREATED: EntryKind.ValueType  # 102
@@ -924,6 +928,7 @@ class Receipt(_message.Message):
     POINTS_BALANCE_FIELD_NUMBER: _builtins.int
     POINTS_PROGRAMME_FIELD_NUMBER: _builtins.int
     POINTS_WORTH_MINOR_FIELD_NUMBER: _builtins.int
+    POINTS_LAST_DAY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """request_id of the operation."""
     entry_id: _builtins.int
@@ -985,6 +990,10 @@ class Receipt(_message.Message):
     """What spent or returned points are worth, minor units, rounded half-even; 0 on every other receipt. Settled is the
     exact worth of all points of a window together.
     """
+    points_last_day: _builtins.str
+    """Last business date of the points that this sale has earned, "YYYY-MM-DD"; empty on every other receipt and where they
+    never end.
+    """
     @_builtins.property
     def post_time(self) -> _timestamp_pb2.Timestamp:
         """When the journal took it."""
@@ -1026,10 +1035,11 @@ class Receipt(_message.Message):
         points_balance: _builtins.int = ...,
         points_programme: _builtins.str = ...,
         points_worth_minor: _builtins.int = ...,
+        points_last_day: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hold_expire_time", b"hold_expire_time", "post_time", b"post_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "hold_expire_time", b"hold_expire_time", "kind", b"kind", "pass_entry_id", b"pass_entry_id", "pass_last_day", b"pass_last_day", "points", b"points", "points_balance", b"points_balance", "points_programme", b"points_programme", "points_worth_minor", b"points_worth_minor", "post_time", b"post_time", "principal_minor", b"principal_minor", "replayed", b"replayed", "request_id", b"request_id", "shortfall_bearer", b"shortfall_bearer", "shortfall_minor", b"shortfall_minor", "shortfall_reason", b"shortfall_reason", "visit_count", b"visit_count", "visits_left", b"visits_left", "wallet_closed", b"wallet_closed", "window_labels", b"window_labels"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "hold_expire_time", b"hold_expire_time", "kind", b"kind", "pass_entry_id", b"pass_entry_id", "pass_last_day", b"pass_last_day", "points", b"points", "points_balance", b"points_balance", "points_last_day", b"points_last_day", "points_programme", b"points_programme", "points_worth_minor", b"points_worth_minor", "post_time", b"post_time", "principal_minor", b"principal_minor", "replayed", b"replayed", "request_id", b"request_id", "shortfall_bearer", b"shortfall_bearer", "shortfall_minor", b"shortfall_minor", "shortfall_reason", b"shortfall_reason", "visit_count", b"visit_count", "visits_left", b"visits_left", "wallet_closed", b"wallet_closed", "window_labels", b"window_labels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1192,12 +1192,17 @@ class Points(_message.Message):
     SPENT_AT_FIELD_NUMBER: _builtins.int
     CALENDAR_FIELD_NUMBER: _builtins.int
     CONVERSION_FIELD_NUMBER: _builtins.int
+    MONTHS_FIELD_NUMBER: _builtins.int
     debtor: _builtins.str
     """Code of the participant that owes them: a merchant, or a pool that is a participant of its own."""
     borne_by: Global___PointsBearer.ValueType
     """Who pays for them when they are earned. Default: POINTS_BEARER_DEBTOR."""
     calendar: _builtins.str
     """Code of the settlement calendar its claims go by. Default (empty): "monthly"."""
+    months: _builtins.int
+    """They end so many months after the day they were earned, 1..1200: the same day of the month, or its last, is the last
+    they may be spent. Default (absent): they never end.
+    """
     @_builtins.property
     def earned_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """At whose sales they are earned, each a participant code or "chain:<code>", 0..1000; of no other programme at the same
@@ -1233,12 +1238,15 @@ class Points(_message.Message):
         spent_at: _abc.Iterable[_builtins.str] | None = ...,
         calendar: _builtins.str = ...,
         conversion: Global___PointsConversion | None = ...,
+        months: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_months", b"_months", "conversion", b"conversion", "months", b"months", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["borne_by", b"borne_by", "calendar", b"calendar", "conversion", b"conversion", "debtor", b"debtor", "earned_at", b"earned_at", "spent_at", b"spent_at", "steps", b"steps", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_months", b"_months", "borne_by", b"borne_by", "calendar", b"calendar", "conversion", b"conversion", "debtor", b"debtor", "earned_at", b"earned_at", "months", b"months", "spent_at", b"spent_at", "steps", b"steps", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__months: _TypeAlias = _typing.Literal["months"]  # noqa: Y015
+    _WhichOneofArgType__months: _TypeAlias = _typing.Literal["_months", b"_months"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__months) -> _WhichOneofReturnType__months | None: ...
 
 Global___Points: _TypeAlias = Points  # noqa: Y015
 
