@@ -157,7 +157,7 @@ def baths(house: House, shop: Till, cafe: Till, card: str) -> None:
 def stars(house: House, shop: Till, cafe: Till) -> None:
     """Points are earned, spent, given back, undone and made value of; a sale whose points are gone is returned."""
     content: dict[str, Any] = {"debtor": "store-a", "earned_at": ["cafe"], "spent_at": ["cafe", "store-a"]}
-    rule = {"steps": [{"from_minor": 1_000, "rate": "1/100"}], "value": "1/2", "borne_by": "ACQUIRER"}
+    rule = {"steps": [{"from_minor": 1_000, "rate": "1/100"}], "value": "1/2", "borne_by": "ACQUIRER", "months": 24}
     act = house.act(Kind.AGREEMENT_CREATED, code="stars")
     value = {"conversion": {"rate": "1/2", "minimum_points": 10}}
     house.office.create_agreement(act, "stars", "POINTS", content | rule | value, FIRST_DAY)

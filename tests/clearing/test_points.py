@@ -1,17 +1,26 @@
 """Points on a real ledger: in the entry of the sale and of its refund, exactly once, and never below what was spent."""
 
+import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
 from threading import Barrier, Thread
 from typing import Any
 
 import pytest
 
+from coalition.clearing import ending
 from coalition.clearing.batch import Answer
+from coalition.clearing.points_expiry import expiring_points, expiry_of
+from coalition.clearing.sweeping import tended
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
-from coalition.storage import ledger_points
+from coalition.storage import ledger_points, points_ends
+from coalition.storage.connect import Connection, connect
 from coalition.storage.pipeline import Pipeline
-from tests.clearing.house import House, accepted, reasons
+from coalition.storage.points_ends import PointsEndReads
+from tests.clearing.desks import Hands, desk_of
+from tests.clearing.house import DAY, House, accepted, reasons
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +161,97 @@ def test_what_points_became_and_what_it_paid_may_be_one_batch(house: House):
     )
     expected = [Reason.ACCEPTED, Reason.POINTS_TOO_FEW, Reason.INSUFFICIENT_FUNDS, Reason.ACCEPTED, Reason.ACCEPTED]
     assert expected == reasons(house.run(*commands))
+
+
+def moves(house: House) -> list[tuple[Any, ...]]:
+    """points, given back, used, ended, last day, is open"""
+    return house.query(
+        "SELECT points::int, given_back::int, used::int, ended::int, last_day::text, is_open"
+        " FROM points_moves ORDER BY entry_id"
+    )
+
+
+def reads(house: House) -> PointsEndReads:
+    @contextmanager
+    def lease() -> Iterator[Connection]:
+        with connect(house.dsn(), "test") as connection:
+            yield connection
+
+    return PointsEndReads(lease)
+
+
+def test_points_with_a_last_day_are_followed_from_batch_to_batch(house: House):
+    """Spent, they are known by sale; returned, they are there again; ended, they are taken once, whoever asks."""
+    house.add_points_programme(months=1)
+    card = house.funded_card()
+    sale, spend = house.purchase("cafe", card, 30_000), house.spend_points("a", card, 120)
+    sold = accepted(house.run(sale)[0])
+    assert "2017-02-15" == sold.facts["points_last_day"]
+    house.run(house.purchase("cafe", card, 10_000), spend)
+    assert [(300, 0, 120, 0), (100, 0, 0, 0), (120, 0, 0, 0)] == [row[:4] for row in moves(house)]
+    house.run(house.return_points("a", spend.request_id, 20))
+    house.run(house.refund("cafe", sale.request_id, 1_000), house.spend_points("a", card, 190))
+    assert [(300, 10, 290, 0), (100, 0, 0, 0)] == [row[:4] for row in moves(house)[:2]]
+    assert [False, True, False, False] == [row[5] for row in moves(house)]
+
+    over = date(2017, 2, 15)
+    assert [] == reads(house).due(over, None, 9)
+    house.execute("UPDATE points_moves SET last_day = '2017-01-14' WHERE is_open")
+    (due,) = reads(house).due(DAY, None, 9)
+    assert [] == reads(house).due(DAY, due, 9)
+    assert [Reason.POINTS_TOO_FEW] == reasons(house.run(house.spend_points("a", card, 1)))
+    asked = expiry_of(due, DAY, 1)
+    taken = accepted(house.run(asked)[0])
+    assert (Kind.POINTS_EXPIRY, "-100", "0") == (taken.kind, taken.facts["points"], taken.facts["points_balance"])
+    assert [taken.again()] == house.run(asked)
+    assert [Reason.LOT_NOT_OPEN] == reasons(house.run(expiry_of(due, over, 1)))
+    assert (100, 0, 0, 100, "2017-01-14", False) == moves(house)[1]
+    assert 0 == held(house)
+
+
+def test_points_that_come_back_after_their_last_day_are_taken_the_next_time(house: House):
+    house.add_points_programme(months=1)
+    card = house.funded_card()
+    spend = house.spend_points("a", card, 100)
+    house.run(house.purchase("cafe", card, 10_000), spend)
+    house.execute("UPDATE points_moves SET last_day = '2017-01-14' WHERE last_day IS NOT NULL")
+    house.run(house.return_points("a", spend.request_id))
+    assert 100 == held(house)
+    assert [Reason.POINTS_TOO_FEW] == reasons(house.run(house.spend_points("a", card, 1)))
+    (due,) = reads(house).due(DAY, None, 9)
+    accepted(house.run(expiry_of(due, DAY, 1))[0])
+    assert 0 == held(house)
+
+
+def test_the_house_takes_all_points_that_have_ended_a_page_at_a_time(house: House, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ending, "PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(ending, "PAGE", 2)
+    house.add_points_programme(months=1)
+    card = house.funded_card()
+    house.run(*[house.purchase("cafe", card, 1_000) for _ in range(5)])
+    house.execute("UPDATE points_moves SET last_day = '2017-01-14' WHERE points > 0")
+    house.run(house.purchase("cafe", card, 1_000))
+
+    async def serve() -> None:
+        job = expiring_points(reads(house), 1, lambda: DAY)
+        async with asyncio.timeout(30), tended(desk_of(Hands(house.store).open), [job]):
+            while await asyncio.to_thread(held, house) != 10:
+                await asyncio.sleep(0.02)
+
+    asyncio.run(serve())
+    taken = house.query("SELECT count(*)::int FROM entries WHERE kind = %s AND reason = 0", Kind.POINTS_EXPIRY)
+    assert [(5,)] == taken
+
+
+def test_open_points_are_found_by_their_indexes(house: House):
+    """A batch that spends reads what a wallet has now, not every sale it ever made."""
+    with connect(house.dsn(), "test") as connection:
+        connection.execute("SET enable_seqscan = off")
+        connection.execute("SET enable_bitmapscan = off")
+        asked = ((ledger_points.ENDING, ("{1}", "{1}")), (points_ends.DUE, (DAY, "-infinity", 0, 4)))
+        plans = ["\n".join(row[0] for row in connection.execute(f"EXPLAIN {each}", told)) for each, told in asked]
+    assert "points_moves_open" in plans[0]
+    assert "points_moves_ending" in plans[1]
 
 
 def test_a_sale_elsewhere_asks_nothing_of_points(house: House, monkeypatch: pytest.MonkeyPatch):

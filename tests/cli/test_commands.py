@@ -334,7 +334,7 @@ def test_a_pass_is_agreed_on_sold_visited_and_paid_out(coalition, card):
 def test_points_are_agreed_on_earned_and_spent(coalition, card):
     """A point a yuan from 100.00 on, worth a fen: the receipt says what came and what there is."""
     told = ("agreement", "add", "points", "stars", "--debtor", "store-a", "--step", "100:1/100", "--value", "1")
-    agreed = coalition(*told)
+    agreed = coalition(*told, "--months", "12")
     coalition("top-up", "--at", GROCER, "--card", f"@{card}", "500.00")
     paid = coalition("pay", "--at", GROCER, "--card", f"@{card}", "250.00")
     spend = ("points", "spend", "--at", GROCER, "--card", f"@{card}")
@@ -344,7 +344,9 @@ def test_points_are_agreed_on_earned_and_spent(coalition, card):
     assert (0, 0, 0, 0) == (agreed.code, paid.code, spent.code, back.code), agreed.err + paid.err + spent.err + back.err
     assert "store-a owes points" in coalition("agreement", "list").out
     assert "from 100.00 CNY 1% points a minor unit" in coalition("agreement", "show", "stars").out
-    assert "points +250, 250 of stars now" in paid.out
+    assert "points +250, these until 20" in paid.out
+    assert ", 250 of stars now" in paid.out
+    assert "months: 12" in coalition("agreement", "show", "stars").out
     assert "50 points of stars, worth 0.50 CNY" in back.out
     assert "100 points of stars" in coalition("balance", "--at", GROCER, "--card", f"@{card}").out
     assert "refused: POINTS_TOO_FEW" in coalition(*spend, "101").err

@@ -26,6 +26,7 @@ from coalition.domain.commands import (
     HoldExpiry,
     MergeIn,
     MergeOut,
+    PointsExpiry,
     Purchase,
     Refund,
     ReturnPass,
@@ -65,13 +66,14 @@ ROLES = {"h": "OPERATOR", "t": "CUSTODY"}
 
 @dataclass
 class Done:
-    """An accepted operation: its entry, what was decided, and its legs as sorted text lines."""
+    """An accepted operation: its entry, what was decided, its legs as sorted text lines, and its business date."""
 
     entry_id: int
     request_id: UUID
     command: Command
     decision: Decision
     legs: list[str]
+    day: date
 
 
 def lines(text: str) -> list[str]:
@@ -329,6 +331,10 @@ class House:
     def convert_points(self, at: str, points: int, name: str | None = None, card: str = "w") -> Done:
         return self._run(ConvertPoints(**self._asks(at), token=card.encode(), points=points, programme_code=name))
 
+    def expire_points(self, of: Done) -> Done:
+        """End what is left of the points that an entry earned."""
+        return self._run(PointsExpiry(**self._asks_of_house(), original_entry_id=of.entry_id))
+
     def points(self, name: str = "points", card: str = "w") -> int:
         """What the wallet has of a programme."""
         programme_id = next(version.agreement_id for version in self.versions if version.code == name)
@@ -423,7 +429,12 @@ class House:
             owed[f"PASS({issuer})"] += held.visits
             owed["PASS"] += held.principal
             owed["VISITS"] += held.visits
-        for (_, programme_id), points in (self.books.points.balances if self.books.points else {}).items():
+        for (wallet_id, programme_id), points in (self.books.points.balances if self.books.points else {}).items():
+            book = self.books.points_book()
+            there = [each.there for each in book.moves.values() if each.wallet_id == wallet_id]
+            assert all(each >= 0 for each in there), "no move has less than nothing left"
+            assert sum(there) <= max(points, 0), "points that end are no more than there are"
+            assert sum(there) == sum(each.there for each in book.ending((wallet_id, programme_id))), "and all are known"
             _, content = self.books.programme.points_version(programme_id, 1)
             debtor_id = self.books.programme.participant_by_code[content.debtor].participant_id
             owed["POINTS"] += points
@@ -454,7 +465,7 @@ class House:
             assert kind_of(leg.debit) is kind_of(leg.credit) or AccountKind.CLEARING not in map(kind_of, leg[:2])
             assert isinstance(leg.code, TransferCode)
         decision.apply(self.books, command, entry)
-        done = Done(entry, command.request_id, command, decision, sorted(map(self.leg, decision.transfers)))
+        done = Done(entry, command.request_id, command, decision, sorted(map(self.leg, decision.transfers)), self.day)
         self.journal.append(done)
         self.check()
         return done

@@ -57,6 +57,9 @@ def add_points(
         list[str] | None, typer.Option(help="Who takes them; where they are earned.", show_default=False)
     ] = None,
     calendar: Calendar = None,
+    months: Annotated[
+        int | None, typer.Option(help="They end so many months later; they never end.", show_default=False)
+    ] = None,
     conversion_rate: Annotated[
         str | None,
         typer.Option(
@@ -96,6 +99,7 @@ def add_points(
         "borne_by": borne_by and borne_by.upper(),
         "spent_at": spent_at or None,
         "calendar": calendar,
+        "months": months,
         "conversion": _told_of(
             rate=conversion_rate,
             issuer=conversion_issuer,

@@ -397,6 +397,18 @@ class ConvertPoints(Presented):
         return self.token + f"|{self.points}|{self.programme_code or ''}".encode()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointsExpiry(FollowUp):
+    """Take what is left of the points that an earlier entry earned, their last day being over.
+
+    A job of the house asks, in the operator's name. The books know how many these are.
+    """
+
+    amount_minor: int = 0
+
+    kind = Kind.POINTS_EXPIRY
+
+
 Paying: TypeAlias = Purchase | Hold | CashOut | VisitPass | SpendPoints | ConvertPoints
 """What takes value from a wallet that the member is present with: it may come with a PIN."""
 

@@ -22,6 +22,7 @@ from coalition.domain.commands import (
     MergeIn,
     MergeOut,
     OpenLot,
+    PointsExpiry,
     Purchase,
     Refund,
     Resolve,
@@ -51,7 +52,12 @@ from coalition.domain.pass_rules import (
     decide_visit,
 )
 from coalition.domain.points_conversion import decide_convert_points
-from coalition.domain.points_rules import add_points, decide_return_points, decide_spend_points
+from coalition.domain.points_rules import (
+    add_points,
+    decide_points_expiry,
+    decide_return_points,
+    decide_spend_points,
+)
 from coalition.domain.purchase import decide_purchase
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import decide_refund
@@ -124,6 +130,7 @@ RULES: Final[Mapping[type[Command], Rule]] = {
     ReturnPass: decide_return_pass,
     SpendPoints: decide_spend_points,
     ReturnPoints: decide_return_points,
+    PointsExpiry: decide_points_expiry,
 }
 OPENINGS: Final[Mapping[type[Command], Opening]] = {
     TopUp: decide_top_up,

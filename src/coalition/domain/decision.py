@@ -57,7 +57,7 @@ class Decision:
             if wallet.usage is not None:
                 wallet.usage.take(self._line(books, command, entry_id))
             if self.points is not None:
-                books.points_book().take(self.points, wallet.lane, wallet.wallet_id, entry_id)
+                books.points_book().take(self.points, wallet.lane, wallet.wallet_id, entry_id, books.business_date)
         if self.original is not None:
             _count_returns(self.original, self.allocations)
         if self.resolves is not None:

@@ -41,7 +41,7 @@ def decide_convert_points(command: ConvertPoints, books: Books, entry_id: int) -
     worth = conversion.worth(command.points)
     check_pin(command, card, wallet, books, worth)
     check_own_limits(card, "POINTS")
-    held = books.points_book().of(wallet.wallet_id, version.agreement_id)
+    held = books.points_book().spendable(wallet.wallet_id, version.agreement_id, day)
     if command.points > held:
         raise Refused(Reason.POINTS_TOO_FEW, metadata={"points": str(held)})
     lot = _lot(command, wallet, conversion, debtor_of(books, content), books, entry_id)
@@ -184,5 +184,5 @@ def _put(
     owed, held = points_account(debtor_of(books, content)), POINTS_HELD
     sides = (held, owed) if points < 0 else (owed, held)
     leg = Transfer(*sides, abs(points), TransferCode.POINTS, unit=unit)
-    change = PointsChange(version.agreement_id, version.version, points, of)
+    change = PointsChange(version.agreement_id, version.version, points, of, max(points, 0))
     put_points(decision, wallet, change, [leg], version, books.points_book())

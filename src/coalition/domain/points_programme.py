@@ -4,9 +4,11 @@ An agreement in versions, of kind POINTS. A version says what a point is worth, 
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from coalition.domain.agreement_fields import COUNT_MAX, MONTHS_MAX, Fields
+from coalition.domain.calendars import months_later
 from coalition.domain.rates import Rate
 
 BEARERS: Final = ("DEBTOR", "ACQUIRER")
@@ -54,7 +56,8 @@ class PointsProgramme:
 
     Members earn at the parties `earned_at`, at each under one programme, and spend at `spent_at` (empty: where they
     earn). With `borne_by` ACQUIRER whoever sold pays the debtor for the points when they are earned; with DEBTOR nobody
-    does. The debtor pays where they are spent. Without a `conversion` they become no value.
+    does. The debtor pays where they are spent. Without a `conversion` they become no value, without `months` they never
+    end.
     """
 
     debtor: str
@@ -65,6 +68,11 @@ class PointsProgramme:
     spent_at: tuple[str, ...]
     calendar: str
     conversion: Conversion | None = None
+    months: int | None = None
+
+    def last_day(self, business_date: date) -> date | None:
+        """The last day of points earned on a day: months later, or that month's last day; None where none is."""
+        return None if self.months is None else months_later(business_date, self.months)
 
     def earned(self, amount_minor: int) -> int:
         """The points of a purchase of `amount_minor`: those of the highest step it reaches; 0 below the first."""
@@ -96,6 +104,7 @@ def points_programme(fields: Fields) -> PointsProgramme:
         spent_at=fields.parties("spent_at", [], may_be_none=True),
         calendar=fields.code("calendar", "monthly"),
         conversion=_conversion(fields.part("conversion", "an object with a rate"), debtor),
+        months=fields.whole("months", None, MONTHS_MAX),
     )
 
 

@@ -15,7 +15,7 @@ from coalition.domain.accounts import (
 )
 from coalition.domain.agreements import Version
 from coalition.domain.books import Books, Original, Wallet
-from coalition.domain.commands import Capture, Command, Purchase, ReturnPoints, SpendPoints, Upload
+from coalition.domain.commands import Capture, Command, PointsExpiry, Purchase, ReturnPoints, SpendPoints, Upload
 from coalition.domain.decision import Decision
 from coalition.domain.errors import NoOpenWindow, Refused
 from coalition.domain.journal import NO_FACTS, Transfer
@@ -67,13 +67,15 @@ def _earn(
     legs = [Transfer(points_account(debtor_id), POINTS_HELD, points, POINTS, unit=points_unit(unit))]
     if content.borne_by == "ACQUIRER":
         legs += _claim(books, acquirer_id, debtor_id, points, version, content)
-    change = PointsChange(version.agreement_id, version.version, points)
+    last_day = content.last_day(books.business_date)
+    change = PointsChange(version.agreement_id, version.version, points, last_day=last_day)
     put_points(decision, wallet, change, legs, version, book)
 
 
 def _claw_back(decision: Decision, wallet: Wallet, original: Original, books: Books, book: PointsBook) -> None:
     """What the rule of the sale's own version gives for what is left of it is kept, the rest goes; once.
 
+    Of those that have ended already the member loses none a second time; who paid for them is paid back all the same.
     The member may have spent them: then the points fall below zero, and what is earned next fills that up.
     """
     move = book.moves[original.entry_id]
@@ -84,10 +86,11 @@ def _claw_back(decision: Decision, wallet: Wallet, original: Original, books: Bo
         return
     debtor_id = debtor_of(books, content)
     unit = books.programme.points_unit(version.agreement_id)
-    legs = [Transfer(POINTS_HELD, points_account(debtor_id), points, POINTS, unit=points_unit(unit))]
+    taken = points - move.ended_of(points)
+    legs = [Transfer(POINTS_HELD, points_account(debtor_id), taken, POINTS, unit=points_unit(unit))] if taken else []
     if content.borne_by == "ACQUIRER":
         legs += _claim(books, debtor_id, original.participant_id, points, version, content)
-    change = PointsChange(version.agreement_id, version.version, -points, original.entry_id)
+    change = PointsChange(version.agreement_id, version.version, -taken, original.entry_id, points)
     put_points(decision, wallet, change, legs, version, book)
 
 
@@ -104,7 +107,7 @@ def decide_spend_points(command: SpendPoints, books: Books) -> Decision:
     check_pin(command, card, wallet, books, worth)
     check_own_limits(card, "POINTS")
     book = books.points_book()
-    held = book.of(wallet.wallet_id, version.agreement_id)
+    held = book.spendable(wallet.wallet_id, version.agreement_id, books.business_date)
     if command.points > held:
         raise Refused(Reason.POINTS_TOO_FEW, metadata={"points": str(held)})
     debtor_id = debtor_of(books, content)
@@ -149,7 +152,7 @@ def give_points_back(original: Original, points: int, books: Books) -> Decision:
         *_claim(books, original.participant_id, debtor_id, points, version, content),
     ]
     decision = points_decision(wallet, original.last_four, version, original)
-    change = PointsChange(version.agreement_id, version.version, points, original.entry_id)
+    change = PointsChange(version.agreement_id, version.version, points, original.entry_id, points)
     put_points(decision, wallet, change, legs, version, book, content.value.half_even(points))
     return decision
 
@@ -158,6 +161,25 @@ def reverse_of_points(original: Original, books: Books) -> Decision | None:
     """What a reversal undoes of a spend of points; None where nothing is left of it."""
     left = books.points_book().moves[original.entry_id].left
     return give_points_back(original, left, books) if left else None
+
+
+def decide_points_expiry(command: PointsExpiry, books: Books) -> Decision:
+    """`POINTS->POINTS(E) n`, no claim: what has ended is owed no more. Refused(LOT_NOT_OPEN) where nothing has."""
+    original = books.original_of(command)
+    move = books.points_book().moves.get(original.entry_id) if original is not None else None
+    if original is None or original.wallet_id is None or move is None:
+        raise Refused(Reason.ORIGINAL_UNKNOWN)
+    points = move.there
+    if not points or not move.has_ended(books.business_date):
+        raise Refused(Reason.LOT_NOT_OPEN)
+    version, content = books.programme.points_version(move.programme_id, move.version)
+    unit = points_unit(books.programme.points_unit(version.agreement_id))
+    legs = [Transfer(POINTS_HELD, points_account(debtor_of(books, content)), points, POINTS, unit=unit)]
+    wallet = books.wallets[original.wallet_id]
+    decision = points_decision(wallet, "", version, original)
+    change = PointsChange(version.agreement_id, version.version, -points, original.entry_id, ends=True)
+    put_points(decision, wallet, change, legs, version, books.points_book())
+    return decision
 
 
 def points_decision(wallet: Wallet, last_four: str, version: Version, original: Original | None) -> Decision:
@@ -219,7 +241,9 @@ def put_points(
 def _told(wallet: Wallet, change: PointsChange, version: Version, book: PointsBook) -> Mapping[str, str]:
     """By the programme's code and version: the history of a wallet's points can be told from the log alone."""
     after = book.of(wallet.wallet_id, change.programme_id) + change.points
+    ends = {} if change.last_day is None else {"points_last_day": change.last_day.isoformat()}
     return {
+        **ends,
         "points": str(change.points),
         "points_balance": str(after),
         "points_programme": version.code,

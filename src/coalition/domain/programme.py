@@ -171,6 +171,11 @@ class Programme:
         self._remembered = _Remembered(date.min)
         self.has_points = POINTS_KEY in self._by_key
         """Whether there is a points programme, or ever was."""
+        self.has_ending_points = any(
+            isinstance(version.content, PointsProgramme) and version.content.months is not None
+            for version in self.versions.values()
+        )
+        """Whether points of any version end."""
 
     def may_operate(self, participant_id: int, terminal_id: int | None) -> bool:
         """Whether the participant is active, and the terminal (if one asks) and its store are, and belong to it."""

@@ -65,6 +65,13 @@ class DueBonus(NamedTuple):
     bonus_expiry: date
 
 
+class DuePoints(NamedTuple):
+    """Points that entry `entry_id` earned, of which some are still there though `last_day` is over."""
+
+    entry_id: int
+    last_day: date
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
     """A card and its wallet in one snapshot. Wallet and lane are None until the card is linked.

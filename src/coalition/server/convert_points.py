@@ -49,3 +49,4 @@ def write_points(receipt: operations_pb2.Receipt, facts: Mapping[str, str]) -> N
     receipt.points_balance = int(facts["points_balance"])
     receipt.points_programme = facts["points_programme"]
     receipt.points_worth_minor = int(facts.get("points_worth_minor", 0))
+    receipt.points_last_day = facts.get("points_last_day", "")

@@ -244,6 +244,7 @@ def _points(programme: PointsProgramme) -> programme_pb2.Points:
         borne_by=programme_pb2.PointsBearer.Value(f"POINTS_BEARER_{programme.borne_by}"),
         spent_at=programme.spent_at,
         calendar=programme.calendar,
+        months=programme.months,
         conversion=None if programme.conversion is None else _conversion(programme.conversion),
     )
 
