@@ -1193,6 +1193,8 @@ class Points(_message.Message):
     CALENDAR_FIELD_NUMBER: _builtins.int
     CONVERSION_FIELD_NUMBER: _builtins.int
     MONTHS_FIELD_NUMBER: _builtins.int
+    REPAYS_FIELD_NUMBER: _builtins.int
+    REPAID_WITH_FIELD_NUMBER: _builtins.int
     debtor: _builtins.str
     """Code of the participant that owes them: a merchant, or a pool that is a participant of its own."""
     borne_by: Global___PointsBearer.ValueType
@@ -1227,6 +1229,18 @@ class Points(_message.Message):
     def conversion(self) -> Global___PointsConversion:
         """What members may turn them into. Default (absent): nothing."""
 
+    @_builtins.property
+    def repays(self) -> _containers.RepeatedCompositeFieldContainer[Global___PointsRepayment]:
+        """Programmes of which members may repay what they owe with these, 0..100, each once. It holds where the other one says
+        the same in repaid_with. Default (none): none.
+        """
+
+    @_builtins.property
+    def repaid_with(self) -> _containers.RepeatedCompositeFieldContainer[Global___PointsRepayment]:
+        """Programmes with whose points members may repay what they owe of these, 0..100, each once. It holds where the other one
+        says the same in repays. Default (none): none.
+        """
+
     def __init__(
         self,
         *,
@@ -1239,10 +1253,12 @@ class Points(_message.Message):
         calendar: _builtins.str = ...,
         conversion: Global___PointsConversion | None = ...,
         months: _builtins.int | None = ...,
+        repays: _abc.Iterable[Global___PointsRepayment] | None = ...,
+        repaid_with: _abc.Iterable[Global___PointsRepayment] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_months", b"_months", "conversion", b"conversion", "months", b"months", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_months", b"_months", "borne_by", b"borne_by", "calendar", b"calendar", "conversion", b"conversion", "debtor", b"debtor", "earned_at", b"earned_at", "months", b"months", "spent_at", b"spent_at", "steps", b"steps", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_months", b"_months", "borne_by", b"borne_by", "calendar", b"calendar", "conversion", b"conversion", "debtor", b"debtor", "earned_at", b"earned_at", "months", b"months", "repaid_with", b"repaid_with", "repays", b"repays", "spent_at", b"spent_at", "steps", b"steps", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__months: _TypeAlias = _typing.Literal["months"]  # noqa: Y015
     _WhichOneofArgType__months: _TypeAlias = _typing.Literal["_months", b"_months"]  # noqa: Y015
@@ -1306,6 +1322,34 @@ class PointsConversion(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__voucher_months) -> _WhichOneofReturnType__voucher_months | None: ...
 
 Global___PointsConversion: _TypeAlias = PointsConversion  # noqa: Y015
+
+@_typing.final
+class PointsRepayment(_message.Message):
+    """How points owed of one programme are repaid with points of another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    programme: _builtins.str
+    """Code of the other programme's POINTS agreement."""
+    @_builtins.property
+    def rate(self) -> Global___Rate:
+        """Points that repay for one that is owed, exact, above 0 and up to 1000000; the whole is rounded up."""
+
+    def __init__(
+        self,
+        *,
+        programme: _builtins.str = ...,
+        rate: Global___Rate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["programme", b"programme", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PointsRepayment: _TypeAlias = PointsRepayment  # noqa: Y015
 
 @_typing.final
 class EarnStep(_message.Message):

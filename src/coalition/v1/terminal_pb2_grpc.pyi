@@ -149,6 +149,12 @@ class TerminalServiceStub:
     Errors, stored: those of SpendPoints, POINTS_NOT_CONVERTIBLE (metadata: minimum_points, step_points where others would
     do), TERMS_UNKNOWN, TERMS_NOT_SOLD_HERE, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED.
     """
+    RepayPoints: _grpc.UnaryUnaryMultiCallable[_operations_pb2.RepayPointsRequest, _terminal_pb2.RepayPointsResponse]
+    """Repays points that the member owes of one programme (spent, and their purchase was given back) with points of another
+    that the terminal's participant takes, where both programmes have agreed on the same rate; rounded up. Neither returned
+    nor reversed. With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
+    Errors, stored: those of SpendPoints, POINTS_NOT_REPAYABLE (metadata: owed_points where there is a rate).
+    """
     Reverse: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
     answer means: the original has no effect now and never will. Idempotent by request_id; another reversal of the same
@@ -315,6 +321,12 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
     Errors, stored: those of SpendPoints, POINTS_NOT_CONVERTIBLE (metadata: minimum_points, step_points where others would
     do), TERMS_UNKNOWN, TERMS_NOT_SOLD_HERE, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED.
+    """
+    RepayPoints: _aio.UnaryUnaryMultiCallable[_operations_pb2.RepayPointsRequest, _terminal_pb2.RepayPointsResponse]  # type: ignore[assignment]
+    """Repays points that the member owes of one programme (spent, and their purchase was given back) with points of another
+    that the terminal's participant takes, where both programmes have agreed on the same rate; rounded up. Neither returned
+    nor reversed. With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
+    Errors, stored: those of SpendPoints, POINTS_NOT_REPAYABLE (metadata: owed_points where there is a rate).
     """
     Reverse: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]  # type: ignore[assignment]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
@@ -581,6 +593,18 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
         Errors, stored: those of SpendPoints, POINTS_NOT_CONVERTIBLE (metadata: minimum_points, step_points where others would
         do), TERMS_UNKNOWN, TERMS_NOT_SOLD_HERE, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def RepayPoints(
+        self,
+        request: _operations_pb2.RepayPointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.RepayPointsResponse, _abc.Awaitable[_terminal_pb2.RepayPointsResponse]]:
+        """Repays points that the member owes of one programme (spent, and their purchase was given back) with points of another
+        that the terminal's participant takes, where both programmes have agreed on the same rate; rounded up. Neither returned
+        nor reversed. With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
+        Errors, stored: those of SpendPoints, POINTS_NOT_REPAYABLE (metadata: owed_points where there is a rate).
         """
 
     @_abc_1.abstractmethod
