@@ -1,6 +1,7 @@
 """Points on a real ledger: in the entry of the sale and of its refund, exactly once, and never below what was spent."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -252,6 +253,41 @@ def test_open_points_are_found_by_their_indexes(house: House):
         plans = ["\n".join(row[0] for row in connection.execute(f"EXPLAIN {each}", told)) for each, told in asked]
     assert "points_moves_open" in plans[0]
     assert "points_moves_ending" in plans[1]
+
+
+def test_points_owed_of_one_are_repaid_with_anothers_once(house: House):
+    """In one batch with what they are spent on, and declined for what is not owed any more."""
+    house.add_points_programme(repays=[{"programme": "moons", "rate": "2"}])
+    rule = {
+        "debtor": "bar",
+        "earned_at": ["b"],
+        "steps": [{"from_minor": 1, "rate": "1/100"}],
+        "repaid_with": [{"programme": "points", "rate": "2"}],
+    }
+    house.execute(
+        "WITH agreement AS (INSERT INTO agreements (code, kind, create_time) VALUES ('moons', 'POINTS', now())"
+        " RETURNING agreement_id) INSERT INTO agreement_versions (agreement_id, version, effective_from, content,"
+        " create_time, unit) SELECT agreement_id, 1, '2017-01-01', %s, now(), 101 FROM agreement",
+        json.dumps(rule),
+    )
+    house.execute("UPDATE config_epoch SET epoch = epoch + 1")
+    card = house.funded_card()
+    sale = house.purchase("b", card, 10_000)
+    house.run(house.purchase("cafe", card, 30_000), sale, house.spend_points("b", card, 100, programme="moons"))
+    house.run(house.refund("b", sale.request_id, 10_000))
+    asked = house.repay_points("cafe", card, "moons", 60)
+    commands = (asked, house.spend_points("cafe", card, 181), house.repay_points("cafe", card, "moons", 41))
+    answers = house.run(*commands)
+    assert [Reason.ACCEPTED, Reason.POINTS_TOO_FEW, Reason.POINTS_NOT_REPAYABLE] == reasons(answers)
+    done = accepted(answers[0])
+    assert [done.again()] == house.run(asked)
+    b, bar = house.terminals["b"][0], house.terminals["bar"][0]
+    assert [
+        ("POINTS", f"POINTS({b})", 120, 100, False),
+        (f"POINTS({bar})", "POINTS", 60, 101, False),
+        (f"CLEARING({b})", f"CLEARING({bar})", 120, 100, True),
+    ] == legs(house, done.entry_id)
+    assert [(180,), (-40,)] == house.query("SELECT balance::int FROM points ORDER BY programme_id")
 
 
 def test_a_sale_elsewhere_asks_nothing_of_points(house: House, monkeypatch: pytest.MonkeyPatch):

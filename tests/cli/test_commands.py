@@ -368,6 +368,20 @@ def test_points_are_turned_into_value(coalition, card):
     assert "refused: POINTS_TOO_FEW" in coalition("points", "convert", *till, "100").err
 
 
+def test_points_that_are_owed_are_repaid(coalition, card):
+    """Both programmes say the same rate, or none."""
+    told = ("--debtor", "store-b", "--value", "1", "--step", "1:1")
+    suns = ("agreement", "add", "points", "suns", *told, "--earned-at", "cafe", "--repays", "dusts:3/2")
+    dusts = ("agreement", "add", "points", "dusts", *told, "--earned-at", "garage", "--repaid-with", "suns:3/2")
+    agreed = [coalition(*suns), coalition(*dusts)]
+    repay = ("points", "repay", "dusts", "--at", "cafe/main/till-1", "--card", f"@{card}", "--with", "suns")
+
+    assert [0, 0] == [each.code for each in agreed], [each.err for each in agreed]
+    assert "repays: dusts, 150% for one" in coalition("agreement", "show", "suns").out
+    assert "refused: POINTS_NOT_REPAYABLE" in coalition(*repay).err
+    assert 2 == coalition(*suns[:-1], "dusts").code
+
+
 def test_bounced_money_is_taken_back_and_a_wallet_is_paid_out_and_closed(coalition, card):
     """By headquarters of who sold it; by any till that has the cash."""
     sell = ("top-up", "--at", GROCER, "--card", f"@{card}", "100.00", "--field", "receipt.entry_id")

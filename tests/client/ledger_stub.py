@@ -20,7 +20,7 @@ from coalition.v1.operations_pb2 import EntryKind, OperationResult, Receipt
 POSTING = {
     *("TopUp", "Purchase", "Refund", "Authorize", "Capture", "Void", "ReturnTopUp", "Upload"),
     *("ReverseTopUp", "CashOut", "SellPass", "VisitPass", "ReturnVisit", "ReturnPass"),
-    *("SpendPoints", "ReturnPoints", "ConvertPoints"),
+    *("SpendPoints", "ReturnPoints", "ConvertPoints", "RepayPoints"),
     *("Reverse", "Resolve"),
 }
 KINDS = {
@@ -41,6 +41,7 @@ KINDS = {
     "SpendPoints": EntryKind.ENTRY_KIND_POINTS_SPEND,
     "ReturnPoints": EntryKind.ENTRY_KIND_POINTS_RETURN,
     "ConvertPoints": EntryKind.ENTRY_KIND_POINTS_CONVERSION,
+    "RepayPoints": EntryKind.ENTRY_KIND_POINTS_REPAYMENT,
 }
 
 

@@ -29,6 +29,7 @@ from coalition.domain.commands import (
     PointsExpiry,
     Purchase,
     Refund,
+    RepayPoints,
     ReturnPass,
     ReturnPoints,
     ReturnVisit,
@@ -331,6 +332,10 @@ class House:
     def convert_points(self, at: str, points: int, name: str | None = None, card: str = "w") -> Done:
         return self._run(ConvertPoints(**self._asks(at), token=card.encode(), points=points, programme_code=name))
 
+    def repay_points(self, at: str, owed: str, points: int = 0, name: str | None = None, card: str = "w") -> Done:
+        asked = self._asks(at)
+        return self._run(RepayPoints(**asked, token=card.encode(), points=points, owed_code=owed, programme_code=name))
+
     def expire_points(self, of: Done) -> Done:
         """End what is left of the points that an entry earned."""
         return self._run(PointsExpiry(**self._asks_of_house(), original_entry_id=of.entry_id))
@@ -431,10 +436,11 @@ class House:
             owed["VISITS"] += held.visits
         for (wallet_id, programme_id), points in (self.books.points.balances if self.books.points else {}).items():
             book = self.books.points_book()
-            there = [each.there for each in book.moves.values() if each.wallet_id == wallet_id]
+            key = wallet_id, programme_id
+            there = [each.there for each in book.moves.values() if (each.wallet_id, each.programme_id) == key]
             assert all(each >= 0 for each in there), "no move has less than nothing left"
             assert sum(there) <= max(points, 0), "points that end are no more than there are"
-            assert sum(there) == sum(each.there for each in book.ending((wallet_id, programme_id))), "and all are known"
+            assert sum(there) == sum(each.there for each in book.ending(key)), "and all are known"
             _, content = self.books.programme.points_version(programme_id, 1)
             debtor_id = self.books.programme.participant_by_code[content.debtor].participant_id
             owed["POINTS"] += points

@@ -13,6 +13,7 @@ from coalition.v1.operations_pb2 import (
     Operation,
     PurchaseRequest,
     RefundRequest,
+    RepayPointsRequest,
     ReturnPassRequest,
     ReturnPointsRequest,
     ReturnTopUpRequest,
@@ -153,6 +154,11 @@ def convert_points(card: str, points: int = 100, **fields: Any) -> ConvertPoints
     return ConvertPointsRequest(**{"request_id": new_id(), "card_number": card, "points": points, **fields})
 
 
+def repay_points(card: str, owed: str = "moons", points: int = 0, **fields: Any) -> RepayPointsRequest:
+    told = {"request_id": new_id(), "card_number": card, "owed_programme": owed, "points": points}
+    return RepayPointsRequest(**{**told, **fields})
+
+
 def return_points(original: str, points: int = 0, **fields: Any) -> ReturnPointsRequest:
     told = {"request_id": new_id(), "original_request_id": original, "points": points}
     return ReturnPointsRequest(**{**told, **fields})
@@ -177,6 +183,7 @@ FIELD_OF = {
     SpendPointsRequest: "spend_points",
     ReturnPointsRequest: "return_points",
     ConvertPointsRequest: "convert_points",
+    RepayPointsRequest: "repay_points",
 }
 
 

@@ -20,6 +20,7 @@ from tests.server.messages import (
     operation,
     purchase,
     refund,
+    repay_points,
     return_points,
     reverse,
     spend_points,
@@ -34,6 +35,15 @@ STARS: dict[str, JSON] = {
     "borne_by": "ACQUIRER",
     "spent_at": ["cafe", "store-a"],
     "conversion": {"rate": "1/2", "minimum_points": 100},
+    "repays": [{"programme": "pebbles", "rate": "3/2"}],
+}
+PEBBLES: dict[str, JSON] = {
+    "debtor": "cafe",
+    "earned_at": ["store-a"],
+    "steps": [{"from_minor": 1_000, "rate": "1/100"}],
+    "value": "1",
+    "spent_at": ["store-a"],
+    "repaid_with": [{"programme": "stars", "rate": "3/2"}],
 }
 
 
@@ -133,3 +143,27 @@ def test_a_version_has_a_unit_of_its_own_and_two_programmes_are_not_earned_at_on
     other = house.act(Kind.AGREEMENT_CREATED, code="moons")
     with pytest.raises(Exception, match="AGREEMENT_INVALID"):
         house.office.create_agreement(other, "moons", "POINTS", {**STARS, "debtor": "cafe"}, FIRST_DAY)
+
+
+def test_points_that_are_owed_are_repaid_with_another_programmes(house: House, tills: Tills):
+    pebbles = house.act(Kind.AGREEMENT_CREATED, code="pebbles")
+    house.office.create_agreement(pebbles, "pebbles", "POINTS", PEBBLES, FIRST_DAY)
+    store, cafe, card = tills(STORE_TILL), tills(CAFE_TILL), house.new_card()
+    store.TopUp(top_up(card, 100_000))
+    sale = purchase(card, 10_000)
+    store.Purchase(sale)
+    store.SpendPoints(spend_points(card, 100, programme="pebbles"))
+    store.Refund(refund(sale.request_id, 10_000))
+    cafe.Purchase(purchase(card, 20_000))
+    asked = repay_points(card, "pebbles", 60)
+    receipt = cafe.RepayPoints(asked).receipt
+    assert (EntryKind.ENTRY_KIND_POINTS_REPAYMENT, 0, -90, 110, 60, -40, "pebbles") == (
+        *(receipt.kind, receipt.amount_minor, receipt.points, receipt.points_balance, receipt.repaid_points),
+        *(receipt.repaid_points_balance, receipt.repaid_points_programme),
+    )
+    assert cafe.RepayPoints(asked).receipt.replayed
+    assert {("stars", 110), ("pebbles", -40)} == set(points(cafe, card))
+    assert (
+        Reason.POINTS_NOT_REPAYABLE.name == refused(lambda: cafe.RepayPoints(repay_points(card, "pebbles", 41))).reason
+    )
+    assert Reason.ORIGINAL_NOT_REVERSIBLE.name == refused(lambda: cafe.Reverse(reverse(asked.request_id))).reason

@@ -19,6 +19,7 @@ from coalition.v1.programme_pb2 import (
     Passes,
     Points,
     PointsConversion,
+    PointsRepayment,
     Rate,
     Terms,
     Tier,
@@ -73,6 +74,8 @@ def _value_text(currency_code: str, field: FieldDescriptor, value: Any) -> str:
         return f"from {format_amount(value.from_minor, currency_code)} a bonus of {rate_text(value.bonus)}"
     if isinstance(value, EarnStep):
         return f"from {format_amount(value.from_minor, currency_code)} {rate_text(value.rate)} points a minor unit"
+    if isinstance(value, PointsRepayment):
+        return f"{value.programme}, {rate_text(value.rate)} for one"
     if isinstance(value, PointsConversion):
         return _conversion_text(value)
     if isinstance(value, FeeBand):

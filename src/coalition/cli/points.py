@@ -22,7 +22,13 @@ from coalition.cli.options import (
 from coalition.cli.session import Session, client_command
 from coalition.cli.tills import SaleReference, name_original, receipt_text
 from coalition.client import Connection
-from coalition.v1.operations_pb2 import ConvertPointsRequest, Receipt, ReturnPointsRequest, SpendPointsRequest
+from coalition.v1.operations_pb2 import (
+    ConvertPointsRequest,
+    Receipt,
+    RepayPointsRequest,
+    ReturnPointsRequest,
+    SpendPointsRequest,
+)
 from coalition.v1.terminal_pb2 import GetPinKeyRequest
 
 points_app = typer.Typer(no_args_is_help=True, help="Points that members have earned.")
@@ -59,6 +65,18 @@ def add_points(
     calendar: Calendar = None,
     months: Annotated[
         int | None, typer.Option(help="They end so many months later; they never end.", show_default=False)
+    ] = None,
+    repays: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE:RATE",
+            help="They repay what is owed of CODE, RATE for one; it says so too.",
+            show_default=False,
+        ),
+    ] = None,
+    repaid_with: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE:RATE", help="What is owed of them CODE's repay, RATE for one.", show_default=False),
     ] = None,
     conversion_rate: Annotated[
         str | None,
@@ -100,6 +118,8 @@ def add_points(
         "spent_at": spent_at or None,
         "calendar": calendar,
         "months": months,
+        "repays": [_repayment("--repays", text) for text in repays or []] or None,
+        "repaid_with": [_repayment("--repaid-with", text) for text in repaid_with or []] or None,
         "conversion": _told_of(
             rate=conversion_rate,
             issuer=conversion_issuer,
@@ -115,6 +135,14 @@ def add_points(
 def _told_of(**options: object) -> dict[str, object] | None:
     """What was said of a part of an agreement; None where nothing was."""
     return {name: value for name, value in options.items() if value is not None} or None
+
+
+def _repayment(option: str, text: str) -> dict[str, object]:
+    """Of "stars:3/2"; anything else ends the command with exit code 2."""
+    programme, colon, rate = text.partition(":")
+    if not colon:
+        raise typer.BadParameter(f"{option} is CODE:RATE, such as stars:3/2")
+    return {"programme": programme, "rate": rate}
 
 
 def earn_step(session: Session, text: str) -> dict[str, object]:
@@ -210,8 +238,47 @@ def convert(
     session.say(answer, f"{what}\n  {abs(answer.receipt.points)} points of {answer.receipt.points_programme}")
 
 
+@points_app.command("repay", epilog="Example: coalition points repay --at cafe/main/till-1 --card @card.txt stars 200")
+@client_command
+def repay(
+    session: Session,
+    owed: Annotated[str, typer.Argument(metavar="AGREEMENT", help="Of which points are owed.")],
+    points: Annotated[int, typer.Argument(metavar="POINTS", help="How many of them; all.", show_default=False)] = 0,
+    card: PresentedCard = None,
+    code: PresentedCode = None,
+    phone: PresentedPhone = None,
+    virtual_id: PresentedId = None,
+    at: At = None,
+    pin: Pin = None,
+    programme: Annotated[
+        str, typer.Option("--with", metavar="AGREEMENT", help="Whose points repay them.", show_default=False)
+    ] = "",
+    request_id: RequestId = None,
+) -> None:
+    """Repay points that the member owes with points of another programme, as both have agreed."""
+    till = read_till(session, at)
+    request = RepayPointsRequest(
+        request_id=read_request_id(request_id),
+        terminal=till.ref,
+        **read_presented(card, code, phone, virtual_id),
+        points=points,
+        programme=programme,
+        owed_programme=owed,
+    )
+    typed = read_pin(pin)
+    with session.coalition(till.identity) as connection:
+        _seal(connection, request, typed, till.place)
+        answer = connection.call(connection.terminal.RepayPoints, request)
+    receipt = answer.receipt
+    repaid = f"{receipt.repaid_points} of {receipt.repaid_points_programme}, {receipt.repaid_points_balance} now"
+    session.say(answer, f"{_told(session, 'Points repaid', receipt)}\n  for {repaid}")
+
+
 def _seal(
-    connection: Connection, request: SpendPointsRequest | ConvertPointsRequest, typed: str | None, place: str
+    connection: Connection,
+    request: SpendPointsRequest | ConvertPointsRequest | RepayPointsRequest,
+    typed: str | None,
+    place: str,
 ) -> None:
     """Seal the PIN that was typed, if one was, into the request."""
     if typed is not None:

@@ -51,6 +51,7 @@ from coalition.v1.operations_pb2 import (
     PurchaseRequest,
     Receipt,
     RefundRequest,
+    RepayPointsRequest,
     ReturnedGoods,
     ReturnPassRequest,
     ReturnPointsRequest,
@@ -85,6 +86,7 @@ METHODS: Final = {
     Kind.SPEND_POINTS: "SpendPoints",
     Kind.RETURN_POINTS: "ReturnPoints",
     Kind.CONVERT_POINTS: "ConvertPoints",
+    Kind.REPAY_POINTS: "RepayPoints",
 }
 
 
@@ -336,6 +338,15 @@ class AioTerminal:
         """Turn points into value of the same wallet, as was agreed; the receipt's amount says how much."""
         request = ConvertPointsRequest(**presented(card), points=points, programme=programme)
         return await self._operate(Kind.CONVERT_POINTS, request, pin)
+
+    async def repay_points(
+        self, card: Credential, owed_programme: str, points: int = 0, *, programme: str = "", pin: str | None = None
+    ) -> Receipt:
+        """Repay points that are owed of a programme, all where none are said, with points of another (`programme`)."""
+        request = RepayPointsRequest(
+            **presented(card), owed_programme=owed_programme, points=points, programme=programme
+        )
+        return await self._operate(Kind.REPAY_POINTS, request, pin)
 
     async def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here. Raises Declined, Offline."""

@@ -65,6 +65,7 @@ class TransferCode(IntEnum):
     POINTS = 41
     POINTS_VALUE = 42
     POINTS_CONVERSION = 43
+    POINTS_REPAYMENT = 44
 
 
 class Unit(IntEnum):

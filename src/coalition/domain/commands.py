@@ -398,6 +398,26 @@ class ConvertPoints(Presented):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RepayPoints(Presented):
+    """Repay `points` (0: all) that the card's wallet owes of programme `owed_code` with points of another.
+
+    `programme_code` names these, where several are honoured at the asking participant. The books know how many.
+    """
+
+    amount_minor: int = 0
+    points: int
+    owed_code: str
+    programme_code: str | None = None
+    pin: SealedPin | PinEvidence | None = None
+
+    kind = Kind.POINTS_REPAYMENT
+    uses_points = True
+
+    def _particulars(self) -> bytes:
+        return self.token + f"|{self.points}|{self.owed_code}|{self.programme_code or ''}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PointsExpiry(FollowUp):
     """Take what is left of the points that an earlier entry earned, their last day being over.
 
@@ -409,7 +429,7 @@ class PointsExpiry(FollowUp):
     kind = Kind.POINTS_EXPIRY
 
 
-Paying: TypeAlias = Purchase | Hold | CashOut | VisitPass | SpendPoints | ConvertPoints
+Paying: TypeAlias = Purchase | Hold | CashOut | VisitPass | SpendPoints | ConvertPoints | RepayPoints
 """What takes value from a wallet that the member is present with: it may come with a PIN."""
 
 

@@ -25,6 +25,7 @@ from coalition.domain.commands import (
     PointsExpiry,
     Purchase,
     Refund,
+    RepayPoints,
     Resolve,
     ReturnPass,
     ReturnPoints,
@@ -52,6 +53,7 @@ from coalition.domain.pass_rules import (
     decide_visit,
 )
 from coalition.domain.points_conversion import decide_convert_points
+from coalition.domain.points_repayment import decide_repay_points
 from coalition.domain.points_rules import (
     add_points,
     decide_points_expiry,
@@ -129,6 +131,7 @@ RULES: Final[Mapping[type[Command], Rule]] = {
     ReturnVisit: decide_return_visit,
     ReturnPass: decide_return_pass,
     SpendPoints: decide_spend_points,
+    RepayPoints: decide_repay_points,
     ReturnPoints: decide_return_points,
     PointsExpiry: decide_points_expiry,
 }

@@ -145,6 +145,12 @@ class PointsBook:
             self._keep(move)
         self._settle(key)
 
+    def repay(self, change: PointsChange, wallet_id: int) -> None:
+        """As many are owed less; up to 0, where no move has anything to end."""
+        key = (wallet_id, change.programme_id)
+        self.balances[key] = self.of(*key) + change.points
+        self.touched.add(key)
+
     def _draw(self, key: Key, spend: PointsMove, business_date: date) -> None:
         """The soonest to end are spent first; those that never end last, which nobody follows."""
         wanted, draws = spend.points, list[PointsDraw]()

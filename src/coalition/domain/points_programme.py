@@ -5,7 +5,7 @@ An agreement in versions, of kind POINTS. A version says what a point is worth, 
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Final, NamedTuple
 
 from coalition.domain.agreement_fields import COUNT_MAX, MONTHS_MAX, Fields
 from coalition.domain.calendars import months_later
@@ -50,6 +50,13 @@ class Conversion:
         return points >= self.minimum_points and not points % self.step_points
 
 
+class Repayment(NamedTuple):
+    """`rate` points of the programme that repays for one that is owed; `programme` is the other. Both say the same."""
+
+    programme: str
+    rate: Rate
+
+
 @dataclass(frozen=True, slots=True)
 class PointsProgramme:
     """`value` is what one point is worth at netting, minor units, exact.
@@ -57,7 +64,7 @@ class PointsProgramme:
     Members earn at the parties `earned_at`, at each under one programme, and spend at `spent_at` (empty: where they
     earn). With `borne_by` ACQUIRER whoever sold pays the debtor for the points when they are earned; with DEBTOR nobody
     does. The debtor pays where they are spent. Without a `conversion` they become no value, without `months` they never
-    end.
+    end. With these members may repay what they owe of those it `repays`; it is `repaid_with` others.
     """
 
     debtor: str
@@ -69,6 +76,8 @@ class PointsProgramme:
     calendar: str
     conversion: Conversion | None = None
     months: int | None = None
+    repays: tuple[Repayment, ...] = ()
+    repaid_with: tuple[Repayment, ...] = ()
 
     def last_day(self, business_date: date) -> date | None:
         """The last day of points earned on a day: months later, or that month's last day; None where none is."""
@@ -105,7 +114,22 @@ def points_programme(fields: Fields) -> PointsProgramme:
         calendar=fields.code("calendar", "monthly"),
         conversion=_conversion(fields.part("conversion", "an object with a rate"), debtor),
         months=fields.whole("months", None, MONTHS_MAX),
+        repays=_repayments(fields, "repays"),
+        repaid_with=_repayments(fields, "repaid_with"),
     )
+
+
+def _repayments(fields: Fields, name: str) -> tuple[Repayment, ...]:
+    found: list[Repayment] = []
+    for row in fields.rows(name, "programmes with a rate"):
+        repayment = Repayment(row.code("programme"), row.rate("rate", "0", VALUE_MAX))
+        if any(repayment.programme == each.programme for each in found):
+            raise row.bad("programme", "each programme once")
+        if not repayment.rate.numerator:
+            raise row.bad("rate", "a fraction above 0")
+        found.append(repayment)
+        row.finish()
+    return tuple(found)
 
 
 def _conversion(fields: Fields | None, debtor: str) -> Conversion | None:

@@ -66,7 +66,7 @@ def _earn(
     unit = books.programme.points_unit(version.agreement_id)
     legs = [Transfer(points_account(debtor_id), POINTS_HELD, points, POINTS, unit=points_unit(unit))]
     if content.borne_by == "ACQUIRER":
-        legs += _claim(books, acquirer_id, debtor_id, points, version, content)
+        legs += claim_in_points(books, (acquirer_id, debtor_id), points, version, content)
     last_day = content.last_day(books.business_date)
     change = PointsChange(version.agreement_id, version.version, points, last_day=last_day)
     put_points(decision, wallet, change, legs, version, book)
@@ -89,7 +89,7 @@ def _claw_back(decision: Decision, wallet: Wallet, original: Original, books: Bo
     taken = points - move.ended_of(points)
     legs = [Transfer(POINTS_HELD, points_account(debtor_id), taken, POINTS, unit=points_unit(unit))] if taken else []
     if content.borne_by == "ACQUIRER":
-        legs += _claim(books, debtor_id, original.participant_id, points, version, content)
+        legs += claim_in_points(books, (debtor_id, original.participant_id), points, version, content)
     change = PointsChange(version.agreement_id, version.version, -taken, original.entry_id, points)
     put_points(decision, wallet, change, legs, version, book)
 
@@ -114,7 +114,7 @@ def decide_spend_points(command: SpendPoints, books: Books) -> Decision:
     unit = books.programme.points_unit(version.agreement_id)
     legs = [
         Transfer(POINTS_HELD, points_account(debtor_id), command.points, POINTS, unit=points_unit(unit)),
-        *_claim(books, debtor_id, command.participant_id, command.points, version, content),
+        *claim_in_points(books, (debtor_id, command.participant_id), command.points, version, content),
     ]
     decision = points_decision(wallet, card.last_four, version, None)
     decision.card_id = card.card_id
@@ -149,7 +149,7 @@ def give_points_back(original: Original, points: int, books: Books) -> Decision:
     unit = books.programme.points_unit(version.agreement_id)
     legs = [
         Transfer(points_account(debtor_id), POINTS_HELD, points, POINTS, unit=points_unit(unit)),
-        *_claim(books, original.participant_id, debtor_id, points, version, content),
+        *claim_in_points(books, (original.participant_id, debtor_id), points, version, content),
     ]
     decision = points_decision(wallet, original.last_four, version, original)
     change = PointsChange(version.agreement_id, version.version, points, original.entry_id, points)
@@ -203,12 +203,16 @@ def debtor_of(books: Books, content: PointsProgramme) -> int:
     return books.programme.standing_for(books.programme.participant_by_code[content.debtor].participant_id)
 
 
-def _claim(
-    books: Books, debtor_id: int, creditor_id: int, points: int, version: Version, content: PointsProgramme
+def claim_in_points(
+    books: Books,
+    parties: tuple[int, int],
+    points: int,
+    version: Version,
+    content: PointsProgramme,
+    code: TransferCode = POINTS,
 ) -> list[Transfer]:
     """`D=>C n`, in the unit of the version; nothing of a party to itself. Raises NoOpenWindow."""
-    standing = books.programme.standing_for
-    debtor, creditor = standing(debtor_id), standing(creditor_id)
+    debtor, creditor = map(books.programme.standing_for, parties)
     if debtor == creditor:
         return []
     calendar_id = books.programme.calendar_id(content.calendar)
@@ -216,7 +220,7 @@ def _claim(
     if window is None:
         raise NoOpenWindow(calendar_id)
     unit = points_unit(books.programme.unit_of(version))
-    return [Transfer(clearing_account(debtor), clearing_account(creditor), points, POINTS, window, unit)]
+    return [Transfer(clearing_account(debtor), clearing_account(creditor), points, code, window, unit)]
 
 
 def put_points(

@@ -249,6 +249,13 @@ class Programme:
             raise Refused(Reason.PARTICIPANT_CAPPED, metadata={"participant": self.participants[debtor_id].code})
         return found[0]
 
+    def points_called(self, code: str, day: date) -> tuple[Version, PointsProgramme]:
+        """The programme of that name, in force on `day`. Raises Refused(POINTS_PROGRAMME_UNKNOWN)."""
+        for version, content in self._points_in_force(day):
+            if version.code == code:
+                return version, content
+        raise Refused(Reason.POINTS_PROGRAMME_UNKNOWN)
+
     def points_version(self, programme_id: int, version: int) -> tuple[Version, PointsProgramme]:
         """The version that points were moved under."""
         found = self.version(programme_id, version)

@@ -76,7 +76,7 @@ class DuePoints(NamedTuple):
 class Holding:
     """A card and its wallet in one snapshot. Wallet and lane are None until the card is linked.
 
-    `points` are (programme_id, points), in order of the programmes.
+    `points` are (programme's code, points), in order of the programmes.
     """
 
     card_state: str
@@ -86,7 +86,7 @@ class Holding:
     balance_minor: int
     lots: tuple[HeldLot, ...]
     read_time: datetime
-    points: tuple[tuple[int, int], ...] = ()
+    points: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

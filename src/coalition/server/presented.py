@@ -46,6 +46,7 @@ Presenting: TypeAlias = (
     | operations_pb2.VisitPassRequest
     | operations_pb2.SpendPointsRequest
     | operations_pb2.ConvertPointsRequest
+    | operations_pb2.RepayPointsRequest
     | terminal_pb2.GetBalanceRequest
     | terminal_pb2.ListEntriesRequest
 )

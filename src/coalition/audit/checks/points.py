@@ -17,18 +17,21 @@ from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.passes import FACTS
 from coalition.audit.checks.report import Report
 from coalition.audit.leaf import Payload
-from coalition.domain.accounts import FIRST_OF_POINTS, POINTS_HELD
+from coalition.domain.accounts import FIRST_OF_POINTS, POINTS_HELD, TransferCode, clearing_account, parties_of
 from coalition.domain.agreements import parse_content
 from coalition.domain.errors import Refused
 from coalition.domain.kinds import Kind
 from coalition.domain.points import PointsBook, PointsChange
 from coalition.domain.points_programme import PointsProgramme
+from coalition.domain.points_repayment import agreed_rate
 
 EARNS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD)})
 TAKES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
 SPEND, RETURN, REVERSAL = int(Kind.POINTS_SPEND), int(Kind.POINTS_RETURN), int(Kind.REVERSAL)
 CONVERSION, EXPIRY = int(Kind.POINTS_CONVERSION), int(Kind.POINTS_EXPIRY)
-TAKES: Final = frozenset({SPEND, CONVERSION})
+REPAYMENT: Final = int(Kind.POINTS_REPAYMENT)
+CLAIM: Final = int(TransferCode.POINTS_REPAYMENT)
+TAKES: Final = frozenset({SPEND, CONVERSION, REPAYMENT})
 
 
 class Told(NamedTuple):
@@ -38,6 +41,16 @@ class Told(NamedTuple):
     version: int
     code: str
     last_day: date | None
+
+
+class Repaid(NamedTuple):
+    """What an answer says of points that were owed: their programme, how many were repaid, and how many are left."""
+
+    programme_id: int
+    version: int
+    code: str
+    points: int
+    balance: int
 
 
 @dataclass(slots=True)
@@ -72,11 +85,17 @@ class PointsChecks:
                 said = int(facts["points"]), int(facts["points_balance"]), str(facts["points_programme"])
                 programme_id, version = map(int, str(facts["points_version"]).split("/"))
                 ends = date.fromisoformat(facts["points_last_day"]) if "points_last_day" in facts else None
+                repaid = repaid_of(facts)
             except (KeyError, TypeError, ValueError, IndexError):
                 self._breach("V8", opened, "what moves points does not say which, or how many")
                 return
+            if (entry.kind == REPAYMENT) is not (repaid is not None):
+                self._breach("V8", opened, "points are repaid, or should be, and the answer does not say which")
+            change -= repaid.points if repaid is not None else 0
             self._told(opened, change, *said, Told(programme_id, version, said[2], ends))
-        elif change or entry.kind in {CONVERSION, EXPIRY}:
+            if repaid is not None:
+                self._repay(opened, -change, Told(programme_id, version, said[2], ends), repaid)
+        elif change or entry.kind in {CONVERSION, EXPIRY, REPAYMENT}:
             self._breach("V8", opened, "points move, or should, and the answer does not say so")
         elif entry.kind in TAKES_BACK and entry.original_entry_id in self._sales:
             self._claw_back(opened, 0)
@@ -142,6 +161,25 @@ class PointsChecks:
         if entry.kind == CONVERSION:
             self._convert(opened, points, told.code, told.version)
         self._keep(opened, PointsChange(*told[:2], -points))
+
+    def _repay(self, opened: Opened, cost: int, told: Told, repaid: Repaid) -> None:
+        """V8 and V9: so many are owed, and as many of the other programme's are taken as both have agreed on."""
+        entry, points = opened.entry, repaid.points
+        own = self._balances[entry.wallet_id]
+        before = own.get(repaid.code)
+        if before is None:
+            before = 0 if self._is_whole else repaid.balance - points
+        own[repaid.code] = before + points
+        if before + points != repaid.balance or before + points > 0:
+            self._breach("V9", opened, "points are repaid that are not owed, or others are said to be left")
+        self._book.balances[entry.wallet_id, repaid.programme_id] = own[repaid.code]
+        rule, owed_rule = self._rule(told.code, told.version), self._rule(repaid.code, repaid.version)
+        if rule is None or owed_rule is None:
+            self._without_rule += 1
+            return
+        rate = agreed_rate(told.code, rule, repaid.code, owed_rule)
+        if rate is None or points <= 0 or rate.ceiling(points) != cost or not is_repaid(entry, cost, points):
+            self._breach("V8", opened, f"{cost} points repay {points} of {repaid.code}, and that was not agreed on")
 
     def _end(self, opened: Opened, points: int, told: Told) -> None:
         """V9: what ends is all that is left of a sale whose last day is over."""
@@ -230,6 +268,27 @@ class PointsChecks:
 def day_of(entry: Payload) -> date:
     """The business date of an entry; the first there is where it says something else."""
     return date.fromordinal(min(max(entry.business_day, 1), date.max.toordinal()))
+
+
+def repaid_of(facts: Mapping[str, Any]) -> Repaid | None:
+    """What an answer says of points that were repaid, if it does. Raises what a wrong answer leads to."""
+    if "repaid_points" not in facts:
+        return None
+    programme_id, version = map(int, str(facts["repaid_points_version"]).split("/"))
+    told = str(facts["repaid_points_programme"]), int(facts["repaid_points"]), int(facts["repaid_points_balance"])
+    return Repaid(programme_id, version, *told)
+
+
+def is_repaid(entry: Payload, cost: int, points: int) -> bool:
+    """`POINTS->POINTS(E) m`, `POINTS(C)->POINTS n`, and `E=>C m` unless both are one."""
+    taken = [leg for leg in entry.transfers if leg[0] == POINTS_HELD]
+    given = [leg for leg in entry.transfers if leg[1] == POINTS_HELD]
+    claims = [leg for leg in entry.transfers if POINTS_HELD not in leg[:2]]
+    if [leg[2] for leg in taken] != [cost] or [leg[2] for leg in given] != [points]:
+        return False
+    debtor_id, creditor_id = parties_of(taken[0][1])[0], parties_of(given[0][0])[0]
+    expected = [(clearing_account(debtor_id), clearing_account(creditor_id), cost, CLAIM)]
+    return [tuple(leg[:4]) for leg in claims] == (expected if debtor_id != creditor_id else [])
 
 
 def moved(entry: Payload) -> int:
