@@ -82,6 +82,16 @@ def test_what_is_not_agreed_is_refused_and_says_what_would_do():
     declined(Reason.PARTICIPANT_CAPPED, lambda: house.convert_points("d", 300))
 
 
+def test_a_debtor_at_its_cap_sells_no_value_that_others_hold_not_even_at_home():
+    """At its own till nothing is owed for points that are spent; for stored value of A's the money is."""
+    house = opened(STORED)
+    house.agree("points", "POINTS", **PROGRAMME | {"spent_at": ["b"], "conversion": STORED})
+    house.stop("b")
+    declined(Reason.PARTICIPANT_CAPPED, lambda: house.convert_points("b", 300))
+    house.agree("points", "POINTS", **PROGRAMME | {"spent_at": ["b"], "conversion": VOUCHER})
+    house.convert_points("b", 300)
+
+
 def test_without_a_conversion_points_become_nothing():
     house = opened(STORED)
     house.agree("points", "POINTS", **PROGRAMME)
