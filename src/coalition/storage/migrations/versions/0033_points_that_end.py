@@ -1,13 +1,13 @@
 """Points that end: a last day of what was earned, what of it is still there, and what a spend took of it.
 
 Revision ID: 0033
-Revises: 0037
+Revises: 0032
 """
 
 from alembic import op
 
 revision = "0033"
-down_revision = "0037"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 
