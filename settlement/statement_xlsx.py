@@ -1,4 +1,4 @@
-"""A statement as a workbook: balances, what is due, counterparties, every line. Rows are streamed; always the same bytes.
+"""A statement as a workbook: balances, what is due, counterparties, every line. Streamed; the same bytes everywhere.
 
 Text is written as text, so that no name or reference is taken for a formula.
 """
