@@ -77,6 +77,10 @@ def due_legs(connection: Connection, after: int, up_to: int) -> list[DueLeg]:
             "due": AccountKind.DUE,
             "shift": NUMBER_SHIFT,
         }
-        for *columns, answer in connection.execute(LEGS, parameters):
-            legs.append(DueLeg(*columns, json.loads(bytes(answer))["answer"]))
+        legs += [_leg(row) for row in connection.execute(LEGS, parameters)]
     return legs
+
+
+def _leg(row: tuple[Any, ...]) -> DueLeg:
+    values: tuple[Any, ...] = (*row[:-1], json.loads(bytes(row[-1]))["answer"])
+    return DueLeg(*values)
