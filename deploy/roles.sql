@@ -105,6 +105,8 @@ GRANT UPDATE (state, successor_id) ON participants TO coalition_settlement;
 -- What a complaint is about never changes.
 GRANT INSERT ON disputes TO coalition_settlement;
 GRANT UPDATE (state, awarded_minor, note, proposer, settle_request_id) ON disputes TO coalition_settlement;
+-- What members paid of their debts, and what was given up, is added to, never taken back.
+GRANT INSERT ON debt_lines TO coalition_settlement;
 -- Approvals: asked for by both, decided at settlement's door. Nobody but the owner changes how many must agree.
 GRANT INSERT ON approvals, approval_steps TO coalition_app, coalition_settlement;
 GRANT UPDATE (state) ON approvals TO coalition_app, coalition_settlement;
@@ -137,7 +139,7 @@ GRANT INSERT ON day_closes TO coalition_app;
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
     disputes, window_volumes, participant_exposures, caps_reached, day_totals, day_limits_reached, day_closes,
-    member_debts, audit_tiles, checkpoints, cosignatures, member_acts, disclosures, erasures, key_versions,
+    member_debts, shortfalls, debt_lines, audit_tiles, checkpoints, cosignatures, member_acts, disclosures, erasures, key_versions,
     member_merges, transits, exports, approval_bands, approval_offices, approvals, approval_steps, due_lines,
     run_windows, run_parties, run_files, bank_results, bank_lines, settlement_events, cap_notices,
     sponsored_bonus, sponsors_reached TO coalition_auditor;
