@@ -119,6 +119,9 @@ GRANT UPDATE (is_held) ON run_windows TO coalition_settlement;
 GRANT UPDATE (state, settled_minor) ON run_parties TO coalition_settlement;
 GRANT UPDATE, DELETE ON bank_accounts TO coalition_settlement;
 
+-- What sponsors have taken on is held by the tills' server while it sells.
+GRANT INSERT, UPDATE ON sponsored_held TO coalition_app;
+
 -- The folds can be deleted and made again by whoever follows.
 GRANT INSERT, UPDATE, DELETE ON followers, window_claims, window_volumes TO coalition_app, coalition_settlement;
 GRANT INSERT, UPDATE, DELETE ON participant_exposures, caps_reached TO coalition_app, coalition_settlement;
@@ -142,7 +145,7 @@ GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_line
     member_debts, shortfalls, debt_lines, audit_tiles, checkpoints, cosignatures, member_acts, disclosures, erasures, key_versions,
     member_merges, transits, exports, approval_bands, approval_offices, approvals, approval_steps, due_lines,
     run_windows, run_parties, run_files, bank_results, bank_lines, settlement_events, cap_notices,
-    sponsored_bonus, sponsors_reached TO coalition_auditor;
+    sponsored_bonus, sponsors_reached, sponsored_held TO coalition_auditor;
 -- A run's content holds bank accounts.
 GRANT SELECT (run_id, state, maker, prepare_time, collected_minor, paid_minor, advance_minor,
     advance_limit_minor, advanced_minor, content_hash) ON runs TO coalition_app, coalition_auditor;
