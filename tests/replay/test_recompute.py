@@ -166,6 +166,34 @@ def test_g2_two_issuers_interchange_and_a_refund_in_two_slices(tmp_path):
     } == nets(export)
 
 
+def test_beyond_its_sponsors_limit_the_issuer_bears_the_bonus(tmp_path):
+    """Three bonuses of 200.00, half of each the sponsor's, 150.00 at most: it bears 100.00, 50.00 and nothing."""
+    held = {"sponsor": "s", "sponsor_share": "1/2", "sponsor_limit_minor": 15_000, "when_used_up": "ISSUER"}
+    export = Export(
+        tmp_path,
+        [
+            ("sold", "TERMS", terms("a", TWO_POINT_FOUR, **held)),
+            ("accepted", "ACCEPTANCE", acceptance("a")),
+            ("pays", "ACQUIRING", acquiring("c", "0", "0")),
+        ],
+    )
+    for _ in range(3):
+        export.post("TOP_UP", "a", 100_000, "sold", [])
+    export.post("PURCHASE", "c", 120_000, "pays", [])
+    export.close_month()
+    bought = export.post("PURCHASE", "c", 120_000, "pays", [])
+    export.close_month()
+    export.post("REFUND", "c", 60_000, "pays", [], original=bought)
+    export.post("PURCHASE", "c", 180_000, "pays", [])
+    export.close_month()
+
+    assert {
+        ("monthly", "2017-01"): {"a": -110_000, "c": 120_000, "s": -10_000},
+        ("monthly", "2017-02"): {"a": -115_000, "c": 120_000, "s": -5_000},
+        ("monthly", "2017-03"): {"a": -120_000, "c": 120_000},
+    } == nets(export)
+
+
 def test_g3_bonus_split_with_a_sponsor_comes_back_in_three_slices(tmp_path):
     export = Export(
         tmp_path,

@@ -64,6 +64,7 @@ class TransferCode(IntEnum):
     PASS = 40
     POINTS = 41
     POINTS_VALUE = 42
+    DEBT_REPAID = 48
 
 
 class Unit(IntEnum):

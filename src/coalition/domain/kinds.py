@@ -44,6 +44,7 @@ class Kind(IntEnum):
     POINTS_SPEND = 37
     POINTS_RETURN = 38
     WRITE_OFF = 39
+    DEBT_REPAID = 46
 
     PARTICIPANT_CREATED = 101
     STORE_CREATED = 102
@@ -102,6 +103,8 @@ class Kind(IntEnum):
     ERASURE_REQUESTED = 170
 
     WRITE_OFF_PROPOSED = 190
+    DEBT_WRITE_OFF_PROPOSED = 191
+    DEBT_WRITTEN_OFF = 192
 
 
 SETTLEMENT: Final = frozenset(
@@ -117,6 +120,7 @@ SETTLEMENT: Final = frozenset(
         Kind.SUCCESSION,
         Kind.VALUATION,
         Kind.WRITE_OFF,
+        Kind.DEBT_REPAID,
     }
 )
 """What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""

@@ -66,6 +66,7 @@ def _terms(told: Mapping[str, Any]) -> Content:
         bonus_months=told.get("bonus_months"),
         sponsor=told.get("sponsor") or "",
         sponsor_share=Fraction(told.get("sponsor_share", "0")),
+        held_limit=told["sponsor_limit_minor"] if told.get("when_used_up") == "ISSUER" else None,
         seller_commission=Fraction(told.get("seller_commission", "0")),
         calendar=told.get("calendar", "monthly"),
     )

@@ -12,6 +12,7 @@ CUSTODY: Final = {"ISSUER_HELD": pb.CUSTODY_ISSUER_HELD, "OPERATOR_HELD": pb.CUS
 FEE_BASE: Final = {"GROSS": pb.FEE_BASE_GROSS, "PRINCIPAL": pb.FEE_BASE_PRINCIPAL}
 BANDING: Final = "BANDING_"
 MEASURED: Final = "MEASURED_"
+WHEN_USED_UP: Final = "WHEN_USED_UP_"
 WINDOW_BASE: Final = "WINDOW_BASE_"
 
 
@@ -93,6 +94,9 @@ def _terms(content: Mapping[str, Any]) -> pb.Terms:
     )
     if content.get("bonus_months") is not None:
         message.bonus_months = content["bonus_months"]
+    if content.get("sponsor_limit_minor") is not None:
+        message.sponsor_limit_minor = content["sponsor_limit_minor"]
+        message.when_used_up = pb.WhenUsedUp.Value(WHEN_USED_UP + content.get("when_used_up", "END"))
     return message
 
 
@@ -146,9 +150,18 @@ def _terms_content(terms: pb.Terms) -> dict[str, Any]:
         "bonus_months": terms.bonus_months if terms.HasField("bonus_months") else None,
         "sponsor": terms.sponsor or None,
         "sponsor_share": _text(terms.sponsor_share),
+        **_limit_content(terms),
         "seller_commission": _text(terms.seller_commission),
         "calendar": terms.calendar or "monthly",
     }
+
+
+def _limit_content(terms: pb.Terms) -> dict[str, Any]:
+    """Terms without a sponsor's limit say nothing of it, as ever."""
+    if not terms.HasField("sponsor_limit_minor"):
+        return {}
+    after = pb.WhenUsedUp.Name(terms.when_used_up or pb.WHEN_USED_UP_END).removeprefix(WHEN_USED_UP)
+    return {"sponsor_limit_minor": terms.sponsor_limit_minor, "when_used_up": after}
 
 
 def _acceptance_content(acceptance: pb.Acceptance) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from coalition.replay.sums import (
     half_even,
     months_later,
     returned_part,
+    share_left,
     spend,
 )
 
@@ -51,13 +52,17 @@ class Standing:
 
 @dataclass(slots=True)
 class Books:
-    """What the second hand arrived at; `assessed` are the windows whose fees it found posted, `fees` how many."""
+    """What the second hand arrived at; `assessed` are the windows whose fees it found posted, `fees` how many.
+
+    `taken_on` is what sponsors have taken on, by the code of the terms.
+    """
 
     positions: dict[Window, dict[str, Standing]] = field(default_factory=dict)
     wallets: dict[int, list[Lot]] = field(default_factory=lambda: defaultdict(list))
     purchases: dict[int, Purchase] = field(default_factory=dict)
     assessed: set[Window] = field(default_factory=set)
     fees: int = 0
+    taken_on: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
 
 class _Entry:
@@ -118,13 +123,15 @@ def _top_up(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
     custodian = facts.custody if terms.operator_held else issuer
     principal, bonus = asked.amount, bonus_sold(terms, asked.amount)
     expires = bonus > 0 and terms.bonus_months is not None
+    sponsor_share, part = share_left(terms, bonus, books.taken_on[asked.agreement])
+    books.taken_on[asked.agreement] += part
     books.wallets[asked.wallet].append(
         Lot(
             lot=asked.entry,
             issuer=issuer,
             custodian=custodian,
             sponsor=terms.sponsor,
-            sponsor_share=terms.sponsor_share,
+            sponsor_share=sponsor_share,
             calendar=terms.calendar,
             bonus_expiry=months_later(asked.business_date, terms.bonus_months or 0) if expires else None,
             face_sold=principal + bonus,

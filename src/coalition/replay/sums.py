@@ -78,7 +78,7 @@ class AcquiringFacts:
 
 @dataclass(frozen=True, slots=True)
 class TermsFacts:
-    """What lots are sold under."""
+    """What lots are sold under. Above `held_limit`, minor units, the issuer bears the bonus; None where it does not."""
 
     issuer: str
     operator_held: bool
@@ -86,6 +86,7 @@ class TermsFacts:
     bonus_months: int | None
     sponsor: str
     sponsor_share: Fraction
+    held_limit: int | None
     seller_commission: Fraction
     calendar: str
 
@@ -190,6 +191,15 @@ def give_back(allocations: Sequence[Allocation], amount: int) -> list[tuple[Allo
         allocation.lot.principal += principal
         amount -= face
     return parts
+
+
+def share_left(terms: TermsFacts, bonus: int, taken_on: int) -> tuple[Fraction, int]:
+    """The sponsor's share of one lot's bonus and what it comes to, having taken on so much of its limit before."""
+    whole = bonus - floor_of(bonus, 1 - terms.sponsor_share)
+    if terms.held_limit is None or whole <= max(terms.held_limit - taken_on, 0):
+        return terms.sponsor_share, whole
+    left = max(terms.held_limit - taken_on, 0)
+    return Fraction(left, bonus), left
 
 
 def bonus_shares(bonus: int, issuer_share: Fraction, sponsor_share: Fraction) -> tuple[int, int, int]:

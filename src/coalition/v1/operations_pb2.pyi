@@ -162,6 +162,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Spent points were given back."""
     ENTRY_KIND_WRITE_OFF: _EntryKind.ValueType  # 39
     """What a participant owed was given up, borne by the operator."""
+    ENTRY_KIND_DEBT_REPAID: _EntryKind.ValueType  # 46
+    """A member paid at a counter what another bore of its sale, or got back what it had paid too much."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
     """A participant joined."""
     ENTRY_KIND_STORE_CREATED: _EntryKind.ValueType  # 102
@@ -270,6 +272,10 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Somebody asked that a member is erased."""
     ENTRY_KIND_WRITE_OFF_PROPOSED: _EntryKind.ValueType  # 190
     """It was proposed to give up what a participant owes."""
+    ENTRY_KIND_DEBT_WRITE_OFF_PROPOSED: _EntryKind.ValueType  # 191
+    """It was proposed to give up what a member owes."""
+    ENTRY_KIND_DEBT_WRITTEN_OFF: _EntryKind.ValueType  # 192
+    """Who bears what a member owes gave it up."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What an entry of the journal is. Numbers below 100 move value, 100 and above are acts."""
@@ -344,6 +350,8 @@ ENTRY_KIND_POINTS_RETURN: EntryKind.ValueType  # 38
 """Spent points were given back."""
 ENTRY_KIND_WRITE_OFF: EntryKind.ValueType  # 39
 """What a participant owed was given up, borne by the operator."""
+ENTRY_KIND_DEBT_REPAID: EntryKind.ValueType  # 46
+"""A member paid at a counter what another bore of its sale, or got back what it had paid too much."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
 """A participant joined."""
 ENTRY_KIND_STORE_CREATED: EntryKind.ValueType  # 102
@@ -452,6 +460,10 @@ ENTRY_KIND_ERASURE_REQUESTED: EntryKind.ValueType  # 170
 """Somebody asked that a member is erased."""
 ENTRY_KIND_WRITE_OFF_PROPOSED: EntryKind.ValueType  # 190
 """It was proposed to give up what a participant owes."""
+ENTRY_KIND_DEBT_WRITE_OFF_PROPOSED: EntryKind.ValueType  # 191
+"""It was proposed to give up what a member owes."""
+ENTRY_KIND_DEBT_WRITTEN_OFF: EntryKind.ValueType  # 192
+"""Who bears what a member owes gave it up."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _TransferCode:
@@ -514,6 +526,8 @@ class _TransferCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """Points earned, taken back, spent or returned."""
     TRANSFER_CODE_POINTS_VALUE: _TransferCode.ValueType  # 42
     """What the points of a window are worth, and that they are settled by it."""
+    TRANSFER_CODE_DEBT_REPAID: _TransferCode.ValueType  # 48
+    """What a member paid of a shortfall, owed by who took it to who bears it."""
 
 class TransferCode(_TransferCode, metaclass=_TransferCodeEnumTypeWrapper):
     """Why a transfer was made; claims of a window are reported by it."""
@@ -572,6 +586,8 @@ TRANSFER_CODE_POINTS: TransferCode.ValueType  # 41
 """Points earned, taken back, spent or returned."""
 TRANSFER_CODE_POINTS_VALUE: TransferCode.ValueType  # 42
 """What the points of a window are worth, and that they are settled by it."""
+TRANSFER_CODE_DEBT_REPAID: TransferCode.ValueType  # 48
+"""What a member paid of a shortfall, owed by who took it to who bears it."""
 Global___TransferCode: _TypeAlias = TransferCode  # noqa: Y015
 
 class _Unit:
