@@ -11,7 +11,7 @@ from coalition.replay.demo import DIFFERENCES, Month, Story
 from coalition.replay.exposure import Exposure
 from coalition.replay.headquarters import PaidRun, Party
 from coalition.replay.journey_scheme import AGREEMENTS, TOP_UP_RULE
-from coalition.replay.recompute import Standing
+from coalition.replay.posting import Standing
 from coalition.replay.screen import DIFFERENCES_SHOWN, last_screen
 from coalition.replay.tills import Takings
 from coalition.replay.trade import Trade

@@ -18,9 +18,9 @@ from coalition.replay.comparison import Verdict, judge, read_names, read_positio
 from coalition.replay.export import Files, export, participants
 from coalition.replay.founding import STEPS_OF_MEMBER, Enrolled, enrol, found, steps
 from coalition.replay.headquarters import Cut, PaidRun, bank_accounts
+from coalition.replay.posting import Standing, Window
 from coalition.replay.premises import Furnish, House
 from coalition.replay.processes import ServerProcess, settlement
-from coalition.replay.recompute import Standing, Window
 from coalition.replay.street import Street, days
 from coalition.replay.tills import Takings
 from coalition.replay.trade import Trade
