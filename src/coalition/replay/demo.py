@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from coalition.replay.comparison import Verdict, judge, read_names, read_positions
 from coalition.replay.export import Files, export, participants
-from coalition.replay.founding import STEPS_OF_MEMBER, Enrolled, enrol, found, steps
+from coalition.replay.founding import STEPS_OF_MEMBER, Enrolled, agree, enrol, found, steps
 from coalition.replay.headquarters import Cut, PaidRun, bank_accounts
 from coalition.replay.posting import Standing, Window
 from coalition.replay.premises import Furnish, House
@@ -119,6 +119,8 @@ def _story(trade: Trade, var: Path, house: House, phases: Phases, watch: "_Watch
                 enrol(house.operator, trade.homes, newcomers[label], enrolled, enrolling)
             advance = phases(f"{label}: top-ups, purchases, refunds", None)
             for day, baskets in days(trade, label):
+                with watch.timed("set-up"):
+                    agree(house.operator, trade, day)
                 with watch.timed("tills"):
                     street.trade(day, baskets, advance)
                 if trade.settling.daily:

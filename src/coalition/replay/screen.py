@@ -197,8 +197,8 @@ def benefits_lines(verdict: Verdict) -> str:
     if of.get("earned"):
         lines.append(
             f"points: {of['earned']:,} earned, {of['taken back']:,} taken back, {of['spent']:,} spent, "
-            f"{of['returned']:,} returned, {of['left']:,} left; {of['valued']:,} claims in them valued, "
-            f"once a window, at {major(of['worth'])}; nothing left in points of any window"
+            f"{of['returned']:,} returned, {of['left']:,} left; "
+            f"{of['valued']:,} claims in them became {major(of['worth'])}, once a window"
         )
     if of.get("passes"):
         lines.append(
