@@ -80,8 +80,10 @@ def test_the_screen_tells_what_was_computed_again_of_points_and_passes():
     text = " ".join(shown(counted).replace("│", " ").split())
 
     for sentence in (
-        "points: 1,234 earned, 34 taken back, 600 spent, 100 returned, 700 left; "
-        "5 claims in them became 12.56, once a window",
+        (
+            "points: 1,234 earned, 34 taken back, 600 spent, 100 returned, 700 left; "
+            "5 claims in them became 12.56, once a window"
+        ),
         "passes: 9 sold, 4 visits, 1 of them returned, 2 passes paid out; 52 visits left, worth 170.87",
     ):
         assert sentence in text
