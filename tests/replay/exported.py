@@ -19,7 +19,8 @@ FIRST_OF_POINTS = 100
 # What an answer told of passes and points, in the order of the columns.
 TOLD = ("pass_entry", "visits", "visits_left", "points", "points_balance", "points_worth")
 # (kind, participant, amount, original, agreement, [(debit, credit, amount, code), ...])
-NOTHING_TOLD = (0,) * len(TOLD)
+CAPPED = "PARTICIPANT_CAPPED"
+NOTHING_TOLD = (0,) * (1 + len(TOLD))
 Operation = tuple[str, str, int, int, str, Sequence[Claim]]
 
 
@@ -57,7 +58,7 @@ class Export:
     ) -> int:
         """An operation with the transfers it posted; its entry id is its batch. `told` are columns of `TOLD`."""
         entry = len(self.entries) + 1
-        asked = (participant, 7, amount, original, agreement, version, DAY, "")
+        asked = (participant, 7, amount, original, agreement, version, DAY, "", 0)
         self.entries.append((entry, entry, 0, kind, "ACCEPTED", *asked, *(told.get(name, 0) for name in TOLD)))
         self._add(entry, lines, self.label)
         return entry
@@ -88,12 +89,12 @@ class Export:
             window = f"monthly/{label}" if tagged else ""
             self.transfers.append((entry, leg, debit, credit, value, code, window, *(unit or (MONEY,))))
 
-    def decline(self, kind: str, participant: str, amount: int, capped: str) -> None:
-        """An operation that was declined for a cap; a decline names no wallet."""
+    def decline(self, kind: str, participant: str, amount: int, capped: str, reason: str = CAPPED, **told: int) -> int:
+        """An operation that was declined, for whose cap; `balance` is what the till was told of the wallet."""
         entry = len(self.entries) + 1
-        self.entries.append(
-            (entry, entry, 0, kind, "PARTICIPANT_CAPPED", participant, 0, amount, 0, "", 0, DAY, capped, *NOTHING_TOLD)
-        )
+        row = (entry, entry, 0, kind, reason, participant, told.get("wallet", 7), amount, 0, "", 0, DAY, capped)
+        self.entries.append((*row, told.get("balance", 0), *NOTHING_TOLD[1:]))
+        return entry
 
     def net(self, label: str, standings: dict[str, tuple[int, int]]) -> None:
         """What netting wrote of a window: participant -> (received, sent)."""

@@ -33,7 +33,9 @@ def story(differences: tuple[str, ...] = (), surprises: int = 0) -> Story:
     )
     trade = Trade("Test", "USD", "UTC", (), AGREEMENTS, TOP_UP_RULE, {}, {"2017-01": ()}, ("a remark",))
     exposure = Exposure("a", cap=90_000, most=80_001, warnings=1, stops=0, declines=17)
-    verdict = Verdict(10, 2, differences, windows=32, fees=7, payments=5, left={"a": -111}, exposures=(exposure,))
+    verdict = Verdict(
+        10, 2, differences, windows=32, fees=7, payments=5, left={"a": -111}, exposures=(exposure,), declines=18
+    )
     return Story(trade, takings, (month,), 12, verdict, {"tills": 2.0})
 
 
@@ -62,6 +64,7 @@ def test_the_screen_tells_runs_fees_caps_and_what_is_still_due():
         "900.00",
         "800.01",
         "17",
+        "18 declines",
         "7 fees",
         "32 windows",
         "5 payments",

@@ -229,7 +229,7 @@ def capped(directory: Path, cap: int, *, paid: bool = False, collateral: int = 0
         export.pay([JANUARY, FEBRUARY], 0, {"a": (-19_800, -19_800), "c": (19_680, 19_680), "h": (120, 120)})
         for _ in range(300):
             export.act("PARTICIPANT_STATE_SET", [])
-    export.decline("PURCHASE", "c", 500, "a")
+    export.decline("PURCHASE", "c", 500, "a", balance=100_000)
     return export
 
 
@@ -259,6 +259,6 @@ def test_a_decline_without_a_cap_that_was_reached_is_a_difference(
     if collateral:
         for _ in range(300):
             export.act("PARTICIPANT_STATE_SET", [])
-        export.decline("PURCHASE", "c", 500, "a")
+        export.decline("PURCHASE", "c", 500, "a", balance=100_000)
 
     assert any("PURCHASE at c was declined for the cap of a" in told for told in judged(export).differences)

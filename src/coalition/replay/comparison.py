@@ -34,7 +34,7 @@ class Verdict:
     """What was compared, and every difference as one sentence; none means that both hands agree to the fen.
 
     `fees` of windows and `payments` of runs were computed again; `left` is what is still due of anybody, minor units.
-    `benefits` counts what was done with points and passes, by the names of `Books.count`.
+    `benefits` counts what was done with points and passes, by the names of `Books.count`; `declines` were explained.
     """
 
     entries: int
@@ -46,6 +46,7 @@ class Verdict:
     left: Mapping[str, int] = field(default_factory=dict)
     exposures: tuple[Exposure, ...] = ()
     benefits: Mapping[str, int] = field(default_factory=dict)
+    declines: int = 0
 
     @property
     def equal(self) -> bool:
@@ -87,6 +88,7 @@ def judge(export: Path, reports: Mapping[Window, Path]) -> Verdict:
         settled.left,
         tuple(exposures),
         _benefits(books),
+        books.declines,
     )
 
 

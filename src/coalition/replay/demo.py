@@ -131,7 +131,8 @@ def _story(trade: Trade, var: Path, house: House, phases: Phases, watch: "_Watch
                 is_last = label == trade.months[-1]
                 months.append(_settle(trade, label, var, house, cuts, phases, minimum=not is_last))
     with watch.timed("export"):
-        files = Files(enrolled.recruits, cuts, [month.run for month in months])
+        declined = {request_id: enrolled.wallets[member] for request_id, member in takings.declined.items()}
+        files = Files(enrolled.recruits, cuts, [month.run for month in months], declined)
         advance = phases("journal to Parquet, as an auditor", None)
         entries = export(house.auditor, house.operator, house.headquarters, var / "export", files, advance=advance)
     reports = {(CALENDAR, month.label): month.report for month in months}

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from coalition.client import Connection
+from coalition.replay.asked import ACCEPTED
 from coalition.replay.founding import Advance, Recruit
 from coalition.replay.headquarters import Cut, Headquarters, PaidRun
 from coalition.replay.messages import stored_content
@@ -24,11 +25,10 @@ from coalition.v1 import audit_pb2, operations_pb2, programme_pb2
 
 PAGE: Final = 1000
 FACTS: Final = 10
-ACCEPTED: Final = "ACCEPTED"
 AGREED: Final = frozenset({"AGREEMENT_CREATED", "AGREEMENT_REVISED"})
 # The facts of an answer that are exported, and the words by which an answer that has any is known.
 OF_BENEFITS: Final = ("pass", "visits", "visits_left", "points", "points_balance", "points_worth_minor")
-TOLD: Final = (b'"pass"', b'"points"', b'"participant"')
+TOLD: Final = (b'"pass"', b'"points"', b'"participant"', b'"balance_minor"')
 ROWS_IN_MEMORY: Final = 20_000
 
 TEXT, WHOLE = pa.string(), pa.int64()
@@ -78,6 +78,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Any]]] = {
         "business_date": TEXT,
         # Whose net debit cap declined it, as the answer told the till; empty otherwise.
         "capped": TEXT,
+        # What a decline told of the wallet; 0 where it told nothing.
+        "balance": WHOLE,
         # What the answer said of a pass and of points; 0 where it said nothing.
         "pass_entry": WHOLE,
         "visits": WHOLE,
@@ -135,11 +137,14 @@ def write_table(directory: Path, name: str, rows: Iterable[tuple[Any, ...]]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What HQ has in its own files: whose recruit each wallet is, the windows it cut, the runs it paid."""
+    """What HQ has in its own files: whose recruit each wallet is, the windows it cut, the runs it paid, and the wallet
+    of each request that tills saw declined (the journal names none).
+    """
 
     recruits: Mapping[int, Recruit]
     cuts: Mapping[Window, Cut]
     runs: Sequence[PaidRun]
+    declined: Mapping[str, int]
 
 
 def export(
@@ -179,7 +184,7 @@ def export(
     count = 0
     with ParquetTable(directory, "entries") as entries, ParquetTable(directory, "transfers") as transfers:
         for page in _journal(auditor):
-            entries.add(_entry_row(entry) for entry in page)
+            entries.add(_entry_row(entry, files.declined) for entry in page)
             transfers.add(row for entry in page for row in _transfer_rows(entry))
             count += len(page)
             advance(len(page))
@@ -197,7 +202,7 @@ def _journal(auditor: Connection) -> "Iterator[list[audit_pb2.JournalEntry]]":
             return
 
 
-def _entry_row(entry: audit_pb2.JournalEntry) -> tuple[Any, ...]:
+def _entry_row(entry: audit_pb2.JournalEntry, declined: Mapping[str, int]) -> tuple[Any, ...]:
     kind = operations_pb2.EntryKind.Name(entry.kind).removeprefix("ENTRY_KIND_")
     agreement, version = entry.agreement, entry.agreement_version
     if kind in AGREED and entry.reason == ACCEPTED:
@@ -211,13 +216,14 @@ def _entry_row(entry: audit_pb2.JournalEntry) -> tuple[Any, ...]:
         kind,
         entry.reason,
         entry.participant,
-        entry.wallet_id,
+        entry.wallet_id or declined.get(entry.request_id, 0),
         entry.amount_minor,
         entry.original_entry_id,
         agreement,
         version,
         entry.business_date,
         facts.get("participant", "") if entry.reason == CAPPED else "",
+        int(facts.get("balance_minor", 0)),
         *(int(facts.get(name, 0)) if entry.reason == ACCEPTED else 0 for name in OF_BENEFITS),
     )
 

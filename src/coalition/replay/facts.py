@@ -10,11 +10,12 @@ from dataclasses import replace
 from datetime import date, timedelta
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import duckdb
 
 from coalition.replay.agreed import Content, FactsMissing, Version, read_version
+from coalition.replay.asked import ASKED, CLOSING, PASSES_SOLD, SOLD, Asked
 from coalition.replay.benefit_sums import PassFacts, PointsFacts
 from coalition.replay.sums import ON_US, AcceptanceFacts, AcquiringFacts, CapsFacts, FeesFacts, TermsFacts
 
@@ -26,33 +27,6 @@ CHAIN: Final = "chain:"
 ROWS_AT_A_TIME: Final = 10_000
 OPERATOR: Final = "OPERATOR"
 MONTH_LETTERS: Final = 7
-
-
-class Asked(NamedTuple):
-    """One accepted operation as it was asked for, in journal order; or an assessment or a valuation, of the window
-    `told`.
-
-    `told` of a top-up is the issuer whose value was sold, of the sale of a pass the issuer who owes it. From
-    `pass_entry` on it is what the answer said of a pass and of points, 0 where it said nothing.
-    """
-
-    entry: int
-    number: int
-    kind: str
-    participant: str
-    wallet: int
-    amount: int
-    original: int
-    agreement: str
-    version: int
-    business_date: date
-    pass_entry: int = 0
-    visits: int = 0
-    visits_left: int = 0
-    points: int = 0
-    points_balance: int = 0
-    points_worth: int = 0
-    told: str = ""
 
 
 class Facts:
@@ -104,37 +78,14 @@ class Facts:
                 yield from rows
 
     def asked(self) -> Iterator[Asked]:
-        """Every accepted operation that moves value, points or visits, in journal order.
+        """Every operation that moves value, points or visits, or was to, in journal order.
 
         Whose value or pass was sold has no column of its own; the name stands in the account it came from. Nor has the
         window that was assessed or valued; its claims carry it. Only names are taken: every amount is computed.
         """
-        sold = dict(
-            self.rows(
-                "SELECT entry_id, regexp_extract(min(debit), '^(FLOAT[(][^,]*,|BONUS[(])([^)]*)[)]$', 2) FROM transfers"
-                " WHERE credit = 'WALLET' AND code IN ('PRINCIPAL', 'BONUS') GROUP BY 1",
-            )
-        )
-        passes = dict(
-            self.rows(
-                "SELECT entry_id, regexp_extract(min(debit), '^PASS[(](.*)[)]$', 1) FROM transfers"
-                " WHERE credit = 'PASS' AND debit LIKE 'PASS(%' GROUP BY 1"
-            )
-        )
-        closing = dict(
-            self.rows(
-                "SELECT entry_id, min(window_label) FROM transfers WHERE code IN ('WINDOW_FEE', 'POINTS_VALUE')"
-                " GROUP BY 1"
-            )
-        )
+        sold, passes, closing = (dict(self.rows(names)) for names in (SOLD, PASSES_SOLD, CLOSING))
         told = {"TOP_UP": sold, "PASS_SALE": passes, "ASSESS": closing, "VALUATION": closing}
-        for row in self.stream(
-            "SELECT entry_id, number, kind, participant, wallet_id, amount_minor, original_entry_id, agreement,"
-            " agreement_version, CAST(business_date AS DATE), pass_entry, visits, visits_left, points, points_balance,"
-            " points_worth FROM entries WHERE reason = 'ACCEPTED' AND (kind IN ('ASSESS', 'VALUATION')"
-            " OR wallet_id <> 0 AND (amount_minor > 0"
-            " OR kind IN ('POINTS_SPEND', 'POINTS_RETURN', 'PASS_VISIT', 'VISIT_RETURN'))) ORDER BY number, place",
-        ):
+        for row in self.stream(ASKED):
             yield Asked._make((*row, told.get(row[2], {}).get(row[0], "")))
 
     def enrolments(self) -> list[tuple[int, str]]:
@@ -258,6 +209,12 @@ class Facts:
         if not isinstance(content, AcquiringFacts):
             raise FactsMissing(f"entry {asked.entry}: {asked.agreement} is no acquiring agreement")
         return content
+
+    def taken(self, issuer: str, asked: Asked) -> AcceptanceFacts | None:
+        """Under what an issuer's value is taken where something was asked; its own everybody takes. None: it is not."""
+        if issuer == asked.participant:
+            return ON_US
+        return self.acceptance(issuer, asked.participant, asked.business_date)
 
     def acceptance(self, issuer: str, acquirer: str, day: date) -> AcceptanceFacts | None:
         """The most specific acceptance in force, both codes first, then the acquirer's chain, then the issuer's."""

@@ -39,9 +39,10 @@ class Recruit(NamedTuple):
 
 @dataclass(slots=True)
 class Enrolled:
-    """What HQ knows after enrolment: each member's card, and the wallet's recruiter (no auditor sees whose it is)."""
+    """What HQ knows after enrolment: each member's card and wallet, and its recruiter (which no auditor sees)."""
 
     cards: dict[str, str] = field(default_factory=dict, repr=False)
+    wallets: dict[str, int] = field(default_factory=dict, repr=False)
     recruits: dict[int, Recruit] = field(default_factory=dict)
 
 
@@ -150,4 +151,5 @@ def _member(operator: Connection, enrolled: Enrolled, number: int, member: str, 
         member_pb2.LinkCardRequest(request_id=new_request_id(), card_number=card.card_number, member_id=made.member_id),
     )
     enrolled.cards[member] = card.card_number
+    enrolled.wallets[member] = made.wallet_id
     enrolled.recruits[made.wallet_id] = Recruit(recruiter, made.receipt.entry_id)

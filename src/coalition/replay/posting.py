@@ -4,8 +4,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Final
 
+from coalition.replay.asked import Asked
 from coalition.replay.benefit_sums import Pass, PointsMove, Visit
-from coalition.replay.facts import Asked, Facts
+from coalition.replay.facts import Facts
 from coalition.replay.sums import Lot, Purchase
 
 # Units of a transfer, by the numbers of the protos; from FIRST_OF_POINTS on each is a version of a points programme.
@@ -37,7 +38,7 @@ class Books:
     `positions` are of money, `in_points` those of each unit of points; `owed_points` are the claims in points that a
     window has to value, by (debtor, creditor, unit), and `valued` the windows whose points it found valued. `points`
     are members' points by (wallet, programme); `told` is every sentence about an answer that said something else.
-    `count` adds up what was done with points and passes, for the screen.
+    `count` adds up what was done with points and passes, for the screen; `declines` were explained or told.
     """
 
     positions: dict[Window, dict[str, Standing]] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class Books:
     passes: dict[int, list[Pass]] = field(default_factory=lambda: defaultdict(list))
     visits: dict[int, Visit] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
+    declines: int = 0
     count: Counter[str] = field(default_factory=Counter)
 
 

@@ -10,7 +10,9 @@ from datetime import date
 
 from coalition.replay import recompute_benefits as benefits
 from coalition.replay.agreed import FactsMissing
-from coalition.replay.facts import Asked, Facts
+from coalition.replay.asked import ACCEPTED, Asked
+from coalition.replay.declines import explain_decline
+from coalition.replay.facts import Facts
 from coalition.replay.fees import WindowFees
 from coalition.replay.posting import Books, Entry, Line
 from coalition.replay.sums import (
@@ -41,6 +43,9 @@ def recompute(facts: Facts, books: Books) -> Iterator[tuple[int, dict[Line, int]
     """
     fees = WindowFees(facts)
     for asked in facts.asked():
+        if asked.reason != ACCEPTED:
+            explain_decline(facts, books, asked)
+            continue
         entry = Entry(books, facts, asked)
         match asked.kind:
             case "TOP_UP":
@@ -136,11 +141,9 @@ def _purchase(facts: Facts, books: Books, entry: Entry, asked: Asked) -> None:
 
 
 def _accepted_lots(facts: Facts, books: Books, asked: Asked) -> Iterator[tuple[Lot, AcceptanceFacts]]:
-    """The wallet's lots in order of consumption, those that the acquirer takes; its own it always takes."""
+    """The wallet's lots in order of consumption, those that the acquirer takes."""
     for lot in sorted(books.wallets[asked.wallet], key=Lot.precedence):
-        if lot.issuer == asked.participant:
-            yield lot, ON_US
-        elif acceptance := facts.acceptance(lot.issuer, asked.participant, asked.business_date):
+        if acceptance := facts.taken(lot.issuer, asked):
             yield lot, acceptance
 
 

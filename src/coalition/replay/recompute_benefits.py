@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from coalition.replay.agreed import FactsMissing
+from coalition.replay.asked import Asked
 from coalition.replay.benefit_sums import Pass, PointsFacts, PointsMove, Visit, points_earned
-from coalition.replay.facts import Asked, Facts
+from coalition.replay.facts import Facts
 from coalition.replay.posting import VISITS, Books, Entry, Line, Window
 from coalition.replay.sums import ON_US, AcceptanceFacts, entry_fees, half_even, months_later
 
@@ -197,11 +198,11 @@ def _pass_here(facts: Facts, books: Books, asked: Asked) -> tuple[Pass, Acceptan
 
 def _honoured(facts: Facts, held: Pass, asked: Asked) -> AcceptanceFacts | None:
     """Under what a pass is taken at the acquirer that day; None where it is not."""
-    day, parties = asked.business_date, facts.parties(asked.participant)
-    has_ended = held.last_day is not None and held.last_day < day
+    parties = facts.parties(asked.participant)
+    has_ended = held.last_day is not None and held.last_day < asked.business_date
     if not held.is_open or has_ended or (held.terms.honoured_at and set(parties).isdisjoint(held.terms.honoured_at)):
         return None
-    return ON_US if held.issuer == asked.participant else facts.acceptance(held.issuer, asked.participant, day)
+    return facts.taken(held.issuer, asked)
 
 
 def _fees_of(facts: Facts, made: Visit) -> Iterator[tuple[str, int, str, str]]:

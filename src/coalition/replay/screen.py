@@ -173,6 +173,7 @@ def verdict_panel(verdict: Verdict, story: Story) -> Panel:
         left = sum(map(abs, verdict.left.values()))
         return Panel(
             f"[bold green]EQUAL[/] for every participant, to the cent: {verdict.entries:,} operations, "
+            f"{verdict.declines:,} declines, "
             f"{verdict.fees:,} fees of windows, {verdict.positions:,} positions in {verdict.windows:,} windows and "
             f"{verdict.payments:,} payments computed again from the exported journal; "
             f"still due of anybody: {major(left)}{benefits_lines(verdict)}",

@@ -41,13 +41,16 @@ class Apart(NamedTuple):
 
 @dataclass(slots=True)
 class Takings:
-    """What the tills answered: counts by (kind, outcome), times of batches in seconds with their size, surprises."""
+    """What the tills answered: counts by (kind, outcome), times of batches in seconds with their size, surprises, and
+    the member of each request that was declined.
+    """
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     amounts: Counter[str] = field(default_factory=Counter)
     latencies: list[tuple[float, int]] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
     surprise_count: int = 0
+    declined: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -181,6 +184,7 @@ class Tills:
             return
         reason = CallRefused.from_status(result.error).reason
         takings.outcomes[planned.kind, reason] += 1
+        takings.declined[result.request_id] = planned.member
         self._apart[planned.member] = Apart(apart.minor - planned.change_minor, apart.points - planned.points)
         self._originals.pop((planned.kind, planned.reference, planned.merchant), None)
         # Who was not sold value because of a cap is short of it afterwards.
