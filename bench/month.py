@@ -5,6 +5,7 @@ are copied into the journal of a database of its own; everything measured is the
 """
 
 import argparse
+import itertools
 import random
 import resource
 import shutil
@@ -38,6 +39,7 @@ CODES: Final = (TransferCode.PRINCIPAL, TransferCode.BONUS)
 CLAIMS: Final = 1_000_000
 STATEMENT_CLAIMS: Final = 100_000
 ROUNDS: Final = 5
+MONTHS: Final = 3  # of each size
 BYTES_PER_MAXRSS: Final = 1024
 
 
@@ -81,34 +83,42 @@ def month_figures(var: Path, claims: int, statement_claims: int, *, say: Callabl
     """A row for each measurement; the latency is the whole command's."""
     figures = []
     with books(var) as here:
-        for label, following, count in (("2017-01", "2017-02", claims // 10), ("2017-02", "2017-03", claims)):
-            say(f"copying {count:,} claims")
-            copy_claims(here, label, count)
-            seconds = fold(here)
-            figures.append(figure(f"fold_{short(count)}", count, seconds, [seconds]))
-            say(f"close and net {count:,} claims")
-            seconds = close_net(here, label, following)
-            figures.append(figure(f"close_net_{short(count)}", 1, seconds, [seconds]))
-        with connect(here.owner) as connection:
-            connection.execute("SET statement_timeout = 0")
-            connection.execute("VACUUM (ANALYZE) transfers")
+        labels = months()
+        last = label = next(labels)
+        for count in (claims // 10, claims):
+            folding, closing_netting = [], []
+            for _ in range(MONTHS):
+                say(f"copying {count:,} claims")
+                copy_claims(here, label, count)
+                seconds = fold(here)
+                folding.append(figure(f"fold_{short(count)}", count, seconds, [seconds]))
+                say(f"close and net {count:,} claims")
+                last, label = label, next(labels)
+                seconds = close_net(here, last, label)
+                closing_netting.append(figure(f"close_net_{short(count)}", 1, seconds, [seconds]))
+            figures += [median_figure(folding), median_figure(closing_netting)]
         say("re-deriving")
         bare, full = [], []
         for _ in range(ROUNDS):
-            seconds = bare_group_by(here, "2017-02")
+            seconds = bare_group_by(here, last)
             bare.append(figure("bare_group_by", claims, seconds, [seconds]))
-            seconds = timed(lambda: rederive(here, "2017-02"))
+            seconds = timed(lambda: rederive(here, last))
             full.append(figure("rederive", claims, seconds, [seconds]))
         figures += [median_figure(bare), median_figure(full)]
         say(f"statements of {statement_claims:,} claims")
-        copy_claims(here, "2017-03", statement_claims, with_entries=True)
+        copy_claims(here, label, statement_claims, with_entries=True)
         fold(here)
-        close_net(here, "2017-03", "2017-04")
+        close_net(here, label, next(labels))
         before = peak_megabytes()
-        seconds = timed(lambda: write_report(here, "2017-03", var / "report"))
+        seconds = timed(lambda: write_report(here, label, var / "report"))
         say(f"memory at most {before:.0f} MB before the statements, {peak_megabytes():.0f} MB after")
         figures.append(figure(f"statements_{PARTICIPANTS}", PARTICIPANTS, seconds, [seconds]))
     return figures
+
+
+def months() -> Iterator[str]:
+    """2017-01 and on."""
+    return (f"{2017 + month // 12}-{month % 12 + 1:02}" for month in itertools.count())
 
 
 @contextmanager
@@ -130,7 +140,10 @@ def books(var: Path) -> Iterator[Books]:
 
 
 def copy_claims(here: Books, label: str, count: int, *, with_entries: bool = False) -> None:
-    """Append `count` claims of the window to the journal, COPY into each table; entries only where they are read."""
+    """Append `count` claims of the window to the journal, COPY into each table; entries only where they are read.
+
+    Vacuumed and analysed then, as a month that takes a month to write is.
+    """
     draw = random.Random(count)
     with connect(here.owner) as connection, connection.cursor() as cursor:
         cursor.execute("SET statement_timeout = 0")
@@ -162,6 +175,7 @@ def copy_claims(here: Books, label: str, count: int, *, with_entries: bool = Fal
                         f"0\t{entry}\t{Kind.PURCHASE:d}\t0\t{creditor}\t{request}\t100\t2017-01-15\t/t/bench\tR-{place}\t\t\n"
                     )
         cursor.execute("SELECT setval('journal_number', %s)", (first + batches - 1,))
+        cursor.execute("VACUUM (ANALYZE) batches, entries, transfers")
 
 
 def claims_of(here: Books, first: int, count: int) -> Iterator[tuple[int, int, int, int]]:

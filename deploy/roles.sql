@@ -56,6 +56,9 @@ REVOKE SELECT ON runs, bank_accounts FROM coalition_app;
 -- The journal is append-only: nobody but its owner holds UPDATE, DELETE or TRUNCATE.
 GRANT INSERT ON batches, entries, transfers, allocations, requests TO coalition_app, coalition_settlement;
 GRANT USAGE ON SEQUENCE journal_number TO coalition_app, coalition_settlement;
+-- Whoever follows the journal brings the index it reads by up to now: an owner's right, lent for this alone.
+REVOKE ALL ON FUNCTION summarise_transfers(boolean) FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION summarise_transfers(boolean) TO coalition_app, coalition_settlement;
 
 -- The programme. Agreements are never changed, they get new versions. `lock_only` is a column that nobody writes: an
 -- UPDATE right on it is what SELECT ... FOR SHARE of an open window asks for.

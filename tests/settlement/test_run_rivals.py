@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from coalition.domain.errors import CoalitionError, Refused
+from coalition.storage.runs import read_run
 from settlement.errors import NothingToDo
 from tests.ledger_fixtures import Ledger, new_ledger
 from tests.postgres import SharedPostgres
@@ -59,6 +60,13 @@ def count(ledger: Ledger, kind: int) -> int:
         return int(connection.execute("SELECT count(*) FROM entries WHERE kind = %s", (kind,)).fetchall()[0][0])
 
 
+def advanced_minor(ledger: Ledger) -> int:
+    with ledger.connect() as connection:
+        run = read_run(connection, 1)
+        assert run is not None
+        return run.advanced_minor
+
+
 def test_every_step_from_many_sides_is_taken_once(month: Ledger):
     others = ["NothingToDo"] * (RIVALS - 1)
     assert [*others, "done"] == outcomes(*[lambda: prepare(month)] * RIVALS)
@@ -74,6 +82,7 @@ def test_every_step_from_many_sides_is_taken_once(month: Ledger):
 
 
 def test_two_files_that_tell_the_same_lines_at_once_post_them_once(month: Ledger):
+    """Where the payment out came before the payment in, the operator has laid it out: an entry and a due of its own."""
     prepare(month, limit=10**6)
     approve(month)
     export(month)
@@ -82,9 +91,11 @@ def test_two_files_that_tell_the_same_lines_at_once_post_them_once(month: Ledger
         bank_says(*[(f"b{each}", given[each], "BOOKED") for each in order]) for order in ((3, 4), (4, 3), (3,), (4,))
     ]
     said = outcomes(*[lambda file=file: confirm(month, file) for file in files])
+    advanced = advanced_minor(month)
 
     assert {"done"} == set(said)
-    assert (2, {1: 180}) == (count(month, 22), dues(month))
+    assert advanced in {0, 29_520}
+    assert (2 + bool(advanced), {1: 180 + advanced}) == (count(month, 22), dues(month))
 
 
 @pytest.mark.parametrize("turn", range(3))

@@ -235,3 +235,20 @@ def test_a_role_that_does_not_own_the_tables_is_told_who_may(ledger: Database) -
     """The server's role cannot make tables; that is the point of it."""
     with ledger.connect("coalition_app") as connection, pytest.raises(NotTheOwner):
         ensure_partitions(connection, NOW)
+
+
+def test_partitions_of_the_journal_are_vacuumed_often_the_first_and_the_later_ones(ledger: Database):
+    with ledger.connect() as connection:
+        set_number(connection, 1 << SPAN_BITS)
+        made = ensure_partitions(connection, NOW).made
+        rows = connection.execute(
+            "SELECT relname, reloptions FROM pg_inherits JOIN pg_class ON oid = inhrelid "
+            "WHERE inhparent = ANY (ARRAY['entries', 'transfers', 'allocations']::regclass[])"
+        )
+        options = dict(rows.fetchall())
+
+    assert "transfers_5" in made
+    assert options
+    assert {tuple(each or ()) for each in options.values()} == {
+        ("autovacuum_vacuum_insert_scale_factor=0", "autovacuum_vacuum_insert_threshold=1000000")
+    }

@@ -32,7 +32,7 @@ PERSONAL = (
 )
 DENIED = "42501"
 
-# Every right on every table, column, sequence and function of the schema, for the three roles.
+# Every right on every table, column, sequence and lent function of the schema, for the three roles.
 RIGHTS = """
 SELECT 'table', grantee, table_name, '', privilege_type FROM information_schema.role_table_grants
 WHERE table_schema = 'public' AND grantee = ANY(%(roles)s)
@@ -45,6 +45,9 @@ WHERE c.relkind = 'S' AND c.relnamespace = 'public'::regnamespace AND r.rolname 
 UNION SELECT 'schema', r.rolname, 'public', '', p.privilege
 FROM pg_roles r, (VALUES ('USAGE'), ('CREATE')) AS p (privilege)
 WHERE r.rolname = ANY(%(roles)s) AND has_schema_privilege(r.oid, 'public', p.privilege)
+UNION SELECT 'function', r.rolname, f.oid::regprocedure::text, '', 'EXECUTE' FROM pg_proc f, pg_roles r
+WHERE f.pronamespace = 'public'::regnamespace AND f.prosecdef AND r.rolname = ANY(%(roles)s)
+    AND has_function_privilege(r.oid, f.oid, 'EXECUTE')
 """
 
 
@@ -182,6 +185,7 @@ def test_roles_sql_grants_exactly_what_the_migrations_granted(ledger: Database) 
         for role in ROLES:
             connection.execute(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {role}")
             connection.execute(f"REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {role}")
+            connection.execute(f"REVOKE ALL ON ALL FUNCTIONS IN SCHEMA public FROM {role}")
             connection.execute(f"REVOKE ALL ON SCHEMA public FROM {role}")
     stripped = rights(ledger)
     apply(ledger, "ledger")

@@ -20,6 +20,7 @@ from coalition.storage.connect import Connection
 from coalition.storage.cursors import Lag
 from coalition.storage.folds import Fold
 from coalition.storage.frontier import frontier
+from coalition.storage.journal_ranges import find_by_range, summarise_newest
 
 NUMBERS_MAX: Final = 1_000  # journal numbers folded per transaction: about a million entries at full batches
 # Between looks at the journal. A step costs about 2 ms whatever it folds, so many batches share one; lag stays well
@@ -149,6 +150,7 @@ class Follower:
             reached = frontier(connection, sleep=self._sleep)
             if to_number > reached:
                 raise ValueError(f"journal number {to_number} was not taken yet, the last is {reached}")
+            find_by_range(connection)
             return catch_up(self._kept, connection, reached)
 
     def lag(self) -> Lag:
@@ -181,10 +183,15 @@ def follow(kept: Sequence[Kept], connect: Connect, sleep: Sleep, stop: Event) ->
     while not stop.is_set():
         try:
             with cursors.available(), connect() as connection:
+                find_by_range(connection)
                 for each in kept:
                     each.begin(connection)
+                known = 0
                 while not stop.is_set():
                     reached = frontier(connection, sleep=sleep)
+                    if reached > known:
+                        summarise_newest(connection)
+                    known = reached
                     for each in kept:
                         while each.step(connection, reached) < reached and not stop.is_set():
                             pass

@@ -26,6 +26,8 @@ DEFAULT_PARTITIONS: Final = {
     "requests_rest": "substr(request_id::text, 15, 1) = '7'",
 }
 SPAN_BITS: Final = 24  # a journal partition holds 2**24 batches, as migration 0001 laid the first ones
+# A vacuum keeps followers from summarising what they read by (journal_ranges.py): often and short, rather than seldom.
+VACUUM_OFTEN: Final = " WITH (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 1000000)"
 AHEAD: Final = 4  # whole journal partitions beyond the one that is being written
 MONTHS_BEFORE: Final = 2  # a till server may deliver, weeks later, what it made while it had no connection
 MONTHS_AFTER: Final = 24
@@ -176,7 +178,8 @@ def _make_once(connection: Connection, partition: Partition) -> bool:
     connection.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
     name, parent = sql.Identifier(partition.name), sql.Identifier(partition.parent)
     like = "CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE)"
-    connection.execute(sql.SQL(like).format(name, parent))
+    options = VACUUM_OFTEN if partition.parent in JOURNAL_TABLES else ""
+    connection.execute(sql.SQL(like + options).format(name, parent))
     bounds = sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})")
     connection.execute(bounds.format(parent, name, sql.Literal(partition.first), sql.Literal(partition.end)))
     return True

@@ -24,6 +24,7 @@ SELECT t.entry_id, e.occurred_time, b.time, e.business_date, e.kind, e.participa
 FROM transfers t
 JOIN entries e ON e.lane = t.lane AND e.entry_id = t.entry_id AND e.entry_id >= %(first)s AND e.entry_id < %(end)s
 JOIN batches b ON b.number = t.entry_id >> {NUMBER_SHIFT}
+  AND b.number >= %(first)s >> {NUMBER_SHIFT} AND b.number < %(end)s >> {NUMBER_SHIFT}
 WHERE t.entry_id >= %(first)s AND t.entry_id < %(end)s AND t.window_id = %(window)s AND t.code <> %(netting)s
 ORDER BY t.entry_id, t.leg
 """
@@ -67,6 +68,9 @@ def claim_lines(connection: Connection, window_id: int, ranges: Ranges) -> Itera
                 "netting": TransferCode.NETTING,
             }
             with connection.transaction(), connection.cursor("claim_lines") as rows:
+                # Each table is read once, by its range, also where nobody has told the planner how much that is.
+                connection.execute("SET LOCAL enable_nestloop = off")
+                connection.execute("SET LOCAL enable_seqscan = off")
                 rows.execute(LINES, parameters)
                 while fetched := rows.fetchmany(LINES_FETCHED):
                     yield [ClaimLine(*row) for row in fetched]
