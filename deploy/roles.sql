@@ -109,6 +109,8 @@ GRANT UPDATE (state, successor_id) ON participants TO coalition_settlement;
 -- What a complaint is about never changes.
 GRANT INSERT ON disputes TO coalition_settlement;
 GRANT UPDATE (state, awarded_minor, note, proposer, settle_request_id) ON disputes TO coalition_settlement;
+-- What members paid of their debts, and what was given up, is added to, never taken back.
+GRANT INSERT ON debt_lines TO coalition_settlement;
 -- Approvals: asked for by both, decided at settlement's door. Nobody but the owner changes how many must agree.
 GRANT INSERT ON approvals, approval_steps TO coalition_app, coalition_settlement;
 GRANT UPDATE (state) ON approvals TO coalition_app, coalition_settlement;
@@ -120,6 +122,9 @@ GRANT UPDATE (state, advanced_minor) ON runs TO coalition_settlement;
 GRANT UPDATE (is_held) ON run_windows TO coalition_settlement;
 GRANT UPDATE (state, settled_minor) ON run_parties TO coalition_settlement;
 GRANT UPDATE, DELETE ON bank_accounts TO coalition_settlement;
+
+-- What sponsors have taken on is held by the tills' server while it sells.
+GRANT INSERT, UPDATE ON sponsored_held TO coalition_app;
 
 -- The folds can be deleted and made again by whoever follows.
 GRANT INSERT, UPDATE, DELETE ON followers, window_claims, window_volumes TO coalition_app, coalition_settlement;
@@ -141,10 +146,10 @@ GRANT INSERT ON day_closes TO coalition_app;
 GRANT SELECT ON batches, entries, transfers, allocations, requests, journal_lines, participants, stores, terminals,
     calendars, agreements, agreement_versions, windows, window_claims, net_positions, followers, scheme, config_epoch,
     disputes, window_volumes, participant_exposures, caps_reached, day_totals, day_limits_reached, day_closes,
-    member_debts, audit_tiles, checkpoints, cosignatures, member_acts, disclosures, erasures, key_versions,
+    member_debts, shortfalls, debt_lines, audit_tiles, checkpoints, cosignatures, member_acts, disclosures, erasures, key_versions,
     member_merges, transits, exports, approval_bands, approval_offices, approvals, approval_steps, due_lines,
     run_windows, run_parties, run_files, bank_results, bank_lines, settlement_events, cap_notices,
-    sponsored_bonus, sponsors_reached TO coalition_auditor;
+    sponsored_bonus, sponsors_reached, sponsored_held TO coalition_auditor;
 -- A run's content holds bank accounts.
 GRANT SELECT (run_id, state, maker, prepare_time, collected_minor, paid_minor, advance_minor,
     advance_limit_minor, advanced_minor, content_hash) ON runs TO coalition_app, coalition_auditor;

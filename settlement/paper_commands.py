@@ -19,10 +19,12 @@ from coalition.domain.reconciliation import Finding
 from coalition.storage import positions as folded
 from coalition.storage import settlement as store
 from coalition.storage.liability import liability
+from coalition.storage.member_debts import debts
 from coalition.storage.programme import load
 from settlement import reconciling, rederiving, report
 from settlement.command_line import Calendar, DatabaseUrl, Json, Label, job, named, notary, say, told
 from settlement.contents import Contents
+from settlement.debts_report import write_debts
 from settlement.errors import DIFFERENCES_SHOWN, NeedsHuman
 from settlement.multilateral import major
 from settlement.points_report import points_owed, write_points
@@ -211,22 +213,18 @@ def reserve(
             expiring_until=today + timedelta(days=expiring_days),
             dormant_since=today - timedelta(days=dormant_days),
         )
-        points = points_owed(found.points, load(work.connection))
+        programme = load(work.connection)
+        points, owing = points_owed(found.points, programme), debts(work.connection, programme)
     wanted = reserves(found, parties, default, policies)
     if out is not None:
         try:
             write_reserve(out, found, parties, wanted)
             write_points(out, points)
+            write_debts(out, owing, {party.participant_id: party.code for party in parties})
         except OSError as error:
             raise NeedsHuman(f"--out {out} cannot be written: {error.strerror}") from error
-    principal, bonus, missing = (
-        sum(amounts)
-        for amounts in (
-            [each.principal_minor for each in wanted],
-            [each.bonus_minor for each in wanted],
-            [each.missing_minor for each in wanted],
-        )
-    )
+    principal = sum(each.principal_minor for each in wanted)
+    bonus, missing = sum(each.bonus_minor for each in wanted), sum(each.missing_minor for each in wanted)
     facts: dict[str, JSON] = {
         "bonus_minor": bonus,
         "dormant_wallets": sum(row.wallets for row in found.dormant),

@@ -79,6 +79,7 @@ def check_sold_the_same(proposal: Proposal, before: Content | None) -> None:
         sponsor=before.sponsor,
         sponsor_share=before.sponsor_share,
         sponsor_limit_minor=before.sponsor_limit_minor,
+        when_used_up=before.when_used_up,
     ):
         raise ProposalRefused(
             f"proposal {proposal.code}: of terms sponsor and sponsor_share alone can be simulated; anything else would "

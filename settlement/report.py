@@ -18,6 +18,8 @@ from settlement import multilateral
 from settlement.accounting import Gross, bookings
 from settlement.cells import file_digest, guarded, timestamp, unit_text, write_csv, write_json
 from settlement.contents import Contents, gather
+from settlement.due_account import due_accounts
+from settlement.due_table import write_due
 from settlement.errors import NeedsHuman
 from settlement.lines import write_lines
 from settlement.manifest import MANIFEST, NOTE, manifest_of
@@ -100,6 +102,8 @@ def write(
 def write_statements(connection: Connection, directory: Path, contents: Contents, progress: Progress) -> list[Gross]:
     """CSV, XLSX and PDF of every participant: lines are read once, then one participant is made after the other.
 
+    CODE.csv has its lines, CODE.due.csv what is due of it.
+
     Answers the claims by where they were made, as the lines told them.
     """
     total, written = sum(claim.transfer_count for claim in contents.claims), 0
@@ -110,11 +114,14 @@ def write_statements(connection: Connection, directory: Path, contents: Contents
         progress("lines of statements", written, total)
 
     claims = write_lines(connection, directory, contents, advance)
+    accounts = due_accounts(connection, contents)
     press = StatementPress(contents)
     for done, statement in enumerate(statements(contents), 1):
+        account = accounts[statement.party.participant_id]
         lines = directory / f"{statement.party.code}.csv"
-        write_workbook(lines.with_suffix(".xlsx"), contents, statement, lines)
-        press.set(statement, file_digest(lines), lines.with_suffix(".pdf"))
+        write_due(directory / f"{statement.party.code}.due.csv", account)
+        write_workbook(lines.with_suffix(".xlsx"), contents, statement, account, lines)
+        press.set(statement, account, file_digest(lines), lines.with_suffix(".pdf"))
         progress("statements", done, len(contents.parties))
     return claims
 

@@ -25,6 +25,7 @@ from coalition.domain.journal import Notary
 from coalition.followers.follower import Follower
 from coalition.log import set_up_log
 from coalition.server.assembly import Credentials
+from coalition.server.debt_calls import DebtCalls
 from coalition.server.dispute_calls import DisputeCalls
 from coalition.server.front_door import FrontDoor
 from coalition.server.identity import Identities
@@ -41,6 +42,7 @@ from coalition.storage.reads import WalletReads, read_epoch, read_programme
 from coalition.storage.run_reads import RunReads
 from settlement.disputing import Disputes
 from settlement.handing_over import HandingOver
+from settlement.member_debts import MemberDebts
 from settlement.orders import Orders
 from settlement.run_orders import RunOrders
 from settlement.simulation_orders import Simulations
@@ -92,6 +94,7 @@ def settlement_server(settings: Settings, dsn: str, credentials: Credentials, se
             RunReads(lease),
             RunOrders(lease, acts, seal),
             DisputeCalls(Disputes(lease, acts, business_date_in(scheme.zone)), watch, request_ids),
+            DebtCalls(MemberDebts(lease, acts), watch, request_ids),
             HandingOver(lease, acts, time.sleep),
             SimulationCalls(Simulations(lease, follower), watch),
         )

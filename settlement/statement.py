@@ -1,7 +1,7 @@
 """A participant's statement of a window in figures: balances, flows by counterparty, sums by code. Pure.
 
 `opening + received - sent = closing` holds in every unit or BooksDiffer is raised. A window's clearing account opens at
-0: claims carry their window, and what earlier windows left unpaid stands on the account DUE, not here.
+0: claims carry their window, and what earlier windows left unpaid stands on the account DUE (due_account.py).
 """
 
 from collections import defaultdict

@@ -17,6 +17,8 @@ from coalition.domain.accounts import Unit
 from coalition.domain.errors import LedgerBroken
 from settlement.cells import unit_text
 from settlement.contents import Contents
+from settlement.due_account import DueAccount
+from settlement.due_table import WORDS, TableRow, table
 from settlement.flows import draw
 from settlement.multilateral import major
 from settlement.netting import code_text
@@ -36,9 +38,9 @@ class StatementPress:
         with as_file(files("settlement") / TEMPLATE) as template, as_file(files(FONTS)) as fonts:
             self._compiler = typst.Compiler(template, font_paths=[fonts], ignore_system_fonts=True)
 
-    def set(self, statement: Statement, lines_sha256: str, path: Path) -> None:
+    def set(self, statement: Statement, account: DueAccount, lines_sha256: str, path: Path) -> None:
         """Write the PDF of one statement; `lines_sha256` is the digest of its CSV of lines, and is printed."""
-        data = facts(self._contents, self._names, statement, lines_sha256)
+        data = facts(self._contents, self._names, statement, account, lines_sha256)
         pdf = self._compiler.compile(
             format="pdf",
             sys_inputs={"data": json.dumps(data, ensure_ascii=False, sort_keys=True)},
@@ -50,7 +52,9 @@ class StatementPress:
         path.write_bytes(pdf)
 
 
-def facts(contents: Contents, names: Mapping[int, str], statement: Statement, lines_sha256: str) -> dict[str, object]:
+def facts(
+    contents: Contents, names: Mapping[int, str], statement: Statement, account: DueAccount, lines_sha256: str
+) -> dict[str, object]:
     """What the template shows, amounts as text."""
     party, window, scheme = statement.party, contents.window, contents.scheme
     zone = ZoneInfo(scheme.zone)
@@ -77,6 +81,8 @@ def facts(contents: Contents, names: Mapping[int, str], statement: Statement, li
             }
             for position in statement.positions
         ],
+        "account": [account_row(each) for each in table(account)],
+        "account_sentence": standing(account, contents.scheme.currency_code, zone),
         "picture": draw(title, names, flows),
         "picture_alt": f"flows in and out of {party.display_name}",
         "counterparties": [
@@ -96,6 +102,23 @@ def row(name: str, flow: Flow, unit: int) -> list[str]:
     told = name if unit == Unit.MONEY else f"{name} ({unit_text(unit)})"
     amounts = (flow.received_minor, flow.sent_minor, flow.net_minor)
     return [told, f"{flow.count:,}", *(major(amount, grouped=True, unit=unit) for amount in amounts)]
+
+
+def account_row(row: TableRow) -> dict[str, object]:
+    """A row of the table of what is due; balances between lines have a shade."""
+    amount = "" if row.amount_minor is None else major(row.amount_minor, grouped=True)
+    date = "" if row.business_date is None else row.business_date.isoformat()
+    cells = [date, WORDS.get(row.item, row.item), row.about, amount, major(row.balance_minor, grouped=True)]
+    return {"cells": cells, "is_balance": row.amount_minor is None}
+
+
+def standing(account: DueAccount, currency_code: str, zone: ZoneInfo) -> str:
+    """What the account's closing balance means."""
+    if account.closing_minor == 0 or account.due_since is None:
+        return f"Nothing is due. 无应结余额。 {currency_code}"
+    amount = f"{major(abs(account.closing_minor), grouped=True)} {currency_code}"
+    whose = "Due to you 应付贵方" if account.closing_minor > 0 else "Due from you 贵方应付"
+    return f"{whose} {amount}, since 自 {account.due_since.astimezone(zone):%Y-%m-%d}"
 
 
 def sentence(net_minor: int, currency_code: str) -> str:

@@ -1,4 +1,4 @@
-"""A statement as a workbook: balances, counterparties, and every line. Rows are streamed; the same bytes everywhere.
+"""A statement as a workbook: balances, what is due, counterparties, every line. Streamed; the same bytes everywhere.
 
 Text is written as text, so that no name or reference is taken for a formula.
 """
@@ -12,8 +12,11 @@ from typing import Any, Final
 
 import xlsxwriter
 
+from coalition.domain.accounts import Unit
 from settlement.cells import unit_text
 from settlement.contents import Contents
+from settlement.due_account import DueAccount
+from settlement.due_table import table
 from settlement.lines import LINE_COLUMNS
 from settlement.multilateral import major
 from settlement.netting import code_text
@@ -26,9 +29,10 @@ AMOUNT_COLUMNS: Final = frozenset({"debit", "credit", "balance"})
 MINOR_COLUMNS: Final = frozenset({"debit_minor", "credit_minor", "balance_minor"})
 COLUMN_WIDTH: Final = 16
 FLOW_COLUMNS: Final = ("counterparty", "display_name", "code", "unit", "entries", "received", "sent", "net")
+DUE_COLUMNS: Final = ("entry_id", "business_date", "item", "about", "amount", "balance")
 
 
-def write_workbook(path: Path, contents: Contents, statement: Statement, lines: Path) -> None:
+def write_workbook(path: Path, contents: Contents, statement: Statement, account: DueAccount, lines: Path) -> None:
     """Write the workbook of a statement whose lines are in the CSV `lines`."""
     book = xlsxwriter.Workbook(path, {"constant_memory": True, "strings_to_numbers": False})
     try:
@@ -37,6 +41,7 @@ def write_workbook(path: Path, contents: Contents, statement: Statement, lines: 
         amount = book.add_format({"num_format": AMOUNT_FORMAT})
         head = book.add_format({"bold": True, "bottom": 1})
         _balances(book, contents, statement, amount, head)
+        _due(book, account, amount, head)
         _flows(book, contents, statement, amount, head)
         _lines(book, lines, amount, head)
     finally:
@@ -62,6 +67,20 @@ def _balances(book: Any, contents: Contents, statement: Statement, amount: Any, 
         sheet.write_string(number, 0, unit_text(position.unit))
         figures = (OPENING_MINOR, position.received_minor, position.sent_minor, position.net_minor)
         _amounts(sheet, number, 1, figures, amount, position.unit)
+
+
+def _due(book: Any, account: DueAccount, amount: Any, head: Any) -> None:
+    sheet = book.add_worksheet("Due")
+    sheet.set_column(0, len(DUE_COLUMNS), COLUMN_WIDTH)
+    _head(sheet, 0, DUE_COLUMNS, head)
+    for number, row in enumerate(table(account), 1):
+        date = "" if row.business_date is None else row.business_date.isoformat()
+        entry = "" if row.entry_id is None else str(row.entry_id)
+        for column, value in enumerate((entry, date, row.item, row.about)):
+            sheet.write_string(number, column, value)
+        if row.amount_minor is not None:
+            _amounts(sheet, number, 4, (row.amount_minor,), amount, Unit.MONEY)
+        _amounts(sheet, number, 5, (row.balance_minor,), amount, Unit.MONEY)
 
 
 def _flows(book: Any, contents: Contents, statement: Statement, amount: Any, head: Any) -> None:

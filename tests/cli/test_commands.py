@@ -541,6 +541,7 @@ def test_a_window_may_be_named_as_it_is_printed():
         "agreement add acquiring", "agreement add card-rules", "card limit", "member verify", "return-top-up",
         "agreement add limits", "agreement add fees", "agreement add caps",
         "reverse-top-up", "cash-out", "dispute open", "dispute list", "dispute settle",
+        "debt list", "debt repay", "debt propose-write-off", "debt write-off",
         "participant propose-hand-over", "participant hand-over", "member enrol", "member find",
         "member lock", "member unlock", "member erase", "member approve-erase", "member erasures", "member consent",
         "member export", "member access", "member ask", "member revise", "member merge",

@@ -135,6 +135,9 @@ class House:
         self.books.programme = self._programme()
         if self.books.programme.has_points and self.books.points is None:
             self.books.points = PointsBook()
+        for held in self.books.programme.held_terms.values():
+            for terms_id in held:
+                self.books.taken_on.setdefault(terms_id, 0)
 
     def terms(self, issuer: str, bonus: str = "1/5", **content: Any) -> None:
         """Terms of `issuer` whose every lot gets `bonus` of what was paid."""

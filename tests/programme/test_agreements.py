@@ -196,6 +196,20 @@ def test_a_revision_with_an_end_ends_an_agreement_without_one(house: House, offi
     assert [("one", 2), None, ("two", 1)] == [version and (version.code, version.version) for version in held]
 
 
+def test_what_comes_after_a_sponsors_limit_is_the_same_in_every_version(house: House, office: Office):
+    """What was granted under an earlier version counts: if nobody held it, the limit could not be kept."""
+    bonus = {"issuer": "a", "tiers": [{"from_minor": 1, "bonus": "1/5"}]}
+    limited = {**bonus, "sponsor": "cafe", "sponsor_share": "1/2", "sponsor_limit_minor": 500}
+    create(house, office, "sold", "TERMS", bonus)
+    revise(house, office, "sold", 1, {**limited, "when_used_up": "ISSUER"})
+    revise(house, office, "sold", 2, bonus)
+    for content in (limited, {**bonus, "sponsor": "cafe", "sponsor_share": "1/2"}):
+        with pytest.raises(Refused) as refused:
+            revise(house, office, "sold", 3, content)
+        assert (Reason.AGREEMENT_INVALID, "content.when_used_up") == (refused.value.reason, refused.value.field)
+    revise(house, office, "sold", 3, {**limited, "sponsor_limit_minor": 900, "when_used_up": "ISSUER"})
+
+
 def test_an_issuer_may_sell_under_several_terms(house: House, office: Office):
     """A top-up names the terms it buys under."""
     create(house, office, "plain", "TERMS", {"issuer": "a"})

@@ -32,7 +32,7 @@ def files(tmp_path_factory) -> list[d.FileDescriptorProto]:
     image = d.FileDescriptorSet.FromString(compile_image(names, tmp_path_factory.mktemp("image")).read_bytes())
     ours = [file for file in image.file if file.name in names]
 
-    assert len(ours) == 8
+    assert len(ours) == 9
     return ours
 
 

@@ -7,7 +7,8 @@ import pytest
 from coalition.replay.agreed import FactsMissing
 from coalition.replay.comparison import judge
 from coalition.replay.facts import Facts
-from coalition.replay.recompute import Books, Window, recompute
+from coalition.replay.posting import Books, Window
+from coalition.replay.recompute import recompute
 from tests.replay.exported import Export, claim, settle
 
 TWO_POINT_FOUR = [{"from_minor": 1, "bonus": "1/5"}]
@@ -166,6 +167,34 @@ def test_g2_two_issuers_interchange_and_a_refund_in_two_slices(tmp_path):
     } == nets(export)
 
 
+def test_beyond_its_sponsors_limit_the_issuer_bears_the_bonus(tmp_path):
+    """Three bonuses of 200.00, half of each the sponsor's, 150.00 at most: it bears 100.00, 50.00 and nothing."""
+    held = {"sponsor": "s", "sponsor_share": "1/2", "sponsor_limit_minor": 15_000, "when_used_up": "ISSUER"}
+    export = Export(
+        tmp_path,
+        [
+            ("sold", "TERMS", terms("a", TWO_POINT_FOUR, **held)),
+            ("accepted", "ACCEPTANCE", acceptance("a")),
+            ("pays", "ACQUIRING", acquiring("c", "0", "0")),
+        ],
+    )
+    for _ in range(3):
+        export.post("TOP_UP", "a", 100_000, "sold", [])
+    export.post("PURCHASE", "c", 120_000, "pays", [])
+    export.close_month()
+    bought = export.post("PURCHASE", "c", 120_000, "pays", [])
+    export.close_month()
+    export.post("REFUND", "c", 60_000, "pays", [], original=bought)
+    export.post("PURCHASE", "c", 180_000, "pays", [])
+    export.close_month()
+
+    assert {
+        ("monthly", "2017-01"): {"a": -110_000, "c": 120_000, "s": -10_000},
+        ("monthly", "2017-02"): {"a": -115_000, "c": 120_000, "s": -5_000},
+        ("monthly", "2017-03"): {"a": -120_000, "c": 120_000},
+    } == nets(export)
+
+
 def test_g3_bonus_split_with_a_sponsor_comes_back_in_three_slices(tmp_path):
     export = Export(
         tmp_path,
@@ -200,8 +229,8 @@ def test_both_hands_agree_on_an_untouched_journal(tmp_path):
 @pytest.mark.parametrize("line", range(14))
 def test_a_single_altered_fen_in_the_exported_journal_is_found(tmp_path, line):
     export = g0(tmp_path / "export")
-    entry, leg, debit, credit, amount, code, window = export.transfers[line]
-    export.transfers[line] = (entry, leg, debit, credit, amount + 1, code, window)
+    entry, leg, debit, credit, amount, *rest = export.transfers[line]
+    export.transfers[line] = (entry, leg, debit, credit, amount + 1, *rest)
 
     verdict = judge(export.write(), settled(tmp_path))
 

@@ -232,7 +232,7 @@ def test_a_report_has_the_matrix_the_positions_the_lines_and_the_picture(ledger:
     for row in positions:
         last = lines[row["participant"]][-1:] or [{"balance_minor": "0"}]
         assert last[0]["balance_minor"] == row["net_minor"]
-    assert written.files == 8 + 3 * len(NAMES)
+    assert written.files == 8 + 4 * len(NAMES)
     ET.parse(out / "report.svg")
 
 

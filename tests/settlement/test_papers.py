@@ -152,7 +152,7 @@ def test_a_report_is_sealed_once_in_the_journal_and_again_with_the_same_bytes(ne
 
     assert [first.manifest_sha256] == [json.loads(answer)["answer"]["manifest_sha256"] for (answer,) in rows]
     assert (first.manifest_sha256, 1) == (again.manifest_sha256, len(notes))
-    assert first.files == 9 + 3 * len(NAMES)
+    assert first.files == 9 + 4 * len(NAMES)
     assert first.manifest_sha256 == verify_report(tmp_path / "first", TRUST, verify).manifest_sha256
 
 

@@ -117,9 +117,8 @@ def test_the_command_prints_the_sums_and_writes_the_tables(owing: Ledger, tmp_pa
     assert [("store-a", "20", "300.01"), ("cafe-c", "full", "5.00")] == [
         (row["issuer"], row["policy"], row["required"]) for row in rows
     ]
-    assert ["dormant.csv", "expiring.csv", "outstanding.csv", "passes.csv", "points.csv", "reserve.csv"] == sorted(
-        each.name for each in tmp_path.iterdir()
-    )
+    tables = ["debts", "dormant", "expiring", "outstanding", "passes", "points", "reserve"]
+    assert [f"{table}.csv" for table in tables] == sorted(each.name for each in tmp_path.iterdir())
 
 
 def test_what_was_paid_for_passes_is_owed_and_reserved_as_principal_of_lots_is(owing: Ledger):

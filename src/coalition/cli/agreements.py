@@ -86,7 +86,14 @@ def add_terms(
     ] = None,
     sponsor_limit: Annotated[
         str | None,
-        typer.Option(metavar="AMOUNT", help="Most bonus the sponsor bears; then none is granted.", show_default=False),
+        typer.Option(metavar="AMOUNT", help="Most bonus the sponsor bears.", show_default=False),
+    ] = None,
+    when_used_up: Annotated[
+        str | None,
+        typer.Option(
+            help="end (default): then no bonus is granted; issuer: it bears the bonus above the limit.",
+            show_default=False,
+        ),
     ] = None,
     seller_commission: Annotated[
         str | None,
@@ -119,6 +126,7 @@ def add_terms(
         "sponsor": sponsor,
         "sponsor_share": sponsor_share,
         "sponsor_limit_minor": session.amount(sponsor_limit) if sponsor_limit else None,
+        "when_used_up": when_used_up and when_used_up.upper(),
         "seller_commission": seller_commission,
         "top_up_loss": top_up_loss and top_up_loss.upper(),
         "calendar": calendar,

@@ -28,6 +28,7 @@ from coalition.cli.audit import audit_app
 from coalition.cli.cards import card_app
 from coalition.cli.conformance import conformance
 from coalition.cli.days import day_app
+from coalition.cli.debts import debt_app
 from coalition.cli.disputes import dispute_app
 from coalition.cli.events import events
 from coalition.cli.follow import follow
@@ -147,6 +148,7 @@ app.command("positions", rich_help_panel=MONTH, epilog="Example: coalition posit
     windows.positions
 )
 app.command("claims", rich_help_panel=MONTH, epilog="Example: coalition claims --participant cafe")(windows.claims)
+app.add_typer(debt_app, name="debt", rich_help_panel=MONTH)
 app.add_typer(dispute_app, name="dispute", rich_help_panel=MONTH)
 app.command(
     "events", rich_help_panel=MONTH, epilog="Example: coalition events --as hq/cafe --cursor events.cursor --json"

@@ -66,6 +66,7 @@ class TransferCode(IntEnum):
     POINTS_VALUE = 42
     POINTS_CONVERSION = 43
     POINTS_REPAYMENT = 44
+    DEBT_REPAID = 48
 
 
 class Unit(IntEnum):

@@ -26,6 +26,7 @@ KINDS: Final = ("TERMS", "ACCEPTANCE", "ACQUIRING", "CARD_RULES", "LIMITS", "FEE
 BASES: Final = ("GROSS", "PRINCIPAL")
 LOSS_BEARERS: Final = ("SELLER", "ISSUER")
 SHORTFALL_BEARERS: Final = ("ACQUIRER", "ISSUER")
+AFTER_LIMIT: Final = ("END", "ISSUER")
 RECRUITER: Final = "RECRUITER"
 # No bonus is more than ten times what was paid.
 BONUS_RATE_MAX: Final = 10
@@ -46,7 +47,8 @@ class Tier:
 class Terms:
     """What a lot is sold under. `top_up_loss` says who bears what was spent of a top-up whose money bounced.
 
-    Once the sponsor's share of all bonus granted under the agreement is `sponsor_limit_minor`, no bonus is granted.
+    `when_used_up` says what happens once the sponsor's share of all bonus granted under the agreement comes to
+    `sponsor_limit_minor`: END, no bonus is granted; ISSUER, it bears what the limit does not cover (sponsorship.py).
     """
 
     issuer: str
@@ -58,6 +60,7 @@ class Terms:
     sponsor: str | None
     sponsor_share: Rate
     sponsor_limit_minor: int | None
+    when_used_up: str
     seller_commission: Rate
     balance_limit_minor: int | None
     top_up_loss: str
@@ -219,6 +222,7 @@ def _terms(fields: Fields) -> Terms:
         sponsor=fields.optional_code("sponsor"),
         sponsor_share=fields.rate("sponsor_share", "0"),
         sponsor_limit_minor=fields.whole("sponsor_limit_minor", None),
+        when_used_up=fields.choice("when_used_up", AFTER_LIMIT),
         seller_commission=fields.rate("seller_commission", "0"),
         balance_limit_minor=fields.whole("balance_limit_minor", None),
         top_up_loss=fields.choice("top_up_loss", LOSS_BEARERS),
@@ -228,6 +232,8 @@ def _terms(fields: Fields) -> Terms:
         raise fields.bad("sponsor", "a sponsor, because sponsor_share is not 0")
     if terms.sponsor_limit_minor is not None and terms.sponsor_share == ZERO:
         raise fields.bad("sponsor_share", "above 0, because sponsor_limit_minor limits what it comes to")
+    if terms.when_used_up == "ISSUER" and terms.sponsor_limit_minor is None:
+        raise fields.bad("sponsor_limit_minor", "a limit, because when_used_up says who bears what is above it")
     return terms
 
 

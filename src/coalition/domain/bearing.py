@@ -60,15 +60,23 @@ def _part(whole: Borne, bonus: int, back: int) -> Borne:
 
 
 def bearing(
-    terms: Terms, acceptance: Acceptance | None, calendar_id: int, terms_calendar_id: int, sponsor_id: int
+    terms: Terms,
+    acceptance: Acceptance | None,
+    calendar_id: int,
+    terms_calendar_id: int,
+    sponsor_id: int,
+    sponsor_share: Rate,
 ) -> Bearing:
-    """The bearing of lots sold under `terms` and taken under `acceptance` (None on-us: the acquirer is the issuer)."""
+    """The bearing of lots sold under `terms` and taken under `acceptance` (None on-us: the acquirer is the issuer).
+
+    `sponsor_share` is the lot's own where its sponsor's limit was used up (sponsorship.py).
+    """
     issuers_part = WHOLE if acceptance is None else acceptance.issuer_bonus_share
     principal_calendar_id = terms_calendar_id if terms.custody == "OPERATOR_HELD" else calendar_id
     return Bearing(
         calendar_id,
         principal_calendar_id,
         sponsor_id,
-        issuers_part.times(terms.sponsor_share.complement()),
+        issuers_part.times(sponsor_share.complement()),
         issuers_part,
     )

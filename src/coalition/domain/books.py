@@ -147,7 +147,8 @@ class Books:
     an earlier entry: only then are its own remembered. `marks_lots` says that a lot's reservation or its being reversed
     has changed, which few batches do. `transits` are what a merge sent or brought, `opened` the lots that others than
     top-ups opened. `pins` are, by wallet, those that a command of the batch was compared with. `passes` are read only
-    where a command of the batch needs them, and so are `points` (None: nothing of the batch moves any).
+    where a command of the batch needs them, and so are `points` (None: nothing of the batch moves any). `taken_on` is,
+    by agreement, what sponsors have taken on, held where a sale of the batch may add to it.
     """
 
     programme: Programme
@@ -167,6 +168,7 @@ class Books:
     opened: set[int] = field(default_factory=set)
     passes: PassBook = field(default_factory=PassBook)
     points: PointsBook | None = None
+    taken_on: dict[int, int] = field(default_factory=dict)
     names_originals: bool = True
     marks_lots: bool = False
 

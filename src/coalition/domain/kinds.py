@@ -47,6 +47,7 @@ class Kind(IntEnum):
     POINTS_CONVERSION = 40
     POINTS_EXPIRY = 41
     POINTS_REPAYMENT = 42
+    DEBT_REPAID = 46
 
     PARTICIPANT_CREATED = 101
     STORE_CREATED = 102
@@ -105,6 +106,8 @@ class Kind(IntEnum):
     ERASURE_REQUESTED = 170
 
     WRITE_OFF_PROPOSED = 190
+    DEBT_WRITE_OFF_PROPOSED = 191
+    DEBT_WRITTEN_OFF = 192
 
 
 SETTLEMENT: Final = frozenset(
@@ -120,6 +123,7 @@ SETTLEMENT: Final = frozenset(
         Kind.SUCCESSION,
         Kind.VALUATION,
         Kind.WRITE_OFF,
+        Kind.DEBT_REPAID,
     }
 )
 """What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""

@@ -15,7 +15,7 @@ SHORTFALL_LOT: Final = 0
 
 @dataclass(slots=True)
 class Lot:
-    """A working copy of one lot inside a batch."""
+    """A working copy of one lot inside a batch. `sponsored` of its bonus is the sponsor's; None: what its terms say."""
 
     lane: int
     lot_id: int
@@ -32,6 +32,11 @@ class Lot:
     principal: int
     reserved: int = 0
     is_reversed: bool = False
+    sponsored: int | None = None
+
+    @property
+    def bonus_sold(self) -> int:
+        return self.face_sold - self.principal_sold
 
     @property
     def bonus(self) -> int:

@@ -118,4 +118,10 @@ def _arrived(source: Lot, wallet: Wallet, lot_id: int, face: int, principal: int
         principal_sold=principal,
         face=face,
         principal=principal,
+        sponsored=_sponsored(source, face - principal),
     )
+
+
+def _sponsored(source: Lot, bonus: int) -> int | None:
+    """The sponsor's own part of what is left of a lot's bonus, in proportion."""
+    return source.sponsored * bonus // source.bonus_sold if source.sponsored is not None and bonus else None

@@ -103,7 +103,7 @@ def claims_of_draw(
     bonus: int,
 ) -> None:
     """`k => C principal` and `bearers => C bonus`; on-us only a foreign custodian and a sponsor still owe."""
-    terms = programme.bearing(lot.terms_id, lot.terms_version, held)
+    terms = programme.bearing(lot, held)
     postings.claim(lot.custodian_id, acquirer_id, principal, PRINCIPAL, terms.principal_calendar_id)
     if bonus:
         share = terms.shares(bonus)
@@ -123,7 +123,7 @@ def claims_of_return(
     bonus_after: int,
 ) -> None:
     """The mirror of `claims_of_draw` for the part of a draw that a refund returns."""
-    terms = programme.bearing(lot.terms_id, lot.terms_version, held)
+    terms = programme.bearing(lot, held)
     share = terms.shares_returned(bonus_whole, bonus_before, bonus_after)
     postings.claim(acquirer_id, lot.custodian_id, principal, PRINCIPAL, terms.principal_calendar_id)
     postings.claim(acquirer_id, lot.issuer_id, share.issuer, BONUS, terms.calendar_id)

@@ -19,9 +19,11 @@ from coalition.domain.caps import Caps
 from coalition.domain.card_rules import CardRules
 from coalition.domain.day_limits import DayKey, DayLimits, Flow, Subject
 from coalition.domain.errors import LedgerBroken, Refused
+from coalition.domain.lots import Lot
 from coalition.domain.pass_terms import PassTerms
 from coalition.domain.points_programme import PointsProgramme
 from coalition.domain.reasons import Reason
+from coalition.domain.sponsorship import is_held, share_of
 from coalition.domain.window_fees import OPERATOR, AgreedFee, WindowFees
 
 CARD_RULES_KEY: Final = ("CARD_RULES",)
@@ -169,6 +171,8 @@ class Programme:
         self._may_operate: dict[tuple[int, int | None], bool] = {}
         self._bearings: dict[tuple[int, int, AcceptanceInForce], Bearing] = {}
         self._remembered = _Remembered(date.min)
+        self.held_terms = _held_terms(self.versions.values())
+        """By issuer, as agreements name it, the terms of which a sale holds what their sponsor has taken on."""
         self.has_points = POINTS_KEY in self._by_key
         """Whether there is a points programme, or ever was."""
         self.has_ending_points = any(
@@ -286,19 +290,23 @@ class Programme:
         except KeyError:
             raise LedgerBroken(f"no version {version} of acceptance agreement {agreement_id} is known") from None
 
-    def bearing(self, terms_id: int, terms_version: int, held: AcceptanceInForce) -> Bearing:
-        """Who bears the bonus of a lot sold under these terms and taken under `held`."""
+    def bearing(self, lot: Lot, held: AcceptanceInForce) -> Bearing:
+        """Who bears the bonus of a lot taken under `held`."""
+        if lot.sponsored is not None:
+            return self._bearing(lot, held)
         # `held` itself is the key's third part: there is one for each version, and it is hashed by identity.
-        key = (terms_id, terms_version, held)
+        key = (lot.terms_id, lot.terms_version, held)
         found = self._bearings.get(key)
         if found is None:
-            terms = self.terms_sold(terms_id, terms_version)
-            calendar_id = self.calendar_id(held.content.calendar if held.content else terms.calendar)
-            sponsor_id = self.participant_by_code[terms.sponsor].participant_id if terms.sponsor else 0
-            found = self._bearings[key] = bearing(
-                terms, held.content, calendar_id, self.calendar_id(terms.calendar), sponsor_id
-            )
+            found = self._bearings[key] = self._bearing(lot, held)
         return found
+
+    def _bearing(self, lot: Lot, held: AcceptanceInForce) -> Bearing:
+        terms = self.terms_sold(lot.terms_id, lot.terms_version)
+        calendar_id = self.calendar_id(held.content.calendar if held.content else terms.calendar)
+        sponsor_id = self.participant_by_code[terms.sponsor].participant_id if terms.sponsor else 0
+        terms_calendar_id = self.calendar_id(terms.calendar)
+        return bearing(terms, held.content, calendar_id, terms_calendar_id, sponsor_id, share_of(terms, lot))
 
     def acceptance(self, issuer_id: int, acquirer_id: int, day: date) -> AcceptanceInForce | None:
         """What lets `acquirer` take lots of `issuer` on `day`; None where nothing does."""
@@ -459,6 +467,14 @@ class Programme:
             for agreement_id in self._by_key.get(key, [])
         ]
         return [version for version in begun if version and version.in_force(day) and _key_of(version) == key]
+
+
+def _held_terms(versions: Iterable[Version]) -> dict[str, list[int]]:
+    found: dict[str, set[int]] = {}
+    for version in versions:
+        if isinstance(version.content, Terms) and is_held(version.content):
+            found.setdefault(version.content.issuer, set()).add(version.agreement_id)
+    return {issuer: sorted(terms) for issuer, terms in found.items()}
 
 
 def _key_of(version: Version) -> tuple[str, ...]:

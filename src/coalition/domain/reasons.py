@@ -145,6 +145,8 @@ class Reason(IntEnum):
     PIN_KEY_MISSING = 145
     CHECKPOINT_UNKNOWN = 158
     APPROVAL_UNKNOWN = 160
+    DEBT_UNKNOWN = 146
+    DEBT_EXCEEDED = 147
     RETENTION_NOT_OVER = 180
     DISCLOSURE_UNKNOWN = 181
     APPROVER_NOT_ANOTHER = 182
@@ -474,6 +476,10 @@ ADVICE: Final[dict[Reason, Advice]] = {
         "RESOURCE_EXHAUSTED", "Too many wrong codes or phones from this till; take cards until the time given is over."
     ),
     Reason.APPROVAL_UNKNOWN: Advice("NOT_FOUND", "Nothing was asked to be approved under this id."),
+    Reason.DEBT_UNKNOWN: Advice("NOT_FOUND", "No sale under this entry left its member owing; see the list of debts."),
+    Reason.DEBT_EXCEEDED: Advice(
+        "FAILED_PRECONDITION", "That is more than the member owes of this sale, or is to get back; ask for no more."
+    ),
     Reason.CHECKPOINT_UNKNOWN: Advice(
         "NOT_FOUND", "No checkpoint was signed over so many entries; ask without a size for the newest."
     ),

@@ -4,12 +4,13 @@ from coalition.domain.accounts import WALLET, TransferCode, bonus_account, float
 from coalition.domain.agreements import Terms
 from coalition.domain.books import Books, Wallet
 from coalition.domain.card_rules import CardRules
-from coalition.domain.commands import Funding, TopUp
+from coalition.domain.commands import Command, Funding, TopUp
 from coalition.domain.decision import Decision
 from coalition.domain.errors import Refused
 from coalition.domain.lots import Lot
 from coalition.domain.postings import Postings
 from coalition.domain.reasons import Reason
+from coalition.domain.sponsorship import is_held, own_part, taken_on_by
 
 
 def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
@@ -28,7 +29,9 @@ def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
     principal = command.amount_minor
     if principal < terms.minimum_minor:
         raise Refused(Reason.TOP_UP_BELOW_MINIMUM, metadata={"minimum_minor": str(terms.minimum_minor)})
-    bonus = 0 if version.agreement_id in programme.without_bonus else terms.bonus_for(principal)
+    has_ended = version.agreement_id in programme.without_bonus and not is_held(terms)
+    bonus = 0 if has_ended else terms.bonus_for(principal)
+    sponsored = own_part(terms, version.agreement_id, bonus, books.taken_on) if bonus else None
     face = principal + bonus
     rules = programme.card_rules(day)
     if rules is not None:
@@ -59,8 +62,10 @@ def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
         principal_sold=principal,
         face=face,
         principal=principal,
+        sponsored=sponsored,
     )
-    return Decision(
+    make = HeldSale if is_held(terms) else Decision
+    return make(
         wallet=wallet,
         amount_minor=principal,
         principal_minor=principal,
@@ -72,8 +77,28 @@ def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
         opens=lot,
         agreement_id=version.agreement_id,
         agreement_version=version.version,
-        facts=None if command.funding is Funding.CASH else {"funding": command.funding.value},
+        facts=_facts(command, sponsored),
     )
+
+
+class HeldSale(Decision):
+    """A lot whose sponsor's limit is held: the batch's next sale finds so much less of it."""
+
+    def apply(self, books: Books, command: Command, entry_id: int) -> None:
+        """See Decision.apply."""
+        super().apply(books, command, entry_id)
+        lot = self.opens
+        if lot is not None:
+            terms = books.programme.terms_sold(lot.terms_id, lot.terms_version)
+            books.taken_on[lot.terms_id] += taken_on_by(terms, lot)
+
+
+def _facts(command: TopUp, sponsored: int | None) -> dict[str, str] | None:
+    """How it was paid, if not in cash; the sponsor's part of the bonus, if it is less than the terms say."""
+    facts = {} if command.funding is Funding.CASH else {"funding": command.funding.value}
+    if sponsored is not None:
+        facts["sponsored_minor"] = str(sponsored)
+    return facts or None
 
 
 def check_funding(

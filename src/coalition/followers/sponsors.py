@@ -1,4 +1,7 @@
-"""Limits of sponsors: after each step of what was granted, under which terms no more bonus is granted (watch.py)."""
+"""Limits of sponsors: after each step of what was granted, under which terms the limit is reached (watch.py).
+
+No more bonus is granted under them, but for those whose issuer bears the rest (domain/sponsorship.py).
+"""
 
 from dataclasses import replace
 from datetime import date
@@ -8,6 +11,7 @@ import structlog
 from coalition.domain.agreements import Terms
 from coalition.domain.events import EventKind
 from coalition.domain.programme import Programme
+from coalition.domain.sponsorship import is_held
 from coalition.followers.watch import Watch
 from coalition.storage import sponsored as store
 from coalition.storage import watched
@@ -34,10 +38,10 @@ class SponsorsWatch(Watch):
         for (terms_id, version), amount in store.granted(connection, list(limited)).items():
             borne[terms_id] += programme.terms_sold(terms_id, version).sponsored_part(amount)
         changed: dict[int, tuple[bool, int]] = dict.fromkeys(before - limited.keys(), (False, 0))
-        for terms_id, (_, limit) in limited.items():
+        for terms_id, (_, limit, is_exact) in limited.items():
             now = borne[terms_id] >= limit
             if now != (terms_id in before):
-                changed[terms_id] = (now, borne[terms_id])
+                changed[terms_id] = (now, min(borne[terms_id], limit) if is_exact else borne[terms_id])
         if changed:
             store.record(connection, changed, up_to)
         for terms_id, (is_reached, amount) in changed.items():
@@ -48,16 +52,16 @@ class SponsorsWatch(Watch):
         return bool(changed)
 
 
-def limits(programme: Programme, day: date) -> dict[int, tuple[str, int]]:
-    """Sponsor and limit, minor units, of the terms in force on `day`, by agreement."""
-    found: dict[int, tuple[str, int]] = {}
+def limits(programme: Programme, day: date) -> dict[int, tuple[str, int, bool]]:
+    """Sponsor, limit in minor units, and whether its sponsor bears no more, of the terms in force on `day`."""
+    found: dict[int, tuple[str, int, bool]] = {}
     for version in sorted(programme.versions.values(), key=lambda each: each.version):
         if version.effective_from > day or not isinstance(version.content, Terms):
             continue
         found.pop(version.agreement_id, None)  # a later version decides alone
         terms = version.content
         if version.in_force(day) and terms.sponsor is not None and terms.sponsor_limit_minor is not None:
-            found[version.agreement_id] = terms.sponsor, terms.sponsor_limit_minor
+            found[version.agreement_id] = terms.sponsor, terms.sponsor_limit_minor, is_held(terms)
     return found
 
 

@@ -129,6 +129,23 @@ def check_succession(latest: Version, expected_version: int, content: Content, e
         )
 
 
+def check_sponsorship(versions: Iterable[Version], content: Content) -> None:
+    """All versions of terms that have a sponsor say the same of what comes after its limit.
+
+    Otherwise what was granted under an earlier one would not be counted, or not as it was granted.
+    """
+    if not isinstance(content, Terms) or content.sponsor is None:
+        return
+    before = {
+        each.content.when_used_up
+        for each in versions
+        if isinstance(each.content, Terms) and each.content.sponsor is not None
+    }
+    if before - {content.when_used_up}:
+        wish = f"{' or '.join(sorted(before))} as in earlier versions; make other terms where it is not so any more"
+        raise invalid("content.when_used_up", wish)
+
+
 def parties_of(content: Content) -> tuple[str, ...]:
     """Whose question the agreement answers; nobody's in particular for the scheme's own rules."""
     match content:

@@ -196,6 +196,7 @@ class Office:
             latest = versions[-1]
             parsed = parse_content(latest.kind, content)
             agreement_rules.check_succession(latest, expected_version, parsed, effective_from)
+            agreement_rules.check_sponsorship(versions, parsed)
             agreement_rules.check_names(parsed, books.parties(), books.calendars())
             agreement_rules.check_alone(code, parsed, effective_from, effective_until, books.versions(latest.kind))
             _check_licence(books, parsed, effective_from)

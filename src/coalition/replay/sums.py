@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from typing import Final
+
+RECRUITER: Final = "RECRUITER"
 
 
 @dataclass(slots=True)
@@ -78,7 +81,7 @@ class AcquiringFacts:
 
 @dataclass(frozen=True, slots=True)
 class TermsFacts:
-    """What lots are sold under."""
+    """What lots are sold under. Above `held_limit`, minor units, the issuer bears the bonus; None where it does not."""
 
     issuer: str
     operator_held: bool
@@ -86,6 +89,7 @@ class TermsFacts:
     bonus_months: int | None
     sponsor: str
     sponsor_share: Fraction
+    held_limit: int | None
     seller_commission: Fraction
     calendar: str
 
@@ -141,6 +145,18 @@ def floor_of(amount: int, rate: Fraction) -> int:
     return amount * rate.numerator // rate.denominator
 
 
+def entry_fees(
+    operator: str, acquiring: AcquiringFacts, recruiter: str, gross: int, principal: int
+) -> tuple[tuple[str, int, str], tuple[str, int, str]]:
+    """(payee, amount, code) of the operator's fee and of the commission of a sale, each rounded once."""
+    base = gross if acquiring.on_gross else principal
+    payee = recruiter if acquiring.commission_to == RECRUITER else acquiring.commission_to
+    return (
+        (operator, half_even(base, acquiring.operator_fee), "OPERATOR_FEE"),
+        (payee, half_even(base, acquiring.commission), "COMMISSION"),
+    )
+
+
 def bonus_sold(terms: TermsFacts, principal: int) -> int:
     """The bonus of the highest tier the paid principal reaches, rounded down."""
     rates = [rate for from_minor, rate in sorted(terms.tiers) if from_minor <= principal]
@@ -190,6 +206,15 @@ def give_back(allocations: Sequence[Allocation], amount: int) -> list[tuple[Allo
         allocation.lot.principal += principal
         amount -= face
     return parts
+
+
+def share_left(terms: TermsFacts, bonus: int, taken_on: int) -> tuple[Fraction, int]:
+    """The sponsor's share of one lot's bonus and what it comes to, having taken on so much of its limit before."""
+    whole = bonus - floor_of(bonus, 1 - terms.sponsor_share)
+    if terms.held_limit is None or whole <= max(terms.held_limit - taken_on, 0):
+        return terms.sponsor_share, whole
+    left = max(terms.held_limit - taken_on, 0)
+    return Fraction(left, bonus), left
 
 
 def bonus_shares(bonus: int, issuer_share: Fraction, sponsor_share: Fraction) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
-from coalition.domain.acts import Act, body_hash
+from coalition.domain.acts import Act, ActAnswer, body_hash
 from coalition.domain.kinds import Kind
 from coalition.server.convert import timestamp_of
 from coalition.server.identity import Caller
@@ -30,3 +30,11 @@ def receipt(act: Act, entry_id: int, time: datetime, *, replayed: bool) -> opera
     return operations_pb2.ActReceipt(
         request_id=str(act.request_id), entry_id=entry_id, post_time=timestamp_of(time), replayed=replayed
     )
+
+
+def whole(answer: ActAnswer, name: str) -> int:
+    """A number that an act's answer holds."""
+    value = answer.answer[name]
+    if not isinstance(value, int):
+        raise TypeError(f"the answer's {name} is no number")
+    return value

@@ -42,6 +42,7 @@ RATES = frozenset(
 CHOICES: Mapping[str, tuple[type[Any], str]] = {
     "custody": (programme_pb2.Custody, "CUSTODY_"),
     "top_up_loss": (programme_pb2.LossBearer, "LOSS_BEARER_"),
+    "when_used_up": (programme_pb2.WhenUsedUp, "WHEN_USED_UP_"),
     "interchange_base": (programme_pb2.FeeBase, "FEE_BASE_"),
     "fee_base": (programme_pb2.FeeBase, "FEE_BASE_"),
     "base": (programme_pb2.WindowBase, "WINDOW_BASE_"),
@@ -183,6 +184,7 @@ def _terms(terms: Terms) -> programme_pb2.Terms:
         sponsor=terms.sponsor or "",
         sponsor_share=_rate_message(terms.sponsor_share),
         sponsor_limit_minor=terms.sponsor_limit_minor,
+        when_used_up=programme_pb2.WhenUsedUp.Value(f"WHEN_USED_UP_{terms.when_used_up}"),
         seller_commission=_rate_message(terms.seller_commission),
         balance_limit_minor=terms.balance_limit_minor,
         top_up_loss=programme_pb2.LossBearer.Value(f"LOSS_BEARER_{terms.top_up_loss}"),

@@ -17,7 +17,7 @@ from coalition.domain.pages import number_key, page_limit, page_token, text_key
 from coalition.domain.reasons import Reason
 from coalition.domain.settlement_runs import Run, RunParty, RunPolicy
 from coalition.server import convert_settlement as convert
-from coalition.server.acting import act_of, receipt
+from coalition.server.acting import act_of, receipt, whole
 from coalition.server.identity import HasProgramme, Role, caller
 from coalition.server.own import own_codes
 from coalition.server.request_ids import RequestIds
@@ -212,14 +212,6 @@ def day_of(text: str) -> date | None:
         return date.fromisoformat(text) if text else None
     except ValueError:
         raise Refused(Reason.FIELD_INVALID, "execution_date", {"expected": "a day that exists, YYYY-MM-DD"}) from None
-
-
-def whole(answer: ActAnswer, name: str) -> int:
-    """A number that an act's answer holds."""
-    value = answer.answer[name]
-    if not isinstance(value, int):
-        raise TypeError(f"the answer's {name} is no number")
-    return value
 
 
 def next_token(scope: str, rows: list[Any], limit: int, key: Callable[[Any], str | int]) -> str:

@@ -18,7 +18,8 @@ from coalition.domain.reasons import Reason
 from coalition.domain.reconciliation import Result, TheirLine
 from coalition.server import convert_reconciliation as reconciliation
 from coalition.server import convert_settlement as convert
-from coalition.server.acting import act_of, receipt
+from coalition.server.acting import act_of, receipt, whole
+from coalition.server.debt_calls import DebtCalls
 from coalition.server.dispute_calls import DisputeCalls
 from coalition.server.identity import HasProgramme, caller
 from coalition.server.own import acting_for, own_codes
@@ -26,7 +27,7 @@ from coalition.server.page_keys import parts_key, parts_token, whole_part
 from coalition.server.request_ids import RequestIds
 from coalition.server.settlement_runs import RunCalls, RunOrders, RunReads
 from coalition.server.simulation_calls import SimulationCalls
-from coalition.v1 import settlement_pb2
+from coalition.v1 import member_debts_pb2, settlement_pb2
 
 CALENDAR_DEFAULT: Final = "monthly"
 
@@ -98,6 +99,7 @@ class SettlementService(RunCalls):
         run_reads: RunReads,
         run_orders: RunOrders,
         disputes: DisputeCalls,
+        debts: DebtCalls,
         succession: Succession,
         simulations: SimulationCalls,
     ) -> None:
@@ -105,6 +107,7 @@ class SettlementService(RunCalls):
         self._reads = reads
         self._month = month
         self._disputes = disputes
+        self._debts = debts
         self._succession = succession
         self._simulations = simulations
 
@@ -198,9 +201,9 @@ class SettlementService(RunCalls):
         act = await act_of(caller(context), Kind.HAND_OVER_PROPOSED, request, self._request_ids)
         answer = await asyncio.to_thread(self._succession.propose, act, *_hand_over(request))
         return settlement_pb2.ProposeHandOverResponse(
-            approval_id=_whole(answer, "approval"),
-            principal_minor=_whole(answer, "principal_minor"),
-            bonus_minor=_whole(answer, "bonus_minor"),
+            approval_id=whole(answer, "approval"),
+            principal_minor=whole(answer, "principal_minor"),
+            bonus_minor=whole(answer, "bonus_minor"),
             currency_code=self._currency_code,
             receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
         )
@@ -209,8 +212,8 @@ class SettlementService(RunCalls):
         act = await act_of(caller(context), Kind.SUCCESSION, request, self._request_ids)
         answer = await asyncio.to_thread(self._succession.carry_out, act, *_hand_over(request))
         return settlement_pb2.HandOverResponse(
-            principal_minor=_whole(answer, "principal_minor"),
-            bonus_minor=_whole(answer, "bonus_minor"),
+            principal_minor=whole(answer, "principal_minor"),
+            bonus_minor=whole(answer, "bonus_minor"),
             currency_code=self._currency_code,
             receipt=receipt(act, answer.entry_id, answer.time, replayed=answer.replayed),
         )
@@ -229,6 +232,18 @@ class SettlementService(RunCalls):
 
     async def ListDisputes(self, request: Any, context: Any) -> settlement_pb2.ListDisputesResponse:
         return await self._disputes.page(request, caller(context))
+
+    async def ListDebts(self, request: Any, context: Any) -> member_debts_pb2.ListDebtsResponse:
+        return await self._debts.page(request, caller(context))
+
+    async def RepayDebt(self, request: Any, context: Any) -> member_debts_pb2.RepayDebtResponse:
+        return await self._debts.repay(request, caller(context))
+
+    async def ProposeDebtWriteOff(self, request: Any, context: Any) -> member_debts_pb2.ProposeDebtWriteOffResponse:
+        return await self._debts.propose_write_off(request, caller(context))
+
+    async def WriteOffDebt(self, request: Any, context: Any) -> member_debts_pb2.WriteOffDebtResponse:
+        return await self._debts.write_off(request, caller(context))
 
     async def FindDifferences(
         self, request: settlement_pb2.FindDifferencesRequest, context: Any
@@ -272,8 +287,3 @@ class SettlementService(RunCalls):
 
 def _hand_over(request: Any) -> tuple[str, str, int]:
     return request.participant, request.successor, request.bonus_price_minor
-
-
-def _whole(answer: ActAnswer, name: str) -> int:
-    value = answer.answer[name]
-    return value if isinstance(value, int) else 0

@@ -34,7 +34,7 @@ WHERE t.entry_id = ANY (%(entries)s) AND t.code = %(code)s AND t.unit = %(money)
 DEFAULTS: Final = """
 SELECT e.entry_id FROM (SELECT DISTINCT entry_id FROM due_lines) AS d
 JOIN entries e ON e.lane = (d.entry_id & %(lanes)s)::smallint AND e.entry_id = d.entry_id
-WHERE e.kind = %(kind)s ORDER BY e.entry_id
+WHERE e.kind = %(kind)s AND (%(up_to)s::bigint IS NULL OR e.entry_id <= %(up_to)s) ORDER BY e.entry_id
 """
 LANE_MASK: Final = (1 << LANE_BITS) - 1
 
@@ -69,9 +69,10 @@ def still_borne(connection: Connection, participant_id: int, entries: Collection
     return _losses(connection, entries).get(participant_id, {})
 
 
-def all_losses(connection: Connection) -> dict[int, dict[int, int]]:
-    """The same of each participant of whom others bear anything."""
-    entries = [row[0] for row in connection.execute(DEFAULTS, {"kind": Kind.DEFAULT, "lanes": LANE_MASK})]
+def all_losses(connection: Connection, up_to: int | None = None) -> dict[int, dict[int, int]]:
+    """The same of each participant of whom others bear anything; once `up_to` was posted where it is given."""
+    parameters = {"kind": Kind.DEFAULT, "lanes": LANE_MASK, "up_to": up_to}
+    entries = [row[0] for row in connection.execute(DEFAULTS, parameters)]
     return _losses(connection, entries)
 
 

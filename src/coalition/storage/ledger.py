@@ -17,7 +17,7 @@ from coalition.domain.errors import StoreUnavailable
 from coalition.domain.journal import Notary
 from coalition.domain.pins import CountedTry
 from coalition.domain.programme import Programme
-from coalition.storage import journal, ledger_passes, ledger_points, ledger_statements, pins
+from coalition.storage import journal, ledger_passes, ledger_points, ledger_sponsors, ledger_statements, pins
 from coalition.storage.connect import Connection, connect, translated
 from coalition.storage.ledger_batch import BusinessDate, LedgerBatch, Pointer, Pointers
 from coalition.storage.ledger_credentials import name_of
@@ -39,6 +39,7 @@ PREPARED: Final = (
     *ledger_statements.PREPARED,
     *ledger_passes.PREPARED,
     *ledger_points.PREPARED,
+    *ledger_sponsors.PREPARED,
     *pins.PREPARED,
     *TOGETHER,
     "BEGIN",

@@ -37,6 +37,7 @@ from coalition.storage.ledger_books import Named, captures_of, fill_holds, fill_
 from coalition.storage.ledger_credentials import PresentedCredentials, fill_presented, presented_by
 from coalition.storage.ledger_passes import LockedPasses, lock_passes, read_passes
 from coalition.storage.ledger_points import read_points
+from coalition.storage.ledger_sponsors import held_terms, hold
 from coalition.storage.ledger_statements import (
     ALLOCATIONS,
     CARDS,
@@ -89,6 +90,7 @@ class Locked(NamedTuple):
     pins: Answer | None
     sales: Answer | None
     windows: Answer
+    taken_on: Answer | None
     number: Answer
 
 
@@ -133,14 +135,15 @@ class LedgerBatch:
             claimed = self._pipeline.execute(*claim_of(claims, self.programme.scheme.lane_count))
             self._pipeline.flush()
             pointers, named = self._resolve(presented, follow_ups)
-            locked = self._lock(pointers, named, presented, _sales(commands, named))
+            held = held_terms(self.programme, commands)
+            locked = self._lock(pointers, named, presented, _sales(commands, named), held)
             self._pipeline.run()
             stored = self._stored(claims) if claimed.rowcount < len(claims) else {}
             if len(stored) != len(claims) - claimed.rowcount:
                 raise Contention("a rival's claim is not visible yet")
             idle = [key for key, reversal in reversals.items() if key in stored and _target(reversal) not in stored]
             if not idle:
-                prefetched = self._read(locked, pointers, named, presented, stored)
+                prefetched = self._read(locked, pointers, named, presented, stored, commands)
                 self._count(prefetched.books, commands, stored)
                 if self.programme.has_points:
                     read_points(self._pipeline, prefetched.books, commands, named)
@@ -246,6 +249,7 @@ class LedgerBatch:
         named: Sequence[Named],
         presented: PresentedCredentials,
         sales: Sequence[Sale],
+        held: Sequence[int],
     ) -> Locked:
         """Queue the locks and what is read under them, then the number: after the last lock."""
         pipeline = self._pipeline
@@ -285,8 +289,9 @@ class LedgerBatch:
             passes = lock_passes(pipeline, owners, named)
         taken = pipeline.execute(LOCK_SALES, sale_columns(sales, self.programme.scheme.lane_count)) if sales else None
         windows = pipeline.execute(OPEN_WINDOWS)
+        taken_on = hold(pipeline, held) if held else None
         number = pipeline.execute(TAKE_NUMBER)
-        return Locked(wallets, cards, devices, lots, allocations, holds, passes, pins, taken, windows, number)
+        return Locked(wallets, cards, devices, lots, allocations, holds, passes, pins, taken, windows, taken_on, number)
 
     def _stored(self, claims: Sequence[Command]) -> dict[tuple[int, UUID], Stored]:
         """The answers of those whose claim was there already, in a statement that sees the rival's commit."""
@@ -305,10 +310,15 @@ class LedgerBatch:
         named: Sequence[Named],
         presented: PresentedCredentials,
         stored: dict[tuple[int, UUID], Stored],
+        commands: Sequence[Command],
     ) -> Prefetched:
         """Make the books of what was locked."""
         windows, number, time = self._windows(locked)
+        taken_on: dict[int, int] = dict(locked.taken_on.rows()) if locked.taken_on is not None else {}
+        if set(held_terms(self.programme, commands)) - taken_on.keys():
+            taken_on, number, time = self._hold_anew(commands)
         books = Books(self.programme, self._business_date(time), windows, time)
+        books.taken_on = taken_on
         for row in locked.wallets.rows():
             books.wallets[row[1]] = Wallet(*row)
         for answer in locked.lots:
@@ -338,6 +348,14 @@ class LedgerBatch:
         )
         if wallets := wallets_to_count(books, spends):
             read_usage(self._pipeline, books, wallets, self._bounds)
+
+    def _hold_anew(self, commands: Sequence[Command]) -> tuple[dict[int, int], int, datetime]:
+        """What sponsors have taken on under terms agreed on a moment ago, and the number again, after that lock."""
+        answer = hold(self._pipeline, held_terms(self.programme, commands))
+        taken = self._pipeline.execute(TAKE_NUMBER)
+        self._pipeline.run()
+        number, time = taken.row()
+        return dict(answer.rows()), number, time
 
     def _windows(self, locked: Locked) -> tuple[dict[int, int], int, datetime]:
         """The open windows this commit holds, and the batch's number and time.

@@ -40,7 +40,8 @@ FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, card_id)
 JOIN devices d USING (lane, card_id)
 """
 LOT_COLUMNS: Final = """l.lane, l.lot_id, l.wallet_id, l.issuer_id, l.custodian_id, l.seller_id, l.terms_id,
-    l.terms_version, l.bonus_expiry, l.face_sold, l.principal_sold, l.face, l.principal, l.reserved, l.is_reversed"""
+    l.terms_version, l.bonus_expiry, l.face_sold, l.principal_sold, l.face, l.principal, l.reserved, l.is_reversed,
+    l.sponsored"""
 OPEN_LOTS: Final = f"""
 SELECT {LOT_COLUMNS}
 FROM unnest(%s::smallint[], %s::bigint[]) AS asked (lane, wallet_id)
@@ -143,14 +144,14 @@ WHERE l.lane = new.lane AND l.lot_id = new.lot_id
 """
 INSERT_LOTS: Final = """
 INSERT INTO lots (lane, lot_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id, terms_version, bonus_expiry,
-    face_sold, principal_sold, face, principal, reserved, is_reversed, is_open)
+    face_sold, principal_sold, face, principal, reserved, is_reversed, sponsored, is_open)
 SELECT lane, lot_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id, terms_version, bonus_expiry,
-    face_sold, principal_sold, face, principal, reserved, is_reversed <> 0, face > 0
+    face_sold, principal_sold, face, principal, reserved, is_reversed <> 0, sponsored, face > 0
 FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[], %s::integer[], %s::integer[], %s::integer[],
     %s::integer[], %s::integer[], %s::date[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[],
-    %s::smallint[])
+    %s::smallint[], %s::bigint[])
     AS new (lane, lot_id, wallet_id, issuer_id, custodian_id, seller_id, terms_id, terms_version, bonus_expiry,
-        face_sold, principal_sold, face, principal, reserved, is_reversed)
+        face_sold, principal_sold, face, principal, reserved, is_reversed, sponsored)
 """
 UPDATE_DEVICES: Final = """
 UPDATE devices d SET used_counter = new.used_counter, tried_counter = new.tried_counter, tries = new.tries,

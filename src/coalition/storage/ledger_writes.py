@@ -19,6 +19,7 @@ from coalition.storage.journal import (
 )
 from coalition.storage.ledger_passes import write_passes
 from coalition.storage.ledger_points import write_points
+from coalition.storage.ledger_sponsors import write_taken_on
 from coalition.storage.ledger_statements import (
     CLOSE_WALLETS,
     FREE_SALES,
@@ -66,6 +67,8 @@ def write_books(
         write_passes(pipeline, books.passes)
     if books.points is not None:
         write_points(pipeline, books, books.points)
+    if books.taken_on:
+        write_taken_on(pipeline, books.taken_on)
     if books.transits:
         _write_transits(pipeline, books.transits.values())
 
@@ -122,7 +125,8 @@ def _write_wallets(pipeline: Execute, touched: Sequence[Wallet], entries: Sequen
         ]
         columns = number_columns(numbers_of)
         expiries = moments([lot.bonus_expiry for lot in opened])
-        pipeline.execute(INSERT_LOTS, (*columns[:8], expiries, *columns[8:]))
+        sponsored = numbers([lot.sponsored for lot in opened])
+        pipeline.execute(INSERT_LOTS, (*columns[:8], expiries, *columns[8:], sponsored))
 
 
 def _write_devices(pipeline: Execute, devices: Iterable[Device]) -> None:

@@ -126,11 +126,13 @@ def due(connection: Connection) -> dict[int, int]:
     return dict(rows)
 
 
-def due_lines(connection: Connection) -> dict[int, list[DueLine]]:
-    """How each participant came to its due, oldest first."""
+def due_lines(connection: Connection, up_to: int | None = None) -> dict[int, list[DueLine]]:
+    """How each participant came to its due, oldest first; by entries to `up_to` where one is given."""
     found: dict[int, list[DueLine]] = {}
     rows = connection.execute(
-        "SELECT participant_id, amount_minor, time FROM due_lines ORDER BY participant_id, entry_id"
+        "SELECT participant_id, amount_minor, time FROM due_lines WHERE %(up_to)s::bigint IS NULL "
+        "OR entry_id <= %(up_to)s ORDER BY participant_id, entry_id",
+        {"up_to": up_to},
     )
     for participant, amount, time in rows:
         found.setdefault(participant, []).append(DueLine(amount, time))

@@ -47,7 +47,7 @@ SELECT asked.before, a.place, a.lot_id, a.face, a.principal, a.agreement_id, a.a
        l.face_sold, l.principal_sold, l.is_reversed AND EXISTS (
            SELECT FROM entries r WHERE r.lane = l.lane AND r.wallet_id = l.wallet_id AND r.entry_id + 0 < asked.before
                AND r.original_entry_id = l.lot_id AND r.reason = 0 AND r.kind = ANY (%(reverses)s)
-       )
+       ), l.sponsored
 FROM unnest(%(lanes)s::smallint[], %(sold)s::bigint[], %(befores)s::bigint[]) AS asked (lane, entry_id, before)
 JOIN allocations a USING (lane, entry_id) LEFT JOIN lots l USING (lane, lot_id)
 CROSS JOIN LATERAL (
@@ -159,6 +159,7 @@ def _lot(
     face_sold: int,
     principal_sold: int,
     is_reversed: bool,  # noqa: FBT001 - a column
+    sponsored: int | None,
 ) -> Lot:
     return Lot(
         lane,
@@ -175,4 +176,5 @@ def _lot(
         face_sold,
         principal_sold,
         is_reversed=is_reversed,
+        sponsored=sponsored,
     )

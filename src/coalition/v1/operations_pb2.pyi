@@ -168,6 +168,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """The last day of earned points was over: what was left of them was taken."""
     ENTRY_KIND_POINTS_REPAYMENT: _EntryKind.ValueType  # 42
     """Points that were owed were repaid with points of another programme."""
+    ENTRY_KIND_DEBT_REPAID: _EntryKind.ValueType  # 46
+    """A member paid at a counter what another bore of its sale, or got back what it had paid too much."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
     """A participant joined."""
     ENTRY_KIND_STORE_CREATED: _EntryKind.ValueType  # 102
@@ -276,6 +278,10 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Somebody asked that a member is erased."""
     ENTRY_KIND_WRITE_OFF_PROPOSED: _EntryKind.ValueType  # 190
     """It was proposed to give up what a participant owes."""
+    ENTRY_KIND_DEBT_WRITE_OFF_PROPOSED: _EntryKind.ValueType  # 191
+    """It was proposed to give up what a member owes."""
+    ENTRY_KIND_DEBT_WRITTEN_OFF: _EntryKind.ValueType  # 192
+    """Who bears what a member owes gave it up."""
 
 class EntryKind(_EntryKind, metaclass=_EntryKindEnumTypeWrapper):
     """What an entry of the journal is. Numbers below 100 move value, 100 and above are acts."""
@@ -356,6 +362,8 @@ ENTRY_KIND_POINTS_EXPIRY: EntryKind.ValueType  # 41
 """The last day of earned points was over: what was left of them was taken."""
 ENTRY_KIND_POINTS_REPAYMENT: EntryKind.ValueType  # 42
 """Points that were owed were repaid with points of another programme."""
+ENTRY_KIND_DEBT_REPAID: EntryKind.ValueType  # 46
+"""A member paid at a counter what another bore of its sale, or got back what it had paid too much."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
 """A participant joined."""
 ENTRY_KIND_STORE_CREATED: EntryKind.ValueType  # 102
@@ -464,6 +472,10 @@ ENTRY_KIND_ERASURE_REQUESTED: EntryKind.ValueType  # 170
 """Somebody asked that a member is erased."""
 ENTRY_KIND_WRITE_OFF_PROPOSED: EntryKind.ValueType  # 190
 """It was proposed to give up what a participant owes."""
+ENTRY_KIND_DEBT_WRITE_OFF_PROPOSED: EntryKind.ValueType  # 191
+"""It was proposed to give up what a member owes."""
+ENTRY_KIND_DEBT_WRITTEN_OFF: EntryKind.ValueType  # 192
+"""Who bears what a member owes gave it up."""
 Global___EntryKind: _TypeAlias = EntryKind  # noqa: Y015
 
 class _TransferCode:
@@ -530,6 +542,8 @@ class _TransferCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """What the debtor of points pays for stored value that they became."""
     TRANSFER_CODE_POINTS_REPAYMENT: _TransferCode.ValueType  # 44
     """Points of one debtor with which a member has repaid what it owed another."""
+    TRANSFER_CODE_DEBT_REPAID: _TransferCode.ValueType  # 48
+    """What a member paid of a shortfall, owed by who took it to who bears it."""
 
 class TransferCode(_TransferCode, metaclass=_TransferCodeEnumTypeWrapper):
     """Why a transfer was made; claims of a window are reported by it."""
@@ -592,6 +606,8 @@ TRANSFER_CODE_POINTS_CONVERSION: TransferCode.ValueType  # 43
 """What the debtor of points pays for stored value that they became."""
 TRANSFER_CODE_POINTS_REPAYMENT: TransferCode.ValueType  # 44
 """Points of one debtor with which a member has repaid what it owed another."""
+TRANSFER_CODE_DEBT_REPAID: TransferCode.ValueType  # 48
+"""What a member paid of a shortfall, owed by who took it to who bears it."""
 Global___TransferCode: _TypeAlias = TransferCode  # noqa: Y015
 
 class _Unit:

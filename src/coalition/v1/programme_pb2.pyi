@@ -153,6 +153,38 @@ LOSS_BEARER_ISSUER: LossBearer.ValueType  # 2
 """The issuer itself."""
 Global___LossBearer: _TypeAlias = LossBearer  # noqa: Y015
 
+class _WhenUsedUp:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WhenUsedUpEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WhenUsedUp.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WHEN_USED_UP_UNSPECIFIED: _WhenUsedUp.ValueType  # 0
+    """Not said: END."""
+    WHEN_USED_UP_END: _WhenUsedUp.ValueType  # 1
+    """No bonus is granted any more. A follower minds it: the limit may be passed by what is sold until then (well below a
+    second).
+    """
+    WHEN_USED_UP_ISSUER: _WhenUsedUp.ValueType  # 2
+    """The issuer bears what the limit does not cover, to the minor unit in the order of the journal: of the lot that crosses it
+    the sponsor bears what is left of it, of every later one nothing.
+    """
+
+class WhenUsedUp(_WhenUsedUp, metaclass=_WhenUsedUpEnumTypeWrapper):
+    """What happens once a sponsor has taken on all the bonus it agreed to."""
+
+WHEN_USED_UP_UNSPECIFIED: WhenUsedUp.ValueType  # 0
+"""Not said: END."""
+WHEN_USED_UP_END: WhenUsedUp.ValueType  # 1
+"""No bonus is granted any more. A follower minds it: the limit may be passed by what is sold until then (well below a
+second).
+"""
+WHEN_USED_UP_ISSUER: WhenUsedUp.ValueType  # 2
+"""The issuer bears what the limit does not cover, to the minor unit in the order of the journal: of the lot that crosses it
+the sponsor bears what is left of it, of every later one nothing.
+"""
+Global___WhenUsedUp: _TypeAlias = WhenUsedUp  # noqa: Y015
+
 class _ShortfallBearer:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -585,6 +617,7 @@ class Terms(_message.Message):
     CALENDAR_FIELD_NUMBER: _builtins.int
     TOP_UP_LOSS_FIELD_NUMBER: _builtins.int
     SPONSOR_LIMIT_MINOR_FIELD_NUMBER: _builtins.int
+    WHEN_USED_UP_FIELD_NUMBER: _builtins.int
     issuer: _builtins.str
     """Who owes the value: a participant code, or "chain:<code>" for each participant of a chain."""
     custody: Global___Custody.ValueType
@@ -605,8 +638,11 @@ class Terms(_message.Message):
     """Who bears what was spent already of a top-up whose payment bounced. Default: LOSS_BEARER_SELLER."""
     sponsor_limit_minor: _builtins.int
     """Most bonus that the sponsor bears under all versions of this agreement, minor units of the scheme currency,
-    1..1000000000000; what is granted counts, spent or not. Once it is reached no bonus is granted. A follower minds it: it
-    may be passed by what is sold until then (well below a second). Default (absent): no limit. Needs sponsor_share above 0.
+    1..1000000000000; what is granted counts, spent or not. Default (absent): no limit. Needs sponsor_share above 0.
+    """
+    when_used_up: Global___WhenUsedUp.ValueType
+    """What happens once the limit is reached. Default: WHEN_USED_UP_END. ISSUER needs sponsor_limit_minor, and every version of
+    the agreement that has a sponsor says the same.
     """
     @_builtins.property
     def sellers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -640,10 +676,11 @@ class Terms(_message.Message):
         calendar: _builtins.str = ...,
         top_up_loss: Global___LossBearer.ValueType = ...,
         sponsor_limit_minor: _builtins.int | None = ...,
+        when_used_up: Global___WhenUsedUp.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor", "_bonus_months", b"_bonus_months", "_sponsor_limit_minor", b"_sponsor_limit_minor", "balance_limit_minor", b"balance_limit_minor", "bonus_months", b"bonus_months", "seller_commission", b"seller_commission", "sponsor_limit_minor", b"sponsor_limit_minor", "sponsor_share", b"sponsor_share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor", "_bonus_months", b"_bonus_months", "_sponsor_limit_minor", b"_sponsor_limit_minor", "balance_limit_minor", b"balance_limit_minor", "bonus_months", b"bonus_months", "calendar", b"calendar", "custody", b"custody", "issuer", b"issuer", "minimum_minor", b"minimum_minor", "seller_commission", b"seller_commission", "sellers", b"sellers", "sponsor", b"sponsor", "sponsor_limit_minor", b"sponsor_limit_minor", "sponsor_share", b"sponsor_share", "tiers", b"tiers", "top_up_loss", b"top_up_loss"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor", "_bonus_months", b"_bonus_months", "_sponsor_limit_minor", b"_sponsor_limit_minor", "balance_limit_minor", b"balance_limit_minor", "bonus_months", b"bonus_months", "calendar", b"calendar", "custody", b"custody", "issuer", b"issuer", "minimum_minor", b"minimum_minor", "seller_commission", b"seller_commission", "sellers", b"sellers", "sponsor", b"sponsor", "sponsor_limit_minor", b"sponsor_limit_minor", "sponsor_share", b"sponsor_share", "tiers", b"tiers", "top_up_loss", b"top_up_loss", "when_used_up", b"when_used_up"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__balance_limit_minor: _TypeAlias = _typing.Literal["balance_limit_minor"]  # noqa: Y015
     _WhichOneofArgType__balance_limit_minor: _TypeAlias = _typing.Literal["_balance_limit_minor", b"_balance_limit_minor"]  # noqa: Y015

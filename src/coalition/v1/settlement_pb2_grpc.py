@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from coalition.v1 import member_debts_pb2 as coalition_dot_v1_dot_member__debts__pb2
 from coalition.v1 import settlement_pb2 as coalition_dot_v1_dot_settlement__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -160,6 +161,26 @@ class SettlementServiceStub:
                 '/coalition.v1.SettlementService/ListDisputes',
                 request_serializer=coalition_dot_v1_dot_settlement__pb2.ListDisputesRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_settlement__pb2.ListDisputesResponse.FromString,
+                _registered_method=True)
+        self.ListDebts = channel.unary_unary(
+                '/coalition.v1.SettlementService/ListDebts',
+                request_serializer=coalition_dot_v1_dot_member__debts__pb2.ListDebtsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__debts__pb2.ListDebtsResponse.FromString,
+                _registered_method=True)
+        self.RepayDebt = channel.unary_unary(
+                '/coalition.v1.SettlementService/RepayDebt',
+                request_serializer=coalition_dot_v1_dot_member__debts__pb2.RepayDebtRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__debts__pb2.RepayDebtResponse.FromString,
+                _registered_method=True)
+        self.ProposeDebtWriteOff = channel.unary_unary(
+                '/coalition.v1.SettlementService/ProposeDebtWriteOff',
+                request_serializer=coalition_dot_v1_dot_member__debts__pb2.ProposeDebtWriteOffRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__debts__pb2.ProposeDebtWriteOffResponse.FromString,
+                _registered_method=True)
+        self.WriteOffDebt = channel.unary_unary(
+                '/coalition.v1.SettlementService/WriteOffDebt',
+                request_serializer=coalition_dot_v1_dot_member__debts__pb2.WriteOffDebtRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_member__debts__pb2.WriteOffDebtResponse.FromString,
                 _registered_method=True)
         self.FindDifferences = channel.unary_unary(
                 '/coalition.v1.SettlementService/FindDifferences',
@@ -376,6 +397,39 @@ class SettlementServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListDebts(self, request, context):
+        """Reads what members owe for sales that were approved offline, oldest first; headquarters what it bears or sold.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RepayDebt(self, request, context):
+        """Records that a member paid at a counter what it owes, or with `back` got back what it had paid too much. Who took it owes
+        it to who bears the debt, in the open window. Idempotent by request_id.
+        Errors: DEBT_UNKNOWN, DEBT_EXCEEDED (metadata: owed_minor, credit_minor), PARTICIPANT_UNKNOWN, FIELD_INVALID (who bears
+        it gives back, nobody else).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProposeDebtWriteOff(self, request, context):
+        """Proposes to give up what a member owes, for who bears it, and asks for the approval by bands of the amount; another one
+        takes its place. Idempotent by request_id. Errors: DEBT_UNKNOWN (also where another bears it), DEBT_EXCEEDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WriteOffDebt(self, request, context):
+        """Gives up what was approved. Moves nothing: who bears it has borne it from the first. Idempotent by request_id.
+        Errors: DEBT_UNKNOWN, DEBT_EXCEEDED, APPROVAL_MISSING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def FindDifferences(self, request, context):
         """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
         with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
@@ -516,6 +570,26 @@ def add_SettlementServiceServicer_to_server(servicer, server):
                     servicer.ListDisputes,
                     request_deserializer=coalition_dot_v1_dot_settlement__pb2.ListDisputesRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_settlement__pb2.ListDisputesResponse.SerializeToString,
+            ),
+            'ListDebts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDebts,
+                    request_deserializer=coalition_dot_v1_dot_member__debts__pb2.ListDebtsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__debts__pb2.ListDebtsResponse.SerializeToString,
+            ),
+            'RepayDebt': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepayDebt,
+                    request_deserializer=coalition_dot_v1_dot_member__debts__pb2.RepayDebtRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__debts__pb2.RepayDebtResponse.SerializeToString,
+            ),
+            'ProposeDebtWriteOff': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProposeDebtWriteOff,
+                    request_deserializer=coalition_dot_v1_dot_member__debts__pb2.ProposeDebtWriteOffRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__debts__pb2.ProposeDebtWriteOffResponse.SerializeToString,
+            ),
+            'WriteOffDebt': grpc.unary_unary_rpc_method_handler(
+                    servicer.WriteOffDebt,
+                    request_deserializer=coalition_dot_v1_dot_member__debts__pb2.WriteOffDebtRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_member__debts__pb2.WriteOffDebtResponse.SerializeToString,
             ),
             'FindDifferences': grpc.unary_unary_rpc_method_handler(
                     servicer.FindDifferences,
@@ -1183,6 +1257,114 @@ class SettlementService:
             '/coalition.v1.SettlementService/ListDisputes',
             coalition_dot_v1_dot_settlement__pb2.ListDisputesRequest.SerializeToString,
             coalition_dot_v1_dot_settlement__pb2.ListDisputesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDebts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/ListDebts',
+            coalition_dot_v1_dot_member__debts__pb2.ListDebtsRequest.SerializeToString,
+            coalition_dot_v1_dot_member__debts__pb2.ListDebtsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepayDebt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/RepayDebt',
+            coalition_dot_v1_dot_member__debts__pb2.RepayDebtRequest.SerializeToString,
+            coalition_dot_v1_dot_member__debts__pb2.RepayDebtResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProposeDebtWriteOff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/ProposeDebtWriteOff',
+            coalition_dot_v1_dot_member__debts__pb2.ProposeDebtWriteOffRequest.SerializeToString,
+            coalition_dot_v1_dot_member__debts__pb2.ProposeDebtWriteOffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WriteOffDebt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.SettlementService/WriteOffDebt',
+            coalition_dot_v1_dot_member__debts__pb2.WriteOffDebtRequest.SerializeToString,
+            coalition_dot_v1_dot_member__debts__pb2.WriteOffDebtResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -3,6 +3,7 @@
 isort:skip_file
 What headquarters settles by: windows, positions, claims, and the netting of a window."""
 
+from coalition.v1 import member_debts_pb2 as _member_debts_pb2
 from coalition.v1 import settlement_pb2 as _settlement_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -130,6 +131,22 @@ class SettlementServiceStub:
     """
     ListDisputes: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.ListDisputesRequest, _settlement_pb2.ListDisputesResponse]
     """Reads disputes in the order they were opened; headquarters of a participant those it is a side of."""
+    ListDebts: _grpc.UnaryUnaryMultiCallable[_member_debts_pb2.ListDebtsRequest, _member_debts_pb2.ListDebtsResponse]
+    """Reads what members owe for sales that were approved offline, oldest first; headquarters what it bears or sold."""
+    RepayDebt: _grpc.UnaryUnaryMultiCallable[_member_debts_pb2.RepayDebtRequest, _member_debts_pb2.RepayDebtResponse]
+    """Records that a member paid at a counter what it owes, or with `back` got back what it had paid too much. Who took it owes
+    it to who bears the debt, in the open window. Idempotent by request_id.
+    Errors: DEBT_UNKNOWN, DEBT_EXCEEDED (metadata: owed_minor, credit_minor), PARTICIPANT_UNKNOWN, FIELD_INVALID (who bears
+    it gives back, nobody else).
+    """
+    ProposeDebtWriteOff: _grpc.UnaryUnaryMultiCallable[_member_debts_pb2.ProposeDebtWriteOffRequest, _member_debts_pb2.ProposeDebtWriteOffResponse]
+    """Proposes to give up what a member owes, for who bears it, and asks for the approval by bands of the amount; another one
+    takes its place. Idempotent by request_id. Errors: DEBT_UNKNOWN (also where another bears it), DEBT_EXCEEDED.
+    """
+    WriteOffDebt: _grpc.UnaryUnaryMultiCallable[_member_debts_pb2.WriteOffDebtRequest, _member_debts_pb2.WriteOffDebtResponse]
+    """Gives up what was approved. Moves nothing: who bears it has borne it from the first. Idempotent by request_id.
+    Errors: DEBT_UNKNOWN, DEBT_EXCEEDED, APPROVAL_MISSING.
+    """
     FindDifferences: _grpc.UnaryUnaryMultiCallable[_settlement_pb2.FindDifferencesRequest, _settlement_pb2.FindDifferencesResponse]
     """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
     with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
@@ -243,6 +260,22 @@ class SettlementServiceAsyncStub(SettlementServiceStub):
     """
     ListDisputes: _aio.UnaryUnaryMultiCallable[_settlement_pb2.ListDisputesRequest, _settlement_pb2.ListDisputesResponse]  # type: ignore[assignment]
     """Reads disputes in the order they were opened; headquarters of a participant those it is a side of."""
+    ListDebts: _aio.UnaryUnaryMultiCallable[_member_debts_pb2.ListDebtsRequest, _member_debts_pb2.ListDebtsResponse]  # type: ignore[assignment]
+    """Reads what members owe for sales that were approved offline, oldest first; headquarters what it bears or sold."""
+    RepayDebt: _aio.UnaryUnaryMultiCallable[_member_debts_pb2.RepayDebtRequest, _member_debts_pb2.RepayDebtResponse]  # type: ignore[assignment]
+    """Records that a member paid at a counter what it owes, or with `back` got back what it had paid too much. Who took it owes
+    it to who bears the debt, in the open window. Idempotent by request_id.
+    Errors: DEBT_UNKNOWN, DEBT_EXCEEDED (metadata: owed_minor, credit_minor), PARTICIPANT_UNKNOWN, FIELD_INVALID (who bears
+    it gives back, nobody else).
+    """
+    ProposeDebtWriteOff: _aio.UnaryUnaryMultiCallable[_member_debts_pb2.ProposeDebtWriteOffRequest, _member_debts_pb2.ProposeDebtWriteOffResponse]  # type: ignore[assignment]
+    """Proposes to give up what a member owes, for who bears it, and asks for the approval by bands of the amount; another one
+    takes its place. Idempotent by request_id. Errors: DEBT_UNKNOWN (also where another bears it), DEBT_EXCEEDED.
+    """
+    WriteOffDebt: _aio.UnaryUnaryMultiCallable[_member_debts_pb2.WriteOffDebtRequest, _member_debts_pb2.WriteOffDebtResponse]  # type: ignore[assignment]
+    """Gives up what was approved. Moves nothing: who bears it has borne it from the first. Idempotent by request_id.
+    Errors: DEBT_UNKNOWN, DEBT_EXCEEDED, APPROVAL_MISSING.
+    """
     FindDifferences: _aio.UnaryUnaryMultiCallable[_settlement_pb2.FindDifferencesRequest, _settlement_pb2.FindDifferencesResponse]  # type: ignore[assignment]
     """Holds a participant's own list of its operations in a window against the journal, and answers what is not the same,
     with reasons. Writes nothing. Errors: WINDOW_UNKNOWN, PARTICIPANT_UNKNOWN.
@@ -497,6 +530,46 @@ class SettlementServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_settlement_pb2.ListDisputesResponse, _abc.Awaitable[_settlement_pb2.ListDisputesResponse]]:
         """Reads disputes in the order they were opened; headquarters of a participant those it is a side of."""
+
+    @_abc_1.abstractmethod
+    def ListDebts(
+        self,
+        request: _member_debts_pb2.ListDebtsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_debts_pb2.ListDebtsResponse, _abc.Awaitable[_member_debts_pb2.ListDebtsResponse]]:
+        """Reads what members owe for sales that were approved offline, oldest first; headquarters what it bears or sold."""
+
+    @_abc_1.abstractmethod
+    def RepayDebt(
+        self,
+        request: _member_debts_pb2.RepayDebtRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_debts_pb2.RepayDebtResponse, _abc.Awaitable[_member_debts_pb2.RepayDebtResponse]]:
+        """Records that a member paid at a counter what it owes, or with `back` got back what it had paid too much. Who took it owes
+        it to who bears the debt, in the open window. Idempotent by request_id.
+        Errors: DEBT_UNKNOWN, DEBT_EXCEEDED (metadata: owed_minor, credit_minor), PARTICIPANT_UNKNOWN, FIELD_INVALID (who bears
+        it gives back, nobody else).
+        """
+
+    @_abc_1.abstractmethod
+    def ProposeDebtWriteOff(
+        self,
+        request: _member_debts_pb2.ProposeDebtWriteOffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_debts_pb2.ProposeDebtWriteOffResponse, _abc.Awaitable[_member_debts_pb2.ProposeDebtWriteOffResponse]]:
+        """Proposes to give up what a member owes, for who bears it, and asks for the approval by bands of the amount; another one
+        takes its place. Idempotent by request_id. Errors: DEBT_UNKNOWN (also where another bears it), DEBT_EXCEEDED.
+        """
+
+    @_abc_1.abstractmethod
+    def WriteOffDebt(
+        self,
+        request: _member_debts_pb2.WriteOffDebtRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_member_debts_pb2.WriteOffDebtResponse, _abc.Awaitable[_member_debts_pb2.WriteOffDebtResponse]]:
+        """Gives up what was approved. Moves nothing: who bears it has borne it from the first. Idempotent by request_id.
+        Errors: DEBT_UNKNOWN, DEBT_EXCEEDED, APPROVAL_MISSING.
+        """
 
     @_abc_1.abstractmethod
     def FindDifferences(

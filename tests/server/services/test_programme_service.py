@@ -231,6 +231,7 @@ def test_what_was_read_and_sent_back_as_a_revision_says_the_same(doors: Doors) -
             sponsor="south",
             sponsor_share=Rate(numerator=1, denominator=3),
             sponsor_limit_minor=700_000,
+            when_used_up=programme_pb2.WHEN_USED_UP_ISSUER,
             seller_commission=Rate(numerator=1, denominator=100),
             balance_limit_minor=9_000,
             calendar="monthly",

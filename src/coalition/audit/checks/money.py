@@ -14,6 +14,7 @@ from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.passes import PassChecks, tells_of_pass
 from coalition.audit.checks.points import PointsChecks
 from coalition.audit.checks.report import Report
+from coalition.audit.checks.sponsorships import SponsorChecks
 from coalition.audit.checks.unique import UniquePairs
 from coalition.audit.checks.wallets import Promised, WalletChecks
 from coalition.audit.leaf import Payload
@@ -65,6 +66,7 @@ class MoneyChecks:
         self._requests = UniquePairs()
         self._passes = PassChecks(report, is_whole=bundle.start_size == 0)
         self._points = PointsChecks(bundle, report)
+        self._sponsors = SponsorChecks(bundle, report)
 
     def leaf(self, opened: Opened) -> None:
         """The next entry."""
@@ -88,6 +90,7 @@ class MoneyChecks:
         if moves_pass or (entry.kind == REVERSAL and tells_of_pass(answer)):
             self._passes.leaf(opened, answer)
         self._points.leaf(opened, answer)
+        self._sponsors.leaf(opened, answer)
         self._amounts(opened, answer, change)
         self._wallet(opened, answer, change)
         self._lots_of(opened, answer[PRINCIPAL])

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from coalition.audit.bundle import Bundle
 from coalition.audit.checks import defaults
+from coalition.audit.checks.debts import DebtChecks
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.passes import FACTS
 from coalition.audit.checks.report import Report
@@ -82,6 +83,7 @@ class RuleChecks:
         self._defaults = defaults.DefaultChecks(
             self._checks["V17"], self._money_claims, self._window_of, is_whole=bundle.start_size == 0
         )
+        self._debts = DebtChecks(self._checks["V17"], is_whole=bundle.start_size == 0)
         self._undecided_agreements: set[int] = set()
         self._valuations = ValuationChecks(bundle, self._checks["V17"], self._use)
 
@@ -90,6 +92,7 @@ class RuleChecks:
         entry = opened.entry
         if entry.reason == 0 and entry.kind >= FIRST_ACT:
             self._act(opened)
+        self._debts.leaf(opened)
         if entry.kind == NETTING:
             self._netting(opened)
             self._defaults.keep_dues(entry)
