@@ -200,6 +200,10 @@ def stars(house: House, shop: Till, cafe: Till) -> None:
     cafe.reverse(convert(11).request_id)
     convert(31)
     cafe.refund(sold.entry_id, 25_050)
+    kept = house.new_card()
+    shop.top_up(kept, 50_000)
+    cafe.pay(kept, 3_000)
+    cafe.send(cafe.stub.SpendPoints, operations_pb2.SpendPointsRequest, card_number=kept, points=10)
 
 
 def close_month(house: House, label: str) -> None:

@@ -91,7 +91,11 @@ SECTIONS: Final = {
             w.merged_into, coalesce((
             SELECT json_agg(json_build_array(p.pass_id, p.visits, p.principal) ORDER BY p.pass_id)
             FROM passes p WHERE p.lane = w.lane AND p.wallet_id = w.wallet_id AND p.is_open), '[]'), coalesce((
-            SELECT json_agg(json_build_array(a.code, o.balance) ORDER BY a.code)
+            SELECT json_agg(json_build_array(a.code, o.balance, coalesce((
+                SELECT json_agg(json_build_array(e.last_day, e.points) ORDER BY e.last_day)
+                FROM (SELECT m.last_day, sum(m.points - m.given_back - m.used - m.ended) AS points FROM points_moves m
+                      WHERE m.lane = w.lane AND m.wallet_id = w.wallet_id AND m.programme_id = o.programme_id
+                        AND m.is_open GROUP BY 1) e), '[]')) ORDER BY a.code)
             FROM points o JOIN agreements a ON a.agreement_id = o.programme_id
             WHERE o.lane = w.lane AND o.wallet_id = w.wallet_id AND o.balance <> 0), '[]'))
         FROM wallets w

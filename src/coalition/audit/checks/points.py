@@ -16,6 +16,7 @@ from coalition.audit.checks.conversions import Leg, fault_of_conversion, is_mirr
 from coalition.audit.checks.opened import Opened
 from coalition.audit.checks.passes import FACTS
 from coalition.audit.checks.report import Report
+from coalition.audit.checks.wallets import HeldPoints
 from coalition.audit.leaf import Payload
 from coalition.domain.accounts import FIRST_OF_POINTS, POINTS_HELD, TransferCode, clearing_account, parties_of
 from coalition.domain.agreements import parse_content
@@ -72,6 +73,7 @@ class PointsChecks:
         self._rules: dict[tuple[str, int], PointsProgramme] | None = None
         self._balances: dict[int, dict[str, int]] = defaultdict(dict)  # by wallet and programme
         self._book = PointsBook()  # as the desk keeps it, from the log alone
+        self._numbers: dict[str, int] = {}  # of programmes, by code
         self._sales: dict[int, Sale] = {}
         self._converted: dict[int, list[Leg]] = {}  # what conversions posted
         self._unknown = self._without_rule = 0
@@ -100,9 +102,16 @@ class PointsChecks:
         elif entry.kind in TAKES_BACK and entry.original_entry_id in self._sales:
             self._claw_back(opened, 0)
 
-    def of(self, wallet_id: int) -> tuple[tuple[str, int], ...]:
-        """What a wallet has, by programme; not zeros."""
-        return tuple(sorted((code, held) for code, held in self._balances.get(wallet_id, {}).items() if held))
+    def of(self, wallet_id: int) -> tuple[HeldPoints, ...]:
+        """What a wallet has, by programme; not zeros. And what of it ends, by last day."""
+        held = sorted((code, points) for code, points in self._balances.get(wallet_id, {}).items() if points)
+        return tuple((code, points, self._ending(wallet_id, code)) for code, points in held)
+
+    def _ending(self, wallet_id: int, code: str) -> tuple[tuple[str, int], ...]:
+        there: dict[str, int] = defaultdict(int)
+        for move in self._book.ending((wallet_id, self._numbers[code])):
+            there[str(move.last_day)] += move.there
+        return tuple(there.items())
 
     def finish(self) -> None:
         """Everything was seen."""
@@ -117,6 +126,7 @@ class PointsChecks:
         if said != change:
             self._breach("V8", opened, f"the answer says {said} points, {change} were posted")
         own = self._balances[entry.wallet_id]
+        self._numbers.setdefault(code, told.programme_id)
         before = own.get(code)
         if before is None:
             before = 0 if self._is_whole else balance - change
@@ -166,6 +176,7 @@ class PointsChecks:
         """V8 and V9: so many are owed, and as many of the other programme's are taken as both have agreed on."""
         entry, points = opened.entry, repaid.points
         own = self._balances[entry.wallet_id]
+        self._numbers.setdefault(repaid.code, repaid.programme_id)
         before = own.get(repaid.code)
         if before is None:
             before = 0 if self._is_whole else repaid.balance - points

@@ -5,7 +5,7 @@ tables that are read while tills work are judged exactly, and a row that was set
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from coalition.audit.bundle import Bundle
 from coalition.audit.checks.opened import Opened
@@ -16,11 +16,18 @@ from coalition.domain.ids import number_of
 NOT_THERE: Final = "the bundle holds no tables: one that ends at the newest checkpoint does"
 
 
+HeldPoints: TypeAlias = tuple[str, int, tuple[tuple[str, int], ...]]
+"""Programme, points, and those of them that end: last day and how many."""
+
+
 class Promised(NamedTuple):
-    """What a wallet holds besides money: open passes (pass, visits, what was paid for these), points by programme."""
+    """What a wallet holds besides money: open passes (pass, visits, what was paid for these), and points.
+
+    These by programme, with those that end by their last day.
+    """
 
     passes: tuple[tuple[int, int, int], ...] = ()
-    points: tuple[tuple[str, int], ...] = ()
+    points: tuple[HeldPoints, ...] = ()
 
 
 class Row(NamedTuple):
@@ -51,7 +58,10 @@ class WalletChecks:
             own = tuple((int(lot), int(face), int(principal), int(held)) for lot, face, principal, held in lots)
             promised = Promised(
                 tuple((int(each), int(visits), int(paid)) for each, visits, paid in passes),
-                tuple((str(code), int(held)) for code, held in points),
+                tuple(
+                    (str(code), int(held), tuple((str(day), int(there)) for day, there in ending))
+                    for code, held, ending in points
+                ),
             )
             self._rows[int(wallet)] = Row(int(last), int(balance), own, promised)
             if merged_into is not None:
