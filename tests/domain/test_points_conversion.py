@@ -71,6 +71,20 @@ def test_a_voucher_that_is_cashed_out_is_lost_because_nothing_was_paid_for_it():
     assert 0 == house.cash_out("b").decision.amount_minor
 
 
+def test_a_voucher_is_held_captured_and_merged_as_any_lot():
+    """Of no principal in any part of it."""
+    house = opened(VOUCHER)
+    made = house.convert_points("c", 400)
+    capture = house.capture("c", 100, house.hold("c", 150))
+    assert lines("WALLET->BONUS(B) 100, B=>C 100") == capture.legs
+    house.member("v")
+    house.merge("w", "v")
+    arrived = house.arrive(house.send("w", made.entry_id))
+    assert lines("TRANSIT(B)->WALLET 300") == arrived.legs
+    lot = house.wallet("v").lots[arrived.entry_id]
+    assert (300, 0, "2026-02-10") == (lot.face, lot.principal, str(lot.bonus_expiry))
+
+
 def test_what_is_not_agreed_is_refused_and_says_what_would_do():
     house = opened(STORED)
     for points in (99, 109, 90):
