@@ -97,6 +97,8 @@ class Fuzz:
             "ReturnPoints": lambda: v1.ReturnPointsRequest(
                 **keyed, original_entry_id=draw.getrandbits(40) + 1, points=1
             ),
+            "ConvertPoints": lambda: v1.ConvertPointsRequest(**keyed, **presented, points=3, sealed_pin=self._noise()),
+            "RepayPoints": lambda: v1.RepayPointsRequest(**keyed, **presented, owed_programme="moons"),
             "Reverse": lambda: v1.ReverseRequest(**keyed, original_request_id=new_request_id()),
             "Resolve": lambda: terminal_pb2.ResolveRequest(**keyed),
             "GetBalance": lambda: terminal_pb2.GetBalanceRequest(**said, **presented),

@@ -67,7 +67,13 @@ NOT_OF_A_TILL = {
     "MEMBER_LOCKED",
     # No message of ISO 8583 sells passes, takes visits or spends points.
     *("PASS_UNKNOWN", "PASS_EXPIRED", "VISITS_TOO_FEW", "PASS_PRICE_DIFFERS", "WALLET_HAS_PASSES"),
-    *("POINTS_PROGRAMME_UNKNOWN", "POINTS_TOO_FEW", "WALLET_HAS_POINTS"),
+    *(
+        "POINTS_PROGRAMME_UNKNOWN",
+        "POINTS_TOO_FEW",
+        "POINTS_NOT_CONVERTIBLE",
+        "POINTS_NOT_REPAYABLE",
+        "WALLET_HAS_POINTS",
+    ),
 }
 
 

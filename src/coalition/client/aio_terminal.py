@@ -46,10 +46,12 @@ from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,
     CashOutRequest,
+    ConvertPointsRequest,
     Funding,
     PurchaseRequest,
     Receipt,
     RefundRequest,
+    RepayPointsRequest,
     ReturnedGoods,
     ReturnPassRequest,
     ReturnPointsRequest,
@@ -83,6 +85,8 @@ METHODS: Final = {
     Kind.RETURN_PASS: "ReturnPass",
     Kind.SPEND_POINTS: "SpendPoints",
     Kind.RETURN_POINTS: "ReturnPoints",
+    Kind.CONVERT_POINTS: "ConvertPoints",
+    Kind.REPAY_POINTS: "RepayPoints",
 }
 
 
@@ -327,6 +331,22 @@ class AioTerminal:
         request = ReturnPointsRequest(points=points)
         name_original(request, "original", spend)
         return await self._operate(Kind.RETURN_POINTS, request)
+
+    async def convert_points(
+        self, card: Credential, points: int, *, programme: str = "", pin: str | None = None
+    ) -> Receipt:
+        """Turn points into value of the same wallet, as was agreed; the receipt's amount says how much."""
+        request = ConvertPointsRequest(**presented(card), points=points, programme=programme)
+        return await self._operate(Kind.CONVERT_POINTS, request, pin)
+
+    async def repay_points(
+        self, card: Credential, owed_programme: str, points: int = 0, *, programme: str = "", pin: str | None = None
+    ) -> Receipt:
+        """Repay points that are owed of a programme, all where none are said, with points of another (`programme`)."""
+        request = RepayPointsRequest(
+            **presented(card), owed_programme=owed_programme, points=points, programme=programme
+        )
+        return await self._operate(Kind.REPAY_POINTS, request, pin)
 
     async def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here. Raises Declined, Offline."""

@@ -46,9 +46,11 @@ from coalition.server.convert_passes import (
 )
 from coalition.server.convert_points import (
     OF_POINTS,
+    WITH_POINTS,
     OfPoints,
+    WithPoints,
+    points_taken,
     return_of_points,
-    spend_of_points,
     write_points,
 )
 from coalition.server.identity import Caller, Role
@@ -269,7 +271,7 @@ def _sealed_pin(
     | operations_pb2.AuthorizeRequest
     | operations_pb2.CashOutRequest
     | operations_pb2.VisitPassRequest
-    | operations_pb2.SpendPointsRequest,
+    | WithPoints,
     caller: Caller,
 ) -> SealedPin | None:
     """The PIN as it was sealed, with the terminal it was typed at; `seat_of` has checked who that is."""
@@ -341,8 +343,8 @@ def _undoing(
         return visit_of(request, asking, token(request), _sealed_pin(request, caller))
     if isinstance(request, operations_pb2.ReturnVisitRequest | operations_pb2.ReturnPassRequest):
         return return_of(request, asking, _request_named(request.original_request_id, "original_request_id"))
-    if isinstance(request, operations_pb2.SpendPointsRequest):
-        return spend_of_points(request, asking, token(request), _sealed_pin(request, caller))
+    if isinstance(request, WITH_POINTS):
+        return points_taken(request, asking, token(request), _sealed_pin(request, caller))
     if isinstance(request, operations_pb2.ReturnPointsRequest):
         return return_of_points(request, asking, _request_named(request.original_request_id, "original_request_id"))
     original_request_id = parse_request_id(request.original_request_id, "original_request_id")

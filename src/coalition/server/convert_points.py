@@ -4,28 +4,39 @@ from collections.abc import Mapping
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from coalition.domain.commands import Command, ReturnPoints, SpendPoints
+from coalition.domain.commands import Command, ConvertPoints, RepayPoints, ReturnPoints, SpendPoints
 from coalition.domain.pins import SealedPin
 from coalition.server.convert_passes import Asking
 from coalition.v1 import operations_pb2
 
-OfPoints: TypeAlias = operations_pb2.SpendPointsRequest | operations_pb2.ReturnPointsRequest
-OF_POINTS: Final = (operations_pb2.SpendPointsRequest, operations_pb2.ReturnPointsRequest)
+WithPoints: TypeAlias = (
+    operations_pb2.SpendPointsRequest | operations_pb2.ConvertPointsRequest | operations_pb2.RepayPointsRequest
+)
+OfPoints: TypeAlias = WithPoints | operations_pb2.ReturnPointsRequest
+WITH_POINTS: Final = (
+    operations_pb2.SpendPointsRequest,
+    operations_pb2.ConvertPointsRequest,
+    operations_pb2.RepayPointsRequest,
+)
+"""What takes points of a wallet that is presented."""
+OF_POINTS: Final = (*WITH_POINTS, operations_pb2.ReturnPointsRequest)
 """What names points and no amount of money."""
 
 
-def spend_of_points(
-    request: operations_pb2.SpendPointsRequest, asking: Asking, token: bytes, pin: SealedPin | None
-) -> Command:
-    """The command that spends points."""
-    return SpendPoints(
+def points_taken(request: WithPoints, asking: Asking, token: bytes, pin: SealedPin | None) -> Command:
+    """The command that spends points, turns them into value, or repays others with them."""
+    told = {
         **asking.fields(),
-        sale_reference=request.sale_reference or None,
-        token=token,
-        points=request.points,
-        programme_code=request.programme or None,
-        pin=pin,
-    )
+        "token": token,
+        "points": request.points,
+        "programme_code": request.programme or None,
+        "pin": pin,
+    }
+    if isinstance(request, operations_pb2.SpendPointsRequest):
+        return SpendPoints(**told, sale_reference=request.sale_reference or None)
+    if isinstance(request, operations_pb2.RepayPointsRequest):
+        return RepayPoints(**told, owed_code=request.owed_programme)
+    return ConvertPoints(**told)
 
 
 def return_of_points(
@@ -46,3 +57,8 @@ def write_points(receipt: operations_pb2.Receipt, facts: Mapping[str, str]) -> N
     receipt.points_balance = int(facts["points_balance"])
     receipt.points_programme = facts["points_programme"]
     receipt.points_worth_minor = int(facts.get("points_worth_minor", 0))
+    receipt.points_last_day = facts.get("points_last_day", "")
+    if "repaid_points" in facts:
+        receipt.repaid_points = int(facts["repaid_points"])
+        receipt.repaid_points_balance = int(facts["repaid_points_balance"])
+        receipt.repaid_points_programme = facts["repaid_points_programme"]

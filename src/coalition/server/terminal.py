@@ -59,6 +59,8 @@ Posted = TypeVar(
     terminal_pb2.ReturnPassResponse,
     terminal_pb2.SpendPointsResponse,
     terminal_pb2.ReturnPointsResponse,
+    terminal_pb2.ConvertPointsResponse,
+    terminal_pb2.RepayPointsResponse,
     terminal_pb2.ReverseResponse,
 )
 """The responses that are a receipt."""
@@ -156,6 +158,12 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
     async def ReturnPoints(self, request: Any, context: Any) -> terminal_pb2.ReturnPointsResponse:
         return await self._posted(request, context, terminal_pb2.ReturnPointsResponse())
 
+    async def ConvertPoints(self, request: Any, context: Any) -> terminal_pb2.ConvertPointsResponse:
+        return await self._posted(request, context, terminal_pb2.ConvertPointsResponse())
+
+    async def RepayPoints(self, request: Any, context: Any) -> terminal_pb2.RepayPointsResponse:
+        return await self._posted(request, context, terminal_pb2.RepayPointsResponse())
+
     async def Reverse(self, request: Any, context: Any) -> terminal_pb2.ReverseResponse:
         return await self._posted(request, context, terminal_pb2.ReverseResponse())
 
@@ -249,8 +257,8 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                 card_state=operations_pb2.CardState.Value(f"CARD_STATE_{holding.card_state}"),
                 read_time=timestamp_of(holding.read_time),
                 points=[
-                    terminal_pb2.PointsBalance(programme=programme.version(programme_id, 1).code, points=points)
-                    for programme_id, points in holding.points
+                    terminal_pb2.PointsBalance(programme=code, points=points)
+                    for code, points in holding.points
                     if points
                 ],
             )

@@ -1,10 +1,11 @@
 """What a member sees of the own wallet. Reads only; a wallet's lines are read by `WalletReads.lines`."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 from uuid import UUID
 
-from coalition.domain.wallet_records import LotRecord, PassRecord, WalletRecord
+from coalition.domain.wallet_records import EndingPoints, LotRecord, PassRecord, PointsRecord, WalletRecord
 from coalition.storage.lease import Lease, leased_cursor
 
 WALLET: Final = """
@@ -18,7 +19,13 @@ SELECT w.lane, w.wallet_id, w.balance_minor, w.state, clock_timestamp(),
         FROM passes h JOIN participants p ON p.participant_id = h.issuer_id
             JOIN agreements a ON a.agreement_id = h.terms_id
         WHERE h.lane = w.lane AND h.wallet_id = w.wallet_id AND h.is_open),
-       (SELECT coalesce(json_agg(json_build_array(a.code, o.balance) ORDER BY a.code), '[]')
+       (SELECT coalesce(json_agg(json_build_array(a.code, o.balance, (
+                    SELECT coalesce(json_agg(json_build_array(e.points, e.last_day)), '[]') FROM (
+                        SELECT p.last_day, sum(p.points - p.given_back - p.used - p.ended) AS points
+                        FROM points_moves p
+                        WHERE p.lane = w.lane AND p.wallet_id = w.wallet_id AND p.is_open
+                          AND p.programme_id = o.programme_id
+                        GROUP BY p.last_day ORDER BY p.last_day LIMIT 12) AS e)) ORDER BY a.code), '[]')
         FROM points o JOIN agreements a ON a.agreement_id = o.programme_id
         WHERE o.lane = w.lane AND o.wallet_id = w.wallet_id AND o.balance <> 0)
 FROM members m JOIN wallets w ON w.lane = m.lane AND w.wallet_id = m.wallet_id
@@ -39,12 +46,18 @@ class PortalReads:
         if row is None:
             return None
         lane, wallet_id, balance, state, read_time, lots, passes, points = row
-        held = tuple(_lot(*lot) for lot in lots), tuple(_pass(*each) for each in passes), tuple(map(tuple, points))
-        return WalletRecord(lane, wallet_id, balance, state, read_time, *held)
+        held = tuple(_lot(*lot) for lot in lots), tuple(_pass(*each) for each in passes)
+        counted = tuple(_points(*each) for each in points)
+        return WalletRecord(lane, wallet_id, balance, state, read_time, *held, counted)
 
 
 def _lot(lot_id: int, issuer: str, face: int, principal: int, bonus_expiry: str | None) -> LotRecord:
     return LotRecord(lot_id, issuer, face, principal, date.fromisoformat(bonus_expiry) if bonus_expiry else None)
+
+
+def _points(code: str, points: int, ending: Sequence[tuple[int, str]]) -> PointsRecord:
+    soonest_first = tuple(EndingPoints(code, count, date.fromisoformat(day)) for count, day in ending)
+    return PointsRecord(code, points, soonest_first)
 
 
 def _pass(
