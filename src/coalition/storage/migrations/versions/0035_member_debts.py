@@ -1,13 +1,13 @@
 """What members paid of their debts, and what was given up.
 
 Revision ID: 0035
-Revises: 0037
+Revises: 0032
 """
 
 from alembic import op
 
 revision = "0035"
-down_revision = "0037"
+down_revision = "0032"
 branch_labels = None
 depends_on = None
 

@@ -1,13 +1,13 @@
 """The index over the journal's legs is kept up by whoever reads the journal's end.
 
 Revision ID: 0037
-Revises: 0032
+Revises: 0036
 """
 
 from alembic import op
 
 revision = "0037"
-down_revision = "0032"
+down_revision = "0036"
 branch_labels = None
 depends_on = None
 
