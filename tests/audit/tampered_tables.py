@@ -94,6 +94,7 @@ BESIDE_THE_LOG: dict[str, tuple[list[str], str]] = {
     "let another read a disclosure": (["UPDATE disclosures SET recipient_key = sha256('eve')"], "V15"),
     "delete a disclosure": (["DELETE FROM disclosures WHERE approver IS NOT NULL"], "V15"),
     "change what was agreed on": ([ANOTHER_FEE], "V16"),
+    "suspend a shop by hand": (["UPDATE stores SET state = 'SUSPENDED' WHERE store_id = 1"], "V16"),
     "let a suspended till work": (["UPDATE terminals SET state = 'ACTIVE' WHERE state = 'SUSPENDED'"], "V16"),
     "suspend a merchant by hand": (["UPDATE participants SET state = 'SUSPENDED' WHERE code = 'cafe'"], "V16"),
     "give a merchant another chain": (["UPDATE participants SET chain_code = 'alpha' WHERE code = 'cafe'"], "V16"),

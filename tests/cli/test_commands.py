@@ -125,6 +125,19 @@ def test_a_suspended_terminal_is_refused_until_it_is_resumed(coalition, card):
     assert 0 == coalition("balance", "--at", till, "--card", f"@{card}").code
 
 
+def test_a_suspended_store_closes_all_its_tills_and_opens_those_that_were_open(coalition, card):
+    """Who was broken into names the shop, not its devices one by one."""
+    till, stolen = "store-b/main/till-1", "store-b/main/till-2"
+    coalition("terminal", "suspend", stolen)
+
+    assert "Store store-b/main is SUSPENDED" in coalition("store", "suspend", "store-b", "main").out
+    assert "refused: TERMINAL_SUSPENDED" in coalition("balance", "--at", till, "--card", f"@{card}").err
+    assert "ACTIVE" in coalition("store", "resume", "store-b", "main").out
+    assert 0 == coalition("balance", "--at", till, "--card", f"@{card}").code
+    assert "refused: TERMINAL_SUSPENDED" in coalition("balance", "--at", stolen, "--card", f"@{card}").err
+    assert "ACTIVE" in coalition("terminal", "resume", stolen).out
+
+
 def test_an_agreement_shown_as_json_is_what_file_reads(coalition, tmp_path):
     """Headquarters keeps its agreements in files under review."""
     made = coalition(
@@ -493,8 +506,8 @@ def test_a_window_may_be_named_as_it_is_printed():
     "command",
     [
         "", "serve", "demo", "migrate", "check", "certificate", "help", "replay olist", "participant add", "store add",
-        "terminal suspend", "agreement add terms", "agreement add acceptance", "agreement add acquiring",
-        "agreement add card-rules", "card limit", "member verify", "return-top-up",
+        "store suspend", "terminal suspend", "agreement add terms", "agreement add acceptance",
+        "agreement add acquiring", "agreement add card-rules", "card limit", "member verify", "return-top-up",
         "agreement add limits", "agreement add fees", "agreement add caps",
         "reverse-top-up", "cash-out", "dispute open", "dispute list", "dispute settle",
         "debt list", "debt repay", "debt propose-write-off", "debt write-off",

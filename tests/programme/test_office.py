@@ -123,6 +123,7 @@ def test_every_unknown_or_taken_code_has_its_own_reason(house: House, office: Of
         lambda: office.set_terminal_state(new(), "cafe", "main", "till-2", "SUSPENDED")
     )
     assert Reason.PARTICIPANT_UNKNOWN == reason_of(lambda: office.set_participant_state(new(), "bar", "ACTIVE"))
+    assert Reason.STORE_UNKNOWN == reason_of(lambda: office.set_store_state(new(), "cafe", "side", "ACTIVE"))
 
 
 @pytest.mark.parametrize(

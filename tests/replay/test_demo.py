@@ -46,6 +46,10 @@ def test_the_demo_ends_equal_for_every_participant(january):
     assert run.returncode == 0, run.stdout[-4000:] + run.stderr[-4000:]
     for told in ("PURCHASE", "TOP_UP", "REFUND", "operations/s", "p99", "netting saved", "net debit caps", "EQUAL"):
         assert told in run.stdout
+    for told in ("POINTS_SPEND", "PASS_VISIT", "PASS_RETURN", "Invented, points", "Invented, passes"):
+        assert told in run.stdout
+    assert "points: 24,706 earned, 315 taken back, 3,900 spent" in " ".join(run.stdout.replace("│", " ").split())
+    assert "passes: 9 sold, 4 visits" in run.stdout
     assert "still due of anybody: 0.00" in " ".join(run.stdout.replace("│", " ").split())
 
 
@@ -71,6 +75,26 @@ def test_the_demos_month_has_both_custodies_daily_windows_fees_refunds_and_a_run
         "bank-in.csv",
         "bank-out.csv",
     }
+
+
+def test_the_demos_month_has_points_of_two_versions_valued_once_and_passes_bought_used_and_paid_out(january):
+    """A point is worth something else from the 16th on: a window that has both values them apart."""
+    var, _ = january
+    facts = Facts(var / "export")
+    claims = "SELECT DISTINCT unit FROM transfers WHERE code = 'POINTS' AND debit LIKE 'CLEARING(%' ORDER BY 1"
+    left = """
+    SELECT unit, account, sum(amount)::BIGINT FROM (
+        SELECT unit, unnest([debit, credit]) AS account, unnest([amount_minor, -amount_minor]) AS amount FROM transfers)
+    WHERE unit >= 100 AND account LIKE 'CLEARING(%' GROUP BY ALL HAVING sum(amount) <> 0
+    """
+    kinds = dict(facts.rows("SELECT kind, count(*) FROM entries WHERE reason = 'ACCEPTED' GROUP BY 1"))
+
+    assert [(100,), (101,)] == facts.rows(claims)
+    assert [] == facts.rows(left)
+    assert (1, 9, 4, 1) == tuple(kinds[kind] for kind in ("VALUATION", "PASS_SALE", "PASS_VISIT", "PASS_RETURN"))
+    assert [("drugstore-points", 1), ("drugstore-points", 2)] == facts.rows(
+        "SELECT code, version FROM agreements WHERE kind = 'POINTS' ORDER BY 2"
+    )
 
 
 def test_the_demo_leaves_a_report_whose_positions_add_up_to_zero(january):
@@ -101,15 +125,18 @@ def test_one_altered_fen_in_the_demos_export_is_found(january, tmp_path):
     export.mkdir()
     for path in (var / "export").glob("*.parquet"):
         (export / path.name).write_bytes(path.read_bytes())
-    rows = Facts(export).rows("SELECT * FROM transfers ORDER BY entry_id, leg")
-    entry, leg, debit, credit, amount, *rest = rows[len(rows) // 2]
-    rows[len(rows) // 2] = (entry, leg, debit, credit, amount + 1, *rest)
+    transfers = Facts(export).rows("SELECT * FROM transfers ORDER BY entry_id, leg")
     reports = {("monthly", "2017-01"): var / "reports" / "2017-01"}
     assert judge(export, reports).equal
 
-    write_table(export, "transfers", rows)
+    for code in ("PRINCIPAL", "OPERATOR_FEE", "POINTS", "POINTS_VALUE", "PASS"):
+        places = [place for place, row in enumerate(transfers) if row[5] == code]
+        place = places[len(places) // 2]
+        entry, leg, debit, credit, amount, *rest = transfers[place]
+        altered = (entry, leg, debit, credit, amount + 1, *rest)
+        write_table(export, "transfers", [*transfers[:place], altered, *transfers[place + 1 :]])
 
-    assert any(f"entry {entry}" in sentence for sentence in judge(export, reports).differences)
+        assert any(f"entry {entry}: {debit}" in sentence for sentence in judge(export, reports).differences)
 
 
 @pytest.mark.skipif(not OLIST.is_dir(), reason="the Olist CSV files are not beside the project (../shared/data/olist)")

@@ -7,7 +7,8 @@ import pytest
 from coalition.replay.agreed import FactsMissing
 from coalition.replay.comparison import judge
 from coalition.replay.facts import Facts
-from coalition.replay.recompute import Books, Window, recompute
+from coalition.replay.posting import Books, Window
+from coalition.replay.recompute import recompute
 from tests.replay.exported import Export, claim, settle
 
 TWO_POINT_FOUR = [{"from_minor": 1, "bonus": "1/5"}]
@@ -228,8 +229,8 @@ def test_both_hands_agree_on_an_untouched_journal(tmp_path):
 @pytest.mark.parametrize("line", range(14))
 def test_a_single_altered_fen_in_the_exported_journal_is_found(tmp_path, line):
     export = g0(tmp_path / "export")
-    entry, leg, debit, credit, amount, code, window = export.transfers[line]
-    export.transfers[line] = (entry, leg, debit, credit, amount + 1, code, window)
+    entry, leg, debit, credit, amount, *rest = export.transfers[line]
+    export.transfers[line] = (entry, leg, debit, credit, amount + 1, *rest)
 
     verdict = judge(export.write(), settled(tmp_path))
 

@@ -1,5 +1,6 @@
 """The last screen: a difference is loud, fails the command, and none is kept back."""
 
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from coalition.replay.demo import DIFFERENCES, Month, Story
 from coalition.replay.exposure import Exposure
 from coalition.replay.headquarters import PaidRun, Party
 from coalition.replay.journey_scheme import AGREEMENTS, TOP_UP_RULE
-from coalition.replay.recompute import Standing
+from coalition.replay.posting import Standing
 from coalition.replay.screen import DIFFERENCES_SHOWN, last_screen
 from coalition.replay.tills import Takings
 from coalition.replay.trade import Trade
@@ -32,7 +33,9 @@ def story(differences: tuple[str, ...] = (), surprises: int = 0) -> Story:
     )
     trade = Trade("Test", "USD", "UTC", (), AGREEMENTS, TOP_UP_RULE, {}, {"2017-01": ()}, ("a remark",))
     exposure = Exposure("a", cap=90_000, most=80_001, warnings=1, stops=0, declines=17)
-    verdict = Verdict(10, 2, differences, windows=32, fees=7, payments=5, left={"a": -111}, exposures=(exposure,))
+    verdict = Verdict(
+        10, 2, differences, windows=32, fees=7, payments=5, left={"a": -111}, exposures=(exposure,), declines=18
+    )
     return Story(trade, takings, (month,), 12, verdict, {"tills": 2.0})
 
 
@@ -61,12 +64,32 @@ def test_the_screen_tells_runs_fees_caps_and_what_is_still_due():
         "900.00",
         "800.01",
         "17",
+        "18 declines",
         "7 fees",
         "32 windows",
         "5 payments",
         "anybody: 1.11",
     ):
         assert told in text
+
+
+def test_the_screen_tells_what_was_computed_again_of_points_and_passes():
+    told = story()
+    counts = {"earned": 1_234, "taken back": 34, "spent": 600, "returned": 100, "left": 700}
+    of_windows = {"valued": 5, "worth": 1_256}
+    of_passes = {"passes": 9, "visits": 4, "visits returned": 1, "paid out": 2, "visits left": 52, "prepaid": 17_087}
+    assert "points:" not in shown(told)
+    counted = replace(told, verdict=replace(told.verdict, benefits=counts | of_windows | of_passes))
+    text = " ".join(shown(counted).replace("│", " ").split())
+
+    for sentence in (
+        (
+            "points: 1,234 earned, 34 taken back, 600 spent, 100 returned, 700 left; "
+            "5 claims in them became 12.56, once a window"
+        ),
+        "passes: 9 sold, 4 visits, 1 of them returned, 2 passes paid out; 52 visits left, worth 170.87",
+    ):
+        assert sentence in text
 
 
 @pytest.mark.parametrize("count", [1, DIFFERENCES_SHOWN, DIFFERENCES_SHOWN + 3])

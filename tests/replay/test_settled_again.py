@@ -114,12 +114,13 @@ def test_every_altered_fen_of_the_settlement_is_found(tmp_path: Path) -> None:
     assert len(places) == 15
     for place in places:
         export = settled_g0(tmp_path)
-        entry, leg, debit, credit, amount, code, window = export.transfers[place]
-        export.transfers[place] = (entry, leg, debit, credit, amount - 1, code, window)
+        entry, leg, debit, credit, amount, *rest = export.transfers[place]
+        export.transfers[place] = (entry, leg, debit, credit, amount - 1, *rest)
         assert not judged(export).equal, export.transfers[place]
     for place in range(3):
         export = settled_g0(tmp_path)
-        export.positions[place] = (*export.positions[place][:4], export.positions[place][4] + 1)
+        row = export.positions[place]
+        export.positions[place] = (*row[:4], row[4] + 1, row[5])
         assert not judged(export).equal, export.positions[place]
         export = settled_g0(tmp_path)
         export.run_parties[place] = (*export.run_parties[place][:4], export.run_parties[place][4] + 1)
@@ -143,7 +144,7 @@ def test_a_refund_in_the_window_of_its_purchase_is_found(tmp_path: Path) -> None
     export = settled_g0(tmp_path)
     refund = next(entry for entry, *_ in export.entries if export.entries[entry - 1][3] == "REFUND")
     export.transfers = [
-        (*row[:6], "monthly/2017-01") if row[0] == refund and row[6] else row for row in export.transfers
+        (*row[:6], "monthly/2017-01", row[7]) if row[0] == refund and row[6] else row for row in export.transfers
     ]
 
     differences = judged(export).differences
@@ -165,7 +166,9 @@ def test_fees_that_nobody_posted_are_found(tmp_path: Path) -> None:
 def test_a_fee_of_another_window_is_found(tmp_path: Path) -> None:
     export = settled_g0(tmp_path)
     assessed = next(row[0] for row in export.entries if row[3] == "ASSESS")
-    export.transfers = [(*row[:6], "monthly/2017-02") if row[0] == assessed else row for row in export.transfers]
+    export.transfers = [
+        (*row[:6], "monthly/2017-02", row[7]) if row[0] == assessed else row for row in export.transfers
+    ]
 
     assert not judged(export).equal
 
@@ -226,7 +229,7 @@ def capped(directory: Path, cap: int, *, paid: bool = False, collateral: int = 0
         export.pay([JANUARY, FEBRUARY], 0, {"a": (-19_800, -19_800), "c": (19_680, 19_680), "h": (120, 120)})
         for _ in range(300):
             export.act("PARTICIPANT_STATE_SET", [])
-    export.decline("PURCHASE", "c", 500, "a")
+    export.decline("PURCHASE", "c", 500, "a", balance=100_000)
     return export
 
 
@@ -256,6 +259,6 @@ def test_a_decline_without_a_cap_that_was_reached_is_a_difference(
     if collateral:
         for _ in range(300):
             export.act("PARTICIPANT_STATE_SET", [])
-        export.decline("PURCHASE", "c", 500, "a")
+        export.decline("PURCHASE", "c", 500, "a", balance=100_000)
 
     assert any("PURCHASE at c was declined for the cap of a" in told for told in judged(export).differences)

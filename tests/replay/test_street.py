@@ -7,7 +7,7 @@ from typing import cast
 
 from coalition.replay.plan import Planned
 from coalition.replay.street import Street, days
-from coalition.replay.tills import Takings, Tills
+from coalition.replay.tills import Apart, Takings, Tills
 from coalition.replay.trade import Basket, Part, ReturnRule, Settling, Tier, TopUpRule, Trade
 
 NOON = datetime(2017, 2, 1, 17, tzinfo=UTC)
@@ -30,9 +30,9 @@ class CappedTills:
                 self._declined[each.member] = self._declined.get(each.member, 0) - each.change_minor
             advance(1)
 
-    def apart(self) -> dict[str, int]:
+    def apart(self) -> dict[str, Apart]:
         told, self._declined = self._declined, {}
-        return told
+        return {member: Apart(minor) for member, minor in told.items()}
 
     def was_paid(self, _: str, merchant: str) -> bool:
         return merchant == "fuel"

@@ -11,7 +11,7 @@ from google.rpc import error_details_pb2
 
 from coalition.client import Connection
 from coalition.replay.plan import Planned
-from coalition.replay.tills import BATCH_MAX, Takings, Tills
+from coalition.replay.tills import BATCH_MAX, Apart, Takings, Tills
 from coalition.v1 import operations_pb2, terminal_pb2
 
 NOON = datetime(2017, 1, 5, 17, tzinfo=UTC)
@@ -56,6 +56,7 @@ class Server:
             result.error.code = 9
         else:
             result.receipt.balance_minor = self._answers.get(body.sale_reference, 0)
+            result.receipt.amount_minor = body.amount_minor
         return result
 
 
@@ -139,10 +140,10 @@ def test_a_refusal_is_counted_by_its_reason_and_is_a_surprise():
 
 
 def day_of_a_capped_seller() -> list[Planned]:
-    """A top-up of 50 and 1 bonus, spent on 30 and 15; planned from a balance of 4."""
+    """A top-up of 50 and 1 bonus, spent on 30, which earn 7 points, and 3; planned from a balance of 4."""
     return [
         Planned("TOP_UP", "m1", "fuel", 50, 51, 55, NOON, "1/top-up"),
-        Planned("PURCHASE", "m1", "store-1", 30, -30, 25, NOON, "1"),
+        Planned("PURCHASE", "m1", "store-1", 30, -30, 25, NOON, "1", points=7, points_balance=9),
         Planned("PURCHASE", "m1", "fuel", 3, -3, 22, NOON, "1b"),
     ]
 
@@ -161,7 +162,7 @@ def test_what_a_cap_declines_is_no_surprise_and_is_told_to_the_next_day():
         ("PURCHASE", "INSUFFICIENT_FUNDS"): 1,
         ("PURCHASE", "ACCEPTED"): 1,
     } == dict(takings.outcomes)
-    assert {"m1": -21} == tills.apart()
+    assert {"m1": Apart(-21, -7)} == tills.apart()
     assert {} == tills.apart()
     assert (False, True) == (tills.was_paid("1", "store-1"), tills.was_paid("1b", "fuel"))
 

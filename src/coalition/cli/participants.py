@@ -17,6 +17,7 @@ from coalition.v1.programme_pb2 import (
     OperatingState,
     ParticipantRole,
     SetParticipantStateRequest,
+    SetStoreStateRequest,
     SetTerminalStateRequest,
 )
 
@@ -35,6 +36,7 @@ DisplayName = Annotated[
     str | None, typer.Option("--name", help="Name for people; by default the code.", show_default=False)
 ]
 ParticipantCode = Annotated[str, typer.Argument(metavar="PARTICIPANT", help="Code of the participant.")]
+StoreCode = Annotated[str, typer.Argument(metavar="STORE", help="Code of the store.")]
 TillPath = Annotated[str, typer.Argument(metavar="TILL", help="Such as cafe/main/till-1.")]
 OfParticipant = Annotated[
     str, typer.Option("--participant", metavar="CODE", help="Only of this participant.", show_default=False)
@@ -153,12 +155,44 @@ def store_list(session: Session, participant: OfParticipant = "") -> None:
     )
 
 
+@store_app.command("suspend", epilog="Example: coalition store suspend cafe main")
+@client_command
+def store_suspend(
+    session: Session, participant: ParticipantCode, store: StoreCode, request_id: RequestId = None
+) -> None:
+    """Suspend a store, such as one that was broken into: none of its terminals may operate. Needs the operator."""
+    set_store_state(session, participant, store, OperatingState.OPERATING_STATE_SUSPENDED, request_id)
+
+
+@store_app.command("resume", epilog="Example: coalition store resume cafe main")
+@client_command
+def store_resume(
+    session: Session, participant: ParticipantCode, store: StoreCode, request_id: RequestId = None
+) -> None:
+    """Let a suspended store back in; terminals that are suspended themselves stay so. Needs the operator."""
+    set_store_state(session, participant, store, OperatingState.OPERATING_STATE_ACTIVE, request_id)
+
+
+def set_store_state(
+    session: Session, participant: str, store: str, state: OperatingState.ValueType, request_id: str | None
+) -> None:
+    """Set the state and print it."""
+    with session.coalition() as connection:
+        answer = connection.call(
+            connection.programme.SetStoreState,
+            SetStoreStateRequest(
+                request_id=read_request_id(request_id), participant=participant, store=store, state=state
+            ),
+        )
+    session.say(answer, f"Store {participant}/{store} is {enum_name(answer.store, 'state')}.")
+
+
 @terminal_app.command("add", epilog="Example: coalition terminal add cafe main till-1")
 @client_command
 def terminal_add(
     session: Session,
     participant: ParticipantCode,
-    store: Annotated[str, typer.Argument(metavar="STORE", help="Code of the store.")],
+    store: StoreCode,
     code: Code,
     request_id: RequestId = None,
 ) -> None:

@@ -31,11 +31,12 @@ def demo(months: Months = "1", members: Members = None, var: Var = Path("var/dem
     """Clear and settle a real month of trade, end to end, and check it by an independent recomputation.
 
     Starts everything it needs: databases, keys, two mTLS servers. Members of The Complete Journey top up where they
-    joined, pay their baskets of January 2017 by card and bring some of it back; custody's windows are cut every day;
-    at its end the month is closed, netted, paid by a settlement run with its payment files, and reported.
+    joined, pay their baskets of January 2017 by card, earn and spend points, use passes and bring some of it back;
+    custody's windows are cut every day; at its end the month is closed, netted, paid by a settlement run with its
+    payment files, and reported.
 
-    What was bought is real. Agreements, top-ups, refunds, fees, caps and payments are invented, by rules that the last
-    screen states.
+    What was bought is real. Agreements, top-ups, refunds, points, passes, fees, caps and payments are invented, by
+    rules that the last screen states.
     """
     check_extra()
     from coalition.replay.cli_entry import MonthsInvalid, run_journey

@@ -83,6 +83,21 @@ class Office:
 
         return self._store.perform(act, apply)
 
+    def set_store_state(self, act: Act, participant: str, store: str, state: str) -> ActAnswer:
+        """Suspend a store with all its tills, or let it work again.
+
+        PARTICIPANT_UNKNOWN, STORE_UNKNOWN; FIELD_INVALID.
+        """
+        check_code(participant, "participant")
+        check_code(store, "store")
+        check_among(state, STATES, "state")
+
+        def apply(books: ProgrammeBooks) -> Answer:
+            books.set_store_state(_store(books, participant, store).store_id, state)
+            return {"participant": participant, "store": store, "state": state}
+
+        return self._store.perform(act, apply)
+
     def create_terminal(self, act: Act, participant: str, store: str, code: str) -> ActAnswer:
         """A new till of a store. PARTICIPANT_UNKNOWN, STORE_UNKNOWN, TERMINAL_EXISTS; FIELD_INVALID."""
         check_code(participant, "participant")

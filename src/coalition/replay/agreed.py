@@ -7,9 +7,10 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
+from coalition.replay.benefit_sums import PassFacts, PointsFacts
 from coalition.replay.sums import AcceptanceFacts, AcquiringFacts, CapsFacts, FeesFacts, TermsFacts
 
-Content = TermsFacts | AcceptanceFacts | AcquiringFacts | FeesFacts | CapsFacts
+Content = TermsFacts | AcceptanceFacts | AcquiringFacts | FeesFacts | CapsFacts | PointsFacts | PassFacts
 
 
 class FactsMissing(Exception):
@@ -52,6 +53,10 @@ def read_version(code: str, version: int, kind: str, first: str, until: str, con
                     told["participant"], told["net_debit_minor"], told["warning_percent"], told["collateral_counts"]
                 ),
             )
+        case "POINTS":
+            parties, facts = (told["debtor"],), points_facts(told)
+        case "PASSES":
+            parties, facts = (told["issuer"],), pass_facts(told)
         case _:
             raise FactsMissing(f"agreement {code} is of unknown kind {kind}")
     end = date.fromisoformat(until) if until else None
@@ -108,4 +113,30 @@ def _fees(told: Mapping[str, Any]) -> Content:
         minimum=told.get("minimum_minor"),
         maximum=told.get("maximum_minor"),
         calendar=told["calendar"],
+    )
+
+
+def points_facts(told: Mapping[str, Any]) -> PointsFacts:
+    """The content of an agreement of kind POINTS."""
+    return PointsFacts(
+        debtor=told["debtor"],
+        earned_at=tuple(told.get("earned_at") or [told["debtor"]]),
+        steps=tuple((int(step["from_minor"]), Fraction(step["rate"])) for step in told.get("steps", [])),
+        value=Fraction(told.get("value", "0")),
+        by_acquirer=told.get("borne_by") == "ACQUIRER",
+        calendar=told.get("calendar", "monthly"),
+    )
+
+
+def pass_facts(told: Mapping[str, Any]) -> PassFacts:
+    """The content of an agreement of kind PASSES."""
+    return PassFacts(
+        issuer=told["issuer"],
+        operator_held=told.get("custody") == "OPERATOR_HELD",
+        price=int(told["price_minor"]),
+        visits=int(told["visits"]),
+        months=told.get("months"),
+        honoured_at=tuple(told.get("honoured_at", [])),
+        seller_commission=Fraction(told.get("seller_commission", "0")),
+        calendar=told.get("calendar", "monthly"),
     )

@@ -6,7 +6,7 @@ declines for a cap with what was owed. Never corrects anything.
 """
 
 import csv
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -16,16 +16,17 @@ from typing import Final
 from coalition.replay.dues import settle
 from coalition.replay.exposure import Exposure, explain
 from coalition.replay.facts import Facts
-from coalition.replay.recompute import Books, Line, Standing, Window, recompute
+from coalition.replay.posting import FIRST_OF_POINTS, MONEY, Books, Line, Standing, Window
+from coalition.replay.recompute import recompute
 
 CLEARING: Final = "CLEARING("
 POSTED: Final = """
-SELECT entry_id, debit, credit, code, window_label, amount_minor FROM transfers
+SELECT entry_id, debit, credit, code, window_label, unit, amount_minor FROM transfers
 WHERE NOT regexp_matches(debit || ' ' || credit, '(DUE|COLLATERAL)[(]|BANK') ORDER BY entry_id
 """
 # Later than every entry: entry ids fit 63 bits.
 ENDED: Final = 1 << 63
-Positions = defaultdict[Window, defaultdict[str, Standing]]
+Positions = defaultdict[tuple[Window, int], defaultdict[str, Standing]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Verdict:
     """What was compared, and every difference as one sentence; none means that both hands agree to the fen.
 
     `fees` of windows and `payments` of runs were computed again; `left` is what is still due of anybody, minor units.
+    `benefits` counts what was done with points and passes, by the names of `Books.count`; `declines` were explained.
     """
 
     entries: int
@@ -43,6 +45,8 @@ class Verdict:
     payments: int = 0
     left: Mapping[str, int] = field(default_factory=dict)
     exposures: tuple[Exposure, ...] = ()
+    benefits: Mapping[str, int] = field(default_factory=dict)
+    declines: int = 0
 
     @property
     def equal(self) -> bool:
@@ -63,10 +67,13 @@ def judge(export: Path, reports: Mapping[Window, Path]) -> Verdict:
         _add_claims(claims, stored)
         if computed != stored:
             differences += _entry_differences(entry, computed, stored)
+    differences += books.told
     differences += _claim_differences(books, claims)
     netted = _netted(facts)
-    for window, standings in sorted(netted.items()):
-        differences += _settled_differences(facts, books, window, standings, "netted")
+    for (window, unit), standings in sorted(netted.items()):
+        if unit == MONEY:
+            differences += _settled_differences(facts, books, window, standings, "netted")
+    differences += _points_differences(books, netted)
     for window, report in sorted(reports.items()):
         differences += _settled_differences(facts, books, window, read_positions(report / "positions.csv"), "settled")
     settled = settle(facts, books)
@@ -75,12 +82,24 @@ def judge(export: Path, reports: Mapping[Window, Path]) -> Verdict:
         entries,
         sum(map(len, netted.values())),
         (*differences, *settled.differences, *unexplained),
-        len(netted),
+        len({window for window, _ in netted}),
         books.fees,
         settled.payments,
         settled.left,
         tuple(exposures),
+        _benefits(books),
+        books.declines,
     )
+
+
+def _benefits(books: Books) -> Counter[str]:
+    """What was done with points and passes, and what is left of them."""
+    passes = [held for of_wallet in books.passes.values() for held in of_wallet]
+    counted = books.count.copy()
+    counted["left"] = sum(books.points.values())
+    counted["visits left"] = sum(held.visits for held in passes)
+    counted["prepaid"] = sum(held.principal for held in passes)
+    return counted
 
 
 def read_positions(path: Path) -> dict[str, Standing]:
@@ -100,12 +119,27 @@ def read_names(path: Path) -> dict[str, str]:
         return {row["participant"]: row["display_name"] for row in csv.DictReader(file)}
 
 
-def _netted(facts: Facts) -> dict[Window, dict[str, Standing]]:
-    """Every window as it was netted: what each participant was told to have received and sent."""
-    netted: dict[Window, dict[str, Standing]] = {}
-    for calendar, label, participant, received, sent in facts.stream("SELECT * FROM positions"):
-        netted.setdefault((calendar, label), {})[participant] = Standing(received, sent)
+def _netted(facts: Facts) -> dict[tuple[Window, int], dict[str, Standing]]:
+    """Every window as it was netted, by unit: what each participant was told to have received and sent."""
+    netted: dict[tuple[Window, int], dict[str, Standing]] = {}
+    for calendar, label, participant, received, sent, unit in facts.stream("SELECT * FROM positions"):
+        netted.setdefault(((calendar, label), unit), {})[participant] = Standing(received, sent)
     return netted
+
+
+def _points_differences(books: Books, netted: Mapping[tuple[Window, int], Mapping[str, Standing]]) -> Iterator[str]:
+    """Of netted windows and each unit of points: every participant's position, which the valuation has made zero."""
+    windows = {window for window, _ in netted}
+    for place in sorted(netted.keys() | books.in_points.keys()):
+        window, unit = place
+        if unit == MONEY or window not in windows:
+            continue
+        told, computed = netted.get(place, {}), books.in_points.get(place, {})
+        yield from _position_differences(window, told, computed, "netted", unit)
+        for participant, standing in sorted(told.items()):
+            if standing.net:
+                left = f"{standing.net} {_unit(unit)}"
+                yield f"{window[0]}/{window[1]}: {participant}: {left} were left when it was netted"
 
 
 def _settled_differences(
@@ -129,9 +163,9 @@ def _posted(facts: Facts) -> Iterator[tuple[int, dict[Line, int]]]:
     rows = facts.stream(POSTED)
     for entry, group in groupby(rows, key=lambda row: int(row[0])):
         lines: dict[Line, int] = {}
-        for _, debit, credit, code, window, amount in group:
+        for _, debit, credit, code, window, unit, amount in group:
             # A window that is still open has no cut: the second hand cannot know its label.
-            line = (debit, credit, code, window if window in closed else "")
+            line = (debit, credit, code, window if window in closed else "", unit)
             lines[line] = lines.get(line, 0) + amount
         yield entry, lines
 
@@ -152,42 +186,52 @@ def _side_by_side(
 
 
 def _add_claims(claims: Positions, lines: Mapping[Line, int]) -> None:
-    for (debit, credit, _, window), amount in lines.items():
+    for (debit, credit, _, window, unit), amount in lines.items():
         if window and debit.startswith(CLEARING) and credit.startswith(CLEARING):
             calendar, _, label = window.partition("/")
-            claims[calendar, label][debit[len(CLEARING) : -1]].sent += amount
-            claims[calendar, label][credit[len(CLEARING) : -1]].received += amount
+            standings = claims[(calendar, label), unit]
+            standings[debit[len(CLEARING) : -1]].sent += amount
+            standings[credit[len(CLEARING) : -1]].received += amount
 
 
 def _entry_differences(entry: int, computed: Mapping[Line, int], stored: Mapping[Line, int]) -> Iterator[str]:
     for line in sorted(computed.keys() | stored.keys()):
         if computed.get(line, 0) != stored.get(line, 0):
-            debit, credit, code, window = line
+            debit, credit, code, window, unit = line
             where = f" in {window}" if window else ""
             yield (
-                f"entry {entry}: {debit} -> {credit} {code}{where}: "
+                f"entry {entry}: {debit} -> {credit} {code}{_of_unit(unit)}{where}: "
                 f"posted {stored.get(line, 0)}, computed {computed.get(line, 0)}"
             )
 
 
 def _claim_differences(books: Books, claims: Positions) -> list[str]:
-    """Each participant's position in each closed window, from the exported claims."""
+    """Each participant's position in each closed window and unit, from the exported claims."""
+    ours = {(window, MONEY): standings for window, standings in books.positions.items()} | books.in_points
     differences: list[str] = []
-    for window in sorted(claims.keys() | books.positions.keys()):
+    for place in sorted(claims.keys() | ours.keys()):
+        window, unit = place
         if window[1]:
-            differences += _position_differences(
-                window, claims.get(window, {}), books.positions.get(window, {}), "posted"
-            )
+            differences += _position_differences(window, claims.get(place, {}), ours.get(place, {}), "posted", unit)
     return differences
 
 
 def _position_differences(
-    window: Window, theirs: Mapping[str, Standing], ours: Mapping[str, Standing], word: str
+    window: Window, theirs: Mapping[str, Standing], ours: Mapping[str, Standing], word: str, unit: int = MONEY
 ) -> list[str]:
     nothing = Standing()
     return [
-        f"{window[0]}/{window[1]}: {participant}: {word} {told.received} - {told.sent} = {told.net}, "
+        f"{window[0]}/{window[1]}: {participant}: {word}{_of_unit(unit)} {told.received} - {told.sent} = {told.net}, "
         f"computed {found.received} - {found.sent} = {found.net}"
         for participant in sorted(theirs.keys() | ours.keys())
         if (told := theirs.get(participant, nothing)) != (found := ours.get(participant, nothing))
     ]
+
+
+def _of_unit(unit: int) -> str:
+    """What an amount counts, where it is no money."""
+    return "" if unit == MONEY else f" in {_unit(unit)}"
+
+
+def _unit(unit: int) -> str:
+    return f"points of unit {unit}" if unit >= FIRST_OF_POINTS else "visits"

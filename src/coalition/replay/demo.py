@@ -16,11 +16,11 @@ from typing import Any, Final
 
 from coalition.replay.comparison import Verdict, judge, read_names, read_positions
 from coalition.replay.export import Files, export, participants
-from coalition.replay.founding import STEPS_OF_MEMBER, Enrolled, enrol, found, steps
+from coalition.replay.founding import STEPS_OF_MEMBER, Enrolled, agree, enrol, found, steps
 from coalition.replay.headquarters import Cut, PaidRun, bank_accounts
+from coalition.replay.posting import Standing, Window
 from coalition.replay.premises import Furnish, House
 from coalition.replay.processes import ServerProcess, settlement
-from coalition.replay.recompute import Standing, Window
 from coalition.replay.street import Street, days
 from coalition.replay.tills import Takings
 from coalition.replay.trade import Trade
@@ -119,6 +119,8 @@ def _story(trade: Trade, var: Path, house: House, phases: Phases, watch: "_Watch
                 enrol(house.operator, trade.homes, newcomers[label], enrolled, enrolling)
             advance = phases(f"{label}: top-ups, purchases, refunds", None)
             for day, baskets in days(trade, label):
+                with watch.timed("set-up"):
+                    agree(house.operator, trade, day)
                 with watch.timed("tills"):
                     street.trade(day, baskets, advance)
                 if trade.settling.daily:
@@ -129,7 +131,8 @@ def _story(trade: Trade, var: Path, house: House, phases: Phases, watch: "_Watch
                 is_last = label == trade.months[-1]
                 months.append(_settle(trade, label, var, house, cuts, phases, minimum=not is_last))
     with watch.timed("export"):
-        files = Files(enrolled.recruits, cuts, [month.run for month in months])
+        declined = {request_id: enrolled.wallets[member] for request_id, member in takings.declined.items()}
+        files = Files(enrolled.recruits, cuts, [month.run for month in months], declined)
         advance = phases("journal to Parquet, as an auditor", None)
         entries = export(house.auditor, house.operator, house.headquarters, var / "export", files, advance=advance)
     reports = {(CALENDAR, month.label): month.report for month in months}

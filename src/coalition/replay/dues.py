@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from coalition.replay.facts import Facts
-from coalition.replay.recompute import Books, Window
+from coalition.replay.posting import Books, Window
 
 # (code, window, participant) of every change of what is due; who pays in is credited, who is paid is debited.
 DUES: Final = """
@@ -41,7 +41,7 @@ def settle(facts: Facts, books: Books) -> Settled:
     """Compute what was due and paid from `books` and hold it against the journal and the runs."""
     found: list[str] = []
     netted, paid = _posted(facts)
-    for window in sorted(netted.keys() | _netted_windows(facts)):
+    for window in sorted(netted.keys() | {f"{calendar}/{label}" for calendar, label in facts.netted_windows()}):
         told, nets = netted.get(window, Counter()), _nets(books, window)
         found += [
             f"{window}: {participant}: netting made {told[participant]} due, computed {nets[participant]}"
@@ -84,10 +84,6 @@ def _posted(facts: Facts) -> tuple[dict[str, Counter[str]], Counter[str]]:
         else:
             paid[participant] -= amount
     return netted, paid
-
-
-def _netted_windows(facts: Facts) -> set[str]:
-    return {f"{calendar}/{label}" for calendar, label in facts.rows("SELECT calendar, label FROM positions")}
 
 
 def _nets(books: Books, window: str) -> Counter[str]:

@@ -15,15 +15,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from coalition.client import Connection
+from coalition.replay.asked import ACCEPTED
 from coalition.replay.founding import Advance, Recruit
 from coalition.replay.headquarters import Cut, Headquarters, PaidRun
 from coalition.replay.messages import stored_content
-from coalition.replay.recompute import Window
+from coalition.replay.posting import Window
 from coalition.replay.tills import CAPPED
 from coalition.v1 import audit_pb2, operations_pb2, programme_pb2
 
 PAGE: Final = 1000
 FACTS: Final = 10
+AGREED: Final = frozenset({"AGREEMENT_CREATED", "AGREEMENT_REVISED"})
+# The facts of an answer that are exported, and the words by which an answer that has any is known.
+OF_BENEFITS: Final = ("pass", "visits", "visits_left", "points", "points_balance", "points_worth_minor")
+TOLD: Final = (b'"pass"', b'"points"', b'"participant"', b'"balance_minor"')
 ROWS_IN_MEMORY: Final = 20_000
 
 TEXT, WHOLE = pa.string(), pa.int64()
@@ -36,6 +41,8 @@ COLUMNS: Final[Mapping[str, Mapping[str, Any]]] = {
         "effective_from": TEXT,
         "effective_until": TEXT,
         "content": TEXT,
+        # Of a version of a points programme; 0 for every other agreement.
+        "unit": WHOLE,
     },
     "wallets": {"wallet_id": WHOLE, "recruiter": TEXT, "enrol_entry_id": WHOLE},
     "windows": {"calendar": TEXT, "label": TEXT, "cut_number": WHOLE, "close_date": TEXT},
@@ -45,6 +52,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Any]]] = {
         "participant": TEXT,
         "received_minor": WHOLE,
         "sent_minor": WHOLE,
+        "unit": WHOLE,
     },
     # The windows of a run as "calendar/label", a space between two.
     "runs": {"run_id": WHOLE, "minimum_minor": WHOLE, "windows": TEXT},
@@ -70,6 +78,15 @@ COLUMNS: Final[Mapping[str, Mapping[str, Any]]] = {
         "business_date": TEXT,
         # Whose net debit cap declined it, as the answer told the till; empty otherwise.
         "capped": TEXT,
+        # What a decline told of the wallet; 0 where it told nothing.
+        "balance": WHOLE,
+        # What the answer said of a pass and of points; 0 where it said nothing.
+        "pass_entry": WHOLE,
+        "visits": WHOLE,
+        "visits_left": WHOLE,
+        "points": WHOLE,
+        "points_balance": WHOLE,
+        "points_worth": WHOLE,
     },
     "transfers": {
         "entry_id": WHOLE,
@@ -79,6 +96,7 @@ COLUMNS: Final[Mapping[str, Mapping[str, Any]]] = {
         "amount_minor": WHOLE,
         "code": TEXT,
         "window_label": TEXT,
+        "unit": WHOLE,
     },
 }
 
@@ -119,11 +137,14 @@ def write_table(directory: Path, name: str, rows: Iterable[tuple[Any, ...]]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """What HQ has in its own files: whose recruit each wallet is, the windows it cut, the runs it paid."""
+    """What HQ has in its own files: whose recruit each wallet is, the windows it cut, the runs it paid, and the wallet
+    of each request that tills saw declined (the journal names none).
+    """
 
     recruits: Mapping[int, Recruit]
     cuts: Mapping[Window, Cut]
     runs: Sequence[PaidRun]
+    declined: Mapping[str, int]
 
 
 def export(
@@ -163,7 +184,7 @@ def export(
     count = 0
     with ParquetTable(directory, "entries") as entries, ParquetTable(directory, "transfers") as transfers:
         for page in _journal(auditor):
-            entries.add(_entry_row(entry) for entry in page)
+            entries.add(_entry_row(entry, files.declined) for entry in page)
             transfers.add(row for entry in page for row in _transfer_rows(entry))
             count += len(page)
             advance(len(page))
@@ -181,27 +202,37 @@ def _journal(auditor: Connection) -> "Iterator[list[audit_pb2.JournalEntry]]":
             return
 
 
-def _entry_row(entry: audit_pb2.JournalEntry) -> tuple[Any, ...]:
+def _entry_row(entry: audit_pb2.JournalEntry, declined: Mapping[str, int]) -> tuple[Any, ...]:
+    kind = operations_pb2.EntryKind.Name(entry.kind).removeprefix("ENTRY_KIND_")
+    agreement, version = entry.agreement, entry.agreement_version
+    if kind in AGREED and entry.reason == ACCEPTED:
+        made = json.loads(entry.answer)["answer"]
+        agreement, version = made["agreement"], made["version"]
+    facts = _facts(entry) if any(word in entry.answer for word in TOLD) else {}
     return (
         entry.entry_id,
         entry.number,
         entry.place,
-        operations_pb2.EntryKind.Name(entry.kind).removeprefix("ENTRY_KIND_"),
+        kind,
         entry.reason,
         entry.participant,
-        entry.wallet_id,
+        entry.wallet_id or declined.get(entry.request_id, 0),
         entry.amount_minor,
         entry.original_entry_id,
-        entry.agreement,
-        entry.agreement_version,
+        agreement,
+        version,
         entry.business_date,
-        _capped(entry) if entry.reason == CAPPED else "",
+        facts.get("participant", "") if entry.reason == CAPPED else "",
+        int(facts.get("balance_minor", 0)),
+        *(int(facts.get(name, 0)) if entry.reason == ACCEPTED else 0 for name in OF_BENEFITS),
     )
 
 
-def _capped(entry: audit_pb2.JournalEntry) -> str:
-    """The facts of a stored answer are the eleventh of its fields, whose order is fixed."""
-    return str(json.loads(entry.answer)[FACTS].get("participant", ""))
+def _facts(entry: audit_pb2.JournalEntry) -> Mapping[str, str]:
+    """The facts of a stored answer are the eleventh of its fields, whose order is fixed; an act's answer has none."""
+    answer = json.loads(entry.answer)
+    facts: Mapping[str, str] = answer[FACTS] if isinstance(answer, list) else {}
+    return facts
 
 
 def _transfer_rows(entry: audit_pb2.JournalEntry) -> Iterator[tuple[Any, ...]]:
@@ -214,6 +245,7 @@ def _transfer_rows(entry: audit_pb2.JournalEntry) -> Iterator[tuple[Any, ...]]:
             transfer.amount_minor,
             operations_pb2.TransferCode.Name(transfer.code).removeprefix("TRANSFER_CODE_"),
             transfer.window_label,
+            int(transfer.unit),
         )
 
 
@@ -233,7 +265,7 @@ def _participant_row(row: programme_pb2.Participant) -> tuple[str, str, str]:
     return row.code, programme_pb2.ParticipantRole.Name(row.role).removeprefix("PARTICIPANT_ROLE_"), row.chain_code
 
 
-def _agreements(operator: Connection) -> Iterator[tuple[str, int, str, str, str, str]]:
+def _agreements(operator: Connection) -> Iterator[tuple[str, int, str, str, str, str, int]]:
     """Every version of every agreement: the list tells the newest of each."""
     token = ""
     while True:
@@ -245,7 +277,7 @@ def _agreements(operator: Connection) -> Iterator[tuple[str, int, str, str, str,
                 told = operator.call(operator.programme.GetAgreement, wanted).agreement
                 kind, content = stored_content(told)
                 text = json.dumps(content, sort_keys=True)
-                yield told.code, told.version, kind, told.effective_from, told.effective_until, text
+                yield told.code, told.version, kind, told.effective_from, told.effective_until, text, told.unit
         token = response.next_page_token
         if not token:
             return

@@ -14,13 +14,14 @@ from coalition.replay.sums import CapsFacts
 
 LAG: Final = 200
 FOREVER: Final = 1 << 63
-# Each account of a capped participant, batch by batch, with what the batch changed; beside it the declines.
+# Each account of a capped participant, batch by batch, with what the batch changed in money (points count once they are
+# valued); beside it the declines.
 MOVES: Final = """
 SELECT number, account[1] AS kind, account[2] AS participant, sum(amount)::BIGINT
 FROM (SELECT entry_id, regexp_extract_all(side, '^(CLEARING|DUE|COLLATERAL)[(](.*)[)]$', 1)
              || regexp_extract_all(side, '^(CLEARING|DUE|COLLATERAL)[(](.*)[)]$', 2) AS account, amount
       FROM (SELECT entry_id, unnest([debit, credit]) AS side, unnest([amount_minor, -amount_minor]) AS amount
-            FROM transfers))
+            FROM transfers WHERE unit = 1))
 JOIN entries USING (entry_id) WHERE len(account) = 2 AND account[2] IN ({capped})
 GROUP BY ALL ORDER BY ALL
 """

@@ -8,12 +8,15 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import duckdb
 
 from coalition.replay.agreed import Content, FactsMissing, Version, read_version
+from coalition.replay.asked import ASKED, CLOSING, PASSES_SOLD, SOLD, Asked
+from coalition.replay.benefit_sums import PassFacts, PointsFacts
 from coalition.replay.sums import ON_US, AcceptanceFacts, AcquiringFacts, CapsFacts, FeesFacts, TermsFacts
 
 TABLES: Final = (
@@ -24,25 +27,6 @@ CHAIN: Final = "chain:"
 ROWS_AT_A_TIME: Final = 10_000
 OPERATOR: Final = "OPERATOR"
 MONTH_LETTERS: Final = 7
-
-
-class Asked(NamedTuple):
-    """One accepted operation as it was asked for, in journal order; or an assessment, of the window `told`.
-
-    `told` of a top-up is the issuer whose value was sold.
-    """
-
-    entry: int
-    number: int
-    kind: str
-    participant: str
-    wallet: int
-    amount: int
-    original: int
-    agreement: str
-    version: int
-    business_date: date
-    told: str
 
 
 class Facts:
@@ -69,13 +53,18 @@ class Facts:
             self.cuts.setdefault(calendar, []).append((cut, label))
             self._closed[calendar, label] = closed
         self.versions: dict[tuple[str, int], Version] = {}
-        # Card rules and day limits decide what is declined, never what an accepted entry posts.
-        for row in self.rows("SELECT * FROM agreements WHERE kind NOT IN ('CARD_RULES', 'LIMITS')"):
+        self._units: dict[tuple[str, int], int] = {}
+        # Card rules and day limits decide what is declined, never what an accepted entry posts, but for one of passes.
+        for *row, unit in self.rows("SELECT * FROM agreements WHERE kind NOT IN ('CARD_RULES', 'LIMITS')"):
             version = read_version(*row)
             self.versions[version.code, version.version] = version
+            self._units[version.code, version.version] = unit
+        self.has_card_rules = bool(self.rows("SELECT code FROM agreements WHERE kind = 'CARD_RULES'"))
         contents = [version.content for version in self.versions.values()]
         self.fee_calendars = {content.calendar for content in contents if isinstance(content, FeesFacts)}
         self._found: dict[tuple[str, str, date], AcceptanceFacts | None] = {}
+        self._points = self._points_made()
+        self._earned_at: dict[tuple[str, date, int], Version | None] = {}
 
     def rows(self, statement: str) -> list[Any]:
         """The rows of `statement` over the Parquet files, each a table by its own name."""
@@ -89,27 +78,14 @@ class Facts:
                 yield from rows
 
     def asked(self) -> Iterator[Asked]:
-        """Every accepted operation that moves value, in journal order.
+        """Every operation that moves value, points or visits, or was to, in journal order.
 
-        Which issuer's value a top-up sold has no column of its own; the name stands in the account the lot came from.
-        Nor has the window that was assessed; its claims carry it. Only names are taken: every amount is computed.
+        Whose value or pass was sold has no column of its own; the name stands in the account it came from. Nor has the
+        window that was assessed or valued; its claims carry it. Only names are taken: every amount is computed.
         """
-        sold = dict(
-            self.rows(
-                "SELECT entry_id, regexp_extract(min(debit), '^(FLOAT[(][^,]*,|BONUS[(])([^)]*)[)]$', 2) FROM transfers"
-                " WHERE credit = 'WALLET' AND code IN ('PRINCIPAL', 'BONUS') GROUP BY 1",
-            )
-        )
-        assessed = dict(
-            self.rows("SELECT entry_id, min(window_label) FROM transfers WHERE code = 'WINDOW_FEE' GROUP BY 1")
-        )
-        told = {"TOP_UP": sold, "ASSESS": assessed}
-        for row in self.stream(
-            "SELECT entry_id, number, kind, participant, wallet_id, amount_minor, original_entry_id, agreement,"
-            " agreement_version, CAST(business_date AS DATE) FROM entries"
-            " WHERE reason = 'ACCEPTED' AND (wallet_id <> 0 AND amount_minor > 0 OR kind = 'ASSESS')"
-            " ORDER BY number, place",
-        ):
+        sold, passes, closing = (dict(self.rows(names)) for names in (SOLD, PASSES_SOLD, CLOSING))
+        told = {"TOP_UP": sold, "PASS_SALE": passes, "ASSESS": closing, "VALUATION": closing}
+        for row in self.stream(ASKED):
             yield Asked._make((*row, told.get(row[2], {}).get(row[0], "")))
 
     def enrolments(self) -> list[tuple[int, str]]:
@@ -147,7 +123,7 @@ class Facts:
         found = []
         for participant in self.chains:
             for measure in measures:
-                contents = (self._only(("FEES", (party, *measure)), day) for party in self._parties(participant))
+                contents = (self._only(("FEES", (party, *measure)), day) for party in self.parties(participant))
                 content = next((each for each in contents if each is not None), None)
                 if isinstance(content, FeesFacts) and content.calendar == calendar:
                     payee = self.operator if content.payee == OPERATOR else content.payee
@@ -166,6 +142,62 @@ class Facts:
         newest = max(matching, key=lambda version: version.version, default=None)
         return newest.content if newest and newest.in_force(day) else None
 
+    def netted_windows(self) -> set[tuple[str, str]]:
+        """Every window that was netted."""
+        return set(self.rows("SELECT DISTINCT calendar, label FROM positions"))
+
+    def points_at(self, asked: Asked) -> Version | None:
+        """Under which version of a points programme a sale earns: of those made before it; its own before its chain's.
+
+        Raises FactsMissing where two programmes are earned at a participant.
+        """
+        made = bisect_left(self._points, asked.number, key=lambda each: each[0])
+        key = (asked.participant, asked.business_date, made)
+        if key not in self._earned_at:
+            begun = {each.code: each for _, each in self._points[:made] if each.first <= asked.business_date}
+            agreed = [each for each in begun.values() if each.in_force(asked.business_date)]
+            found = [
+                [each for each in agreed if isinstance(each.content, PointsFacts) and party in each.content.earned_at]
+                for party in self.parties(asked.participant)
+            ]
+            here = next(filter(None, found), [])
+            if len(here) > 1:
+                raise FactsMissing(f"two points programmes are earned at {asked.participant}: which, is not exported")
+            self._earned_at[key] = here[0] if here else None
+        return self._earned_at[key]
+
+    def points_version(self, code: str, version: int) -> PointsFacts:
+        """What a version of a points programme says."""
+        found = self.versions.get((code, version))
+        if found is None or not isinstance(found.content, PointsFacts):
+            raise FactsMissing(f"points were moved under {code!r} version {version}: no programme of the export")
+        return found.content
+
+    def unit(self, code: str, version: int) -> int:
+        """The unit of a version of a points programme."""
+        return self._units[code, version]
+
+    def worth_of(self, unit: int) -> Fraction:
+        """What a point of a unit is worth, minor units."""
+        return next(self.points_version(*key).value for key, each in self._units.items() if each == unit)
+
+    def pass_terms(self, asked: Asked) -> PassFacts:
+        content = self._version(asked).content
+        if not isinstance(content, PassFacts):
+            raise FactsMissing(f"entry {asked.entry}: {asked.agreement} sells no pass")
+        return content
+
+    def _points_made(self) -> list[tuple[int, Version]]:
+        """The batch that made each version of a points programme, in their order."""
+        made = self.rows(
+            "SELECT number, agreement, agreement_version FROM entries WHERE reason = 'ACCEPTED'"
+            " AND kind IN ('AGREEMENT_CREATED', 'AGREEMENT_REVISED') ORDER BY number, place"
+        )
+        points = {key for key, version in self.versions.items() if version.kind == "POINTS"}
+        if missing := points - {(code, version) for _, code, version in made}:
+            raise FactsMissing(f"when {min(missing)} was made is not in the exported journal")
+        return [(number, self.versions[code, version]) for number, code, version in made if (code, version) in points]
+
     def terms(self, asked: Asked) -> TermsFacts:
         content = self._version(asked).content
         if not isinstance(content, TermsFacts):
@@ -178,6 +210,12 @@ class Facts:
             raise FactsMissing(f"entry {asked.entry}: {asked.agreement} is no acquiring agreement")
         return content
 
+    def taken(self, issuer: str, asked: Asked) -> AcceptanceFacts | None:
+        """Under what an issuer's value is taken where something was asked; its own everybody takes. None: it is not."""
+        if issuer == asked.participant:
+            return ON_US
+        return self.acceptance(issuer, asked.participant, asked.business_date)
+
     def acceptance(self, issuer: str, acquirer: str, day: date) -> AcceptanceFacts | None:
         """The most specific acceptance in force, both codes first, then the acquirer's chain, then the issuer's."""
         key = (issuer, acquirer, day)
@@ -186,7 +224,7 @@ class Facts:
         return self._found[key]
 
     def _acceptance(self, issuer: str, acquirer: str, day: date) -> AcceptanceFacts | None:
-        for pair in ((a, b) for a in self._parties(issuer) for b in self._parties(acquirer)):
+        for pair in ((a, b) for a in self.parties(issuer) for b in self.parties(acquirer)):
             matching = [v for v in self.versions.values() if v.kind == "ACCEPTANCE" and v.parties == pair]
             # Of each agreement the highest version that has begun decides alone, also when it has ended.
             begun = {v.code: v for v in sorted(matching, key=lambda each: each.version) if v.first <= day}
@@ -198,7 +236,8 @@ class Facts:
         chain = self.chains.get(issuer, "")
         return ON_US if chain and chain == self.chains.get(acquirer, "") else None
 
-    def _parties(self, participant: str) -> list[str]:
+    def parties(self, participant: str) -> list[str]:
+        """As whom agreements name a participant: itself, then its chain."""
         chain = self.chains.get(participant, "")
         return [participant, f"{CHAIN}{chain}"] if chain else [participant]
 

@@ -6,7 +6,8 @@ the volume of whoever had sold it, in the window in which it comes back. Never l
 
 from collections import Counter
 
-from coalition.replay.facts import Asked, Facts
+from coalition.replay.asked import Asked
+from coalition.replay.facts import Facts
 from coalition.replay.sums import window_fee
 
 

@@ -7,7 +7,6 @@ written nowhere. Names and phone numbers are made from the member's number in th
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import date
 from typing import Final, NamedTuple, TypeVar
 
 from coalition.client import Connection, new_request_id
@@ -40,21 +39,32 @@ class Recruit(NamedTuple):
 
 @dataclass(slots=True)
 class Enrolled:
-    """What HQ knows after enrolment: each member's card, and the wallet's recruiter (no auditor sees whose it is)."""
+    """What HQ knows after enrolment: each member's card and wallet, and its recruiter (which no auditor sees)."""
 
     cards: dict[str, str] = field(default_factory=dict, repr=False)
+    wallets: dict[str, int] = field(default_factory=dict, repr=False)
     recruits: dict[int, Recruit] = field(default_factory=dict)
 
 
 def steps(trade: Trade) -> int:
     """How many calls `found` will make, for a progress bar."""
-    return len(trade.merchants) * STEPS_OF_MERCHANT + len(trade.agreements)
+    return len(trade.merchants) * STEPS_OF_MERCHANT + sum(1 for each in trade.agreements if _is_at_first(trade, each))
 
 
 def found(operator: Connection, trade: Trade, advance: Advance) -> None:
     """Make everybody who trades and what they agreed on, as the operator. Raises the client's errors at the first."""
     _each(trade.merchants, lambda merchant: _merchant(operator, merchant), advance, STEPS_OF_MERCHANT)
-    _agreements(operator, trade.agreements, date.fromisoformat(f"{trade.months[0]}-01"), advance)
+    for agreement in trade.agreements:
+        if _is_at_first(trade, agreement):
+            _agree(operator, trade, agreement)
+            advance(1)
+
+
+def agree(operator: Connection, trade: Trade, day: str) -> None:
+    """Make the versions that begin on a day ("2017-07-01"; or in a month, "2017-07") after the first."""
+    for agreement in trade.agreements:
+        if not _is_at_first(trade, agreement) and str(agreement.since).startswith(day):
+            _agree(operator, trade, agreement)
 
 
 def enrol(
@@ -108,16 +118,19 @@ def _merchant(operator: Connection, merchant: Merchant) -> None:
     )
 
 
-def _agreements(operator: Connection, agreements: Sequence[Agreement], first: date, advance: Advance) -> None:
-    office, versions = operator.programme, dict[str, int]()
-    for agreement in agreements:
-        since, latest = agreement.since or first, versions.get(agreement.code, 0)
-        if latest:
-            operator.call(office.ReviseAgreement, revise_request(agreement, new_request_id(), since, latest))
-        else:
-            operator.call(office.CreateAgreement, create_request(agreement, new_request_id(), since))
-        versions[agreement.code] = latest + 1
-        advance(1)
+def _is_at_first(trade: Trade, agreement: Agreement) -> bool:
+    return agreement.since is None or agreement.since <= trade.first_day
+
+
+def _agree(operator: Connection, trade: Trade, agreement: Agreement) -> None:
+    """Make an agreement, or its next version: those of its code stand in their order."""
+    latest = [each for each in trade.agreements if each.code == agreement.code].index(agreement)
+    since = max(agreement.since or trade.first_day, trade.first_day)
+    office = operator.programme
+    if latest:
+        operator.call(office.ReviseAgreement, revise_request(agreement, new_request_id(), since, latest))
+    else:
+        operator.call(office.CreateAgreement, create_request(agreement, new_request_id(), since))
 
 
 def _member(operator: Connection, enrolled: Enrolled, number: int, member: str, recruiter: str) -> None:
@@ -138,4 +151,5 @@ def _member(operator: Connection, enrolled: Enrolled, number: int, member: str, 
         member_pb2.LinkCardRequest(request_id=new_request_id(), card_number=card.card_number, member_id=made.member_id),
     )
     enrolled.cards[member] = card.card_number
+    enrolled.wallets[member] = made.wallet_id
     enrolled.recruits[made.wallet_id] = Recruit(recruiter, made.receipt.entry_id)

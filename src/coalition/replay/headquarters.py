@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Final, Self
 
 from coalition.client import ClientCertificate, Connection, new_request_id
-from coalition.v1 import operations_pb2
 from coalition.v1 import settlement_pb2 as pb
 
 OPERATOR: Final = "/op/demo"
@@ -110,14 +109,13 @@ class Headquarters:
         request = pb.NetWindowRequest(request_id=new_request_id(), calendar=calendar, label=label)
         self._operator.call(self._operator.settlement.NetWindow, request)
 
-    def positions(self, calendar: str, label: str) -> Iterator[tuple[str, int, int]]:
-        """(participant, received, sent) in money as a window was netted."""
+    def positions(self, calendar: str, label: str) -> Iterator[tuple[str, int, int, int]]:
+        """(participant, received, sent, unit) as a window was netted."""
         request = pb.ListNetPositionsRequest(calendar=calendar, label=label, page_size=PAGE)
         while True:
             answer = self._operator.call(self._operator.settlement.ListNetPositions, request)
             for each in answer.net_positions:
-                if each.unit == operations_pb2.UNIT_MONEY:
-                    yield each.participant, each.received_minor, each.sent_minor
+                yield each.participant, each.received_minor, each.sent_minor, int(each.unit)
             if not answer.next_page_token:
                 return
             request.page_token = answer.next_page_token

@@ -8,7 +8,7 @@ Reads the package's Parquet files by column; never imports its loader and never 
 - Departments of other trades are alliance merchants; everything else of a basket is sold by the store itself.
 - A household joins where its first basket was bought: at the restaurants or the flower shops if they sold a part of it,
   else at the store. What it tops up is sold and owed by them.
-- The data has no refunds; those of the demo are invented by a rule (journey_scheme.py).
+- The data has no refunds, points or passes; those of the demo are invented by rules (journey_scheme.py).
 """
 
 from collections import defaultdict
@@ -24,6 +24,8 @@ from coalition.replay.journey_scheme import (
     CHAIN_CODE,
     CHAIN_TILLS,
     INVENTED,
+    PASS_RULE,
+    POINTS_RULE,
     RETURN_RULE,
     SETTLING,
     TOP_UP_RULE,
@@ -103,6 +105,8 @@ def read_journey(
         remarks=REMARKS,
         return_rule=RETURN_RULE,
         settling=SETTLING,
+        points_rule=POINTS_RULE,
+        pass_rule=PASS_RULE,
     )
 
 

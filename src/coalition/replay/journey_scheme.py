@@ -1,4 +1,4 @@
-"""The coalition of the demo: who sells value, who takes it, fees, caps, top-ups, returns, and how it is settled.
+"""The coalition of the demo: who sells value, who takes it, fees, caps, points, passes, and how it is settled.
 
 All of it is invented; everything that is bought is in the data. Chosen for this trade: half of the households spend
 less than 125.00 a month here, one in twenty more than 583.00. `INVENTED` says every rule, for the screen.
@@ -9,7 +9,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any, Final
 
-from coalition.replay.trade import Agreement, ReturnRule, Settling, Tier, TopUpRule
+from coalition.replay.trade import Agreement, PassRule, PointsRule, ReturnRule, Settling, Tier, TopUpRule
 
 CHAIN_CODE: Final = "journey"
 CHAIN: Final = f"chain:{CHAIN_CODE}"
@@ -62,6 +62,14 @@ TOP_UP_RULE: Final = TopUpRule(
 )
 RETURN_RULE: Final = ReturnRule(per_mille=20, days_max=14)
 
+POINTS: Final = "drugstore-points"
+POINTS_RULE: Final = PointsRule(programme=POINTS, spent_at="fuel", least=200, step=100)
+# Seven visits for 23.00: 3.28 or 3.29 each, where a meal costs 3.66 on average.
+MEALS: Final = "seven-meals"
+PASS_PRICE_MINOR: Final = 2_300
+PASS_VISITS: Final = 7
+PASS_RULE: Final = PassRule(pass_code=MEALS, visited_at="restaurant", paid_out_one_in=4, paid_out_days=10)
+
 RESTAURANT_CAP_MINOR: Final = 1_000_000
 RESTAURANT_COLLATERAL_MINOR: Final = 300_000
 FLOWERS_COLLATERAL_MINOR: Final = 400_000
@@ -90,6 +98,16 @@ Invented, caps: the restaurants may owe 10,000.00 and the 3,000.00 they paid in 
 they paid in; months end with a warning, some of them with declines. Who is capped is taken nowhere else and sells
 nothing whose cash is another's; households pay otherwise then. Caps are minded behind the trade: which sale meets one
 first differs from run to run.
+
+Invented, points: the drugstore owes them; of 5.00 on a purchase at a store or the drugstore earns two a dollar, of
+50.00 on (from July 40.00) three, rounded down, and stores pay for what they give. A point is worth 3/4 of a cent, from
+16 January 5/8, from July 2/3; each window values them once. Who buys fuel and began the day with 200 or more spends as
+many hundreds as are worth less than the fuel. What comes back takes its points along and brings spent ones back.
+
+Invented, passes: the restaurants owe seven visits for 23.00, custody holds the money, stores sell them for 2.5 %. Who
+eats there without one buys one with that basket, where a store sold a part of it; what it buys there from then on is a
+visit each. By SHA-256 of their baskets' numbers a quarter of the passes are paid out after 10 days. A visit comes back
+whole or not at all.
 
 Invented, payment: a run each month; what is below 20.00 is carried forward, in the last run nothing; the operator
 stands for up to 10,000.00 of what others carry; the bank does what it is told.
@@ -172,7 +190,7 @@ def _agreements() -> tuple[Agreement, ...]:
         _acquiring("stores-pay", CHAIN, "2/1000", "5/1000"),
         *(_acquiring(f"{each.code}-pays", each.code, each.operator_fee, each.commission) for each in ALLIANCES),
     ]
-    return (*sold, *taken, *paid, *_fees_of_windows(), *_caps())
+    return (*sold, *taken, *paid, *_fees_of_windows(), *_caps(), *_points(), _pass())
 
 
 def _fees_of_windows() -> tuple[Agreement, ...]:
@@ -205,6 +223,43 @@ def _caps() -> tuple[Agreement, ...]:
     return (
         Agreement("restaurant-cap", "CAPS", {"participant": "restaurant", "net_debit_minor": RESTAURANT_CAP_MINOR}),
         Agreement("flowers-cap", "CAPS", {"participant": "flowers"}),
+    )
+
+
+def _points() -> tuple[Agreement, ...]:
+    def version(value: str, upper: int, since: date | None = None) -> Agreement:
+        content = {
+            "debtor": "drugstore",
+            "earned_at": [CHAIN, "drugstore"],
+            "steps": [{"from_minor": 500, "rate": "1/50"}, {"from_minor": upper, "rate": "3/100"}],
+            "value": value,
+            "borne_by": "ACQUIRER",
+            "spent_at": [POINTS_RULE.spent_at],
+        }
+        return Agreement(POINTS, "POINTS", content, since)
+
+    return (
+        version("3/4", 5_000),
+        version("5/8", 5_000, date(2017, 1, 16)),
+        version("2/3", 4_000, date(2017, 7, 1)),
+    )
+
+
+def _pass() -> Agreement:
+    return Agreement(
+        MEALS,
+        "PASSES",
+        {
+            "issuer": "restaurant",
+            "custody": "OPERATOR_HELD",
+            "sellers": [CHAIN],
+            "price_minor": PASS_PRICE_MINOR,
+            "visits": PASS_VISITS,
+            "months": 12,
+            "honoured_at": ["restaurant"],
+            "seller_commission": "25/1000",
+            "calendar": DAILY,
+        },
     )
 
 

@@ -10,6 +10,7 @@ from coalition.v1 import programme_pb2 as pb
 
 CUSTODY: Final = {"ISSUER_HELD": pb.CUSTODY_ISSUER_HELD, "OPERATOR_HELD": pb.CUSTODY_OPERATOR_HELD}
 FEE_BASE: Final = {"GROSS": pb.FEE_BASE_GROSS, "PRINCIPAL": pb.FEE_BASE_PRINCIPAL}
+BEARERS: Final = {"DEBTOR": pb.POINTS_BEARER_DEBTOR, "ACQUIRER": pb.POINTS_BEARER_ACQUIRER}
 BANDING: Final = "BANDING_"
 MEASURED: Final = "MEASURED_"
 WHEN_USED_UP: Final = "WHEN_USED_UP_"
@@ -50,6 +51,10 @@ def stored_content(agreement: pb.Agreement) -> tuple[str, dict[str, Any]]:
             return "ACQUIRING", _acquiring_content(agreement.acquiring)
         case "fees":
             return "FEES", _fees_content(agreement.fees)
+        case "points":
+            return "POINTS", _points_content(agreement.points)
+        case "passes":
+            return "PASSES", _passes_content(agreement.passes)
         case "caps":
             return "CAPS", _caps_content(agreement.caps)
         case other:
@@ -66,6 +71,10 @@ def _say(request: pb.CreateAgreementRequest | pb.ReviseAgreementRequest, agreeme
             request.acquiring.CopyFrom(_acquiring(agreement.content))
         case "FEES":
             request.fees.CopyFrom(_fees(agreement.content))
+        case "POINTS":
+            request.points.CopyFrom(_points(agreement.content))
+        case "PASSES":
+            request.passes.CopyFrom(_passes(agreement.content))
         case "CAPS":
             request.caps.CopyFrom(pb.Caps(**agreement.content))
 
@@ -137,6 +146,33 @@ def _fees(content: Mapping[str, Any]) -> pb.WindowFees:
         measured=pb.Measured.Value(MEASURED + content.get("measured", "PAYER")),
         calendar=content.get("calendar", ""),
         **amounts,
+    )
+
+
+def _points(content: Mapping[str, Any]) -> pb.Points:
+    return pb.Points(
+        debtor=content["debtor"],
+        earned_at=content.get("earned_at", []),
+        steps=[pb.EarnStep(from_minor=step["from_minor"], rate=_rate(step["rate"])) for step in content["steps"]],
+        value=_rate(content["value"]),
+        borne_by=BEARERS[content["borne_by"]],
+        spent_at=content.get("spent_at", []),
+        calendar=content.get("calendar", ""),
+    )
+
+
+def _passes(content: Mapping[str, Any]) -> pb.Passes:
+    months = {} if content.get("months") is None else {"months": content["months"]}
+    return pb.Passes(
+        issuer=content["issuer"],
+        custody=CUSTODY[content["custody"]],
+        sellers=content["sellers"],
+        price_minor=content["price_minor"],
+        visits=content["visits"],
+        honoured_at=content.get("honoured_at", []),
+        seller_commission=_rate(content.get("seller_commission", "0")),
+        calendar=content.get("calendar", ""),
+        **months,
     )
 
 
@@ -213,4 +249,30 @@ def _caps_content(caps: pb.Caps) -> dict[str, Any]:
         "net_debit_minor": caps.net_debit_minor,
         "warning_percent": caps.warning_percent if caps.HasField("warning_percent") else 80,
         "collateral_counts": caps.collateral_counts if caps.HasField("collateral_counts") else True,
+    }
+
+
+def _points_content(points: pb.Points) -> dict[str, Any]:
+    return {
+        "debtor": points.debtor,
+        "earned_at": list(points.earned_at),
+        "steps": [{"from_minor": step.from_minor, "rate": _text(step.rate)} for step in points.steps],
+        "value": _text(points.value),
+        "borne_by": "ACQUIRER" if points.borne_by == pb.POINTS_BEARER_ACQUIRER else "DEBTOR",
+        "spent_at": list(points.spent_at),
+        "calendar": points.calendar or "monthly",
+    }
+
+
+def _passes_content(passes: pb.Passes) -> dict[str, Any]:
+    return {
+        "issuer": passes.issuer,
+        "custody": "OPERATOR_HELD" if passes.custody == pb.CUSTODY_OPERATOR_HELD else "ISSUER_HELD",
+        "sellers": list(passes.sellers),
+        "price_minor": passes.price_minor,
+        "visits": passes.visits,
+        "months": passes.months if passes.HasField("months") else None,
+        "honoured_at": list(passes.honoured_at),
+        "seller_commission": _text(passes.seller_commission),
+        "calendar": passes.calendar or "monthly",
     }

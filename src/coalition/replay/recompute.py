@@ -6,22 +6,25 @@ must be. Never looks at a stored transfer's amount, a stored allocation or a sto
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import date
 
+from coalition.replay import recompute_benefits as benefits
 from coalition.replay.agreed import FactsMissing
-from coalition.replay.facts import Asked, Facts
+from coalition.replay.asked import ACCEPTED, Asked
+from coalition.replay.declines import explain_decline
+from coalition.replay.facts import Facts
 from coalition.replay.fees import WindowFees
+from coalition.replay.posting import Books, Entry, Line
 from coalition.replay.sums import (
     ON_US,
     AcceptanceFacts,
-    AcquiringFacts,
     Allocation,
     Lot,
     Purchase,
     bonus_returned,
     bonus_shares,
     bonus_sold,
+    entry_fees,
     give_back,
     half_even,
     months_later,
@@ -30,66 +33,8 @@ from coalition.replay.sums import (
     spend,
 )
 
-RECRUITER = "RECRUITER"
 # Stands for the entry that should have been posted.
-NOBODY = Asked(0, 0, "ASSESS", "", 0, 0, 0, "", 0, date.min, "")
-# (debit account, credit account, code, "calendar/label" of a claim or "").
-Line = tuple[str, str, str, str]
-Window = tuple[str, str]
-
-
-@dataclass(slots=True)
-class Standing:
-    """What a participant received and sent in one window, minor units."""
-
-    received: int = 0
-    sent: int = 0
-
-    @property
-    def net(self) -> int:
-        return self.received - self.sent
-
-
-@dataclass(slots=True)
-class Books:
-    """What the second hand arrived at; `assessed` are the windows whose fees it found posted, `fees` how many.
-
-    `taken_on` is what sponsors have taken on, by the code of the terms.
-    """
-
-    positions: dict[Window, dict[str, Standing]] = field(default_factory=dict)
-    wallets: dict[int, list[Lot]] = field(default_factory=lambda: defaultdict(list))
-    purchases: dict[int, Purchase] = field(default_factory=dict)
-    assessed: set[Window] = field(default_factory=set)
-    fees: int = 0
-    taken_on: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-
-
-class _Entry:
-    """The lines of one entry under construction; nothing is posted for 0 or from a party to itself."""
-
-    def __init__(self, books: Books, facts: Facts, asked: Asked) -> None:
-        self._books = books
-        self._facts = facts
-        self._number = asked.number
-        self.lines: dict[Line, int] = {}
-
-    def post(self, debit: str, credit: str, amount: int, code: str, window: str = "") -> None:
-        if amount and debit != credit:
-            line = (debit, credit, code, window)
-            self.lines[line] = self.lines.get(line, 0) + amount
-
-    def claim(
-        self, debtor: str, creditor: str, amount: int, code: str, calendar: str, label: str | None = None
-    ) -> None:
-        """`debtor => creditor`, counted in the positions of the window it fell into, or that is named."""
-        if not amount or debtor == creditor:
-            return
-        label = self._facts.window(calendar, self._number) if label is None else label
-        self.post(f"CLEARING({debtor})", f"CLEARING({creditor})", amount, code, f"{calendar}/{label}" if label else "")
-        window = self._books.positions.setdefault((calendar, label), {})
-        window.setdefault(debtor, Standing()).sent += amount
-        window.setdefault(creditor, Standing()).received += amount
+NOBODY = Asked(0, 0, "ASSESS", "", 0, 0, 0, "", 0, date.min)
 
 
 def recompute(facts: Facts, books: Books) -> Iterator[tuple[int, dict[Line, int]]]:
@@ -99,25 +44,55 @@ def recompute(facts: Facts, books: Books) -> Iterator[tuple[int, dict[Line, int]
     """
     fees = WindowFees(facts)
     for asked in facts.asked():
-        entry = _Entry(books, facts, asked)
+        if asked.reason != ACCEPTED:
+            explain_decline(facts, books, asked)
+            continue
+        entry = Entry(books, facts, asked)
         match asked.kind:
             case "TOP_UP":
                 _top_up(facts, books, entry, asked)
                 fees.topped_up(asked)
             case "PURCHASE":
                 _purchase(facts, books, entry, asked)
+                benefits.earn(facts, books, entry, asked)
                 fees.sold(asked)
             case "REFUND":
-                fees.given_back(asked, _refund(facts, books, entry, asked).acquirer)
+                purchase = _refund(facts, books, entry, asked)
+                benefits.claw_back(facts, books, entry, asked, purchase.amount - purchase.returned)
+                fees.given_back(asked, purchase.acquirer)
             case "ASSESS":
                 _assess(books, entry, asked, fees)
             case _:
-                raise FactsMissing(f"entry {asked.entry}: a {asked.kind} cannot be computed again yet")
+                _of_benefits(facts, books, entry, asked, fees)
         yield asked.entry, entry.lines
     yield from _forgotten(facts, books, fees)
+    yield from benefits.not_valued(facts, books, NOBODY)
 
 
-def _top_up(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
+def _of_benefits(facts: Facts, books: Books, entry: Entry, asked: Asked, fees: WindowFees) -> None:
+    """Points and passes, moved by themselves. A visit is a sale of what it is worth."""
+    match asked.kind:
+        case "POINTS_SPEND":
+            benefits.spend_points(facts, books, entry, asked)
+        case "POINTS_RETURN":
+            benefits.return_points(facts, books, entry, asked)
+        case "VALUATION":
+            benefits.value_points(facts, books, entry, asked)
+        case "PASS_SALE":
+            benefits.sell_pass(facts, books, entry, asked)
+        case "PASS_VISIT":
+            worth = benefits.visit(facts, books, entry, asked)
+            fees.sold(asked._replace(amount=worth))
+        case "VISIT_RETURN":
+            made = benefits.return_visit(facts, books, entry, asked)
+            fees.given_back(asked._replace(amount=made.worth), made.acquirer)
+        case "PASS_RETURN":
+            benefits.pay_out(facts, books, entry, asked)
+        case _:
+            raise FactsMissing(f"entry {asked.entry}: a {asked.kind} cannot be computed again yet")
+
+
+def _top_up(facts: Facts, books: Books, entry: Entry, asked: Asked) -> None:
     terms = facts.terms(asked)
     issuer = terms.issuer if not terms.issuer.startswith("chain:") else asked.told
     custodian = facts.custody if terms.operator_held else issuer
@@ -147,7 +122,7 @@ def _top_up(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
     entry.claim(issuer, asked.participant, commission, "SELLER_COMMISSION", terms.calendar)
 
 
-def _purchase(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
+def _purchase(facts: Facts, books: Books, entry: Entry, asked: Asked) -> None:
     acquirer, missing, allocations = asked.participant, asked.amount, []
     for lot, acceptance in _accepted_lots(facts, books, asked):
         face = min(missing, lot.face)
@@ -169,15 +144,13 @@ def _purchase(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> None:
 
 
 def _accepted_lots(facts: Facts, books: Books, asked: Asked) -> Iterator[tuple[Lot, AcceptanceFacts]]:
-    """The wallet's lots in order of consumption, those that the acquirer takes; its own it always takes."""
+    """The wallet's lots in order of consumption, those that the acquirer takes."""
     for lot in sorted(books.wallets[asked.wallet], key=Lot.precedence):
-        if lot.issuer == asked.participant:
-            yield lot, ON_US
-        elif acceptance := facts.acceptance(lot.issuer, asked.participant, asked.business_date):
+        if acceptance := facts.taken(lot.issuer, asked):
             yield lot, acceptance
 
 
-def _draw_lines(entry: _Entry, acquirer: str, allocation: Allocation) -> None:
+def _draw_lines(entry: Entry, acquirer: str, allocation: Allocation) -> None:
     """Value leaves the wallet; the custodian owes the principal, the bearers their shares of the bonus."""
     lot, calendar = allocation.lot, allocation.acceptance.calendar or allocation.lot.calendar
     entry.post("WALLET", f"FLOAT({lot.custodian},{lot.issuer})", allocation.principal, "PRINCIPAL")
@@ -206,17 +179,11 @@ def _interchange(
 
 
 def _entry_fees(facts: Facts, purchase: Purchase) -> tuple[tuple[str, int, str], tuple[str, int, str]]:
-    """(payee, amount, code) of the operator's fee and of the commission, each rounded once."""
-    acquiring: AcquiringFacts = purchase.acquiring
-    base = purchase.amount if acquiring.on_gross else sum(part.principal for part in purchase.allocations)
-    payee = purchase.recruiter if acquiring.commission_to == RECRUITER else acquiring.commission_to
-    return (
-        (facts.operator, half_even(base, acquiring.operator_fee), "OPERATOR_FEE"),
-        (payee, half_even(base, acquiring.commission), "COMMISSION"),
-    )
+    principal = sum(part.principal for part in purchase.allocations)
+    return entry_fees(facts.operator, purchase.acquiring, purchase.recruiter, purchase.amount, principal)
 
 
-def _refund(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> Purchase:
+def _refund(facts: Facts, books: Books, entry: Entry, asked: Asked) -> Purchase:
     """The purchase mirrored in proportion, under the agreements it was made by."""
     purchase = books.purchases.get(asked.original)
     if purchase is None:
@@ -247,7 +214,7 @@ def _refund(facts: Facts, books: Books, entry: _Entry, asked: Asked) -> Purchase
     return purchase
 
 
-def _assess(books: Books, entry: _Entry, asked: Asked, fees: WindowFees) -> None:
+def _assess(books: Books, entry: Entry, asked: Asked, fees: WindowFees) -> None:
     """The fees of the window that the assessment names, once; it comes behind the window's cut and belongs to it."""
     calendar, _, label = asked.told.partition("/")
     if not label or (calendar, label) in books.assessed:
@@ -263,7 +230,7 @@ def _forgotten(facts: Facts, books: Books, fees: WindowFees) -> Iterator[tuple[i
     for calendar in sorted(facts.fee_calendars):
         for _, label in facts.cuts.get(calendar, []):
             if (calendar, label) not in books.assessed:
-                nowhere = _Entry(books, facts, NOBODY)
+                nowhere = Entry(books, facts, NOBODY)
                 for payer, payee, fee in fees.owed(calendar, label):
                     nowhere.claim(payer, payee, fee, "WINDOW_FEE", calendar, label)
                 if nowhere.lines:

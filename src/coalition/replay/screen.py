@@ -13,7 +13,7 @@ from rich.text import Text
 
 from coalition.replay.comparison import Verdict
 from coalition.replay.demo import DIFFERENCES, Month, Phases, Story
-from coalition.replay.recompute import Standing
+from coalition.replay.posting import Standing
 
 LARGEST: Final = 5
 DIFFERENCES_SHOWN: Final = 25
@@ -173,9 +173,10 @@ def verdict_panel(verdict: Verdict, story: Story) -> Panel:
         left = sum(map(abs, verdict.left.values()))
         return Panel(
             f"[bold green]EQUAL[/] for every participant, to the cent: {verdict.entries:,} operations, "
+            f"{verdict.declines:,} declines, "
             f"{verdict.fees:,} fees of windows, {verdict.positions:,} positions in {verdict.windows:,} windows and "
             f"{verdict.payments:,} payments computed again from the exported journal; "
-            f"still due of anybody: {major(left)}",
+            f"still due of anybody: {major(left)}{benefits_lines(verdict)}",
             title="independent recomputation",
             border_style="green",
         )
@@ -188,6 +189,24 @@ def verdict_panel(verdict: Verdict, story: Story) -> Panel:
     if story.takings.surprise_count:
         lines += [f"[bold red]{story.takings.surprise_count:,} answers were not as planned[/]", *map(escape, surprises)]
     return Panel("\n".join(lines), title="independent recomputation", border_style="red")
+
+
+def benefits_lines(verdict: Verdict) -> str:
+    """What was computed again of points and passes; nothing where there were none."""
+    of = verdict.benefits
+    lines = []
+    if of.get("earned"):
+        lines.append(
+            f"points: {of['earned']:,} earned, {of['taken back']:,} taken back, {of['spent']:,} spent, "
+            f"{of['returned']:,} returned, {of['left']:,} left; "
+            f"{of['valued']:,} claims in them became {major(of['worth'])}, once a window"
+        )
+    if of.get("passes"):
+        lines.append(
+            f"passes: {of['passes']:,} sold, {of['visits']:,} visits, {of['visits returned']:,} of them returned, "
+            f"{of['paid out']:,} passes paid out; {of['visits left']:,} visits left, worth {major(of['prepaid'])}"
+        )
+    return "".join(f"\n{line}" for line in lines)
 
 
 def major(amount_minor: int) -> str:

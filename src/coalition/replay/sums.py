@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
+from typing import Final
+
+RECRUITER: Final = "RECRUITER"
 
 
 @dataclass(slots=True)
@@ -140,6 +143,18 @@ def half_even(amount: int, rate: Fraction) -> int:
 def floor_of(amount: int, rate: Fraction) -> int:
     """`amount * rate` rounded down."""
     return amount * rate.numerator // rate.denominator
+
+
+def entry_fees(
+    operator: str, acquiring: AcquiringFacts, recruiter: str, gross: int, principal: int
+) -> tuple[tuple[str, int, str], tuple[str, int, str]]:
+    """(payee, amount, code) of the operator's fee and of the commission of a sale, each rounded once."""
+    base = gross if acquiring.on_gross else principal
+    payee = recruiter if acquiring.commission_to == RECRUITER else acquiring.commission_to
+    return (
+        (operator, half_even(base, acquiring.operator_fee), "OPERATOR_FEE"),
+        (payee, half_even(base, acquiring.commission), "COMMISSION"),
+    )
 
 
 def bonus_sold(terms: TermsFacts, principal: int) -> int:

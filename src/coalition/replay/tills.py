@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 from zlib import crc32
 
 from coalition.client import CallRefused, ClientCertificate, Connection, new_request_id
-from coalition.replay.founding import STORE, TERMINAL, Advance
+from coalition.replay.founding import Advance
 from coalition.replay.plan import Planned
+from coalition.replay.till_messages import SOLD_BY, differences, giving_back, selling
 from coalition.v1 import operations_pb2, terminal_pb2
 
 WORKERS: Final = 6
@@ -31,15 +32,25 @@ SHORT: Final = "INSUFFICIENT_FUNDS"
 Open = Callable[[str], Connection]
 
 
+class Apart(NamedTuple):
+    """By how much a member has more (below 0: less) than planned."""
+
+    minor: int = 0
+    points: int = 0
+
+
 @dataclass(slots=True)
 class Takings:
-    """What the tills answered: counts by (kind, outcome), times of batches in seconds with their size, surprises."""
+    """What the tills answered: counts by (kind, outcome), times of batches in seconds with their size, surprises, and
+    the member of each request that was declined.
+    """
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     amounts: Counter[str] = field(default_factory=Counter)
     latencies: list[tuple[float, int]] = field(default_factory=list)
     surprises: list[str] = field(default_factory=list)
     surprise_count: int = 0
+    declined: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -81,10 +92,10 @@ class Tills:
         self._currency_code = currency_code
         self._clock = clock
         self._may_be_capped = may_be_capped
-        # request_id of each purchase that may be refunded, by (basket, merchant).
-        self._purchases: dict[tuple[str, str], str] = {}
+        # request_id of each operation that may be given back, by (kind, reference, merchant).
+        self._originals: dict[tuple[str, str, str], str] = {}
         # How much each member has more (or less, below 0) than planned since `apart` was asked last.
-        self._apart: dict[str, int] = {}
+        self._apart: dict[str, Apart] = {}
         self._lock = Lock()
         # Of each worker to each till server it has spoken for; open until the tills close.
         self._connections: list[dict[str, Connection]] = [{} for _ in range(WORKERS)]
@@ -109,10 +120,10 @@ class Tills:
         takings.seconds += self._clock() - started
 
     def was_paid(self, basket: str, merchant: str) -> bool:
-        """Whether this part of the basket was paid by card."""
-        return (basket, merchant) in self._purchases
+        """Whether this part of the basket was paid by card, or by a visit of a pass."""
+        return any((kind, basket, merchant) in self._originals for kind in ("PURCHASE", "PASS_VISIT"))
 
-    def apart(self) -> dict[str, int]:
+    def apart(self) -> dict[str, Apart]:
         """By how much members' balances are not what was planned, because of declines; told once."""
         told, self._apart = self._apart, {}
         return told
@@ -157,58 +168,27 @@ class Tills:
 
     def _message(self, planned: Planned) -> operations_pb2.Operation:
         request_id = new_request_id()
-        terminal = operations_pb2.TerminalRef(participant=planned.merchant, store=STORE, terminal=TERMINAL)
-        if planned.kind == "REFUND":
-            refund = operations_pb2.RefundRequest(
-                request_id=request_id,
-                terminal=terminal,
-                original_request_id=self._purchases[planned.reference, planned.merchant],
-                amount_minor=planned.amount_minor,
-                currency_code=self._currency_code,
-            )
-            refund.occurred_time.FromDatetime(planned.time)
-            return operations_pb2.Operation(refund=refund)
-        if planned.kind == "PURCHASE":
-            self._purchases[planned.reference, planned.merchant] = request_id
-            purchase = operations_pb2.PurchaseRequest(
-                request_id=request_id,
-                terminal=terminal,
-                card_number=self._cards[planned.member],
-                amount_minor=planned.amount_minor,
-                currency_code=self._currency_code,
-                sale_reference=planned.reference,
-            )
-            purchase.occurred_time.FromDatetime(planned.time)
-            return operations_pb2.Operation(purchase=purchase)
-        top_up = operations_pb2.TopUpRequest(
-            request_id=request_id,
-            terminal=terminal,
-            card_number=self._cards[planned.member],
-            amount_minor=planned.amount_minor,
-            currency_code=self._currency_code,
-            sale_reference=planned.reference,
-        )
-        top_up.occurred_time.FromDatetime(planned.time)
-        return operations_pb2.Operation(top_up=top_up)
+        if planned.kind in SOLD_BY:
+            original = self._originals[SOLD_BY[planned.kind], planned.reference, planned.merchant]
+            return giving_back(planned, request_id, original, self._currency_code)
+        self._originals[planned.kind, planned.reference, planned.merchant] = request_id
+        return selling(planned, request_id, self._cards[planned.member], self._currency_code)
 
     def _count(self, takings: Takings, planned: Planned, result: operations_pb2.OperationResult) -> None:
-        apart = self._apart.get(planned.member, 0)
+        apart = self._apart.get(planned.member, Apart())
         if result.HasField("receipt"):
             takings.outcomes[planned.kind, "ACCEPTED"] += 1
             takings.amounts[planned.kind] += planned.amount_minor
-            if result.receipt.balance_minor != planned.balance_minor + apart:
-                takings.surprise(
-                    f"{planned.kind} of basket {planned.reference} at {planned.merchant}: balance "
-                    f"{result.receipt.balance_minor}, planned {planned.balance_minor + apart}"
-                )
+            for sentence in differences(planned, result.receipt, apart.minor, apart.points):
+                takings.surprise(f"{planned.kind} of basket {planned.reference} at {planned.merchant}: {sentence}")
             return
         reason = CallRefused.from_status(result.error).reason
         takings.outcomes[planned.kind, reason] += 1
-        self._apart[planned.member] = apart - planned.change_minor
-        if planned.kind == "PURCHASE":
-            self._purchases.pop((planned.reference, planned.merchant), None)
+        takings.declined[result.request_id] = planned.member
+        self._apart[planned.member] = Apart(apart.minor - planned.change_minor, apart.points - planned.points)
+        self._originals.pop((planned.kind, planned.reference, planned.merchant), None)
         # Who was not sold value because of a cap is short of it afterwards.
-        if not self._may_be_capped or not (reason == CAPPED or (reason == SHORT and apart < 0)):
+        if not self._may_be_capped or not (reason == CAPPED or (reason == SHORT and apart.minor < 0)):
             takings.surprise(f"{planned.kind} of basket {planned.reference} at {planned.merchant}: refused, {reason}")
 
 

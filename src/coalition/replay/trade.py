@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from fractions import Fraction
 from typing import Any, Literal
 
-AgreementKind = Literal["TERMS", "ACCEPTANCE", "ACQUIRING", "FEES", "CAPS"]
+AgreementKind = Literal["TERMS", "ACCEPTANCE", "ACQUIRING", "FEES", "CAPS", "POINTS", "PASSES"]
 
 
 class DataMissing(Exception):
@@ -61,9 +61,10 @@ class Basket:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What HQ agrees before the month begins; `content` in the form that is stored with an agreement.
+    """What HQ agrees on; `content` in the form that is stored with an agreement.
 
-    In force from the first day of the trade, or from `since`; a later one of the same code is its next version.
+    In force from the first day of the trade; from `since` on, if it is said, and then made on that day. A later one of
+    the same code is its next version.
     """
 
     code: str
@@ -143,6 +144,40 @@ class ReturnRule:
 
 
 @dataclass(frozen=True, slots=True)
+class PointsRule:
+    """When members spend their points: invented, nothing is drawn. Who buys at `spent_at` and had `least` of them
+    before the day's first basket spends as many `step`s as are worth less than what it buys there.
+
+    `programme` is the code of the POINTS agreement, which says what earns them and what one is worth.
+    """
+
+    programme: str
+    spent_at: str
+    least: int
+    step: int
+
+
+@dataclass(frozen=True, slots=True)
+class PassRule:
+    """Who buys a pass, and when it is paid out: invented, and the same for every run.
+
+    Who buys at `visited_at` and has no pass with visits left, buys one with that basket, where one of those who sell it
+    sold the basket's first part. From the next basket on what is bought there is a visit. Of the passes one in
+    `paid_out_one_in`, by SHA-256 of that basket's number, is paid out by who sold it `paid_out_days` later. `pass_code`
+    is the code of the PASSES agreement.
+    """
+
+    pass_code: str
+    visited_at: str
+    paid_out_one_in: int
+    paid_out_days: int
+
+    def is_paid_out(self, basket: Basket) -> bool:
+        """Whether the pass that is bought with a basket is given back some day."""
+        return int.from_bytes(hashlib.sha256(f"{basket.basket}/pass".encode()).digest()[:8]) % self.paid_out_one_in == 0
+
+
+@dataclass(frozen=True, slots=True)
 class Settling:
     """How the months are settled beside closing and netting the monthly window.
 
@@ -176,10 +211,17 @@ class Trade:
     remarks: Sequence[str]
     return_rule: ReturnRule | None = None
     settling: Settling = field(default_factory=Settling)
+    points_rule: PointsRule | None = None
+    pass_rule: PassRule | None = None
 
     @property
     def months(self) -> list[str]:
         return sorted(self.baskets)
+
+    @property
+    def first_day(self) -> date:
+        """The day before which nothing is traded."""
+        return date.fromisoformat(f"{self.months[0]}-01")
 
     @property
     def capped(self) -> frozenset[str]:

@@ -63,6 +63,7 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.ProgrammeService/CreateStore": OPERATOR,
         "/coalition.v1.ProgrammeService/ListStores": PROGRAMME_READERS,
         "/coalition.v1.ProgrammeService/CreateTerminal": OPERATOR,
+        "/coalition.v1.ProgrammeService/SetStoreState": OPERATOR,
         "/coalition.v1.ProgrammeService/SetTerminalState": OPERATOR,
         "/coalition.v1.ProgrammeService/ListTerminals": PROGRAMME_READERS,
         "/coalition.v1.ProgrammeService/CreateAgreement": OPERATOR,

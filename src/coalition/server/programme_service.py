@@ -120,6 +120,19 @@ class ProgrammeService(programme_pb2_grpc.ProgrammeServiceServicer):
         made = convert.store_message(row, str(answer.answer["state"]))
         return programme_pb2.CreateStoreResponse(store=made, receipt=_receipt(act, answer))
 
+    async def SetStoreState(
+        self, request: programme_pb2.SetStoreStateRequest, context: Any
+    ) -> programme_pb2.SetStoreStateResponse:
+        state = convert.state_word(request.state)
+
+        def work(act: Act) -> ActAnswer:
+            return self._office.set_store_state(act, request.participant, request.store, state)
+
+        act, answer = await self._perform(Kind.STORE_STATE_CHANGED, request, work)
+        row = _found(await asyncio.to_thread(self._reads.store, request.participant, request.store))
+        changed = convert.store_message(row, state)
+        return programme_pb2.SetStoreStateResponse(store=changed, receipt=_receipt(act, answer))
+
     async def ListStores(
         self, request: programme_pb2.ListStoresRequest, context: Any
     ) -> programme_pb2.ListStoresResponse:

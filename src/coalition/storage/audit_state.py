@@ -33,6 +33,9 @@ SECTIONS: Final = {
         """
         SELECT 'participant ' || code, json_build_array('participant', code, state, role, chain_code) FROM participants
         UNION ALL
+        SELECT 'store ' || p.code || '/' || s.code, json_build_array('store', p.code || '/' || s.code, s.state)
+        FROM stores s JOIN participants p USING (participant_id)
+        UNION ALL
         SELECT 'terminal ' || p.code || '/' || s.code || '/' || t.code,
             json_build_array('terminal', p.code || '/' || s.code || '/' || t.code, t.state)
         FROM terminals t JOIN stores s USING (store_id) JOIN participants p USING (participant_id)

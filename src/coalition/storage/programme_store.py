@@ -91,6 +91,9 @@ class ProgrammeBooks:
             (participant_id, code, display_name, create_time),
         )
 
+    def set_store_state(self, store_id: int, state: str) -> None:
+        self._wrote("UPDATE stores SET state = %s WHERE store_id = %s", (state, store_id))
+
     def terminal(self, store_id: int, code: str) -> Terminal | None:
         row = self._one(
             "SELECT terminal_id, store_id, code, state = 'ACTIVE' FROM terminals WHERE store_id = %s AND code = %s",

@@ -178,6 +178,8 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """An agreement got a new version."""
     ENTRY_KIND_PARTICIPANT_STATE_CHANGED: _EntryKind.ValueType  # 107
     """A participant was suspended or let back in."""
+    ENTRY_KIND_STORE_STATE_CHANGED: _EntryKind.ValueType  # 108
+    """A store was suspended or let back in."""
     ENTRY_KIND_MEMBER_ENROLLED: _EntryKind.ValueType  # 110
     """A member was enrolled."""
     ENTRY_KIND_CARD_ISSUED: _EntryKind.ValueType  # 111
@@ -364,6 +366,8 @@ ENTRY_KIND_AGREEMENT_REVISED: EntryKind.ValueType  # 106
 """An agreement got a new version."""
 ENTRY_KIND_PARTICIPANT_STATE_CHANGED: EntryKind.ValueType  # 107
 """A participant was suspended or let back in."""
+ENTRY_KIND_STORE_STATE_CHANGED: EntryKind.ValueType  # 108
+"""A store was suspended or let back in."""
 ENTRY_KIND_MEMBER_ENROLLED: EntryKind.ValueType  # 110
 """A member was enrolled."""
 ENTRY_KIND_CARD_ISSUED: EntryKind.ValueType  # 111

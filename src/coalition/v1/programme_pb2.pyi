@@ -1638,6 +1638,72 @@ class CreateStoreResponse(_message.Message):
 Global___CreateStoreResponse: _TypeAlias = CreateStoreResponse  # noqa: Y015
 
 @_typing.final
+class SetStoreStateRequest(_message.Message):
+    """Suspends a store or lets it back in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PARTICIPANT_FIELD_NUMBER: _builtins.int
+    STORE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    participant: _builtins.str
+    """Code of the participant."""
+    store: _builtins.str
+    """Code of the store within the participant."""
+    state: Global___OperatingState.ValueType
+    """The state to set, ACTIVE or SUSPENDED."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        participant: _builtins.str = ...,
+        store: _builtins.str = ...,
+        state: Global___OperatingState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["participant", b"participant", "request_id", b"request_id", "state", b"state", "store", b"store"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetStoreStateRequest: _TypeAlias = SetStoreStateRequest  # noqa: Y015
+
+@_typing.final
+class SetStoreStateResponse(_message.Message):
+    """The answer to SetStoreState."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STORE_FIELD_NUMBER: _builtins.int
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def store(self) -> Global___Store:
+        """The store as it is now."""
+
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.ActReceipt:
+        """How the journal recorded it."""
+
+    def __init__(
+        self,
+        *,
+        store: Global___Store | None = ...,
+        receipt: _operations_pb2.ActReceipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "store", b"store"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "store", b"store"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetStoreStateResponse: _TypeAlias = SetStoreStateResponse  # noqa: Y015
+
+@_typing.final
 class ListStoresRequest(_message.Message):
     """Asks for stores."""
 

@@ -60,6 +60,11 @@ class ProgrammeServiceStub:
                 request_serializer=coalition_dot_v1_dot_programme__pb2.CreateStoreRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_programme__pb2.CreateStoreResponse.FromString,
                 _registered_method=True)
+        self.SetStoreState = channel.unary_unary(
+                '/coalition.v1.ProgrammeService/SetStoreState',
+                request_serializer=coalition_dot_v1_dot_programme__pb2.SetStoreStateRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_programme__pb2.SetStoreStateResponse.FromString,
+                _registered_method=True)
         self.ListStores = channel.unary_unary(
                 '/coalition.v1.ProgrammeService/ListStores',
                 request_serializer=coalition_dot_v1_dot_programme__pb2.ListStoresRequest.SerializeToString,
@@ -145,6 +150,14 @@ class ProgrammeServiceServicer:
 
     def CreateStore(self, request, context):
         """Registers a store, in state ACTIVE. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, STORE_EXISTS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetStoreState(self, request, context):
+        """Suspends a store with all its terminals, or lets it back in; each terminal keeps the state of its own. Setting the
+        state it has changes nothing. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, STORE_UNKNOWN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -249,6 +262,11 @@ def add_ProgrammeServiceServicer_to_server(servicer, server):
                     servicer.CreateStore,
                     request_deserializer=coalition_dot_v1_dot_programme__pb2.CreateStoreRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_programme__pb2.CreateStoreResponse.SerializeToString,
+            ),
+            'SetStoreState': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetStoreState,
+                    request_deserializer=coalition_dot_v1_dot_programme__pb2.SetStoreStateRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_programme__pb2.SetStoreStateResponse.SerializeToString,
             ),
             'ListStores': grpc.unary_unary_rpc_method_handler(
                     servicer.ListStores,
@@ -415,6 +433,33 @@ class ProgrammeService:
             '/coalition.v1.ProgrammeService/CreateStore',
             coalition_dot_v1_dot_programme__pb2.CreateStoreRequest.SerializeToString,
             coalition_dot_v1_dot_programme__pb2.CreateStoreResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetStoreState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.ProgrammeService/SetStoreState',
+            coalition_dot_v1_dot_programme__pb2.SetStoreStateRequest.SerializeToString,
+            coalition_dot_v1_dot_programme__pb2.SetStoreStateResponse.FromString,
             options,
             channel_credentials,
             insecure,

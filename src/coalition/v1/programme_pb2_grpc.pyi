@@ -49,6 +49,10 @@ class ProgrammeServiceStub:
     """Reads the participants in order of their codes."""
     CreateStore: _grpc.UnaryUnaryMultiCallable[_programme_pb2.CreateStoreRequest, _programme_pb2.CreateStoreResponse]
     """Registers a store, in state ACTIVE. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, STORE_EXISTS."""
+    SetStoreState: _grpc.UnaryUnaryMultiCallable[_programme_pb2.SetStoreStateRequest, _programme_pb2.SetStoreStateResponse]
+    """Suspends a store with all its terminals, or lets it back in; each terminal keeps the state of its own. Setting the
+    state it has changes nothing. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, STORE_UNKNOWN.
+    """
     ListStores: _grpc.UnaryUnaryMultiCallable[_programme_pb2.ListStoresRequest, _programme_pb2.ListStoresResponse]
     """Reads the stores in order of participant and code. Errors: PARTICIPANT_UNKNOWN."""
     CreateTerminal: _grpc.UnaryUnaryMultiCallable[_programme_pb2.CreateTerminalRequest, _programme_pb2.CreateTerminalResponse]
@@ -103,6 +107,10 @@ class ProgrammeServiceAsyncStub(ProgrammeServiceStub):
     """Reads the participants in order of their codes."""
     CreateStore: _aio.UnaryUnaryMultiCallable[_programme_pb2.CreateStoreRequest, _programme_pb2.CreateStoreResponse]  # type: ignore[assignment]
     """Registers a store, in state ACTIVE. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, STORE_EXISTS."""
+    SetStoreState: _aio.UnaryUnaryMultiCallable[_programme_pb2.SetStoreStateRequest, _programme_pb2.SetStoreStateResponse]  # type: ignore[assignment]
+    """Suspends a store with all its terminals, or lets it back in; each terminal keeps the state of its own. Setting the
+    state it has changes nothing. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, STORE_UNKNOWN.
+    """
     ListStores: _aio.UnaryUnaryMultiCallable[_programme_pb2.ListStoresRequest, _programme_pb2.ListStoresResponse]  # type: ignore[assignment]
     """Reads the stores in order of participant and code. Errors: PARTICIPANT_UNKNOWN."""
     CreateTerminal: _aio.UnaryUnaryMultiCallable[_programme_pb2.CreateTerminalRequest, _programme_pb2.CreateTerminalResponse]  # type: ignore[assignment]
@@ -178,6 +186,16 @@ class ProgrammeServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_programme_pb2.CreateStoreResponse, _abc.Awaitable[_programme_pb2.CreateStoreResponse]]:
         """Registers a store, in state ACTIVE. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, STORE_EXISTS."""
+
+    @_abc_1.abstractmethod
+    def SetStoreState(
+        self,
+        request: _programme_pb2.SetStoreStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_programme_pb2.SetStoreStateResponse, _abc.Awaitable[_programme_pb2.SetStoreStateResponse]]:
+        """Suspends a store with all its terminals, or lets it back in; each terminal keeps the state of its own. Setting the
+        state it has changes nothing. Idempotent by request_id. Errors: PARTICIPANT_UNKNOWN, STORE_UNKNOWN.
+        """
 
     @_abc_1.abstractmethod
     def ListStores(

@@ -23,6 +23,7 @@ from coalition.v1.programme_pb2 import (
     Rate,
     ReviseAgreementRequest,
     SetParticipantStateRequest,
+    SetStoreStateRequest,
     SetTerminalStateRequest,
     Terms,
     Tier,
@@ -63,6 +64,8 @@ def test_every_write_is_done_once_and_told_again_and_another_body_is_refused(doo
 
     shop = CreateStoreRequest(request_id=new_id(), participant="once", code="shop", display_name="Shop")
     assert told_again(hq.CreateStore, shop, display_name="Stall").store.code == "shop"
+    shut = SetStoreStateRequest(request_id=new_id(), participant="once", store="shop", state=SUSPENDED)
+    assert told_again(hq.SetStoreState, shut, state=ACTIVE).store.state == SUSPENDED
     till = CreateTerminalRequest(request_id=new_id(), participant="once", store="shop", code="till")
     assert told_again(hq.CreateTerminal, till, code="till-2").terminal.store == "shop"
     place = operations_pb2.TerminalRef(participant="once", store="shop", terminal="till")
@@ -113,6 +116,10 @@ def test_the_operator_alone_writes(doors: Doors) -> None:
             (
                 stub.CreateTerminal,
                 CreateTerminalRequest(request_id=new_id(), participant="north", store="main", code="x"),
+            ),
+            (
+                stub.SetStoreState,
+                SetStoreStateRequest(request_id=new_id(), participant="north", store="main", state=SUSPENDED),
             ),
             (stub.SetTerminalState, SetTerminalStateRequest(request_id=new_id(), terminal=place, state=SUSPENDED)),
         ]
@@ -308,6 +315,8 @@ def test_refusals_name_their_reason_and_their_field(doors: Doors) -> None:
     place = operations_pb2.TerminalRef(participant="north", store="main", terminal="no-till")
     state = SetTerminalStateRequest(request_id=new_id(), terminal=place, state=SUSPENDED)
     assert refused(lambda: hq.SetTerminalState(state)).reason == "TERMINAL_UNKNOWN"
+    shut = SetStoreStateRequest(request_id=new_id(), participant="north", store="no-store", state=SUSPENDED)
+    assert refused(lambda: hq.SetStoreState(shut)).reason == "STORE_UNKNOWN"
 
     half = Terms(issuer="north", sponsor_share=Rate(numerator=1, denominator=2))
     answer = refused(lambda: agree(hq, "half", terms=half))

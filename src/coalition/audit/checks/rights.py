@@ -1,5 +1,5 @@
-"""V16 and V17 beside the tables: agreements have the content that was agreed on, participants and terminals the rights
-that acts gave them, windows the figures that were netted.
+"""V16 and V17 beside the tables: agreements have the content that was agreed on, participants, stores and terminals the
+rights that acts gave them, windows the figures that were netted.
 """
 
 import hashlib
@@ -14,6 +14,7 @@ from coalition.domain.kinds import Kind
 
 AGREEMENTS: Final = frozenset({int(Kind.AGREEMENT_CREATED), int(Kind.AGREEMENT_REVISED)})
 PARTICIPANTS: Final = frozenset({int(Kind.PARTICIPANT_CREATED), int(Kind.PARTICIPANT_STATE_CHANGED)})
+STORES: Final = frozenset({int(Kind.STORE_CREATED), int(Kind.STORE_STATE_CHANGED)})
 TERMINALS: Final = frozenset({int(Kind.TERMINAL_CREATED), int(Kind.TERMINAL_STATE_CHANGED)})
 FOUNDERS: Final = frozenset({"OPERATOR", "CUSTODY"})
 """Laid with the scheme, before the first act."""
@@ -46,6 +47,9 @@ class RightsChecks:
                 self._parties[told["participant"]] = told["role"], told["chain"]
         elif kind == Kind.SUCCESSION:
             self._states.tell(("participant", told["participant"]), "SUSPENDED", opened)
+        elif kind in STORES:
+            self._rules.looked_at += 1
+            self._states.tell(("store", f"{told['participant']}/{told['store']}"), told["state"], opened)
         elif kind in TERMINALS:
             self._rules.looked_at += 1
             place = f"{told['participant']}/{told['store']}/{told['terminal']}"
