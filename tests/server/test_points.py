@@ -104,7 +104,9 @@ def test_points_become_stored_value_that_is_spent_as_any(house: House, tills: Ti
     )
     assert cafe.ConvertPoints(asked).receipt.replayed
     entry = cafe.ListEntries(ListEntriesRequest(card_number=card)).entries[0]
-    assert (75, before + 75) == (entry.balance_change_minor, entry.balance_minor)
+    assert (75, before + 75, -150, 50, "stars") == (
+        *(entry.balance_change_minor, entry.balance_minor, entry.points, entry.points_balance, entry.points_programme),
+    )
     cafe.Purchase(purchase(card, before + 75))
     undone = refused(lambda: cafe.Reverse(reverse(asked.request_id)))
     assert Reason.LOT_TOUCHED.name == undone.reason

@@ -108,6 +108,7 @@ def sentence(session: Session, event: Event) -> str:
     if event.kind and event.HasField("wallet_entry"):
         line = event.wallet_entry
         what = f"{enum_name(line, 'kind')} {session.money(line.balance_change_minor)} at {line.participant}"
+        what += f", points {line.points:+} of {line.points_programme}" if line.points else ""
     elif event.HasField("lot"):
         what = f"lot {event.lot.lot_id} of {event.lot.issuer}, {session.money(event.lot.face_minor)}"
         what += f", bonus ends {event.lot.bonus_expiry_date}" if event.lot.bonus_expiry_date else ""

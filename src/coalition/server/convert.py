@@ -4,8 +4,9 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from coalition.domain.journal import Outcome
+from coalition.domain.journal import NO_FACTS, Outcome
 from coalition.domain.programme import Programme
+from coalition.domain.reasons import Reason
 from coalition.domain.wallet_lines import WalletLine
 from coalition.server.convert_details import item_messages, tender_messages
 from coalition.server.convert_passes import write_pass
@@ -49,6 +50,7 @@ def shortfall_minor(outcome: Outcome) -> int:
 def wallet_entry_of(line: WalletLine, programme: Programme) -> operations_pb2.WalletEntry:
     """A line of a wallet with the codes of where it was made."""
     outcome = line.outcome
+    moved = outcome.facts if outcome.reason is Reason.ACCEPTED else NO_FACTS
     participant = programme.participants.get(line.participant_id)
     store = programme.stores.get(line.store_id) if line.store_id is not None else None
     terminal = programme.terminals.get(line.terminal_id) if line.terminal_id is not None else None
@@ -74,6 +76,9 @@ def wallet_entry_of(line: WalletLine, programme: Programme) -> operations_pb2.Wa
         tenders=tender_messages(line.details),
         sequence_number=line.details.sequence_number,
         shortfall_minor=shortfall_minor(outcome),
+        points=int(moved.get("points", 0)),
+        points_balance=int(moved.get("points_balance", 0)),
+        points_programme=moved.get("points_programme", ""),
     )
 
 

@@ -1154,6 +1154,9 @@ class WalletEntry(_message.Message):
     TENDERS_FIELD_NUMBER: _builtins.int
     SEQUENCE_NUMBER_FIELD_NUMBER: _builtins.int
     SHORTFALL_MINOR_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    POINTS_BALANCE_FIELD_NUMBER: _builtins.int
+    POINTS_PROGRAMME_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.int
     """Journal entry, > 0; grows with time."""
     kind: Global___EntryKind.ValueType
@@ -1190,6 +1193,12 @@ class WalletEntry(_message.Message):
     """Place of an upload in its terminal's queue of offline sales, > 0; 0 for every other line."""
     shortfall_minor: _builtins.int
     """As on the receipt: what an upload found missing, or what of that came back, minor units, >= 0."""
+    points: _builtins.int
+    """What the operation did to the member's points, as on the receipt; 0 where it moved none."""
+    points_balance: _builtins.int
+    """The member's points of that programme right after it."""
+    points_programme: _builtins.str
+    """Code of their POINTS agreement; empty where no points moved."""
     @_builtins.property
     def post_time(self) -> _timestamp_pb2.Timestamp:
         """When the journal took it."""
@@ -1230,10 +1239,13 @@ class WalletEntry(_message.Message):
         tenders: _abc.Iterable[Global___Tender] | None = ...,
         sequence_number: _builtins.int = ...,
         shortfall_minor: _builtins.int = ...,
+        points: _builtins.int = ...,
+        points_balance: _builtins.int = ...,
+        points_programme: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "post_time", b"post_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_change_minor", b"balance_change_minor", "balance_minor", b"balance_minor", "business_date", b"business_date", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "items", b"items", "kind", b"kind", "occurred_time", b"occurred_time", "original_entry_id", b"original_entry_id", "participant", b"participant", "post_time", b"post_time", "reason", b"reason", "request_id", b"request_id", "sale_reference", b"sale_reference", "sequence_number", b"sequence_number", "shortfall_minor", b"shortfall_minor", "store", b"store", "tenders", b"tenders", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_change_minor", b"balance_change_minor", "balance_minor", b"balance_minor", "business_date", b"business_date", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "items", b"items", "kind", b"kind", "occurred_time", b"occurred_time", "original_entry_id", b"original_entry_id", "participant", b"participant", "points", b"points", "points_balance", b"points_balance", "points_programme", b"points_programme", "post_time", b"post_time", "reason", b"reason", "request_id", b"request_id", "sale_reference", b"sale_reference", "sequence_number", b"sequence_number", "shortfall_minor", b"shortfall_minor", "store", b"store", "tenders", b"tenders", "terminal", b"terminal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
