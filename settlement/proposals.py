@@ -70,7 +70,10 @@ def check_proposals(programme: Programme, proposals: Iterable[Proposal], since: 
 
 
 def check_sold_the_same(proposal: Proposal, before: Content | None) -> None:
-    """Raise ProposalRefused for terms under which other lots would have been sold; who sponsors them may differ."""
+    """Raise ProposalRefused for terms under which other lots would have been sold.
+
+    Who sponsors them may differ, and who holds what was paid for them.
+    """
     content = proposal.content
     if not isinstance(content, Terms):
         return
@@ -80,10 +83,11 @@ def check_sold_the_same(proposal: Proposal, before: Content | None) -> None:
         sponsor_share=before.sponsor_share,
         sponsor_limit_minor=before.sponsor_limit_minor,
         when_used_up=before.when_used_up,
+        custody=before.custody,
     ):
         raise ProposalRefused(
-            f"proposal {proposal.code}: of terms sponsor and sponsor_share alone can be simulated; anything else would "
-            "have made other lots and other sales, which nobody can know of a past month"
+            f"proposal {proposal.code}: of terms sponsor, sponsor_share and custody alone can be simulated; anything "
+            "else would have made other lots and other sales, which nobody can know of a past month"
         )
 
 

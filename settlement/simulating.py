@@ -12,17 +12,20 @@ from pathlib import Path
 from typing import Final
 
 from coalition.domain.accounts import TransferCode, Unit
+from coalition.domain.agreements import Terms
+from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import REFUNDABLE
-from coalition.domain.simulation import Claims, Pair, Proposal, Simulation, claims_in, pair
-from coalition.domain.simulation_records import NET, Declined, Line, Outcome
+from coalition.domain.simulation import Pair, Proposal, Simulation, pair
+from coalition.domain.simulation_records import NET, Declined, Float, Line, Outcome
+from coalition.domain.simulation_sums import Claims, Floats, claims_in
 from coalition.domain.window_fees import assess
 from coalition.followers.follower import Follower
 from coalition.storage import positions as folded
 from coalition.storage import settlement as store
 from coalition.storage.connect import Connection
 from coalition.storage.programme import load
-from coalition.storage.simulation_reads import posted_entries, successions
+from coalition.storage.simulation_reads import cash_entries, floats_at, posted_entries, successions
 from settlement.assessment import fee_transfers, last_day, measured
 from settlement.cells import write_csv
 from settlement.errors import BooksDiffer, WindowNotNetted
@@ -47,7 +50,9 @@ def simulate(
     LedgerBroken where the figures of the past do not follow from the agreements of the past.
     """
     windows = store.windows(connection, calendar)
-    chosen = [_netted(windows, calendar, label) for label in dict.fromkeys(labels)]
+    chosen = sorted(
+        (_netted(windows, calendar, label) for label in dict.fromkeys(labels)), key=lambda each: each.window_id
+    )
     programme = load(connection)
     check_proposals(programme, proposals, min(_first_day(each, programme.scheme.zone) for each in chosen))
     known = [(since, pair(programme, proposals, standing)) for since, standing in successions(connection, programme)]
@@ -58,21 +63,31 @@ def simulate(
     numbers = [range(after + 1, up_to + 1) for each in chosen for after, up_to in own_numbers(windows, each)]
     lines: list[Line] = []
     declined: list[Declined] = []
+    floats: list[Float] = []
+    custody = moved_custody(programme, proposals)
+    shifted: Floats = Counter()
+    codes = {each.participant_id: each.code for each in programme.participants.values()}
     for window in chosen:
         simulation = Simulation(programmes, window.calendar_id, window.window_id, numbers)
-        real, proposed, refused = _window(connection, follower, windows, window, simulation, known[0][1])
-        codes = {each.participant_id: each.code for each in programme.participants.values()}
+        real, proposed, refused, moved = _window(
+            connection, follower, windows, window, simulation, known[0][1], custody
+        )
+        shifted.update(moved)
         lines += _lines(window.label, codes, real, proposed)
+        if custody:
+            floats += _floats(window.label, codes, floats_at(connection, cut_of(window)), shifted)
         declined += [
             Declined(window.label, codes[participant], reason, *refused[participant, reason])
             for participant, reason in sorted(refused, key=lambda each: (codes[each[0]], each[1]))
         ]
-    return Outcome(lines, declined)
+    return Outcome(lines, declined, floats)
 
 
-def write_lines(path: Path, lines: Iterable[Line]) -> None:
-    """Every line as CSV, amounts in minor and in major units."""
-    write_csv(path, COLUMNS, (_cells(line) for line in lines))
+def write_lines(path: Path, lines: Iterable[Line], floats: Iterable[Float] = ()) -> None:
+    """Every line as CSV, amounts in minor and in major units; then where principal lies, code FLOAT(issuer)."""
+    lying = (Line(each.label, each.custodian, f"FLOAT({each.issuer})", each.real_minor, each.simulated_minor)
+             for each in floats)  # fmt: skip
+    write_csv(path, COLUMNS, (_cells(line) for line in (*lines, *lying)))
 
 
 def totals(lines: Iterable[Line]) -> list[Line]:
@@ -108,8 +123,11 @@ def _window(
     window: store.Window,
     simulation: Simulation,
     known: Pair,
-) -> tuple[Claims, Claims, dict[tuple[int, Reason], tuple[int, int]]]:
-    """The claims as they are and as they would be; count and sum of what would have been declined, by whose and why."""
+    custody: Sequence[int],
+) -> tuple[Claims, Claims, dict[tuple[int, Reason], tuple[int, int]], Floats]:
+    """The claims as they are and as they would be; count and sum of what would have been declined, by whose and why;
+    and how much more principal would lie with each custodian. `custody` are the terms whose custody would be another.
+    """
     ranges = own_numbers(windows, window)
     follower.catch_up(ranges[-1][1])
     stored = folded.bilateral(connection, window.window_id)
@@ -120,9 +138,15 @@ def _window(
             real[claim.debtor_id, claim.creditor_id, TransferCode(claim.code)] += claim.amount_minor
     proposed = Counter(real)
     refused: dict[tuple[int, Reason], tuple[int, int]] = {}
+    moved: Floats = Counter()
+    for cash in cash_entries(connection, ranges, custody) if custody else ():
+        each = simulation.simulate_cash(cash)
+        _exchange(proposed, each.real, each.proposed)
+        moved.update(each.moved)
     for posted in posted_entries(connection, ranges):
         each = simulation.simulate(posted)
         _exchange(proposed, each.real, each.proposed)
+        moved.update(each.moved)
         if each.declined is not None and posted.kind in REFUNDABLE:
             key = posted.sale.participant_id, each.declined
             count, amount = refused.get(key, (0, 0))
@@ -139,7 +163,39 @@ def _window(
             ],
         )
     _exchange(proposed, was, would_be)
-    return real, proposed, refused
+    check_taken_from(proposed, window.label)
+    return real, proposed, refused, moved
+
+
+def check_taken_from(proposed: Claims, label: str) -> None:
+    """BooksDiffer where more was taken from a claim than the window has: a payment that posted something else."""
+    wrong = [f"{debtor} to {creditor}, {code.name}: {amount}" for (debtor, creditor, code), amount in proposed.items()
+             if amount < 0]  # fmt: skip
+    if wrong:
+        raise BooksDiffer(f"claims of {label} do not follow from what was paid at counters", wrong)
+
+
+def moved_custody(programme: Programme, proposals: Iterable[Proposal]) -> list[int]:
+    """The terms, by number, that a proposal puts into other custody."""
+    found = []
+    for proposal in proposals:
+        known = [version for version in programme.versions.values() if version.code == proposal.code]
+        latest = max(known, key=lambda each: each.version, default=None)
+        if latest is None or not isinstance(latest.content, Terms) or not isinstance(proposal.content, Terms):
+            continue
+        if latest.content.custody != proposal.content.custody:
+            found.append(latest.agreement_id)
+    return sorted(found)
+
+
+def _floats(label: str, codes: dict[int, str], real: dict[tuple[int, int], int], moved: Floats) -> list[Float]:
+    """Where principal lies and would lie, of the issuers of whose lots any would lie elsewhere."""
+    issuers = {issuer for _, issuer in moved}
+    places = sorted(place for place in {*real, *moved} if place[1] in issuers)
+    return [
+        Float(label, codes[place[0]], codes[place[1]], real.get(place, 0), real.get(place, 0) + moved[place])
+        for place in places
+    ]
 
 
 def _fees(connection: Connection, follower: Follower, window: store.Window, known: Pair) -> tuple[Claims, Claims]:

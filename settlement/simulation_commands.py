@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from coalition.domain.acts import JSON
-from coalition.domain.simulation_records import Declined, Line
+from coalition.domain.simulation_records import Declined, Float, Line, Outcome
 from coalition.storage import settlement as store
 from settlement import gains_picture, simulating
 from settlement.command_line import Calendar, DatabaseUrl, Json, job, named, say
@@ -27,7 +27,7 @@ def simulate(
     file: Annotated[
         Path,
         typer.Argument(
-            help="JSON: an object with code, kind (acceptance, acquiring or fees) and content, or a list of them.",
+            help="JSON: an object with code, kind (acceptance, acquiring, fees, terms) and content, or a list of them.",
             show_default=False,
         ),
     ],
@@ -64,7 +64,7 @@ def simulate(
         raise NeedsHuman(f"--participant {participant}: no participant has this code")
     if out is not None:
         try:
-            simulating.write_lines(out, lines)
+            simulating.write_lines(out, lines, told.floats)
         except OSError as error:
             raise NeedsHuman(f"--out {out} cannot be written: {error.strerror}") from error
     if picture is not None:
@@ -74,16 +74,28 @@ def simulate(
         except OSError as error:
             raise NeedsHuman(f"--picture {picture} cannot be written: {error.strerror}") from error
     if as_json:
-        say(as_json, facts(lines, declined), "")
+        say(as_json, facts(told), "")
     else:
         show(lines, declined)
+        show_floats(told.floats)
     if not outcome.changes_something:
         raise NothingToDo("under this proposal nobody's figures would have been others")
 
 
-def facts(lines: Sequence[Line], declined: Sequence[Declined]) -> dict[str, JSON]:
+def facts(told: Outcome) -> dict[str, JSON]:
     """What a program reads; amounts in minor units."""
     return {
+        "floats": [
+            {
+                "custodian": each.custodian,
+                "difference_minor": each.difference_minor,
+                "issuer": each.issuer,
+                "real_minor": each.real_minor,
+                "simulated_minor": each.simulated_minor,
+                "window": each.label,
+            }
+            for each in told.floats
+        ],
         "declined": [
             {
                 "amount_minor": each.amount_minor,
@@ -92,7 +104,7 @@ def facts(lines: Sequence[Line], declined: Sequence[Declined]) -> dict[str, JSON
                 "reason": each.reason.name,
                 "window": each.label,
             }
-            for each in declined
+            for each in told.declined
         ],
         "lines": [
             {
@@ -103,9 +115,25 @@ def facts(lines: Sequence[Line], declined: Sequence[Declined]) -> dict[str, JSON
                 "simulated_minor": line.simulated_minor,
                 "window": line.label,
             }
-            for line in lines
+            for line in told.lines
         ],
     }
+
+
+def show_floats(floats: Sequence[Float]) -> None:
+    """Where members' money lay at the end of each window, and would have lain; nothing where it is the same."""
+    if not floats:
+        return
+    table = Table(box=box.SIMPLE_HEAD, title="where members' money would have lain")
+    for heading in ("window", "with", "value of"):
+        table.add_column(heading)
+    for heading in ("real", "simulated", "difference"):
+        table.add_column(heading, justify="right")
+    for each in floats:
+        amounts = (each.real_minor, each.simulated_minor, each.difference_minor)
+        told = (major(amount, grouped=True) for amount in amounts)
+        table.add_row(each.label, each.custodian, each.issuer, *told)
+    Console().print(table)
 
 
 def show(lines: Sequence[Line], declined: Sequence[Declined]) -> None:

@@ -56,3 +56,12 @@ def test_who_has_nothing_to_pay_or_to_get_is_not_told_of_a_run() -> None:
     told = settlement_events(Kind.RUN_PREPARED, {"run_id": 2, "parties": [[4, 7, 0], [3, -5, -5]]}, [], {})
 
     assert [Told(EventKind.RUN_PREPARED, 3, -5, run_id=2)] == told
+
+
+def test_a_members_payment_of_a_debt_is_told_to_who_took_it_and_to_who_bears_it() -> None:
+    legs = [Transfer(clearing_account(4), clearing_account(3), 12_000, TransferCode.DEBT_REPAID, 1)]
+    answer = {"entry": 9, "participant_id": 4, "bearer_id": 3, "repaid_minor": 12_000}
+
+    assert [Told(EventKind.ADJUSTED, 3, 12_000), Told(EventKind.ADJUSTED, 4, -12_000)] == settlement_events(
+        Kind.DEBT_REPAID, answer, legs, {}
+    )

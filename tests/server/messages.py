@@ -4,7 +4,7 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from coalition.server.convert import OperationRequest
+from coalition.server.convert_commands import OperationRequest
 from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,

@@ -2,11 +2,12 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from coalition.bootstrap.clock import utc_now
 from coalition.domain.acts import JSON
@@ -149,6 +150,30 @@ def test_a_participant_is_told_when_it_nears_reaches_and_leaves_its_cap(
     cap.set(FAR)
 
     assert [(EventKind.CAP_NEAR,), (EventKind.CAP_REACHED,), (EventKind.CAP_CLEARED,)] == told()
+
+
+def test_a_cap_that_is_near_is_logged_once_whatever_else_changes_in_the_programme(
+    house: House, tills: Tills, card: str, cap: Cap
+) -> None:
+    """Each change is a reason to read the programme anew, and none to warn again; falling below the mark is."""
+
+    def near(step: Callable[[], object]) -> list[str]:
+        with capture_logs() as lines:
+            step()
+            cap.follower.catch_up()
+        return [line["event"] for line in lines if line["event"] == "cap_near"]
+
+    def change() -> None:
+        with connect(house.dsn()) as connection:
+            connection.execute("UPDATE config_epoch SET epoch = epoch + 1")
+        tills(CAFE_TILL).Purchase(purchase(card, 10))
+
+    cap.set(cap.owed() * 10 + 100_000, warning_percent=99)
+    assert ["cap_near"] == near(lambda: cap.set(cap.owed() + 20_000, warning_percent=1))
+    assert [] == near(change)
+    assert [] == near(change)
+    cap.set(FAR, warning_percent=99)
+    assert ["cap_near"] == near(lambda: cap.set(cap.owed() + 20_000, warning_percent=1))
 
 
 def test_a_cap_is_passed_only_by_what_the_step_that_found_it_had_not_read(house: House, tills: Tills, cap: Cap) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
+from structlog.testing import capture_logs
 
 from coalition.bootstrap.clock import utc_now
 from coalition.domain.acts import JSON
@@ -115,6 +116,29 @@ def test_a_limit_that_is_raised_lets_the_till_go_on_until_the_new_one(tills: Til
     limits.follower.catch_up()
 
     assert Reason.DAY_LIMIT_REACHED.name == refused(tills(TILL_1).Purchase, purchase(card, 1))[0]
+
+
+def test_a_limit_that_is_near_is_logged_once_whatever_else_changes_in_the_programme(
+    house: House, tills: Tills, card: str, limits: Limits
+):
+    """Each change is a reason to read the programme anew, and none to warn again; another limit is."""
+
+    def near() -> list[int]:
+        with capture_logs() as lines:
+            tills(TILL_1).Purchase(purchase(card, 1))
+            limits.follower.catch_up()
+        return [line["limit_minor"] for line in lines if line["event"] == "day_limit_near"]
+
+    before = limits.day("till-1", *SPENT)
+    limit = (before + 10) * 10 // 9
+    limits.set(terminal_purchase_minor=limit)
+    assert [limit] == near()
+    for _ in range(2):
+        with connect(house.dsn()) as connection:
+            connection.execute("UPDATE config_epoch SET epoch = epoch + 1")
+        assert [] == near()
+    limits.set(terminal_purchase_minor=limit + 1)
+    assert [limit + 1] == near()
 
 
 def test_the_tills_of_a_participant_share_its_limit(tills: Tills, card: str, limits: Limits):

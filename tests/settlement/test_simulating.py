@@ -14,7 +14,7 @@ import pytest
 from lxml import etree
 
 from coalition.domain.acts import JSON, Act
-from coalition.domain.commands import Command
+from coalition.domain.commands import CashOut, Command, TopUpReturn, TopUpReversal
 from coalition.domain.kinds import Kind
 from coalition.followers.follower import Follower
 from coalition.storage.acts import Acts
@@ -212,6 +212,67 @@ def test_a_sponsor_would_have_borne_its_share_of_the_bonus_of_what_was_sold_then
     } == differences(capsys.readouterr().out)
 
 
+def test_with_custody_the_cash_would_have_lain_there_and_paid_for_what_was_spent(house: House, tmp_path: Path, capsys):
+    """By hand, January. In: 100000, 10000 and 5000 that were paid, less 1000 that was left of what bounced and 1000
+    that came back to it: 113000. Out: principal of 50000, 2500, 5000 and 10000 at the cafe and of 6666 on-us, less
+    8333, 2500 and 2 x 1000 that came back: 61333. What lies there in the end is the difference; a owes the cafe nothing
+    for it, and b, who stood for a in February, gets back and spends what is its own by then.
+    """
+    terms = AGREEMENTS["chain-terms"][1] | {"custody": "OPERATOR_HELD"}
+    path, out = proposed(tmp_path, ("chain-terms", "terms", terms)), tmp_path / "o.csv"
+
+    assert 0 == run(house, path, "2017-02", "2017-01", "--out", str(out))
+    told = capsys.readouterr().out
+    january = {
+        (participant, code): amount
+        for (label, participant, code), amount in differences(told).items()
+        if label == "2017-01"
+    }
+    assert {
+        ("a", "TOP_UP_CASH"): -113_000,
+        ("a", "PRINCIPAL"): 61_333,
+        ("a", "NET"): -51_667,
+        ("trust", "TOP_UP_CASH"): 113_000,
+        ("trust", "PRINCIPAL"): -61_333,
+        ("trust", "NET"): 51_667,
+    } == january
+    lies = [
+        (each["window"], each["custodian"], each["issuer"], each["real_minor"], each["simulated_minor"])
+        for each in json.loads(told)["floats"]
+    ]
+    assert [
+        ("2017-01", "trust", "a", 0, 51_667),
+        ("2017-01", "a", "a", 51_667, 0),
+        ("2017-02", "trust", "a", 0, 55_834),
+        ("2017-02", "trust", "b", 0, 832),
+        ("2017-02", "a", "a", 55_834, 0),
+        ("2017-02", "b", "b", 832, 0),
+    ] == lies
+    # What custody has and is owed is what it holds (SUMS section 2), under the proposal too.
+    owed = sum(amount for (_, each, code), amount in differences(told).items() if (each, code) == ("trust", "NET"))
+    assert 55_834 + 832 == owed
+    with out.open(encoding="utf-8", newline="") as file:
+        rows = {(row["window"], row["participant"], row["code"]): row["simulated"] for row in csv.DictReader(file)}
+    assert "516.67" == rows["2017-01", "trust", "FLOAT(a)"]
+
+
+def test_only_what_was_sold_in_the_windows_would_lie_elsewhere(house: House, tmp_path: Path, capsys):
+    """February sold nothing: what January sold stays where it was sold to."""
+    terms = AGREEMENTS["chain-terms"][1] | {"custody": "OPERATOR_HELD"}
+
+    assert 2 == run(house, proposed(tmp_path, ("chain-terms", "terms", terms)), "2017-02")
+    assert {} == differences(capsys.readouterr().out)
+
+
+def test_a_table_of_where_money_would_have_lain_is_shown_to_people(house: House, tmp_path: Path, capsys):
+    terms = AGREEMENTS["chain-terms"][1] | {"custody": "OPERATOR_HELD"}
+    path = proposed(tmp_path, ("chain-terms", "terms", terms))
+
+    assert 0 == cli.main(["simulate", path, "2017-01", "--database-url", house.dsn("coalition_settlement")])
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["2017-01", "trust", "a", "0.00", "516.67", "516.67"] in rows
+
+
 def test_bands_of_a_windows_fee(house: House, tmp_path: Path, capsys):
     """By hand: the cafe sold 60000 + 5000 + 32000 less 12000: 85000. Bands ask 400 + 225; a flat 1000 is 375 more."""
     path = proposed(tmp_path, ("cafe-volume", "FEES", {"payer": "cafe", "flat_minor": 1_000}))
@@ -287,7 +348,11 @@ def test_who_stood_for_whom_is_read_from_the_journal(house: House):
         ([("cafe-acquiring", "acquiring", CAFE)], "2017-03", "2017-03 of calendar monthly is OPEN"),
         ([("cafe-acquiring", "acquiring", CAFE)], "2016-01", "has no window 2016-01"),
         ([("cafe-acquiring", "acquiring", CAFE | {"acquirer": "bar"})], "2017-01", "between the parties"),
-        ([("chain-terms", "terms", {"issuer": "chain:shop", "tiers": []})], "2017-01", "sponsor_share alone"),
+        (
+            [("chain-terms", "terms", {"issuer": "chain:shop", "tiers": []})],
+            "2017-01",
+            "sponsor_share and custody alone",
+        ),
         ([("another", "acquiring", CAFE)], "2017-01", "overlaps cafe-acquiring"),
         ([("new", "acquiring", CAFE | {"acquirer": "nobody"})], "2017-01", "content.acquirer"),
         ([("one", "fees", {"payer": "bar"}), ("two", "fees", {"payer": "bar"})], "2017-01", "overlaps one"),
@@ -318,3 +383,54 @@ def test_a_file_that_cannot_be_read_names_what_to_correct(tmp_path: Path, text: 
 
     with pytest.raises(NeedsHuman, match=words):
         read_proposals(path)
+
+
+CUSTODIES = ("ISSUER_HELD", "OPERATOR_HELD")
+
+
+@pytest.mark.parametrize(("was", "would_be"), [CUSTODIES, CUSTODIES[::-1]])
+def test_what_custody_has_and_is_owed_is_what_it_holds_whichever_way(
+    postgres: SharedPostgres, tmp_path: Path, capsys, was: str, would_be: str
+):
+    """A top-up that b sold, one that a sold, purchases, a return within days, bounced money and a cash-out at the cafe:
+    the pool's position is its float before and after, and another window of it changes nothing that was sold before.
+    """
+    house = new_house(postgres)
+    terms = AGREEMENTS["chain-terms"][1]
+    house.execute(
+        "UPDATE agreement_versions SET content = %s FROM agreements a WHERE a.agreement_id = agreement_versions"
+        ".agreement_id AND a.code = 'chain-terms'",
+        json.dumps(terms | {"custody": was}),
+    )
+    card, returned, bounced = (house.new_card() for _ in range(3))
+    other = replace(house.top_up("b", card, 20_000), issuer_id=house.terminals["a"][0])
+    back, bad = house.top_up("a", returned, 7_000), house.top_up("a", bounced, 30_000)
+    steps: list[list[Command]] = [
+        [other, house.top_up("a", card, 10_000), back, bad],
+        [house.purchase("cafe", card, 9_000), house.purchase("b", bounced, 12_000), house.purchase("a", card, 600)],
+        [
+            TopUpReturn(**house._common("a", 0, None), original_request_id=back.request_id),
+            TopUpReversal(**house._common("a", 0, None), original_request_id=bad.request_id),
+        ],
+        [CashOut(**house._common("cafe", 0, None), token=card)],
+        [house.top_up("a", card, 15_000)],
+    ]
+    for step in steps:
+        for answer in house.run(*step):
+            accepted(answer)
+    close_and_net(house, 0)
+    path = proposed(tmp_path, ("chain-terms", "terms", terms | {"custody": would_be}))
+
+    assert 0 == run(house, path, "2017-01")
+    told = json.loads(capsys.readouterr().out)
+    (net,) = [line for line in told["lines"] if (line["participant"], line["code"]) == ("trust", "NET")]
+    real, simulated = (
+        sum(each[f"{which}_minor"] for each in told["floats"] if each["custodian"] == "trust")
+        for which in ("real", "simulated")
+    )
+    assert (net["real_minor"], net["simulated_minor"]) == (real, simulated)
+    assert {0, 15_000} == {real, simulated}
+    assert 0 == sum(each["difference_minor"] for each in told["floats"])
+    cash = {line["code"]: line["difference_minor"] for line in told["lines"] if line["participant"] == "cafe"}
+    assert 0 == cash["CASH_OUT"] == cash["NET"], "who is paid is paid as much, by another"
+    postgres.drop(house.database)

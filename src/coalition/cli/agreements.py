@@ -4,7 +4,7 @@ import json
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 import typer
@@ -48,6 +48,16 @@ ContentFile = Annotated[
     typer.Option("--file", help="JSON with the content instead of options; - is standard input.", show_default=False),
 ]
 Calendar = Annotated[str | None, typer.Option(metavar="CODE", help="Settlement calendar; monthly.", show_default=False)]
+
+
+class Made(NamedTuple):
+    """How any agreement is made, whatever it says: from where its content comes, from when on, after which version."""
+
+    file: ContentFile = None
+    effective_from: From = None
+    effective_until: Until = None
+    revises: Revises = None
+    request_id: RequestId = None
 
 
 @add_app.command("terms", epilog="Example: coalition agreement add terms grocer-2026 --issuer grocer --bonus 1000:1/5")
@@ -103,11 +113,7 @@ def add_terms(
         str | None, typer.Option(help="seller (default) or issuer: who bears a bounced payment.", show_default=False)
     ] = None,
     calendar: Calendar = None,
-    file: ContentFile = None,
-    effective_from: From = None,
-    effective_until: Until = None,
-    revises: Revises = None,
-    request_id: RequestId = None,
+    made: Made = Made(),
 ) -> None:
     """Agree on what an issuer sells: stored value, with a bonus by the amount paid.
 
@@ -131,7 +137,7 @@ def add_terms(
         "top_up_loss": top_up_loss and top_up_loss.upper(),
         "calendar": calendar,
     }
-    add(session, "terms", code, options, file, effective_from, effective_until, revises, request_id)
+    add(session, "terms", code, options, *made)
 
 
 @add_app.command(
@@ -163,11 +169,7 @@ def add_acceptance(
         typer.Option(help="Who bears what the wallet lacks then: acquirer (default) or issuer.", show_default=False),
     ] = None,
     calendar: Calendar = None,
-    file: ContentFile = None,
-    effective_from: From = None,
-    effective_until: Until = None,
-    revises: Revises = None,
-    request_id: RequestId = None,
+    made: Made = Made(),
 ) -> None:
     """Agree that an acquirer takes an issuer's value. An issuer always takes its own."""
     options = {
@@ -182,7 +184,7 @@ def add_acceptance(
         "shortfall_bearer": shortfall_bearer and shortfall_bearer.upper(),
         "calendar": calendar,
     }
-    add(session, "acceptance", code, options, file, effective_from, effective_until, revises, request_id)
+    add(session, "acceptance", code, options, *made)
 
 
 @add_app.command(
@@ -208,11 +210,7 @@ def add_acquiring(
     fee_base: Annotated[str | None, typer.Option(help="gross (default) or principal.", show_default=False)] = None,
     fees_return: Annotated[bool | None, typer.Option("--fees-return/--fees-stay", show_default=False)] = None,
     calendar: Calendar = None,
-    file: ContentFile = None,
-    effective_from: From = None,
-    effective_until: Until = None,
-    revises: Revises = None,
-    request_id: RequestId = None,
+    made: Made = Made(),
 ) -> None:
     """Agree on what an acquirer pays for each purchase by card. Without one in force it sells nothing by card."""
     options = {
@@ -224,7 +222,7 @@ def add_acquiring(
         "fees_return": fees_return,
         "calendar": calendar,
     }
-    add(session, "acquiring", code, options, file, effective_from, effective_until, revises, request_id)
+    add(session, "acquiring", code, options, *made)
 
 
 @agreement_app.command("list", epilog="Example: coalition agreement list")

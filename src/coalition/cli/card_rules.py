@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from coalition.cli.agreements import Code, ContentFile, From, Revises, Until, add, add_app
-from coalition.cli.options import RequestId
+from coalition.cli.agreements import Code, Made, add, add_app
 from coalition.cli.session import Session, client_command
 
 
@@ -78,11 +77,7 @@ def add_card_rules(
             show_default=False,
         ),
     ] = None,
-    file: ContentFile = None,
-    effective_from: From = None,
-    effective_until: Until = None,
-    revises: Revises = None,
-    request_id: RequestId = None,
+    made: Made = Made(),
 ) -> None:
     """Set the card rules of the whole scheme. What is left out has no bound; one such agreement holds at a time."""
     amounts = {
@@ -104,4 +99,4 @@ def add_card_rules(
         "return_days": return_days,
         "issuer_held_across_groups_allowed": issuer_held_across_groups,
     }
-    add(session, "card_rules", code, options, file, effective_from, effective_until, revises, request_id)
+    add(session, "card_rules", code, options, *made)

@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from coalition.cli.agreements import Code, ContentFile, From, Revises, Until, add, add_app
-from coalition.cli.options import RequestId
+from coalition.cli.agreements import Code, Made, add, add_app
 from coalition.cli.session import Session, client_command
 
 Amount = Annotated[str | None, typer.Option(metavar="AMOUNT", show_default=False)]
@@ -27,11 +26,7 @@ def add_limits(
     participant_purchase: Amount = None,
     participant_top_up: Amount = None,
     participant_refund: Amount = None,
-    file: ContentFile = None,
-    effective_from: From = None,
-    effective_until: Until = None,
-    revises: Revises = None,
-    request_id: RequestId = None,
+    made: Made = Made(),
 ) -> None:
     """Set what a participant and each of its terminals may take in on one day. What is left out has no limit.
 
@@ -47,4 +42,4 @@ def add_limits(
     }
     options: dict[str, object] = {"acquirer": acquirer}
     options |= {name: session.amount(text) for name, text in amounts.items() if text}
-    add(session, "limits", code, options, file, effective_from, effective_until, revises, request_id)
+    add(session, "limits", code, options, *made)

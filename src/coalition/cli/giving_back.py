@@ -4,19 +4,15 @@ from typing import Annotated, Final
 
 import typer
 
-from coalition.bootstrap.pins import seal_pin
 from coalition.cli.options import (
     At,
     Pin,
-    PresentedCard,
-    PresentedCode,
-    PresentedId,
-    PresentedPhone,
+    Presented,
     RequestId,
     read_pin,
-    read_presented,
     read_request_id,
     read_till,
+    seal_into,
 )
 from coalition.cli.session import OPERATOR, Session, client_command
 from coalition.cli.tills import Amount, name_original, receipt_text
@@ -27,7 +23,6 @@ from coalition.v1.operations_pb2 import (
     ReturnTopUpRequest,
     ReverseTopUpRequest,
 )
-from coalition.v1.terminal_pb2 import GetPinKeyRequest
 
 GOODS: Final = {
     "kept": ReturnedGoods.RETURNED_GOODS_KEPT,
@@ -112,10 +107,7 @@ def reverse_top_up(
 @client_command
 def cash_out(
     session: Session,
-    card: PresentedCard = None,
-    code: PresentedCode = None,
-    phone: PresentedPhone = None,
-    virtual_id: PresentedId = None,
+    presented: Presented = Presented(),
     at: At = None,
     pin: Pin = None,
     close: Annotated[bool, typer.Option("--close", help="Close the wallet; it still takes refunds.")] = False,
@@ -126,14 +118,12 @@ def cash_out(
     request = CashOutRequest(
         request_id=read_request_id(request_id),
         terminal=till.ref,
-        **read_presented(card, code, phone, virtual_id),
+        **presented.field(),
         close_wallet=close,
     )
     typed = read_pin(pin)
     with session.coalition(till.identity) as connection:
-        if typed is not None:
-            key = connection.call(connection.terminal.GetPinKey, GetPinKeyRequest())
-            request.sealed_pin = seal_pin(key.public_key, typed, request.request_id, till.place)
+        seal_into(connection, request, typed, till)
         answer = connection.call(connection.terminal.CashOut, request)
     closed = "; the wallet is closed" if answer.receipt.wallet_closed else ""
     session.say(answer, receipt_text("To be paid out", answer.receipt) + closed)

@@ -5,14 +5,16 @@ import stat
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
+from coalition.bootstrap.pins import seal_pin
 from coalition.cli.session import Session
-from coalition.client import new_request_id
+from coalition.client import Connection, new_request_id
 from coalition.v1.member_pb2 import CardOfMember
 from coalition.v1.operations_pb2 import TerminalRef, VirtualId
+from coalition.v1.terminal_pb2 import GetPinKeyRequest
 
 CARD_DIGITS_MIN: Final = 12
 CARD_DIGITS_MAX: Final = 22
@@ -125,6 +127,19 @@ RequestId = Annotated[
 ]
 
 
+class Presented(NamedTuple):
+    """What may be presented at a till: one of these; a card is asked for where nothing is."""
+
+    card: PresentedCard = None
+    code: PresentedCode = None
+    phone: PresentedPhone = None
+    virtual_id: PresentedId = None
+
+    def field(self) -> dict[str, Any]:
+        """The field of a request that says what was presented."""
+        return read_presented(*self)
+
+
 @dataclass(frozen=True, slots=True)
 class Till:
     """Where an operation is made, and who says so."""
@@ -187,6 +202,13 @@ def read_pin(source: str | None) -> str | None:
     if len(digits) != PIN_DIGITS or not (digits.isascii() and digits.isdigit()):
         raise typer.BadParameter(f"a PIN has {PIN_DIGITS} digits")
     return digits
+
+
+def seal_into(connection: Connection, request: Any, typed: str | None, till: Till) -> None:
+    """Put a PIN into a request, sealed to the server's key; nothing where none was typed."""
+    if typed is not None:
+        key = connection.call(connection.terminal.GetPinKey, GetPinKeyRequest())
+        request.sealed_pin = seal_pin(key.public_key, typed, request.request_id, till.place)
 
 
 def read_presented(card: str | None, code: str | None, phone: str | None, virtual_id: str | None) -> dict[str, Any]:

@@ -4,20 +4,16 @@ from typing import Annotated
 
 import typer
 
-from coalition.bootstrap.pins import seal_pin
-from coalition.cli.agreements import CUSTODIES, Calendar, Code, ContentFile, From, Revises, Until, add, add_app
+from coalition.cli.agreements import CUSTODIES, Calendar, Code, Made, add, add_app
 from coalition.cli.options import (
     At,
     Pin,
-    PresentedCard,
-    PresentedCode,
-    PresentedId,
-    PresentedPhone,
+    Presented,
     RequestId,
     read_pin,
-    read_presented,
     read_request_id,
     read_till,
+    seal_into,
 )
 from coalition.cli.session import Session, client_command
 from coalition.cli.tills import FUNDINGS, Amount, SaleReference, name_original, receipt_text
@@ -28,7 +24,6 @@ from coalition.v1.operations_pb2 import (
     SellPassRequest,
     VisitPassRequest,
 )
-from coalition.v1.terminal_pb2 import GetPinKeyRequest
 
 pass_app = typer.Typer(no_args_is_help=True, help="Visits that members pay for beforehand.")
 PassName = Annotated[
@@ -58,11 +53,7 @@ def add_passes(
         str | None, typer.Option(metavar="RATE", help="What the issuer pays a seller; nothing.", show_default=False)
     ] = None,
     calendar: Calendar = None,
-    file: ContentFile = None,
-    effective_from: From = None,
-    effective_until: Until = None,
-    revises: Revises = None,
-    request_id: RequestId = None,
+    made: Made = Made(),
 ) -> None:
     """Agree on a pass that an issuer sells: so many visits for so much, paid beforehand. CODE is its name."""
     if custody is not None and custody not in CUSTODIES:
@@ -78,7 +69,7 @@ def add_passes(
         "seller_commission": seller_commission,
         "calendar": calendar,
     }
-    add(session, "passes", code, options, file, effective_from, effective_until, revises, request_id)
+    add(session, "passes", code, options, *made)
 
 
 @pass_app.command("sell", epilog="Example: coalition pass sell --at spa/main/till-1 --card @card.txt 500.00")
@@ -86,10 +77,7 @@ def add_passes(
 def sell(
     session: Session,
     price: Amount,
-    card: PresentedCard = None,
-    code: PresentedCode = None,
-    phone: PresentedPhone = None,
-    virtual_id: PresentedId = None,
+    presented: Presented = Presented(),
     at: At = None,
     issuer: Annotated[
         str, typer.Option(metavar="PARTICIPANT", help="Whose pass is sold; the till's own.", show_default=False)
@@ -106,7 +94,7 @@ def sell(
     request = SellPassRequest(
         request_id=read_request_id(request_id),
         terminal=till.ref,
-        **read_presented(card, code, phone, virtual_id),
+        **presented.field(),
         amount_minor=session.amount(price),
         currency_code=session.settings.currency,
         issuer=issuer,
@@ -124,10 +112,7 @@ def sell(
 def visit(
     session: Session,
     visits: Annotated[int, typer.Argument(metavar="[VISITS]", help="How many come in; one.")] = 1,
-    card: PresentedCard = None,
-    code: PresentedCode = None,
-    phone: PresentedPhone = None,
-    virtual_id: PresentedId = None,
+    presented: Presented = Presented(),
     at: At = None,
     pin: Pin = None,
     name: PassName = "",
@@ -139,16 +124,14 @@ def visit(
     request = VisitPassRequest(
         request_id=read_request_id(request_id),
         terminal=till.ref,
-        **read_presented(card, code, phone, virtual_id),
+        **presented.field(),
         visit_count=visits,
         sale_reference=reference,
         pass_code=name,
     )
     typed = read_pin(pin)
     with session.coalition(till.identity) as connection:
-        if typed is not None:
-            key = connection.call(connection.terminal.GetPinKey, GetPinKeyRequest())
-            request.sealed_pin = seal_pin(key.public_key, typed, request.request_id, till.place)
+        seal_into(connection, request, typed, till)
         answer = connection.call(connection.terminal.VisitPass, request)
     session.say(answer, _told("Visited for", answer.receipt))
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar, get_type_hints
 
 import typer
 from google.protobuf.message import Message
@@ -146,12 +146,18 @@ SHARED: Final = (
 
 
 def client_command(function: Callable[..., None]) -> Callable[..., None]:
-    """Turn a function whose first parameter is a Session into a command with the options that every one has."""
+    """Turn a function whose first parameter is a Session into a command with the options that every one has.
+
+    A parameter that is a NamedTuple stands for an option a field, those that several commands share.
+    """
     signature = inspect.signature(function, eval_str=True)
+    named = list(signature.parameters.values())[1:]
+    groups = {each.name: each.annotation for each in named if hasattr(each.annotation, "_fields")}
     own = [
         # typer passes every argument by name, and Python wants the shared ones last.
         parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in list(signature.parameters.values())[1:]
+        for each in named
+        for parameter in (options_of(groups[each.name]) if each.name in groups else [each])
     ]
     parameters = [*own, *SHARED]
 
@@ -161,12 +167,25 @@ def client_command(function: Callable[..., None]) -> Callable[..., None]:
     ) -> None:
         settings = load_settings()
         session = Session(read_identity(identity) if identity else None, read_server(server), as_json, field, settings)
+        for name, group in groups.items():
+            arguments[name] = group(*(arguments.pop(each) for each in group._fields))
         function(session, **arguments)
 
     # What typer reads instead of the Session.
     command.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return command
+
+
+def options_of(group: Any) -> list[inspect.Parameter]:
+    """The options of a NamedTuple, in its order."""
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            each, inspect.Parameter.KEYWORD_ONLY, default=group._field_defaults[each], annotation=hints[each]
+        )
+        for each in group._fields
+    ]
 
 
 def pages(

@@ -46,7 +46,8 @@ def simulate(
     )
     with session.settlement() as connection:
         answer = connection.call(connection.settlement.FindWhoWouldGain, request)
-    session.say(answer, outcome_table(session, answer), *declined_lines(session, answer))
+    floats = [float_table(session, answer)] if answer.floats else []
+    session.say(answer, outcome_table(session, answer), *floats, *declined_lines(session, answer))
 
 
 def read_proposals(path: Path) -> list[ProposedAgreement]:
@@ -95,6 +96,24 @@ def outcome_table(session: Session, answer: FindWhoWouldGainResponse) -> Any:
                 bar(after - before, widest),
             )
             for each, before, after in rows
+        ),
+    )
+
+
+def float_table(session: Session, answer: FindWhoWouldGainResponse) -> Any:
+    """Where members' money lay at the end of each window, and would have lain."""
+    return table(
+        f"where members' money would have lain, {session.settings.currency}",
+        ("window", "with", "value of", ">real", ">simulated", ">difference"),
+        (
+            (
+                *(each.label, each.custodian, each.issuer),
+                *(
+                    format_number(amount)
+                    for amount in (each.real_minor, each.simulated_minor, each.simulated_minor - each.real_minor)
+                ),
+            )
+            for each in answer.floats
         ),
     )
 

@@ -6,20 +6,16 @@ from uuid import UUID
 
 import typer
 
-from coalition.bootstrap.pins import seal_pin
 from coalition.cli.money import format_amount, format_number
 from coalition.cli.options import (
     At,
     Pin,
-    PresentedCard,
-    PresentedCode,
-    PresentedId,
-    PresentedPhone,
+    Presented,
     RequestId,
     read_pin,
-    read_presented,
     read_request_id,
     read_till,
+    seal_into,
 )
 from coalition.cli.output import enum_name, table, time_text
 from coalition.cli.sale_file import read_sale
@@ -30,7 +26,7 @@ from coalition.v1.operations_pb2 import (
     Receipt,
     TopUpRequest,
 )
-from coalition.v1.terminal_pb2 import GetBalanceRequest, GetPinKeyRequest, ListEntriesRequest
+from coalition.v1.terminal_pb2 import GetBalanceRequest, ListEntriesRequest
 
 Amount = Annotated[str, typer.Argument(metavar="AMOUNT", help="Such as 300.00")]
 FUNDINGS: Final = {
@@ -49,10 +45,7 @@ SaleReference = Annotated[
 def top_up(
     session: Session,
     amount: Amount,
-    card: PresentedCard = None,
-    code: PresentedCode = None,
-    phone: PresentedPhone = None,
-    virtual_id: PresentedId = None,
+    presented: Presented = Presented(),
     at: At = None,
     issuer: Annotated[
         str, typer.Option(metavar="PARTICIPANT", help="Whose value is sold; the till's own.", show_default=False)
@@ -71,7 +64,7 @@ def top_up(
     request = TopUpRequest(
         request_id=read_request_id(request_id),
         terminal=till.ref,
-        **read_presented(card, code, phone, virtual_id),
+        **presented.field(),
         amount_minor=session.amount(amount),
         currency_code=session.settings.currency,
         issuer=issuer,
@@ -88,10 +81,7 @@ def top_up(
 def pay(
     session: Session,
     amount: Amount,
-    card: PresentedCard = None,
-    code: PresentedCode = None,
-    phone: PresentedPhone = None,
-    virtual_id: PresentedId = None,
+    presented: Presented = Presented(),
     at: At = None,
     pin: Pin = None,
     reference: SaleReference = "",
@@ -109,7 +99,7 @@ def pay(
     request = PurchaseRequest(
         request_id=read_request_id(request_id),
         terminal=till.ref,
-        **read_presented(card, code, phone, virtual_id),
+        **presented.field(),
         amount_minor=session.amount(amount),
         currency_code=session.settings.currency,
         sale_reference=reference,
@@ -118,9 +108,7 @@ def pay(
     )
     typed = read_pin(pin)
     with session.coalition(till.identity) as connection:
-        if typed is not None:
-            key = connection.call(connection.terminal.GetPinKey, GetPinKeyRequest())
-            request.sealed_pin = seal_pin(key.public_key, typed, request.request_id, till.place)
+        seal_into(connection, request, typed, till)
         answer = connection.call(connection.terminal.Purchase, request)
     session.say(answer, receipt_text("Paid", answer.receipt))
 
@@ -128,15 +116,12 @@ def pay(
 @client_command
 def balance(
     session: Session,
-    card: PresentedCard = None,
-    code: PresentedCode = None,
-    phone: PresentedPhone = None,
-    virtual_id: PresentedId = None,
+    presented: Presented = Presented(),
     at: At = None,
 ) -> None:
     """Show what the wallet of a card holds, and how much of it this till's merchant accepts."""
     till = read_till(session, at)
-    request = GetBalanceRequest(terminal=till.ref, **read_presented(card, code, phone, virtual_id))
+    request = GetBalanceRequest(terminal=till.ref, **presented.field())
     with session.coalition(till.identity) as connection:
         answer = connection.call(connection.terminal.GetBalance, request)
     held = answer.balance
@@ -153,16 +138,13 @@ def balance(
 @client_command
 def entries(
     session: Session,
-    card: PresentedCard = None,
-    code: PresentedCode = None,
-    phone: PresentedPhone = None,
-    virtual_id: PresentedId = None,
+    presented: Presented = Presented(),
     at: At = None,
     limit: Annotated[int, typer.Option(min=1, help="Most lines to show.")] = 50,
 ) -> None:
     """List what was done with a card at this till's merchant, newest first."""
     till = read_till(session, at)
-    request = ListEntriesRequest(terminal=till.ref, **read_presented(card, code, phone, virtual_id))
+    request = ListEntriesRequest(terminal=till.ref, **presented.field())
     with session.coalition(till.identity) as connection:
         rows = list(pages(connection, connection.terminal.ListEntries, request, "entries", limit=limit))
     session.say(

@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from coalition.cli.agreements import Calendar, Code, ContentFile, From, Revises, Until, add, add_app
-from coalition.cli.options import RequestId
+from coalition.cli.agreements import Calendar, Code, Made, add, add_app
 from coalition.cli.session import Session, client_command
 
 Amount = Annotated[str | None, typer.Option(metavar="AMOUNT", show_default=False)]
@@ -42,11 +41,7 @@ def add_fees(
     minimum: Amount = None,
     maximum: Amount = None,
     calendar: Calendar = None,
-    file: ContentFile = None,
-    effective_from: From = None,
-    effective_until: Until = None,
-    revises: Revises = None,
-    request_id: RequestId = None,
+    made: Made = Made(),
 ) -> None:
     """Agree on what a participant pays for each settlement window; netting asks for it.
 
@@ -66,7 +61,7 @@ def add_fees(
         "maximum_minor": session.amount(maximum) if maximum else None,
         "calendar": calendar,
     }
-    add(session, "fees", code, options, file, effective_from, effective_until, revises, request_id)
+    add(session, "fees", code, options, *made)
 
 
 @add_app.command("caps", epilog="Example: coalition agreement add caps cafe-cap --participant cafe --net-debit 50000")
@@ -79,11 +74,7 @@ def add_caps(
     warning_percent: Annotated[
         int | None, typer.Option(help="When operators are told; 80.", show_default=False)
     ] = None,
-    file: ContentFile = None,
-    effective_from: From = None,
-    effective_until: Until = None,
-    revises: Revises = None,
-    request_id: RequestId = None,
+    made: Made = Made(),
 ) -> None:
     """Set how much a participant may owe over all windows that are not paid. Without --net-debit: its collateral.
 
@@ -94,7 +85,7 @@ def add_caps(
         "net_debit_minor": session.amount(net_debit) if net_debit else None,
         "warning_percent": warning_percent,
     }
-    add(session, "caps", code, options, file, effective_from, effective_until, revises, request_id)
+    add(session, "caps", code, options, *made)
 
 
 def fee_band(session: Session, text: str, *, counts_members: bool) -> dict[str, object]:

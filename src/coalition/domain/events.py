@@ -74,6 +74,7 @@ MOVES: Final[Mapping[Kind, tuple[EventKind, AccountKind]]] = {
     Kind.SETTLEMENT_PAYMENT: (EventKind.PAYMENT_SETTLED, AccountKind.DUE),
     Kind.SETTLEMENT_RETURN: (EventKind.PAYMENT_RETURNED, AccountKind.DUE),
     Kind.ADJUSTMENT: (EventKind.ADJUSTED, AccountKind.CLEARING),
+    Kind.DEBT_REPAID: (EventKind.ADJUSTED, AccountKind.CLEARING),
     Kind.COLLATERAL_MOVED: (EventKind.COLLATERAL_MOVED, AccountKind.COLLATERAL),
     Kind.DEFAULT: (EventKind.DEFAULT_SHARED, AccountKind.DUE),
     Kind.WRITE_OFF: (EventKind.WRITTEN_OFF, AccountKind.DUE),

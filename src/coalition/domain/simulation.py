@@ -12,32 +12,30 @@ from dataclasses import replace
 from datetime import date
 from typing import Final, NamedTuple
 
-from coalition.domain.accounts import AccountKind, TransferCode, kind_of, parties_of
+from coalition.domain.accounts import TransferCode
 from coalition.domain.agreements import Content, Terms, Version
 from coalition.domain.books import Books, Original, Wallet
 from coalition.domain.errors import LedgerBroken
 from coalition.domain.ids import number_of
 from coalition.domain.journal import EPOCH, Transfer
 from coalition.domain.kinds import Kind
-from coalition.domain.lots import Allocation, Draw
+from coalition.domain.lots import Allocation, Draw, Lot
+from coalition.domain.postings import Postings
 from coalition.domain.programme import AcceptanceInForce, Programme
 from coalition.domain.purchase import Accepted, spend
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import REFUNDABLE, give_value_back
 from coalition.domain.return_elsewhere import price_of_goods
 from coalition.domain.shortfall import Shortfall, shortfall_of
+from coalition.domain.simulation_sums import Claims, Floats, claims_in, moved
 
 SIMULATED_KINDS: Final = frozenset({"ACCEPTANCE", "ACQUIRING", "FEES", "TERMS"})
 """Agreements that say what is owed for what was sold. Others decide which lots, sales and limits there are at all; of
-terms the sponsor and its share alone do not.
+terms the sponsor, its share and the custody alone do not.
 """
 GIVES_BACK: Final = (Kind.REFUND, Kind.REVERSAL)
 ELSEWHERE: Final = 0
 """Stands for the windows of other calendars, whose claims are not asked for."""
-
-ClaimKey = tuple[int, int, TransferCode]
-Claims = Counter[ClaimKey]
-"""Minor units by (debtor, creditor, code)."""
 
 
 class Proposal(NamedTuple):
@@ -72,12 +70,30 @@ class Posted(NamedTuple):
     claims: list[Transfer]
 
 
+class Cash(NamedTuple):
+    """What came in for a lot, or was paid out of it, at a participant's counter: principal that its custodian has.
+
+    `code` is that of the claim: TOP_UP_CASH for a sale and what takes it back, CASH_OUT.
+    """
+
+    entry_id: int
+    participant_id: int
+    principal_minor: int
+    comes_in: bool
+    code: TransferCode
+    lot: Lot
+
+
 class Simulated(NamedTuple):
-    """What one entry made the participants owe, what it would have, and why it would have been declined."""
+    """What one entry made the participants owe, what it would have, and why it would have been declined.
+
+    `moved` is how much more principal would lie with each custodian after it.
+    """
 
     real: Claims
     proposed: Claims
     declined: Reason | None
+    moved: Floats
 
 
 def pair(programme: Programme, proposals: Iterable[Proposal], successors: Mapping[int, int]) -> Pair:
@@ -125,13 +141,15 @@ class Simulation:
         self._numbers = numbers
         real, proposed = programmes(0)
         self._terms = dict(_newest_terms(proposed).items() - _newest_terms(real).items())
+        self._sold_as = proposed
         calendars = real.calendars.values()
         self._windows = dict.fromkeys(calendars, ELSEWHERE) | {calendar_id: window_id}
 
     def simulate(self, posted: Posted) -> Simulated:
         """Both sums of one entry. Raises LedgerBroken where the agreements it names do not lead to what it posted."""
         now = self._programmes(number_of(posted.entry_id))
-        real = self._claims(posted, posted.sale, posted.wallet, now.real)
+        legs = self._legs(posted, posted.sale, posted.wallet, now.real)
+        real = claims_in(legs, self._window_id)
         stored = claims_in(posted.claims, self._window_id)
         if posted.kind is Kind.CAPTURE:
             # What its hold released to a lot that was reversed meanwhile: the same under every proposal.
@@ -142,30 +160,55 @@ class Simulation:
         as_it_was = declined is not None or not self._is_simulated(posted.sale.entry_id)
         wallet = posted.wallet if as_it_was else self._sold_under(posted.wallet)
         if (sale, wallet) == (posted.sale, posted.wallet):
-            return Simulated(real, real, declined)
-        return Simulated(real, self._claims(posted, sale, wallet, now.proposed), declined)
+            return Simulated(real, real, declined, Counter())
+        would_be = self._legs(posted, sale, wallet, now.proposed)
+        return Simulated(real, claims_in(would_be, self._window_id), declined, moved(legs, would_be))
+
+    def simulate_cash(self, cash: Cash) -> Simulated:
+        """Both sums of one payment at a counter."""
+        now = self._programmes(number_of(cash.entry_id))
+        legs = self._cash_legs(cash, cash.lot, now.real)
+        would_be = self._cash_legs(cash, self._as_sold(cash.lot), now.proposed)
+        real, proposed = (claims_in(each, self._window_id) for each in (legs, would_be))
+        return Simulated(real, proposed, None, moved(legs, would_be))
+
+    def _cash_legs(self, cash: Cash, lot: Lot, programme: Programme) -> list[Transfer]:
+        postings = Postings(self._windows, programme.successors)
+        calendar_id = programme.calendar_id(programme.terms_sold(lot.terms_id, lot.terms_version).calendar)
+        parties = (cash.participant_id, lot.custodian_id)
+        if cash.comes_in:
+            postings.restore(lot, cash.principal_minor, 0)
+        else:
+            postings.spend(lot, cash.principal_minor, 0)
+            parties = parties[::-1]
+        postings.claim(*parties, cash.principal_minor, cash.code, calendar_id)
+        return postings.transfers()
 
     def _sold_under(self, wallet: Wallet) -> Wallet:
         """The wallet, its lots of the simulated numbers sold under the proposed terms; as it is where none were."""
-        changed = {
-            lot.lot_id: replace(lot, terms_version=self._terms[lot.terms_id])
-            for lot in wallet.lots.values()
-            if lot.terms_id in self._terms and self._is_simulated(lot.lot_id)
-        }
-        return replace(wallet, lots=wallet.lots | changed) if changed else wallet
+        lots = {lot_id: self._as_sold(lot) for lot_id, lot in wallet.lots.items()}
+        return wallet if lots == wallet.lots else replace(wallet, lots=lots)
+
+    def _as_sold(self, lot: Lot) -> Lot:
+        """The lot as it would have been sold: its principal lies where the proposed terms say."""
+        if lot.terms_id not in self._terms or not self._is_simulated(lot.lot_id):
+            return lot
+        version = self._terms[lot.terms_id]
+        terms = self._sold_as.terms_sold(lot.terms_id, version)
+        return replace(lot, terms_version=version, custodian_id=self._sold_as.custodian(terms, lot.issuer_id))
 
     def _is_simulated(self, entry_id: int) -> bool:
         return any(number_of(entry_id) in numbers for numbers in self._numbers)
 
-    def _claims(self, posted: Posted, sale: Original, wallet: Wallet, programme: Programme) -> Claims:
+    def _legs(self, posted: Posted, sale: Original, wallet: Wallet, programme: Programme) -> list[Transfer]:
         books = Books(programme, posted.business_date, self._windows, EPOCH, wallets={wallet.wallet_id: wallet})
         if posted.kind in REFUNDABLE:
-            return claims_in(_spent(sale, wallet, books), self._window_id)
+            return _spent(sale, wallet, books)
         undone = posted.kind is Kind.REVERSAL
         legs = give_value_back(sale, posted.amount_minor, books, fees_always=undone).transfers
         if any(claim.code is TransferCode.RETURNED_GOODS for claim in posted.claims):
             legs += price_of_goods(posted.participant_id, sale, legs, books)
-        return claims_in(legs, self._window_id)
+        return legs
 
     def _proposed(self, posted: Posted) -> tuple[Original, Reason | None]:
         """The sale as it would have been made; as it was where it would not have been, with the reason."""
@@ -217,15 +260,6 @@ def _newest_terms(programme: Programme) -> dict[int, int]:
         if isinstance(each.content, Terms):
             newest[each.agreement_id] = max(each.version, newest.get(each.agreement_id, 0))
     return newest
-
-
-def claims_in(legs: Iterable[Transfer], window_id: int) -> Claims:
-    """The claims of a window among these legs."""
-    claims: Claims = Counter()
-    for leg in legs:
-        if leg.window_id == window_id and kind_of(leg.debit) is AccountKind.CLEARING:
-            claims[parties_of(leg.debit)[0], parties_of(leg.credit)[0], TransferCode(leg.code)] += leg.amount_minor
-    return claims
 
 
 def _spent(sale: Original, wallet: Wallet, books: Books) -> list[Transfer]:

@@ -38,11 +38,31 @@ class Declined:
 
 
 @dataclass(frozen=True, slots=True)
+class Float:
+    """Members' principal of an issuer's lots that lay with a custodian when a window was cut, and would have lain."""
+
+    label: str
+    custodian: str
+    issuer: str
+    real_minor: int
+    simulated_minor: int
+
+    @property
+    def difference_minor(self) -> int:
+        """How much more would have lain there."""
+        return self.simulated_minor - self.real_minor
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
-    """Every participant's lines, by window, participant and code, NET behind its codes; and what was declined."""
+    """Every participant's lines, by window, participant and code, NET behind its codes; and what was declined.
+
+    `floats` are told where a proposal moves any, by window, custodian and issuer.
+    """
 
     lines: Sequence[Line]
     declined: Sequence[Declined]
+    floats: Sequence[Float] = ()
 
     def of(self, own: Collection[str] | None) -> "Outcome":
         """What these participants may be told; None: everything."""
@@ -51,9 +71,14 @@ class Outcome:
         return Outcome(
             [line for line in self.lines if line.participant in own],
             [each for each in self.declined if each.participant in own],
+            [each for each in self.floats if each.custodian in own or each.issuer in own],
         )
 
     @property
     def changes_something(self) -> bool:
         """Whether anybody's figures or sales would have been others."""
-        return bool(self.declined) or any(line.difference_minor for line in self.lines)
+        return (
+            bool(self.declined)
+            or any(line.difference_minor for line in self.lines)
+            or any(each.difference_minor for each in self.floats)
+        )

@@ -1,7 +1,8 @@
 """Day limits: after each step of the day totals, which counters have reached what was agreed (watch.py)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Final
 
 import structlog
 
@@ -13,6 +14,8 @@ from coalition.storage.connect import Connection
 from coalition.storage.day_totals import DAY_TOTALS
 from coalition.storage.folds import Fold
 
+DAYS_REMEMBERED: Final = 2  # of which a counter's warning is not repeated
+
 log = structlog.get_logger(__name__)
 
 
@@ -23,19 +26,16 @@ class DayLimitsWatch(Watch):
 
     def __init__(self) -> None:
         super().__init__()
-        self._near: set[DayKey] = set()
+        self._warned: dict[DayKey, int] = {}  # of which limit
 
     def look(self, connection: Connection, programme: Programme, after: int, up_to: int) -> bool:
         """Record what is full; a counter is full for good, unless its limit is raised."""
         moved = store.moved(connection, programme.participants.keys(), after)
+        self._forget_past_days(moved)
         full = self._full(programme, moved, store.reached(connection))
         if full:
             store.record(connection, full, up_to)
         return bool(full)
-
-    def forget_warnings(self) -> None:
-        """Limits may have changed."""
-        self._near.clear()
 
     def _full(
         self, programme: Programme, moved: Mapping[DayKey, tuple[int, int]], known: Mapping[DayKey, int]
@@ -49,10 +49,20 @@ class DayLimitsWatch(Watch):
             if total >= limit and known.get(key, 0) < limit:
                 full[key] = total
                 _tell("day_limit_reached", key, total, limit)
-            elif total * 100 >= limit * NEAR_PERCENT and total < limit and key not in self._near:
-                self._near.add(key)
+            elif total * 100 < limit * NEAR_PERCENT:
+                self._warned.pop(key, None)
+            elif total < limit and self._warned.get(key) != limit:
+                self._warned[key] = limit
                 _tell("day_limit_near", key, total, limit)
         return full
+
+    def _forget_past_days(self, moved: Iterable[DayKey]) -> None:
+        """Of days before yesterday nothing moves any more but by a sale that is told late."""
+        newest = max((key.business_date for key in moved), default=None)
+        if newest is not None:
+            self._warned = {
+                key: limit for key, limit in self._warned.items() if (newest - key.business_date).days < DAYS_REMEMBERED
+            }
 
 
 def _tell(event: str, key: DayKey, total: int, limit: int) -> None:

@@ -35,12 +35,8 @@ class Watch(ABC):
     def look(self, connection: Connection, programme: Programme, after: int, up_to: int) -> bool:
         """Record what has changed; whether something has."""
 
-    def forget_warnings(self) -> None:  # noqa: B027 - a watch that does not warn has nothing to forget
-        """The programme has changed: what was near its limit may be near another one."""
-
     def _current(self, connection: Connection) -> Programme:
         # Loading costs milliseconds and this runs a few times a second: read anew only what has changed.
         if self._programme is None or self._programme.epoch != watched.epoch(connection):
             self._programme = load(connection)
-            self.forget_warnings()
         return self._programme

@@ -13,7 +13,7 @@ from coalition.domain.agreements import Content, parse_content
 from coalition.domain.errors import Refused
 from coalition.domain.reasons import Reason
 from coalition.domain.simulation import Proposal
-from coalition.domain.simulation_records import NET, Declined, Line, Outcome
+from coalition.domain.simulation_records import NET, Declined, Float, Line, Outcome
 from coalition.programme.agreement_rules import parties_of
 from coalition.server.convert_programme import KIND_OF_FIELD, content_of, with_content_field
 from coalition.server.identity import Caller, HasProgramme
@@ -54,6 +54,7 @@ class SimulationCalls:
         return settlement_pb2.FindWhoWouldGainResponse(
             lines=[_line(line, currency_code) for line in told.lines],
             declined=[_declined(each, currency_code) for each in told.declined],
+            floats=[_float(each, currency_code) for each in told.floats],
         )
 
 
@@ -76,6 +77,17 @@ def _line(line: Line, currency_code: str) -> settlement_pb2.SimulatedLine:
         else operations_pb2.TransferCode.ValueType(TransferCode[line.code]),
         real_minor=line.real_minor,
         simulated_minor=line.simulated_minor,
+        currency_code=currency_code,
+    )
+
+
+def _float(lies: Float, currency_code: str) -> settlement_pb2.SimulatedFloat:
+    return settlement_pb2.SimulatedFloat(
+        label=lies.label,
+        custodian=lies.custodian,
+        issuer=lies.issuer,
+        real_minor=lies.real_minor,
+        simulated_minor=lies.simulated_minor,
         currency_code=currency_code,
     )
 

@@ -16,21 +16,14 @@ from coalition.domain.journal import Outcome
 from coalition.domain.pages import number_key, page_limit, page_token
 from coalition.domain.reasons import Reason
 from coalition.domain.wallet_lines import Holding, WalletLine
-from coalition.server.convert import (
-    OperationRequest,
-    Seat,
-    command_of,
-    resolve_of,
-    seat_of,
-    timestamp_of,
-    wallet_entry_of,
-    write_receipt,
-)
+from coalition.server.convert import timestamp_of, wallet_entry_of, write_receipt
+from coalition.server.convert_commands import OperationRequest, command_of, resolve_of
 from coalition.server.day_end import DayEndCalls
 from coalition.server.identity import Caller, HasProgramme, Role, caller, certificate_of
 from coalition.server.operations import asked_of, commands_of, request_id_of, write_result
 from coalition.server.presented import Presentations
 from coalition.server.request_ids import RequestIds
+from coalition.server.seats import Seat, seat_of
 from coalition.server.sinks import Gathering, WaitingCalls
 from coalition.server.status import declined
 from coalition.v1 import operations_pb2, terminal_pb2, terminal_pb2_grpc

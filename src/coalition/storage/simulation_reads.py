@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any, Final
 
-from coalition.domain.accounts import Account, TransferCode, Unit
+from coalition.domain.accounts import Account, AccountKind, TransferCode, Unit
 from coalition.domain.books import Original, Wallet
 from coalition.domain.ids import NUMBER_SHIFT, number_of
 from coalition.domain.journal import Transfer
@@ -17,8 +17,9 @@ from coalition.domain.lots import SHORTFALL_LOT, Allocation, Lot
 from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import REFUNDABLE
-from coalition.domain.simulation import GIVES_BACK, Posted
+from coalition.domain.simulation import GIVES_BACK, Cash, Posted
 from coalition.storage.connect import Connection
+from coalition.storage.settlement_entries import WHOLE_JOURNAL_PATIENCE
 from coalition.storage.statement_lines import NUMBERS_MAX, Ranges
 
 ROWS_FETCHED: Final = 2_000
@@ -62,6 +63,31 @@ CLAIMS: Final = """
 SELECT entry_id, debit, credit, amount_minor, code, window_id FROM transfers
 WHERE entry_id >= %(first)s AND entry_id <= %(last)s AND window_id IS NOT NULL AND unit = %(money)s
 """
+# Principal that came in at a counter for a lot of these terms, or was paid out: the lot's custodian has it or had it.
+CASH: Final = """
+SELECT e.entry_id, e.participant_id, l.principal_sold, true, %(in)s, e.lane, l.lot_id, l.wallet_id, l.issuer_id,
+       l.custodian_id, l.seller_id, l.terms_id, l.terms_version, l.face_sold, l.principal_sold, false, l.sponsored
+FROM entries e JOIN lots l ON l.lane = e.lane AND l.lot_id = e.entry_id
+WHERE e.entry_id >= %(first)s AND e.entry_id < %(end)s AND e.kind = %(top_up)s AND e.reason = 0
+    AND l.terms_id = ANY (%(terms)s)
+UNION ALL
+SELECT e.entry_id, CASE e.kind WHEN %(cash_out)s THEN e.participant_id ELSE l.seller_id END, a.principal, false,
+       CASE e.kind WHEN %(cash_out)s THEN %(out)s ELSE %(in)s END, e.lane, l.lot_id, l.wallet_id, l.issuer_id,
+       l.custodian_id, l.seller_id, l.terms_id, l.terms_version, l.face_sold, l.principal_sold, false, l.sponsored
+FROM entries e JOIN allocations a USING (lane, entry_id) JOIN lots l USING (lane, lot_id)
+LEFT JOIN entries o ON o.lane = e.lane AND o.entry_id = e.original_entry_id
+WHERE e.entry_id >= %(first)s AND e.entry_id < %(end)s AND e.reason = 0 AND a.original_entry_id IS NULL
+    AND (e.kind = ANY (%(takes)s) OR (e.kind = %(reversal)s AND o.kind = %(top_up)s)) AND l.terms_id = ANY (%(terms)s)
+ORDER BY 1
+"""
+FLOATS: Final = """
+SELECT account >> 24 & 16777215, account & 16777215, sum(amount)::bigint FROM (
+    SELECT debit AS account, amount_minor AS amount FROM transfers
+        WHERE debit >> 48 = %(float)s AND unit = %(money)s AND entry_id < %(end)s
+    UNION ALL SELECT credit, -amount_minor FROM transfers
+        WHERE credit >> 48 = %(float)s AND unit = %(money)s AND entry_id < %(end)s
+) AS legs GROUP BY 1, 2 HAVING sum(amount) <> 0 ORDER BY 1, 2
+"""
 HANDED_OVER: Final = """
 SELECT entry_id, told.answer #>> '{answer,participant}', told.answer #>> '{answer,successor}'
 FROM entries CROSS JOIN LATERAL (SELECT convert_from(answer, 'UTF8')::json AS answer) AS told
@@ -85,6 +111,34 @@ def posted_entries(connection: Connection, ranges: Ranges) -> Iterator[Posted]:
                 rows.execute(ENTRIES, parameters)
                 while fetched := rows.fetchmany(ROWS_FETCHED):
                     yield from _posted(connection, fetched)
+
+
+def cash_entries(connection: Connection, ranges: Ranges, terms: Sequence[int]) -> Iterator[Cash]:
+    """What came in and was paid out at counters for lots sold under these terms, in journal order."""
+    for after, up_to in ranges:
+        for start in range(after, up_to, NUMBERS_MAX):
+            parameters = {
+                "first": start + 1 << NUMBER_SHIFT,
+                "end": min(up_to, start + NUMBERS_MAX) + 1 << NUMBER_SHIFT,
+                "terms": list(terms),
+                "in": TransferCode.TOP_UP_CASH,
+                "out": TransferCode.CASH_OUT,
+                "top_up": Kind.TOP_UP,
+                "cash_out": Kind.CASH_OUT,
+                "reversal": Kind.REVERSAL,
+                "takes": [Kind.CASH_OUT, Kind.TOP_UP_REVERSAL, Kind.TOP_UP_RETURN],
+            }
+            for entry_id, participant_id, principal, comes_in, code, *lot in connection.execute(CASH, parameters):
+                yield Cash(entry_id, participant_id, principal, comes_in, TransferCode(code), _lot(*lot))
+
+
+def floats_at(connection: Connection, number: int) -> dict[tuple[int, int], int]:
+    """Members' principal by custodian and issuer, once the batches to `number` were written. Reads the journal."""
+    parameters = {"float": AccountKind.FLOAT, "money": Unit.MONEY, "end": number + 1 << NUMBER_SHIFT}
+    with connection.transaction():
+        connection.execute(f"SET LOCAL statement_timeout = '{WHOLE_JOURNAL_PATIENCE}'")
+        rows = connection.execute(FLOATS, parameters).fetchall()
+    return {(custodian, issuer): amount for custodian, issuer, amount in rows}
 
 
 def successions(connection: Connection, programme: Programme) -> list[tuple[int, dict[int, int]]]:

@@ -49,7 +49,7 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     EVENT_KIND_PAYMENT_RETURNED: _EventKind.ValueType  # 9
     """The bank has taken a payment back."""
     EVENT_KIND_ADJUSTED: _EventKind.ValueType  # 10
-    """A correcting entry, such as that of a dispute."""
+    """A correcting entry, such as that of a dispute, or a member's payment of a debt that another bears."""
     EVENT_KIND_COLLATERAL_MOVED: _EventKind.ValueType  # 11
     """Collateral was paid in (above 0) or back."""
     EVENT_KIND_DEFAULT_SHARED: _EventKind.ValueType  # 12
@@ -113,7 +113,7 @@ EVENT_KIND_PAYMENT_SETTLED: EventKind.ValueType  # 8
 EVENT_KIND_PAYMENT_RETURNED: EventKind.ValueType  # 9
 """The bank has taken a payment back."""
 EVENT_KIND_ADJUSTED: EventKind.ValueType  # 10
-"""A correcting entry, such as that of a dispute."""
+"""A correcting entry, such as that of a dispute, or a member's payment of a debt that another bears."""
 EVENT_KIND_COLLATERAL_MOVED: EventKind.ValueType  # 11
 """Collateral was paid in (above 0) or back."""
 EVENT_KIND_DEFAULT_SHARED: EventKind.ValueType  # 12

@@ -2381,7 +2381,7 @@ class ProposedAgreement(_message.Message):
 
     @_builtins.property
     def terms(self) -> _programme_pb2.Terms:
-        """What an issuer sells: as before, with another sponsor or share of it."""
+        """What an issuer sells: as before, with another sponsor, share of it, or custody."""
 
     def __init__(
         self,
@@ -2410,6 +2410,7 @@ class FindWhoWouldGainResponse(_message.Message):
 
     LINES_FIELD_NUMBER: _builtins.int
     DECLINED_FIELD_NUMBER: _builtins.int
+    FLOATS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimulatedLine]:
         """By window, participant and code."""
@@ -2418,19 +2419,68 @@ class FindWhoWouldGainResponse(_message.Message):
     def declined(self) -> _containers.RepeatedCompositeFieldContainer[Global___DeclinedSales]:
         """What would not have been sold at all."""
 
+    @_builtins.property
+    def floats(self) -> _containers.RepeatedCompositeFieldContainer[Global___SimulatedFloat]:
+        """Where members' principal lay and would have lain, by window, custodian and issuer; none where no custody is proposed.
+        Only what was sold within the windows would lie elsewhere: custody is fixed on a lot when it is sold.
+        """
+
     def __init__(
         self,
         *,
         lines: _abc.Iterable[Global___SimulatedLine] | None = ...,
         declined: _abc.Iterable[Global___DeclinedSales] | None = ...,
+        floats: _abc.Iterable[Global___SimulatedFloat] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["declined", b"declined", "lines", b"lines"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["declined", b"declined", "floats", b"floats", "lines", b"lines"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FindWhoWouldGainResponse: _TypeAlias = FindWhoWouldGainResponse  # noqa: Y015
+
+@_typing.final
+class SimulatedFloat(_message.Message):
+    """Members' principal of an issuer's value with a custodian when a window was cut, as it was and as it would have been."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    CUSTODIAN_FIELD_NUMBER: _builtins.int
+    ISSUER_FIELD_NUMBER: _builtins.int
+    REAL_MINOR_FIELD_NUMBER: _builtins.int
+    SIMULATED_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """Label of the window."""
+    custodian: _builtins.str
+    """Code of the participant that holds the money."""
+    issuer: _builtins.str
+    """Code of the participant that owes the value."""
+    real_minor: _builtins.int
+    """As it was, minor units."""
+    simulated_minor: _builtins.int
+    """As it would have been, minor units."""
+    currency_code: _builtins.str
+    """ISO 4217 code of both amounts."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        custodian: _builtins.str = ...,
+        issuer: _builtins.str = ...,
+        real_minor: _builtins.int = ...,
+        simulated_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "custodian", b"custodian", "issuer", b"issuer", "label", b"label", "real_minor", b"real_minor", "simulated_minor", b"simulated_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimulatedFloat: _TypeAlias = SimulatedFloat  # noqa: Y015
 
 @_typing.final
 class SimulatedLine(_message.Message):

@@ -263,6 +263,26 @@ def test_who_would_have_gained_is_told_to_all_and_to_each_its_own(month: Doors) 
     assert entries == month.house.query("SELECT count(*) FROM entries")
 
 
+def test_where_members_money_would_have_lain_is_told_to_who_holds_or_owes_it(month: Doors) -> None:
+    """1000.00 were paid at A, of which 250.00 were spent at C: with custody the rest would lie there."""
+    terms = programme_pb2.Terms(
+        issuer="a",
+        custody=programme_pb2.CUSTODY_OPERATOR_HELD,
+        tiers=[programme_pb2.Tier(from_minor=1, bonus=programme_pb2.Rate(numerator=1, denominator=5))],
+    )
+    proposal = ProposedAgreement(code="a-terms", terms=terms)
+    told = month.visitor(PATH).settlement.FindWhoWouldGain(
+        FindWhoWouldGainRequest(labels=["2017-01"], proposals=[proposal])
+    )
+
+    lies = [(each.custodian, each.issuer, each.real_minor, each.simulated_minor) for each in told.floats]
+    assert [("trust", "a", 0, 75_000), ("a", "a", 75_000, 0)] == lies
+    own = month.visitor("/hq/a").settlement.FindWhoWouldGain(
+        FindWhoWouldGainRequest(labels=["2017-01"], proposals=[proposal])
+    )
+    assert list(told.floats) == list(own.floats)
+
+
 def test_a_simulation_that_cannot_be_is_refused_with_its_cause(month: Doors) -> None:
     operator, cafe, store = (month.visitor(path).settlement for path in (PATH, "/hq/c", "/hq/a"))
     latest = operator.ListWindows(ListWindowsRequest(page_size=1)).windows[0].label

@@ -21,10 +21,7 @@ CREATE TABLE sponsored_held (
 GRANT SELECT ON sponsored_held TO coalition_app, coalition_settlement, coalition_auditor;
 GRANT INSERT, UPDATE ON sponsored_held TO coalition_app;
 """
-LOTS = """
-SET lock_timeout = '5s';
-ALTER TABLE lots ADD COLUMN sponsored bigint;
-"""
+LOTS = "ALTER TABLE lots ADD COLUMN sponsored bigint"
 
 
 def upgrade() -> None:
