@@ -29,10 +29,21 @@ class PassRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class DebtRecord:
+    """What is owed for one sale, or is to be given back of what was paid for it, minor units."""
+
+    entry_id: int
+    acquirer: str
+    business_date: date
+    owed_minor: int
+    credit_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class WalletRecord:
     """A wallet and its open lots in one snapshot, in the order they were bought. `state` is OPEN or CLOSED.
 
-    So are its passes; `points` are (programme's code, points), not zeros.
+    So are its passes; `points` are (programme's code, points), not zeros; `debts` those of which anything is open.
     """
 
     lane: int
@@ -43,3 +54,4 @@ class WalletRecord:
     lots: tuple[LotRecord, ...]
     passes: tuple[PassRecord, ...] = ()
     points: tuple[tuple[str, int], ...] = ()
+    debts: tuple[DebtRecord, ...] = ()
