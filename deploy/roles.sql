@@ -76,11 +76,12 @@ GRANT INSERT, UPDATE ON wallets, cards, lots TO coalition_app;
 GRANT INSERT ON holds TO coalition_app;
 GRANT UPDATE (is_open, resolved_kind) ON holds TO coalition_app;
 -- What a pass was sold as, and what an entry took or earned, never changes; only what is left or came back does.
-GRANT INSERT ON passes, pass_visits, points, points_moves TO coalition_app;
+GRANT INSERT ON passes, pass_visits, points, points_moves, points_draws TO coalition_app;
 GRANT UPDATE (visits, principal, is_over, is_open) ON passes TO coalition_app;
 GRANT UPDATE (is_returned) ON pass_visits TO coalition_app;
 GRANT UPDATE (balance) ON points TO coalition_app;
-GRANT UPDATE (given_back) ON points_moves TO coalition_app;
+GRANT UPDATE (given_back, used, ended, is_open) ON points_moves TO coalition_app;
+GRANT UPDATE (returned) ON points_draws TO coalition_app;
 GRANT INSERT, DELETE ON sale_references TO coalition_app;
 GRANT UPDATE (entry_id) ON sale_references TO coalition_app;
 GRANT INSERT ON devices, device_seeds, pay_tickets TO coalition_app;

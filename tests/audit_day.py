@@ -154,12 +154,24 @@ def baths(house: House, shop: Till, cafe: Till, card: str) -> None:
     shop.send(shop.stub.SellPass, operations_pb2.SellPassRequest, **told)
 
 
+MOONS: dict[str, Any] = {
+    "debtor": "cafe",
+    "earned_at": ["store-a"],
+    "steps": [{"from_minor": 1_000, "rate": "1/100"}],
+    "repaid_with": [{"programme": "stars", "rate": "1/2"}],
+}
+
+
 def stars(house: House, shop: Till, cafe: Till) -> None:
-    """Points are earned, spent, given back and undone; a sale whose points are gone is returned."""
+    """Points are earned, spent, given back, undone and made value of; a sale whose points are gone is returned."""
     content: dict[str, Any] = {"debtor": "store-a", "earned_at": ["cafe"], "spent_at": ["cafe", "store-a"]}
-    rule = {"steps": [{"from_minor": 1_000, "rate": "1/100"}], "value": "1/2", "borne_by": "ACQUIRER"}
+    rule = {"steps": [{"from_minor": 1_000, "rate": "1/100"}], "value": "1/2", "borne_by": "ACQUIRER", "months": 24}
     act = house.act(Kind.AGREEMENT_CREATED, code="stars")
-    house.office.create_agreement(act, "stars", "POINTS", content | rule, FIRST_DAY)
+    value = {
+        "conversion": {"rate": "1/2", "minimum_points": 10},
+        "repays": [{"programme": "moons", "rate": "1/2"}],
+    }
+    house.office.create_agreement(act, "stars", "POINTS", content | rule | value, FIRST_DAY)
     card = house.new_card()
     shop.top_up(card, 50_000)
     sold, undone = cafe.pay(card, 30_050), cafe.pay(card, 2_000)
@@ -172,7 +184,21 @@ def stars(house: House, shop: Till, cafe: Till) -> None:
     spent = spend(shop, 101)
     shop.send(shop.stub.ReturnPoints, operations_pb2.ReturnPointsRequest, original_entry_id=spent.entry_id, points=1)
     cafe.reverse(spend(cafe, 20).request_id)
-    spend(cafe, 150)
+    spend(cafe, 110)
+
+    def convert(points: int) -> operations_pb2.Receipt:
+        return cafe.send(cafe.stub.ConvertPoints, operations_pb2.ConvertPointsRequest, card_number=card, points=points)
+
+    other = house.act(Kind.AGREEMENT_CREATED, code="moons")
+    house.office.create_agreement(other, "moons", "POINTS", MOONS, FIRST_DAY)
+    bought = shop.pay(card, 2_000)
+    request = {"card_number": card, "points": 10, "programme": "moons"}
+    shop.send(shop.stub.SpendPoints, operations_pb2.SpendPointsRequest, **request)
+    shop.refund(bought.entry_id, 2_000)
+    repaid = {"card_number": card, "owed_programme": "moons", "points": 6, "programme": "stars"}
+    shop.send(shop.stub.RepayPoints, operations_pb2.RepayPointsRequest, **repaid)
+    cafe.reverse(convert(11).request_id)
+    convert(31)
     cafe.refund(sold.entry_id, 25_050)
 
 

@@ -33,6 +33,7 @@ def seen(done: Done) -> Seen:
             "wallet_id": 1,
             "amount_minor": decision.amount_minor,
             "original_entry_id": decision.original.entry_id if decision.original else 0,
+            "business_day": done.day.toordinal(),
             "transfers": legs,
             "details": b"",
         }

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable
+from datetime import date
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +27,10 @@ AGREED = ["points", 1, "POINTS", "2026-01-01", None, PROGRAMME]
 
 def bundle(*agreements: list[Any], start_size: int = 0) -> Any:
     """As much of one as these checks look at."""
-    return SimpleNamespace(start_size=start_size, state_numbers=(1, 1), state=lambda _: iter(agreements))
+    named = {each.participant_id: code for code, each in House().participants.items()}
+    return SimpleNamespace(
+        start_size=start_size, state_numbers=(1, 1), state=lambda _: iter(agreements), participants=named
+    )
 
 
 def day() -> list[Seen]:
@@ -90,6 +94,16 @@ def posted(place: int, number: int, /, **facts: str) -> Callable[[list[Seen]], l
     return change
 
 
+def said_no_more(place: int, fact: str) -> Callable[[list[Seen]], list[Seen]]:
+    def change(entries: list[Seen]) -> list[Seen]:
+        opened, answer = entries[place]
+        facts = {name: said for name, said in answer[10].items() if name != fact}
+        entries[place] = opened, [*answer[:10], facts]
+        return entries
+
+    return change
+
+
 def silent(place: int) -> Callable[[list[Seen]], list[Seen]]:
     def change(entries: list[Seen]) -> list[Seen]:
         opened, answer = entries[place]
@@ -125,6 +139,62 @@ FORGERIES = {
     "a sale is said to be larger": (edited(1, amount_minor=60100), "V8"),
     "points move by what may not move any": (edited(3, kind=int(Kind.CASH_OUT)), "V8"),
 }
+
+
+ENDING = PROGRAMME | {"months": 1}
+
+
+def ending_day() -> list[Seen]:
+    """A sale and another 20 days later; some are spent (3), come back (4); the first ends (5), is refunded (6)."""
+    house = House()
+    house.terms("a", "0")
+    for acquirer in "cd":
+        house.accept("a", acquirer)
+        house.acquire(acquirer)
+    house.agree("points", "POINTS", **ENDING)
+    house.top_up("a", 1000000)
+    sale = house.purchase("c", 30000)
+    house.later(20)
+    house.purchase("c", 20000)
+    spent = house.spend_points("d", 350)
+    house.return_points("d", spent, 100)
+    house.later(12)
+    house.expire_points(sale)
+    house.refund("c", 30000, sale)
+    return [seen(done) for done in house.journal]
+
+
+def judged_ending(entries: Iterable[Seen], **more: Any) -> Report:
+    return judged(entries, ["points", 1, "POINTS", "2026-01-01", None, ENDING], **more)
+
+
+def on(place: int, day: str) -> Callable[[list[Seen]], list[Seen]]:
+    return edited(place, business_day=date.fromisoformat(day).toordinal())
+
+
+def test_points_that_end_pass_as_the_house_ends_them():
+    report = judged_ending(ending_day())
+    assert set() == breached(report), [check.findings for check in report.checks.values()]
+    assert set() == breached(judged_ending(ending_day()[2:], start_size=2))
+
+
+ENDING_FORGERIES = {
+    "a sale's points end later than was agreed": (told(1, points_last_day="2026-03-10"), "V8"),
+    "a sale's points are said never to end": (said_no_more(1, "points_last_day"), "V8"),
+    "points are taken on their last day": (on(5, "2026-02-10"), "V9"),
+    "points are taken though they were spent": (posted(5, 51, points="-51", points_balance="199"), "V9"),
+    "points are spent that have ended": (on(3, "2026-02-11"), "V9"),
+    "points end twice": (again(5), "V9"),
+    "points end that nobody has earned": (edited(5, original_entry_id=7), "V11"),
+    "what has ended is taken a second time": (posted(6, 300, points="-300", points_balance="-100"), "V11"),
+    "a refund takes less than what was spent": (posted(6, 249, points="-249", points_balance="-49"), "V11"),
+}
+
+
+@pytest.mark.parametrize("name", ENDING_FORGERIES)
+def test_each_way_of_bending_how_points_end_is_a_breach(name: str):
+    forge, check = ENDING_FORGERIES[name]
+    assert check in breached(judged_ending(forge(ending_day())))
 
 
 @pytest.mark.parametrize("name", FORGERIES)

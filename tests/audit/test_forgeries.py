@@ -601,8 +601,8 @@ def test_entries_dated_behind_their_witness_and_cosignatures_of_the_future_are_f
 
 
 @pytest.mark.parametrize(("file", "old", "new"), [
-    ("positions.csv", ",22740,", ",22741,"), ("bilateral.csv", "PRINCIPAL", "BONUS"),
-    ("summary.json", "22878", "22879"),
+    ("positions.csv", ",22721,", ",22722,"), ("bilateral.csv", "PRINCIPAL", "BONUS"),
+    ("summary.json", "22859", "22860"),
 ])  # fmt: skip
 def test_a_settlement_file_that_was_replaced_is_found(
     forge: Forge, honest: Path, file: str, old: str, new: str

@@ -13,10 +13,12 @@ from coalition.clearing.batch import Answer, run_batch
 from coalition.domain.commands import (
     Capture,
     Command,
+    ConvertPoints,
     Hold,
     HoldExpiry,
     Purchase,
     Refund,
+    RepayPoints,
     Resolve,
     ReturnPass,
     ReturnPoints,
@@ -149,13 +151,21 @@ class House:
     def return_pass(self, at: str, original: UUID, request_id: UUID | None = None) -> ReturnPass:
         return ReturnPass(**self._common(at, 0, request_id), original_request_id=original)
 
-    def spend_points(self, at: str, token: bytes, points: int, request_id: UUID | None = None) -> SpendPoints:
-        return SpendPoints(**self._common(at, 0, request_id), token=token, points=points)
+    def spend_points(
+        self, at: str, token: bytes, points: int, request_id: UUID | None = None, programme: str | None = None
+    ) -> SpendPoints:
+        return SpendPoints(**self._common(at, 0, request_id), token=token, points=points, programme_code=programme)
 
     def return_points(self, at: str, original: UUID, points: int = 0) -> ReturnPoints:
         return ReturnPoints(**self._common(at, 0, None), original_request_id=original, points=points)
 
-    def add_points_programme(self) -> None:
+    def convert_points(self, at: str, token: bytes, points: int, request_id: UUID | None = None) -> ConvertPoints:
+        return ConvertPoints(**self._common(at, 0, request_id), token=token, points=points)
+
+    def repay_points(self, at: str, token: bytes, owed: str, points: int = 0) -> RepayPoints:
+        return RepayPoints(**self._common(at, 0, None), token=token, owed_code=owed, points=points)
+
+    def add_points_programme(self, **more: Any) -> None:
         """Participant b owes a point a yuan for what cafe and a sell; half a fen each, borne by who sold."""
         content = {
             "debtor": "b",
@@ -163,6 +173,7 @@ class House:
             "steps": [{"from_minor": 100, "rate": "1/100"}],
             "value": "1/2",
             "borne_by": "ACQUIRER",
+            **more,
         }
         self.execute(
             "WITH agreement AS (INSERT INTO agreements (code, kind, create_time) VALUES ('points', 'POINTS', now())"

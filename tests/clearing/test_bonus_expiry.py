@@ -7,8 +7,9 @@ from datetime import date, timedelta
 
 import pytest
 
-from coalition.clearing import bonus_expiry
-from coalition.clearing.bonus_expiry import DueBonuses, expiring_bonuses
+from coalition.clearing import ending
+from coalition.clearing.bonus_expiry import expiring_bonuses
+from coalition.clearing.ending import Ended
 from coalition.clearing.sweeping import tended
 from coalition.domain.errors import StoreUnavailable
 from coalition.domain.kinds import Kind
@@ -25,8 +26,8 @@ LATER = DAY + timedelta(days=400)
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bonus_expiry, "PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(bonus_expiry, "PAGE", 4)
+    monkeypatch.setattr(ending, "PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(ending, "PAGE", 4)
 
 
 def bonuses(house: House) -> BonusReads:
@@ -49,7 +50,7 @@ def lots(house: House, *last_days: date) -> list[bytes]:
 
 def run_job(
     house: House,
-    due: DueBonuses,
+    due: Ended[DueBonus],
     done: Callable[[], bool],
     jobs: int = 1,
     today: Callable[[], date] = lambda: DAY,

@@ -347,7 +347,7 @@ def test_a_pass_is_agreed_on_sold_visited_and_paid_out(coalition, card):
 def test_points_are_agreed_on_earned_and_spent(coalition, card):
     """A point a yuan from 100.00 on, worth a fen: the receipt says what came and what there is."""
     told = ("agreement", "add", "points", "stars", "--debtor", "store-a", "--step", "100:1/100", "--value", "1")
-    agreed = coalition(*told)
+    agreed = coalition(*told, "--months", "12")
     coalition("top-up", "--at", GROCER, "--card", f"@{card}", "500.00")
     paid = coalition("pay", "--at", GROCER, "--card", f"@{card}", "250.00")
     spend = ("points", "spend", "--at", GROCER, "--card", f"@{card}")
@@ -357,11 +357,42 @@ def test_points_are_agreed_on_earned_and_spent(coalition, card):
     assert (0, 0, 0, 0) == (agreed.code, paid.code, spent.code, back.code), agreed.err + paid.err + spent.err + back.err
     assert "store-a owes points" in coalition("agreement", "list").out
     assert "from 100.00 CNY 1% points a minor unit" in coalition("agreement", "show", "stars").out
-    assert "points +250, 250 of stars now" in paid.out
+    assert "points +250, these until 20" in paid.out
+    assert ", 250 of stars now" in paid.out
+    assert "months: 12" in coalition("agreement", "show", "stars").out
     assert "50 points of stars, worth 0.50 CNY" in back.out
     assert "100 points of stars" in coalition("balance", "--at", GROCER, "--card", f"@{card}").out
     assert "refused: POINTS_TOO_FEW" in coalition(*spend, "101").err
     assert 2 == coalition(*told[:5], "store-a", "--step", "100").code
+
+
+def test_points_are_turned_into_value(coalition, card):
+    """Half a fen a point, of the debtor itself, from 100 points on; a voucher has a last day."""
+    told = ("agreement", "add", "points", "moons", "--debtor", "store-b", "--earned-at", "store-b", "--value", "1")
+    more = ("--conversion-rate", "1/2", "--conversion-issuer", "store-a", "--conversion-minimum", "100")
+    agreed = coalition(*told, "--step", "1:1", *more)
+    coalition("top-up", "--at", GROCER, "--card", f"@{card}", "500.00")
+    till = ("--at", "store-b/main/till-1", "--card", f"@{card}", "--programme", "moons")
+
+    assert (0, 1) == (agreed.code, coalition("points", "convert", *till, "200").code), agreed.err
+    shown = coalition("agreement", "show", "moons").out
+    assert "value of store-a, 50% minor units a point, from 100 points in steps of 1" in shown
+    assert "refused: POINTS_NOT_CONVERTIBLE" in coalition("points", "convert", *till, "99").err
+    assert "refused: POINTS_TOO_FEW" in coalition("points", "convert", *till, "100").err
+
+
+def test_points_that_are_owed_are_repaid(coalition, card):
+    """Both programmes say the same rate, or none."""
+    told = ("--debtor", "store-b", "--value", "1", "--step", "1:1")
+    suns = ("agreement", "add", "points", "suns", *told, "--earned-at", "cafe", "--repays", "dusts:3/2")
+    dusts = ("agreement", "add", "points", "dusts", *told, "--earned-at", "garage", "--repaid-with", "suns:3/2")
+    agreed = [coalition(*suns), coalition(*dusts)]
+    repay = ("points", "repay", "dusts", "--at", "cafe/main/till-1", "--card", f"@{card}", "--with", "suns")
+
+    assert [0, 0] == [each.code for each in agreed], [each.err for each in agreed]
+    assert "repays: dusts, 150% for one" in coalition("agreement", "show", "suns").out
+    assert "refused: POINTS_NOT_REPAYABLE" in coalition(*repay).err
+    assert 2 == coalition(*suns[:-1], "dusts").code
 
 
 def test_bounced_money_is_taken_back_and_a_wallet_is_paid_out_and_closed(coalition, card):

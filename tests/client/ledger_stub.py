@@ -20,7 +20,7 @@ from coalition.v1.operations_pb2 import EntryKind, OperationResult, Receipt
 POSTING = {
     *("TopUp", "Purchase", "Refund", "Authorize", "Capture", "Void", "ReturnTopUp", "Upload"),
     *("ReverseTopUp", "CashOut", "SellPass", "VisitPass", "ReturnVisit", "ReturnPass"),
-    *("SpendPoints", "ReturnPoints"),
+    *("SpendPoints", "ReturnPoints", "ConvertPoints", "RepayPoints"),
     *("Reverse", "Resolve"),
 }
 KINDS = {
@@ -40,6 +40,8 @@ KINDS = {
     "ReturnPass": EntryKind.ENTRY_KIND_PASS_RETURN,
     "SpendPoints": EntryKind.ENTRY_KIND_POINTS_SPEND,
     "ReturnPoints": EntryKind.ENTRY_KIND_POINTS_RETURN,
+    "ConvertPoints": EntryKind.ENTRY_KIND_POINTS_CONVERSION,
+    "RepayPoints": EntryKind.ENTRY_KIND_POINTS_REPAYMENT,
 }
 
 

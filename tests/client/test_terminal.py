@@ -68,6 +68,8 @@ def test_every_operation_of_a_till_is_there(counter):
         till.return_visit(till.visit_pass(CARD, 2, name="bath"))
         till.return_pass(bath)
         till.return_points(till.spend_points(CARD, 200, programme="stars"), 50)
+        till.convert_points(CARD, 100, programme="stars")
+        till.repay_points(CARD, "moons", 50, programme="stars")
         assert sold == till.resolve(sold.request_id)
         assert "2345" == till.balance(CARD).card_last_four
 
@@ -81,6 +83,7 @@ def test_every_operation_of_a_till_is_there(counter):
         "ReturnTopUp",
         "ReverseTopUp",
         *("CashOut", "SellPass", "VisitPass", "ReturnVisit", "ReturnPass", "SpendPoints", "ReturnPoints"),
+        *("ConvertPoints", "RepayPoints"),
         "Resolve",
     ] == counter.stub.methods()
 

@@ -19,14 +19,17 @@ from coalition.domain.commands import (
     Capture,
     CashOut,
     Command,
+    ConvertPoints,
     Funding,
     Goods,
     Hold,
     HoldExpiry,
     MergeIn,
     MergeOut,
+    PointsExpiry,
     Purchase,
     Refund,
+    RepayPoints,
     ReturnPass,
     ReturnPoints,
     ReturnVisit,
@@ -64,13 +67,14 @@ ROLES = {"h": "OPERATOR", "t": "CUSTODY"}
 
 @dataclass
 class Done:
-    """An accepted operation: its entry, what was decided, and its legs as sorted text lines."""
+    """An accepted operation: its entry, what was decided, its legs as sorted text lines, and its business date."""
 
     entry_id: int
     request_id: UUID
     command: Command
     decision: Decision
     legs: list[str]
+    day: date
 
 
 def lines(text: str) -> list[str]:
@@ -328,6 +332,17 @@ class House:
     def return_points(self, at: str, of: Done, points: int = 0) -> Done:
         return self._run(ReturnPoints(**self._asks(at), original_entry_id=of.entry_id, points=points))
 
+    def convert_points(self, at: str, points: int, name: str | None = None, card: str = "w") -> Done:
+        return self._run(ConvertPoints(**self._asks(at), token=card.encode(), points=points, programme_code=name))
+
+    def repay_points(self, at: str, owed: str, points: int = 0, name: str | None = None, card: str = "w") -> Done:
+        asked = self._asks(at)
+        return self._run(RepayPoints(**asked, token=card.encode(), points=points, owed_code=owed, programme_code=name))
+
+    def expire_points(self, of: Done) -> Done:
+        """End what is left of the points that an entry earned."""
+        return self._run(PointsExpiry(**self._asks_of_house(), original_entry_id=of.entry_id))
+
     def points(self, name: str = "points", card: str = "w") -> int:
         """What the wallet has of a programme."""
         programme_id = next(version.agreement_id for version in self.versions if version.code == name)
@@ -422,7 +437,13 @@ class House:
             owed[f"PASS({issuer})"] += held.visits
             owed["PASS"] += held.principal
             owed["VISITS"] += held.visits
-        for (_, programme_id), points in (self.books.points.balances if self.books.points else {}).items():
+        for (wallet_id, programme_id), points in (self.books.points.balances if self.books.points else {}).items():
+            book = self.books.points_book()
+            key = wallet_id, programme_id
+            there = [each.there for each in book.moves.values() if (each.wallet_id, each.programme_id) == key]
+            assert all(each >= 0 for each in there), "no move has less than nothing left"
+            assert sum(there) <= max(points, 0), "points that end are no more than there are"
+            assert sum(there) == sum(each.there for each in book.ending(key)), "and all are known"
             _, content = self.books.programme.points_version(programme_id, 1)
             debtor_id = self.books.programme.participant_by_code[content.debtor].participant_id
             owed["POINTS"] += points
@@ -453,7 +474,7 @@ class House:
             assert kind_of(leg.debit) is kind_of(leg.credit) or AccountKind.CLEARING not in map(kind_of, leg[:2])
             assert isinstance(leg.code, TransferCode)
         decision.apply(self.books, command, entry)
-        done = Done(entry, command.request_id, command, decision, sorted(map(self.leg, decision.transfers)))
+        done = Done(entry, command.request_id, command, decision, sorted(map(self.leg, decision.transfers)), self.day)
         self.journal.append(done)
         self.check()
         return done

@@ -4,14 +4,16 @@ from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from coalition.server.convert import OperationRequest
+from coalition.server.convert_commands import OperationRequest
 from coalition.v1.operations_pb2 import (
     AuthorizeRequest,
     CaptureRequest,
     CashOutRequest,
+    ConvertPointsRequest,
     Operation,
     PurchaseRequest,
     RefundRequest,
+    RepayPointsRequest,
     ReturnPassRequest,
     ReturnPointsRequest,
     ReturnTopUpRequest,
@@ -148,6 +150,15 @@ def spend_points(card: str, points: int = 1, **fields: Any) -> SpendPointsReques
     return SpendPointsRequest(**{"request_id": new_id(), "card_number": card, "points": points, **fields})
 
 
+def convert_points(card: str, points: int = 100, **fields: Any) -> ConvertPointsRequest:
+    return ConvertPointsRequest(**{"request_id": new_id(), "card_number": card, "points": points, **fields})
+
+
+def repay_points(card: str, owed: str = "moons", points: int = 0, **fields: Any) -> RepayPointsRequest:
+    told = {"request_id": new_id(), "card_number": card, "owed_programme": owed, "points": points}
+    return RepayPointsRequest(**{**told, **fields})
+
+
 def return_points(original: str, points: int = 0, **fields: Any) -> ReturnPointsRequest:
     told = {"request_id": new_id(), "original_request_id": original, "points": points}
     return ReturnPointsRequest(**{**told, **fields})
@@ -171,6 +182,8 @@ FIELD_OF = {
     ReturnPassRequest: "return_pass",
     SpendPointsRequest: "spend_points",
     ReturnPointsRequest: "return_points",
+    ConvertPointsRequest: "convert_points",
+    RepayPointsRequest: "repay_points",
 }
 
 

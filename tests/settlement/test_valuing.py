@@ -174,3 +174,53 @@ def test_what_points_are_worth_is_told_and_no_simulation_touches_them(house: Hou
     assert [("a", 26), ("b", 150 - 50 - 26), ("cafe", 50 - 150)] == told
     assert not outcome.changes_something
     assert {"POINTS_VALUE"} <= {line.code for line in outcome.lines}
+
+
+def test_what_points_become_and_repay_are_lines_of_their_own(house: House, tmp_path: Path):
+    """Participant b pays a 75 for stored value of a's; bar is owed 40 points of b's, valued with b's other points."""
+    house.execute(
+        "UPDATE agreement_versions SET content = content || %s::jsonb WHERE unit = 100",
+        json.dumps(
+            {
+                "conversion": {"issuer": "a", "rate": "1/2", "minimum_points": 2},
+                "repays": [{"programme": "moons", "rate": "2"}],
+            }
+        ),
+    )
+    rule = {
+        "debtor": "bar",
+        "earned_at": ["b"],
+        "steps": [{"from_minor": 1, "rate": "1/100"}],
+        "value": "3",
+        "repaid_with": [{"programme": "points", "rate": "2"}],
+    }
+    house.execute(
+        "WITH agreement AS (INSERT INTO agreements (code, kind, create_time) VALUES ('moons', 'POINTS', now())"
+        " RETURNING agreement_id) INSERT INTO agreement_versions (agreement_id, version, effective_from, content,"
+        " create_time, unit) SELECT agreement_id, 1, '2017-01-01', %s, now(), 101 FROM agreement",
+        json.dumps(rule),
+    )
+    house.execute("UPDATE config_epoch SET epoch = epoch + 1")
+    card = trade(house)
+    house.run(house.purchase("cafe", card, 20_000))
+    sale = house.purchase("b", card, 2_000)
+    house.run(sale, house.spend_points("b", card, 20, programme="moons"))
+    accepted(house.run(house.refund("b", sale.request_id, 2_000))[0])
+    accepted(house.run(house.convert_points("cafe", card, 150))[0])
+    accepted(house.run(house.repay_points("cafe", card, "moons"))[0])
+    close(house)
+    net(house)
+    with connection(house) as work:
+        rederiving.rederive(work, follower(house), "monthly", "2017-01")
+        report.write(work, "monthly", "2017-01", tmp_path / "report")
+        terms = parse_content("ACQUIRING", {"acquirer": "cafe", "operator_fee": "6/1000", "commission": "1/100"})
+        outcome = simulating.simulate(
+            work, follower(house), "monthly", ["2017-01"], [Proposal("cafe-acquiring", "ACQUIRING", terms)]
+        )
+    bilateral = (tmp_path / "report" / "bilateral.csv").read_text()
+    assert "POINTS_CONVERSION,MONEY,75," in bilateral
+    assert "POINTS_REPAYMENT,POINTS 100,40,40,1" in bilateral
+    b, bar = house.terminals["b"][0], house.terminals["bar"][0]
+    assert {(b, bar, 100, "1/2", 40, 20), (bar, b, 101, "3", 20, 60)} <= set(valued(house))
+    assert not outcome.changes_something
+    assert 0 == sum(money(house).values())

@@ -27,6 +27,7 @@ PERSONAL = (
     "pass_visits",
     "points",
     "points_moves",
+    "points_draws",
     "pins",
     "requests",
 )

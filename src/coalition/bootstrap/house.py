@@ -30,6 +30,7 @@ from coalition.clearing.day_end import DayEnd
 from coalition.clearing.desk import Desk
 from coalition.clearing.expiry import expiring_holds
 from coalition.clearing.merging import moving_merged_value
+from coalition.clearing.points_expiry import expiring_points
 from coalition.clearing.sweeping import tended
 from coalition.config import Settings
 from coalition.followers import folds
@@ -67,6 +68,7 @@ from coalition.storage.lease import Lease
 from coalition.storage.member_events import MemberEventReads
 from coalition.storage.membership import MemberStore
 from coalition.storage.merge_reads import MergeReads
+from coalition.storage.points_ends import PointsEndReads
 from coalition.storage.pool import open_pool
 from coalition.storage.portal_reads import PortalReads
 from coalition.storage.programme import lay_scheme
@@ -186,6 +188,7 @@ def _furnish(
             [
                 expiring_holds(HoldReads(lease), operator_id),
                 expiring_bonuses(BonusReads(lease), operator_id, lambda: business_date(utc_now())),
+                expiring_points(PointsEndReads(lease), operator_id, lambda: business_date(utc_now())),
                 moving_merged_value(MergeReads(lease), operator_id),
             ],
         ),

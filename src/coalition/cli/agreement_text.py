@@ -18,6 +18,8 @@ from coalition.v1.programme_pb2 import (
     Limits,
     Passes,
     Points,
+    PointsConversion,
+    PointsRepayment,
     Rate,
     Terms,
     Tier,
@@ -72,6 +74,10 @@ def _value_text(currency_code: str, field: FieldDescriptor, value: Any) -> str:
         return f"from {format_amount(value.from_minor, currency_code)} a bonus of {rate_text(value.bonus)}"
     if isinstance(value, EarnStep):
         return f"from {format_amount(value.from_minor, currency_code)} {rate_text(value.rate)} points a minor unit"
+    if isinstance(value, PointsRepayment):
+        return f"{value.programme}, {rate_text(value.rate)} for one"
+    if isinstance(value, PointsConversion):
+        return _conversion_text(value)
     if isinstance(value, FeeBand):
         return f"from a volume of {value.from_volume}: {rate_text(value.rate)}"
     if field.name.endswith(MINOR_SUFFIX):
@@ -79,3 +85,13 @@ def _value_text(currency_code: str, field: FieldDescriptor, value: Any) -> str:
     if field.enum_type is not None:
         return short_name(field, value)
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _conversion_text(conversion: PointsConversion) -> str:
+    under = f" under {conversion.terms}" if conversion.terms else ""
+    months = conversion.voucher_months
+    what = f"a voucher of {months} months" if months else f"value of {conversion.issuer or 'the debtor'}"
+    rate = f"{rate_text(conversion.rate)} minor units a point"
+    return (
+        f"{what}{under}, {rate}, from {conversion.minimum_points or 1} points in steps of {conversion.step_points or 1}"
+    )

@@ -108,10 +108,13 @@ def sentence(session: Session, event: Event) -> str:
     if event.kind and event.HasField("wallet_entry"):
         line = event.wallet_entry
         what = f"{enum_name(line, 'kind')} {session.money(line.balance_change_minor)} at {line.participant}"
+        what += f", points {line.points:+} of {line.points_programme}" if line.points else ""
     elif event.HasField("lot"):
         what = f"lot {event.lot.lot_id} of {event.lot.issuer}, {session.money(event.lot.face_minor)}"
         what += f", bonus ends {event.lot.bonus_expiry_date}" if event.lot.bonus_expiry_date else ""
         what += f", owed by {event.successor} now" if event.successor else ""
+    elif event.HasField("points"):
+        what = f"{event.points.points} points of {event.points.programme}, last day {event.points.last_day}"
     else:
         run = f"run {event.run_id}" if event.run_id else ""
         amount = session.money(event.amount_minor) if event.amount_minor else ""

@@ -21,7 +21,14 @@ from coalition.cli.options import (
 )
 from coalition.cli.session import Session, client_command
 from coalition.cli.tills import SaleReference, name_original, receipt_text
-from coalition.v1.operations_pb2 import Receipt, ReturnPointsRequest, SpendPointsRequest
+from coalition.client import Connection
+from coalition.v1.operations_pb2 import (
+    ConvertPointsRequest,
+    Receipt,
+    RepayPointsRequest,
+    ReturnPointsRequest,
+    SpendPointsRequest,
+)
 from coalition.v1.terminal_pb2 import GetPinKeyRequest
 
 points_app = typer.Typer(no_args_is_help=True, help="Points that members have earned.")
@@ -56,6 +63,42 @@ def add_points(
         list[str] | None, typer.Option(help="Who takes them; where they are earned.", show_default=False)
     ] = None,
     calendar: Calendar = None,
+    months: Annotated[
+        int | None, typer.Option(help="They end so many months later; they never end.", show_default=False)
+    ] = None,
+    repays: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CODE:RATE",
+            help="They repay what is owed of CODE, RATE for one; it says so too.",
+            show_default=False,
+        ),
+    ] = None,
+    repaid_with: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE:RATE", help="What is owed of them CODE's repay, RATE for one.", show_default=False),
+    ] = None,
+    conversion_rate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RATE", help="Members may turn them into value: what a point becomes, in fen.", show_default=False
+        ),
+    ] = None,
+    conversion_issuer: Annotated[
+        str | None, typer.Option(metavar="PARTICIPANT", help="Whose value that is; the debtor's.", show_default=False)
+    ] = None,
+    conversion_terms: Annotated[
+        str | None, typer.Option(metavar="AGREEMENT", help="Sold under these; its only terms.", show_default=False)
+    ] = None,
+    conversion_minimum: Annotated[
+        int | None, typer.Option(metavar="POINTS", help="Fewest at a time; 1.", show_default=False)
+    ] = None,
+    conversion_step: Annotated[
+        int | None, typer.Option(metavar="POINTS", help="Only multiples of so many; 1.", show_default=False)
+    ] = None,
+    voucher_months: Annotated[
+        int | None, typer.Option(help="A voucher that ends after so many months; stored value.", show_default=False)
+    ] = None,
     file: ContentFile = None,
     effective_from: From = None,
     effective_until: Until = None,
@@ -74,8 +117,32 @@ def add_points(
         "borne_by": borne_by and borne_by.upper(),
         "spent_at": spent_at or None,
         "calendar": calendar,
+        "months": months,
+        "repays": [_repayment("--repays", text) for text in repays or []] or None,
+        "repaid_with": [_repayment("--repaid-with", text) for text in repaid_with or []] or None,
+        "conversion": _told_of(
+            rate=conversion_rate,
+            issuer=conversion_issuer,
+            terms=conversion_terms,
+            minimum_points=conversion_minimum,
+            step_points=conversion_step,
+            voucher_months=voucher_months,
+        ),
     }
     add(session, "points", code, options, file, effective_from, effective_until, revises, request_id)
+
+
+def _told_of(**options: object) -> dict[str, object] | None:
+    """What was said of a part of an agreement; None where nothing was."""
+    return {name: value for name, value in options.items() if value is not None} or None
+
+
+def _repayment(option: str, text: str) -> dict[str, object]:
+    """Of "stars:3/2"; anything else ends the command with exit code 2."""
+    programme, colon, rate = text.partition(":")
+    if not colon:
+        raise typer.BadParameter(f"{option} is CODE:RATE, such as stars:3/2")
+    return {"programme": programme, "rate": rate}
 
 
 def earn_step(session: Session, text: str) -> dict[str, object]:
@@ -115,9 +182,7 @@ def spend(
     )
     typed = read_pin(pin)
     with session.coalition(till.identity) as connection:
-        if typed is not None:
-            key = connection.call(connection.terminal.GetPinKey, GetPinKeyRequest())
-            request.sealed_pin = seal_pin(key.public_key, typed, request.request_id, till.place)
+        _seal(connection, request, typed, till.place)
         answer = connection.call(connection.terminal.SpendPoints, request)
     session.say(answer, _told(session, "Points spent", answer.receipt))
 
@@ -138,6 +203,87 @@ def give_back(
     with session.coalition(till.identity) as connection:
         answer = connection.call(connection.terminal.ReturnPoints, request)
     session.say(answer, _told(session, "Points given back", answer.receipt))
+
+
+@points_app.command("convert", epilog="Example: coalition points convert --at cafe/main/till-1 --card @card.txt 200")
+@client_command
+def convert(
+    session: Session,
+    points: Annotated[int, typer.Argument(metavar="POINTS", help="How many.")],
+    card: PresentedCard = None,
+    code: PresentedCode = None,
+    phone: PresentedPhone = None,
+    virtual_id: PresentedId = None,
+    at: At = None,
+    pin: Pin = None,
+    programme: Annotated[
+        str, typer.Option(metavar="AGREEMENT", help="Whose points, where several are taken.", show_default=False)
+    ] = "",
+    request_id: RequestId = None,
+) -> None:
+    """Turn POINTS into value of the same wallet, as their programme has agreed."""
+    till = read_till(session, at)
+    request = ConvertPointsRequest(
+        request_id=read_request_id(request_id),
+        terminal=till.ref,
+        **read_presented(card, code, phone, virtual_id),
+        points=points,
+        programme=programme,
+    )
+    typed = read_pin(pin)
+    with session.coalition(till.identity) as connection:
+        _seal(connection, request, typed, till.place)
+        answer = connection.call(connection.terminal.ConvertPoints, request)
+    what = receipt_text("Points converted", answer.receipt)
+    session.say(answer, f"{what}\n  {abs(answer.receipt.points)} points of {answer.receipt.points_programme}")
+
+
+@points_app.command("repay", epilog="Example: coalition points repay --at cafe/main/till-1 --card @card.txt stars 200")
+@client_command
+def repay(
+    session: Session,
+    owed: Annotated[str, typer.Argument(metavar="AGREEMENT", help="Of which points are owed.")],
+    points: Annotated[int, typer.Argument(metavar="POINTS", help="How many of them; all.", show_default=False)] = 0,
+    card: PresentedCard = None,
+    code: PresentedCode = None,
+    phone: PresentedPhone = None,
+    virtual_id: PresentedId = None,
+    at: At = None,
+    pin: Pin = None,
+    programme: Annotated[
+        str, typer.Option("--with", metavar="AGREEMENT", help="Whose points repay them.", show_default=False)
+    ] = "",
+    request_id: RequestId = None,
+) -> None:
+    """Repay points that the member owes with points of another programme, as both have agreed."""
+    till = read_till(session, at)
+    request = RepayPointsRequest(
+        request_id=read_request_id(request_id),
+        terminal=till.ref,
+        **read_presented(card, code, phone, virtual_id),
+        points=points,
+        programme=programme,
+        owed_programme=owed,
+    )
+    typed = read_pin(pin)
+    with session.coalition(till.identity) as connection:
+        _seal(connection, request, typed, till.place)
+        answer = connection.call(connection.terminal.RepayPoints, request)
+    receipt = answer.receipt
+    repaid = f"{receipt.repaid_points} of {receipt.repaid_points_programme}, {receipt.repaid_points_balance} now"
+    session.say(answer, f"{_told(session, 'Points repaid', receipt)}\n  for {repaid}")
+
+
+def _seal(
+    connection: Connection,
+    request: SpendPointsRequest | ConvertPointsRequest | RepayPointsRequest,
+    typed: str | None,
+    place: str,
+) -> None:
+    """Seal the PIN that was typed, if one was, into the request."""
+    if typed is not None:
+        key = connection.call(connection.terminal.GetPinKey, GetPinKeyRequest())
+        request.sealed_pin = seal_pin(key.public_key, typed, request.request_id, place)
 
 
 def _told(session: Session, what: str, receipt: Receipt) -> str:

@@ -203,4 +203,5 @@ def receipt_text(verb: str, receipt: Receipt) -> str:
 
 
 def _points_text(receipt: Receipt) -> str:
-    return f"  points {receipt.points:+}, {receipt.points_balance} of {receipt.points_programme} now"
+    until = f", these until {receipt.points_last_day}" if receipt.points_last_day else ""
+    return f"  points {receipt.points:+}{until}, {receipt.points_balance} of {receipt.points_programme} now"

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from coalition.client.arguments import check_offline_sale, name_original, place_of, reference_of, terminal_ref
+from coalition.client.arguments import check_offline_sale, place_of, reference_of, terminal_ref
 from coalition.client.certificate import ClientCertificate
 from coalition.client.credentials import Credential, presented
 from coalition.client.day_end import ClosedDay, DayEnd, DayTotals
@@ -32,6 +32,7 @@ from coalition.client.errors import (
 )
 from coalition.client.line import Line, LineState
 from coalition.client.offline_queue import OfflineLimits, OfflineQueue
+from coalition.client.operations import METHODS, Operations
 from coalition.client.outbox import Outbox
 from coalition.client.outbox_file import ALONE, OutboxFile
 from coalition.client.outbox_rows import Kind, OutboxRow, State
@@ -43,50 +44,15 @@ from coalition.client.undoing import Undoing
 from coalition.client.uploading import Uploading
 from coalition.v1.audit_pb2 import GetSealedReceiptResponse
 from coalition.v1.operations_pb2 import (
-    AuthorizeRequest,
-    CaptureRequest,
-    CashOutRequest,
-    Funding,
-    PurchaseRequest,
     Receipt,
-    RefundRequest,
-    ReturnedGoods,
-    ReturnPassRequest,
-    ReturnPointsRequest,
-    ReturnTopUpRequest,
-    ReturnVisitRequest,
-    ReverseTopUpRequest,
     SaleItem,
-    SellPassRequest,
-    SpendPointsRequest,
     Tender,
-    TopUpRequest,
     UploadRequest,
-    VisitPassRequest,
-    VoidRequest,
 )
 from coalition.v1.terminal_pb2 import Balance, GetBalanceRequest, GetBalanceResponse, ResolveRequest, ResolveResponse
 
-METHODS: Final = {
-    Kind.TOP_UP: "TopUp",
-    Kind.PURCHASE: "Purchase",
-    Kind.REFUND: "Refund",
-    Kind.AUTHORIZE: "Authorize",
-    Kind.CAPTURE: "Capture",
-    Kind.VOID: "Void",
-    Kind.RETURN_TOP_UP: "ReturnTopUp",
-    Kind.REVERSE_TOP_UP: "ReverseTopUp",
-    Kind.CASH_OUT: "CashOut",
-    Kind.SELL_PASS: "SellPass",
-    Kind.VISIT_PASS: "VisitPass",
-    Kind.RETURN_VISIT: "ReturnVisit",
-    Kind.RETURN_PASS: "ReturnPass",
-    Kind.SPEND_POINTS: "SpendPoints",
-    Kind.RETURN_POINTS: "ReturnPoints",
-}
 
-
-class AioTerminal:
+class AioTerminal(Operations):
     """A terminal that cannot get it wrong, awaited. See `Terminal`, which is the same for threads.
 
     async with AioTerminal("127.0.0.1:7443", certificate, outbox=Path("till-1.outbox")) as till:
@@ -122,52 +88,6 @@ class AioTerminal:
         self._pins = PinPad(pin_sealer, self._ask, at.strip("/") if at else None)
         self._line: Line | None = None
 
-    async def top_up(
-        self,
-        card: Credential,
-        amount_minor: int,
-        *,
-        issuer: str = "",
-        terms: str = "",
-        funding: Funding.ValueType = Funding.FUNDING_CASH,
-        sale_reference: str = "",
-    ) -> Receipt:
-        """Sell stored value: the member pays `amount_minor` by `funding`, the bonus comes on top."""
-        request = TopUpRequest(
-            **presented(card),
-            amount_minor=amount_minor,
-            currency_code=self._currency,
-            issuer=issuer,
-            terms=terms,
-            funding=funding,
-            sale_reference=sale_reference,
-        )
-        return await self._operate(Kind.TOP_UP, request)
-
-    async def purchase(
-        self,
-        card: Credential,
-        amount_minor: int,
-        *,
-        sale_reference: str = "",
-        pin: str | None = None,
-        items: Sequence[SaleItem] = (),
-        tenders: Sequence[Tender] = (),
-    ) -> Receipt:
-        """Spend stored value, the whole amount or nothing. `pin`: as the member typed it, where one is needed.
-
-        `items` and `tenders` tell what was sold and what it was paid with.
-        """
-        request = PurchaseRequest(
-            **presented(card),
-            amount_minor=amount_minor,
-            currency_code=self._currency,
-            sale_reference=sale_reference,
-            items=items,
-            tenders=tenders,
-        )
-        return await self._operate(Kind.PURCHASE, request, pin)
-
     async def approve_offline(
         self,
         card_number: str,
@@ -194,139 +114,6 @@ class AioTerminal:
         )
         check_offline_sale(request)
         return (await self._uploading.approve(request, reference_of(request), self._complete)).request_id
-
-    async def refund(
-        self,
-        original: Receipt | str | int,
-        amount_minor: int,
-        *,
-        goods: ReturnedGoods.ValueType = ReturnedGoods.RETURNED_GOODS_UNSPECIFIED,
-    ) -> Receipt:
-        """Give `amount_minor` of a purchase back. `original`: its receipt, request_id or entry_id.
-
-        `goods`: who has them, where they were bought at another participant; named by its entry_id then.
-        """
-        request = RefundRequest(amount_minor=amount_minor, currency_code=self._currency, returned_goods=goods)
-        name_original(request, "original", original)
-        return await self._operate(Kind.REFUND, request)
-
-    async def authorize(
-        self,
-        card: Credential,
-        amount_minor: int,
-        *,
-        hold_seconds: int = 0,
-        sale_reference: str = "",
-        pin: str | None = None,
-    ) -> Receipt:
-        """Keep `amount_minor` aside, for `hold_seconds` (0: seven days). `pin`: as for a purchase."""
-        request = AuthorizeRequest(
-            **presented(card),
-            amount_minor=amount_minor,
-            currency_code=self._currency,
-            hold_seconds=hold_seconds,
-            sale_reference=sale_reference,
-        )
-        return await self._operate(Kind.AUTHORIZE, request, pin)
-
-    async def capture(self, hold: Receipt | str | int, amount_minor: int, *, sale_reference: str = "") -> Receipt:
-        """Spend `amount_minor` of a hold, once; the rest is released. `hold`: its receipt, request_id or entry_id."""
-        request = CaptureRequest(amount_minor=amount_minor, currency_code=self._currency, sale_reference=sale_reference)
-        name_original(request, "hold", hold)
-        return await self._operate(Kind.CAPTURE, request)
-
-    async def void(self, hold: Receipt | str | int) -> Receipt:
-        """Release a hold whole. `hold`: its receipt, request_id or entry_id."""
-        request = VoidRequest()
-        name_original(request, "hold", hold)
-        return await self._operate(Kind.VOID, request)
-
-    async def return_top_up(self, top_up: Receipt | str | int) -> Receipt:
-        """Take an untouched top-up back; the receipt's amount is to be paid out. `top_up`: as for `refund`."""
-        request = ReturnTopUpRequest()
-        name_original(request, "original", top_up)
-        return await self._operate(Kind.RETURN_TOP_UP, request)
-
-    async def reverse_top_up(self, top_up: Receipt | str | int) -> Receipt:
-        """The money of a top-up bounced: take what is left of it. `top_up`: as for `refund`."""
-        request = ReverseTopUpRequest()
-        name_original(request, "original", top_up)
-        return await self._operate(Kind.REVERSE_TOP_UP, request)
-
-    async def cash_out(self, card: Credential, *, close_wallet: bool = False, pin: str | None = None) -> Receipt:
-        """Pay the member the receipt's amount, the principal of all lots; `close_wallet`: for good. `pin`: as above."""
-        request = CashOutRequest(**presented(card), close_wallet=close_wallet)
-        return await self._operate(Kind.CASH_OUT, request, pin)
-
-    async def sell_pass(
-        self,
-        card: Credential,
-        price_minor: int,
-        *,
-        issuer: str = "",
-        name: str = "",
-        funding: Funding.ValueType = Funding.FUNDING_CASH,
-        sale_reference: str = "",
-    ) -> Receipt:
-        """Sell a pass for its price. `name`: which one, where the issuer (empty: this participant) sells several."""
-        request = SellPassRequest(
-            **presented(card),
-            amount_minor=price_minor,
-            currency_code=self._currency,
-            issuer=issuer,
-            funding=funding,
-            sale_reference=sale_reference,
-            pass_code=name,
-        )
-        return await self._operate(Kind.SELL_PASS, request)
-
-    async def visit_pass(
-        self,
-        card: Credential,
-        visit_count: int = 1,
-        *,
-        name: str = "",
-        sale_reference: str = "",
-        pin: str | None = None,
-    ) -> Receipt:
-        """Take visits of a pass; the receipt says what is left. `name`: of which, where the member has several."""
-        request = VisitPassRequest(
-            **presented(card), visit_count=visit_count, sale_reference=sale_reference, pass_code=name
-        )
-        return await self._operate(Kind.VISIT_PASS, request, pin)
-
-    async def return_visit(self, visit: Receipt | str | int) -> Receipt:
-        """Give the visits of an entry back to their pass. `visit`: as for `refund`."""
-        request = ReturnVisitRequest()
-        name_original(request, "original", visit)
-        return await self._operate(Kind.RETURN_VISIT, request)
-
-    async def return_pass(self, sale: Receipt | str | int) -> Receipt:
-        """Pay the member the receipt's amount, what is left of a pass. `sale`: what sold it, as for `refund`."""
-        request = ReturnPassRequest()
-        name_original(request, "original", sale)
-        return await self._operate(Kind.RETURN_PASS, request)
-
-    async def spend_points(
-        self,
-        card: Credential,
-        points: int,
-        *,
-        programme: str = "",
-        sale_reference: str = "",
-        pin: str | None = None,
-    ) -> Receipt:
-        """Take points in payment; the receipt says their worth. `programme`: whose, where several are taken here."""
-        request = SpendPointsRequest(
-            **presented(card), points=points, programme=programme, sale_reference=sale_reference
-        )
-        return await self._operate(Kind.SPEND_POINTS, request, pin)
-
-    async def return_points(self, spend: Receipt | str | int, points: int = 0) -> Receipt:
-        """Give spent points back, all that is left of them where none are said. `spend`: as for `refund`."""
-        request = ReturnPointsRequest(points=points)
-        name_original(request, "original", spend)
-        return await self._operate(Kind.RETURN_POINTS, request)
 
     async def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here. Raises Declined, Offline."""
@@ -493,7 +280,7 @@ class AioTerminal:
         await self.close()
 
     async def _operate(self, kind: Kind, request: Any, pin: str | None = None) -> Receipt:
-        """Run one operation. The request is complete but for its id, time, terminal and PIN."""
+        """Undo first what waits for it, then store, send, store what came of it. As `Operations` says."""
         reference = reference_of(request)
         await self._undone_first()
         if pin is not None:

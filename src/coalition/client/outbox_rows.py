@@ -23,6 +23,8 @@ class Kind(StrEnum):
     RETURN_VISIT = "RETURN_VISIT"
     SPEND_POINTS = "SPEND_POINTS"
     RETURN_POINTS = "RETURN_POINTS"
+    CONVERT_POINTS = "CONVERT_POINTS"
+    REPAY_POINTS = "REPAY_POINTS"
     RETURN_PASS = "RETURN_PASS"  # noqa: S105  no password
 
 
@@ -38,6 +40,7 @@ REVERSIBLE: Final = frozenset(
         Kind.SELL_PASS,
         Kind.VISIT_PASS,
         Kind.SPEND_POINTS,
+        Kind.CONVERT_POINTS,
     }
 )
 

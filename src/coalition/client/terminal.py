@@ -239,6 +239,16 @@ class Terminal:
         """Give spent points back, all that is left of them where none are said. `spend`: as for `refund`."""
         return self._run(self._aio.return_points(spend, points))
 
+    def convert_points(self, card: Credential, points: int, *, programme: str = "", pin: str | None = None) -> Receipt:
+        """Turn points into value of the same wallet, as was agreed; the receipt's amount says how much."""
+        return self._run(self._aio.convert_points(card, points, programme=programme, pin=pin))
+
+    def repay_points(
+        self, card: Credential, owed_programme: str, points: int = 0, *, programme: str = "", pin: str | None = None
+    ) -> Receipt:
+        """Repay points that are owed of a programme, all where none are said, with points of another (`programme`)."""
+        return self._run(self._aio.repay_points(card, owed_programme, points, programme=programme, pin=pin))
+
     def balance(self, card: Credential) -> Balance:
         """What the wallet of a card holds, and how much of it is accepted here."""
         return self._run(self._aio.balance(card))

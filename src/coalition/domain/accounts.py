@@ -64,6 +64,8 @@ class TransferCode(IntEnum):
     PASS = 40
     POINTS = 41
     POINTS_VALUE = 42
+    POINTS_CONVERSION = 43
+    POINTS_REPAYMENT = 44
     DEBT_REPAID = 48
 
 

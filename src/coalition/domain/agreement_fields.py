@@ -91,6 +91,15 @@ class Fields:
                 raise self.bad(place, wish)
             yield Fields(row, f"{self._path}.{place}")
 
+    def part(self, name: str, wish: str) -> "Fields | None":
+        """An object within, to be read and finished by the caller; None where it is absent."""
+        value = self._content.pop(name, None)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise self.bad(name, wish)
+        return Fields(value, f"{self._path}.{name}")
+
     def finish(self) -> None:
         for name in self._content:
             raise self.bad(name, "no such field")

@@ -378,7 +378,58 @@ class ReturnPoints(FollowUp):
         return self._named() + f"|{self.points}".encode()
 
 
-Paying: TypeAlias = Purchase | Hold | CashOut | VisitPass | SpendPoints
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertPoints(Presented):
+    """Turn `points` of the card's wallet into value that their programme names: stored value, or a voucher.
+
+    `programme_code` names whose, where several are honoured at the asking participant. The books know their worth.
+    """
+
+    amount_minor: int = 0
+    points: int
+    programme_code: str | None = None
+    pin: SealedPin | PinEvidence | None = None
+
+    kind = Kind.POINTS_CONVERSION
+    uses_points = True
+
+    def _particulars(self) -> bytes:
+        return self.token + f"|{self.points}|{self.programme_code or ''}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepayPoints(Presented):
+    """Repay `points` (0: all) that the card's wallet owes of programme `owed_code` with points of another.
+
+    `programme_code` names these, where several are honoured at the asking participant. The books know how many.
+    """
+
+    amount_minor: int = 0
+    points: int
+    owed_code: str
+    programme_code: str | None = None
+    pin: SealedPin | PinEvidence | None = None
+
+    kind = Kind.POINTS_REPAYMENT
+    uses_points = True
+
+    def _particulars(self) -> bytes:
+        return self.token + f"|{self.points}|{self.owed_code}|{self.programme_code or ''}".encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointsExpiry(FollowUp):
+    """Take what is left of the points that an earlier entry earned, their last day being over.
+
+    A job of the house asks, in the operator's name. The books know how many these are.
+    """
+
+    amount_minor: int = 0
+
+    kind = Kind.POINTS_EXPIRY
+
+
+Paying: TypeAlias = Purchase | Hold | CashOut | VisitPass | SpendPoints | ConvertPoints | RepayPoints
 """What takes value from a wallet that the member is present with: it may come with a PIN."""
 
 

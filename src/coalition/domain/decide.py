@@ -16,13 +16,16 @@ from coalition.domain.commands import (
     Capture,
     CashOut,
     Command,
+    ConvertPoints,
     Hold,
     HoldExpiry,
     MergeIn,
     MergeOut,
     OpenLot,
+    PointsExpiry,
     Purchase,
     Refund,
+    RepayPoints,
     Resolve,
     ReturnPass,
     ReturnPoints,
@@ -49,7 +52,14 @@ from coalition.domain.pass_rules import (
     decide_sell_pass,
     decide_visit,
 )
-from coalition.domain.points_rules import add_points, decide_return_points, decide_spend_points
+from coalition.domain.points_conversion import decide_convert_points
+from coalition.domain.points_repayment import decide_repay_points
+from coalition.domain.points_rules import (
+    add_points,
+    decide_points_expiry,
+    decide_return_points,
+    decide_spend_points,
+)
 from coalition.domain.purchase import decide_purchase
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import decide_refund
@@ -60,6 +70,8 @@ from coalition.domain.top_up_reversal import decide_top_up_reversal
 from coalition.domain.upload import decide_upload
 
 Rule = Callable[[Any, Books], Decision]
+Opening = Callable[[Any, Books, int], Decision]
+"""A rule that names what it opens by the entry's id."""
 
 
 def decide(command: Command, books: Books, entry_id: int) -> Decision:
@@ -86,18 +98,13 @@ def _decided(command: Command, books: Books, entry_id: int) -> Decision:
             raise Refused(Reason.DAY_LIMIT_REACHED, metadata={"subject": full.name, "flow": flow.name})
     if command.sale_reference is not None and (sale := command.sale) is not None:
         books.sales.check_free(sale)
-    if isinstance(command, TopUp):
-        return decide_top_up(command, books, entry_id)
     rule = RULES.get(type(command))
-    if rule is None:
-        if isinstance(command, MergeIn):
-            return decide_merge_in(command, books, entry_id)
-        if isinstance(command, OpenLot):
-            return decide_opening(command, books, entry_id)
-        if isinstance(command, SellPass):
-            return decide_sell_pass(command, books, entry_id)
+    if rule is not None:
+        return rule(command, books)
+    opening = OPENINGS.get(type(command))
+    if opening is None:
         raise LedgerBroken(f"no rule decides a {type(command).__name__}")
-    return rule(command, books)
+    return opening(command, books, entry_id)
 
 
 def decide_resolve(_command: Resolve, _books: Books) -> Decision:
@@ -124,5 +131,14 @@ RULES: Final[Mapping[type[Command], Rule]] = {
     ReturnVisit: decide_return_visit,
     ReturnPass: decide_return_pass,
     SpendPoints: decide_spend_points,
+    RepayPoints: decide_repay_points,
     ReturnPoints: decide_return_points,
+    PointsExpiry: decide_points_expiry,
+}
+OPENINGS: Final[Mapping[type[Command], Opening]] = {
+    TopUp: decide_top_up,
+    MergeIn: decide_merge_in,
+    OpenLot: decide_opening,
+    SellPass: decide_sell_pass,
+    ConvertPoints: decide_convert_points,
 }

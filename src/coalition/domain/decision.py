@@ -21,9 +21,10 @@ class Decision:
     """What an accepted command does. `changes` are (lot, face change, principal change); a new lot is in `opens`.
 
     `reserves` are kept aside by a hold until `hold_expire_time`; `resolves` is the hold whose reservations end;
-    `reverses` the reversed lot; `closes`: the wallet is closed; `points` what happens to its points. Only a reversal of
-    what never took place has no wallet. `facts` are what the answer, and so the journal, keeps besides: the tier of a
-    spend, how a top-up was paid, a shortfall, a used code, that the wallet is closed, a pass, points.
+    `reverses` the reversed lot; `closes`: the wallet is closed; `points` what happens to its points, `repays` what it
+    owes less of others. Only a reversal of what never took place has no wallet. `facts` are what the answer, and so the
+    journal, keeps besides: the tier of a spend, how a top-up was paid, a shortfall, a used code, that the wallet is
+    closed, a pass, points.
     """
 
     wallet: Wallet | None
@@ -48,6 +49,7 @@ class Decision:
     card_issuer_id: int | None = None
     closes: bool = False
     points: PointsChange | None = None
+    repays: PointsChange | None = None
 
     def apply(self, books: Books, command: Command, entry_id: int) -> None:
         """Bring the books up to this decision, so that the batch's next command sees it."""
@@ -56,8 +58,10 @@ class Decision:
             self._apply_to_wallet(wallet, books)
             if wallet.usage is not None:
                 wallet.usage.take(self._line(books, command, entry_id))
+            if self.repays is not None:
+                books.points_book().repay(self.repays, wallet.wallet_id)
             if self.points is not None:
-                books.points_book().take(self.points, wallet.lane, wallet.wallet_id, entry_id)
+                books.points_book().take(self.points, wallet.lane, wallet.wallet_id, entry_id, books.business_date)
         if self.original is not None:
             _count_returns(self.original, self.allocations)
         if self.resolves is not None:

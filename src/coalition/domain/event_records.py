@@ -6,7 +6,7 @@ from uuid import UUID
 
 from coalition.domain.events import EventKind
 from coalition.domain.wallet_lines import WalletLine
-from coalition.domain.wallet_records import LotRecord
+from coalition.domain.wallet_records import EndingPoints, LotRecord
 
 
 class SettlementEvent(NamedTuple):
@@ -24,7 +24,8 @@ class SettlementEvent(NamedTuple):
 
 
 class MemberEvent(NamedTuple):
-    """An event under its name (entry_id, place), and what it is about: a line of the wallet, or a lot as it is now.
+    """An event under its name (entry_id, place), and what it is about: a line of the wallet, or a lot or points that
+    end, as they are now.
 
     `successor` is who owes the lot from now on; empty where that did not change.
     """
@@ -37,6 +38,7 @@ class MemberEvent(NamedTuple):
     line: WalletLine | None = None
     lot: LotRecord | None = None
     successor: str = ""
+    points: EndingPoints | None = None
 
 
 class MemberEvents(NamedTuple):

@@ -16,7 +16,7 @@ from coalition.domain.settlement_runs import changes_of
 EVERYBODY: Final = 0
 """Stands for all participants where an event concerns each of them."""
 NOTICE_DAYS: Final = 14
-"""So many days before a bonus ends its member is told: two week-ends are left to spend it."""
+"""So many days before a bonus, or points, end their member is told: two week-ends are left to spend it."""
 
 
 class EventKind(IntEnum):
@@ -50,6 +50,7 @@ class EventKind(IntEnum):
     BONUS_ENDS_SOON = 41
     LOT_HANDED_OVER = 42
     ISSUER_DEFAULTED = 43
+    POINTS_END_SOON = 44
 
 
 class Told(NamedTuple):

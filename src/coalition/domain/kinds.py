@@ -44,6 +44,9 @@ class Kind(IntEnum):
     POINTS_SPEND = 37
     POINTS_RETURN = 38
     WRITE_OFF = 39
+    POINTS_CONVERSION = 40
+    POINTS_EXPIRY = 41
+    POINTS_REPAYMENT = 42
     DEBT_REPAID = 46
 
     PARTICIPANT_CREATED = 101
@@ -126,5 +129,9 @@ SETTLEMENT: Final = frozenset(
 """What settlement posts: legs between participants' accounts and the bank; no wallet, no lot, no outcome of a till."""
 OF_PASSES: Final = frozenset({Kind.PASS_SALE, Kind.PASS_VISIT, Kind.VISIT_RETURN, Kind.PASS_RETURN})
 """What moves passes, and the money in them: no lot, no balance of a wallet."""
-OPENS_LOT: Final = frozenset({Kind.TOP_UP, Kind.MERGE_IN, Kind.OPENING})
+OF_POINTS: Final = frozenset(
+    {Kind.POINTS_SPEND, Kind.POINTS_RETURN, Kind.POINTS_CONVERSION, Kind.POINTS_EXPIRY, Kind.POINTS_REPAYMENT}
+)
+"""What moves points by itself; sales earn them, and refunds take them back, in entries of their own kinds."""
+OPENS_LOT: Final = frozenset({Kind.TOP_UP, Kind.MERGE_IN, Kind.OPENING, Kind.POINTS_CONVERSION})
 """What opens a lot, whose id is the entry's."""

@@ -15,7 +15,7 @@ from coalition.domain.accounts import (
 )
 from coalition.domain.agreements import Version
 from coalition.domain.books import Books, Original, Wallet
-from coalition.domain.commands import Capture, Command, Purchase, ReturnPoints, SpendPoints, Upload
+from coalition.domain.commands import Capture, Command, PointsExpiry, Purchase, ReturnPoints, SpendPoints, Upload
 from coalition.domain.decision import Decision
 from coalition.domain.errors import NoOpenWindow, Refused
 from coalition.domain.journal import NO_FACTS, Transfer
@@ -27,6 +27,7 @@ from coalition.domain.points_programme import PointsProgramme
 from coalition.domain.reasons import Reason
 
 EARNS: Final = (Purchase, Capture, Upload)
+EARNED: Final = frozenset(command.kind for command in EARNS)
 POINTS: Final = TransferCode.POINTS
 
 
@@ -42,7 +43,9 @@ def add_points(decision: Decision, command: Command, books: Books, book: PointsB
         agreed = books.programme.points_earned_at(command.participant_id, books.business_date)
         if agreed is not None:
             _earn(decision, wallet, command.participant_id, *agreed, books, book)
-    elif original is not None and original.entry_id in book.moves and original.kind is not Kind.POINTS_SPEND:
+    elif (
+        original is not None and decision.points is None and original.kind in EARNED and original.entry_id in book.moves
+    ):
         _claw_back(decision, wallet, original, books, book)
 
 
@@ -59,18 +62,20 @@ def _earn(
     points = content.earned(decision.amount_minor)
     if not points:
         return
-    debtor_id = _debtor(books, content)
+    debtor_id = debtor_of(books, content)
     unit = books.programme.points_unit(version.agreement_id)
     legs = [Transfer(points_account(debtor_id), POINTS_HELD, points, POINTS, unit=points_unit(unit))]
     if content.borne_by == "ACQUIRER":
-        legs += _claim(books, acquirer_id, debtor_id, points, version, content)
-    change = PointsChange(version.agreement_id, version.version, points)
-    _put(decision, wallet, change, legs, version, book)
+        legs += claim_in_points(books, (acquirer_id, debtor_id), points, version, content)
+    last_day = content.last_day(books.business_date)
+    change = PointsChange(version.agreement_id, version.version, points, last_day=last_day)
+    put_points(decision, wallet, change, legs, version, book)
 
 
 def _claw_back(decision: Decision, wallet: Wallet, original: Original, books: Books, book: PointsBook) -> None:
     """What the rule of the sale's own version gives for what is left of it is kept, the rest goes; once.
 
+    Of those that have ended already the member loses none a second time; who paid for them is paid back all the same.
     The member may have spent them: then the points fall below zero, and what is earned next fills that up.
     """
     move = book.moves[original.entry_id]
@@ -79,13 +84,14 @@ def _claw_back(decision: Decision, wallet: Wallet, original: Original, books: Bo
     points = move.points - content.earned(left) - move.given_back
     if points <= 0:
         return
-    debtor_id = _debtor(books, content)
+    debtor_id = debtor_of(books, content)
     unit = books.programme.points_unit(version.agreement_id)
-    legs = [Transfer(POINTS_HELD, points_account(debtor_id), points, POINTS, unit=points_unit(unit))]
+    taken = points - move.ended_of(points)
+    legs = [Transfer(POINTS_HELD, points_account(debtor_id), taken, POINTS, unit=points_unit(unit))] if taken else []
     if content.borne_by == "ACQUIRER":
-        legs += _claim(books, debtor_id, original.participant_id, points, version, content)
-    change = PointsChange(version.agreement_id, version.version, -points, original.entry_id)
-    _put(decision, wallet, change, legs, version, book)
+        legs += claim_in_points(books, (debtor_id, original.participant_id), points, version, content)
+    change = PointsChange(version.agreement_id, version.version, -taken, original.entry_id, points)
+    put_points(decision, wallet, change, legs, version, book)
 
 
 def decide_spend_points(command: SpendPoints, books: Books) -> Decision:
@@ -101,19 +107,19 @@ def decide_spend_points(command: SpendPoints, books: Books) -> Decision:
     check_pin(command, card, wallet, books, worth)
     check_own_limits(card, "POINTS")
     book = books.points_book()
-    held = book.of(wallet.wallet_id, version.agreement_id)
+    held = book.spendable(wallet.wallet_id, version.agreement_id, books.business_date)
     if command.points > held:
         raise Refused(Reason.POINTS_TOO_FEW, metadata={"points": str(held)})
-    debtor_id = _debtor(books, content)
+    debtor_id = debtor_of(books, content)
     unit = books.programme.points_unit(version.agreement_id)
     legs = [
         Transfer(POINTS_HELD, points_account(debtor_id), command.points, POINTS, unit=points_unit(unit)),
-        *_claim(books, debtor_id, command.participant_id, command.points, version, content),
+        *claim_in_points(books, (debtor_id, command.participant_id), command.points, version, content),
     ]
-    decision = _of_points(wallet, card.last_four, version, None)
+    decision = points_decision(wallet, card.last_four, version, None)
     decision.card_id = card.card_id
     change = PointsChange(version.agreement_id, version.version, -command.points)
-    _put(decision, wallet, change, legs, version, book, worth)
+    put_points(decision, wallet, change, legs, version, book, worth)
     return decision
 
 
@@ -139,15 +145,15 @@ def give_points_back(original: Original, points: int, books: Books) -> Decision:
     move = book.moves[original.entry_id]
     version, content = books.programme.points_version(move.programme_id, move.version)
     wallet = books.wallets[original.wallet_id or 0]
-    debtor_id = _debtor(books, content)
+    debtor_id = debtor_of(books, content)
     unit = books.programme.points_unit(version.agreement_id)
     legs = [
         Transfer(points_account(debtor_id), POINTS_HELD, points, POINTS, unit=points_unit(unit)),
-        *_claim(books, original.participant_id, debtor_id, points, version, content),
+        *claim_in_points(books, (original.participant_id, debtor_id), points, version, content),
     ]
-    decision = _of_points(wallet, original.last_four, version, original)
-    change = PointsChange(version.agreement_id, version.version, points, original.entry_id)
-    _put(decision, wallet, change, legs, version, book, content.value.half_even(points))
+    decision = points_decision(wallet, original.last_four, version, original)
+    change = PointsChange(version.agreement_id, version.version, points, original.entry_id, points)
+    put_points(decision, wallet, change, legs, version, book, content.value.half_even(points))
     return decision
 
 
@@ -157,7 +163,26 @@ def reverse_of_points(original: Original, books: Books) -> Decision | None:
     return give_points_back(original, left, books) if left else None
 
 
-def _of_points(wallet: Wallet, last_four: str, version: Version, original: Original | None) -> Decision:
+def decide_points_expiry(command: PointsExpiry, books: Books) -> Decision:
+    """`POINTS->POINTS(E) n`, no claim: what has ended is owed no more. Refused(LOT_NOT_OPEN) where nothing has."""
+    original = books.original_of(command)
+    move = books.points_book().moves.get(original.entry_id) if original is not None else None
+    if original is None or original.wallet_id is None or move is None:
+        raise Refused(Reason.ORIGINAL_UNKNOWN)
+    points = move.there
+    if not points or not move.has_ended(books.business_date):
+        raise Refused(Reason.LOT_NOT_OPEN)
+    version, content = books.programme.points_version(move.programme_id, move.version)
+    unit = points_unit(books.programme.points_unit(version.agreement_id))
+    legs = [Transfer(POINTS_HELD, points_account(debtor_of(books, content)), points, POINTS, unit=unit)]
+    wallet = books.wallets[original.wallet_id]
+    decision = points_decision(wallet, "", version, original)
+    change = PointsChange(version.agreement_id, version.version, -points, original.entry_id, ends=True)
+    put_points(decision, wallet, change, legs, version, books.points_book())
+    return decision
+
+
+def points_decision(wallet: Wallet, last_four: str, version: Version, original: Original | None) -> Decision:
     """A decision that moves points and no money."""
     return Decision(
         wallet=wallet,
@@ -173,17 +198,21 @@ def _of_points(wallet: Wallet, last_four: str, version: Version, original: Origi
     )
 
 
-def _debtor(books: Books, content: PointsProgramme) -> int:
+def debtor_of(books: Books, content: PointsProgramme) -> int:
     """Who owes the points today."""
     return books.programme.standing_for(books.programme.participant_by_code[content.debtor].participant_id)
 
 
-def _claim(
-    books: Books, debtor_id: int, creditor_id: int, points: int, version: Version, content: PointsProgramme
+def claim_in_points(
+    books: Books,
+    parties: tuple[int, int],
+    points: int,
+    version: Version,
+    content: PointsProgramme,
+    code: TransferCode = POINTS,
 ) -> list[Transfer]:
     """`D=>C n`, in the unit of the version; nothing of a party to itself. Raises NoOpenWindow."""
-    standing = books.programme.standing_for
-    debtor, creditor = standing(debtor_id), standing(creditor_id)
+    debtor, creditor = map(books.programme.standing_for, parties)
     if debtor == creditor:
         return []
     calendar_id = books.programme.calendar_id(content.calendar)
@@ -191,10 +220,10 @@ def _claim(
     if window is None:
         raise NoOpenWindow(calendar_id)
     unit = points_unit(books.programme.unit_of(version))
-    return [Transfer(clearing_account(debtor), clearing_account(creditor), points, POINTS, window, unit)]
+    return [Transfer(clearing_account(debtor), clearing_account(creditor), points, code, window, unit)]
 
 
-def _put(
+def put_points(
     decision: Decision,
     wallet: Wallet,
     change: PointsChange,
@@ -216,7 +245,9 @@ def _put(
 def _told(wallet: Wallet, change: PointsChange, version: Version, book: PointsBook) -> Mapping[str, str]:
     """By the programme's code and version: the history of a wallet's points can be told from the log alone."""
     after = book.of(wallet.wallet_id, change.programme_id) + change.points
+    ends = {} if change.last_day is None else {"points_last_day": change.last_day.isoformat()}
     return {
+        **ends,
         "points": str(change.points),
         "points_balance": str(after),
         "points_programme": version.code,

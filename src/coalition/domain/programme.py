@@ -175,6 +175,11 @@ class Programme:
         """By issuer, as agreements name it, the terms of which a sale holds what their sponsor has taken on."""
         self.has_points = POINTS_KEY in self._by_key
         """Whether there is a points programme, or ever was."""
+        self.has_ending_points = any(
+            isinstance(version.content, PointsProgramme) and version.content.months is not None
+            for version in self.versions.values()
+        )
+        """Whether points of any version end."""
 
     def may_operate(self, participant_id: int, terminal_id: int | None) -> bool:
         """Whether the participant is active, and the terminal (if one asks) and its store are, and belong to it."""
@@ -247,6 +252,13 @@ class Programme:
         if debtor_id in self.stopped and debtor_id != acquirer_id:
             raise Refused(Reason.PARTICIPANT_CAPPED, metadata={"participant": self.participants[debtor_id].code})
         return found[0]
+
+    def points_called(self, code: str, day: date) -> tuple[Version, PointsProgramme]:
+        """The programme of that name, in force on `day`. Raises Refused(POINTS_PROGRAMME_UNKNOWN)."""
+        for version, content in self._points_in_force(day):
+            if version.code == code:
+                return version, content
+        raise Refused(Reason.POINTS_PROGRAMME_UNKNOWN)
 
     def points_version(self, programme_id: int, version: int) -> tuple[Version, PointsProgramme]:
         """The version that points were moved under."""

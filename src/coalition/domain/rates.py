@@ -50,6 +50,9 @@ class Rate:
             quotient += 1
         return quotient
 
+    def ceiling(self, amount: int) -> int:
+        return -(-amount * self.numerator // self.denominator)
+
     def floor(self, amount: int) -> int:
         return amount * self.numerator // self.denominator
 

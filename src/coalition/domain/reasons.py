@@ -106,6 +106,8 @@ class Reason(IntEnum):
     APPROVAL_MISSING = 94
     MERGE_CONFLICT = 95
     MEMBER_HAS_DISPUTE = 97
+    POINTS_NOT_CONVERTIBLE = 98
+    POINTS_NOT_REPAYABLE = 99
 
     FIELD_INVALID = 100
     REQUEST_ID_MALFORMED = 101
@@ -212,6 +214,14 @@ ADVICE: Final[dict[Reason, Advice]] = {
     ),
     Reason.POINTS_PROGRAMME_UNKNOWN: Advice(
         "FAILED_PRECONDITION", "No such points programme is honoured by this merchant today; take another payment."
+    ),
+    Reason.POINTS_NOT_CONVERTIBLE: Advice(
+        "FAILED_PRECONDITION",
+        "These points do not become value, or not so many: take a multiple of step_points from minimum_points on.",
+    ),
+    Reason.POINTS_NOT_REPAYABLE: Advice(
+        "FAILED_PRECONDITION",
+        "Points of the one do not repay the other's, or fewer are owed: repay owed_points at most.",
     ),
     Reason.WALLET_HAS_POINTS: Advice(
         "FAILED_PRECONDITION", "Points stay in the wallet they were earned in; have them used first."

@@ -3,6 +3,9 @@
 An accepted reversal means that the original has no effect now and never will have one.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Final
+
 from coalition.domain.books import Books, Original
 from coalition.domain.commands import Reverse
 from coalition.domain.decision import Decision
@@ -10,10 +13,19 @@ from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.hold import release
 from coalition.domain.kinds import Kind
 from coalition.domain.pass_rules import reverse_of_pass
+from coalition.domain.points_conversion import reverse_conversion
 from coalition.domain.points_rules import reverse_of_points
 from coalition.domain.reasons import Reason
 from coalition.domain.refund import REFUNDABLE, give_value_back
 from coalition.domain.top_up_reversal import take_back_top_up
+
+MIRRORS: Final[Mapping[Kind, Callable[[Original, Books], Decision | None]]] = {
+    Kind.PASS_SALE: reverse_of_pass,
+    Kind.PASS_VISIT: reverse_of_pass,
+    Kind.POINTS_SPEND: reverse_of_points,
+    Kind.POINTS_CONVERSION: reverse_conversion,
+}
+"""What is left of such an entry, undone; None where nothing is."""
 
 
 def decide_reverse(command: Reverse, books: Books) -> Decision:
@@ -37,10 +49,8 @@ def decide_reverse(command: Reverse, books: Books) -> Decision:
         if lot.is_reversed:
             return _nothing_left(original, books)
         return take_back_top_up(original, books, commission_back=True)
-    if original.kind in {Kind.PASS_SALE, Kind.PASS_VISIT}:
-        return reverse_of_pass(original, books) or _nothing_left(original, books)
-    if original.kind is Kind.POINTS_SPEND:
-        return reverse_of_points(original, books) or _nothing_left(original, books)
+    if (mirror := MIRRORS.get(original.kind)) is not None:
+        return mirror(original, books) or _nothing_left(original, books)
     if original.kind is Kind.HOLD:
         hold = books.holds[original.entry_id]
         if hold.is_open:

@@ -9,7 +9,7 @@ from coalition.domain.journal import Outcome
 from coalition.domain.kinds import Kind
 from coalition.domain.sale_details import SaleDetails
 
-VALUE_ENTERS: Final = frozenset({Kind.TOP_UP, Kind.REFUND, Kind.MERGE_IN, Kind.OPENING})
+VALUE_ENTERS: Final = frozenset({Kind.TOP_UP, Kind.REFUND, Kind.MERGE_IN, Kind.OPENING, Kind.POINTS_CONVERSION})
 VALUE_LEAVES: Final = frozenset(
     {
         Kind.PURCHASE,
@@ -65,11 +65,18 @@ class DueBonus(NamedTuple):
     bonus_expiry: date
 
 
+class DuePoints(NamedTuple):
+    """Points that entry `entry_id` earned, of which some are still there though `last_day` is over."""
+
+    entry_id: int
+    last_day: date
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
     """A card and its wallet in one snapshot. Wallet and lane are None until the card is linked.
 
-    `points` are (programme_id, points), in order of the programmes.
+    `points` are (programme's code, points), in order of the programmes.
     """
 
     card_state: str
@@ -79,7 +86,7 @@ class Holding:
     balance_minor: int
     lots: tuple[HeldLot, ...]
     read_time: datetime
-    points: tuple[tuple[int, int], ...] = ()
+    points: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,22 @@ class PassRecord:
     last_day: date | None
 
 
+class EndingPoints(NamedTuple):
+    """Points of a programme that may be spent until `last_day`."""
+
+    programme: str
+    points: int
+    last_day: date
+
+
+class PointsRecord(NamedTuple):
+    """Points of a programme, and which of them end: the soonest first, a row a day, the first few."""
+
+    programme: str
+    points: int
+    ending: tuple[EndingPoints, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class DebtRecord:
     """What is owed for one sale, or is to be given back of what was paid for it, minor units."""
@@ -43,7 +60,7 @@ class DebtRecord:
 class WalletRecord:
     """A wallet and its open lots in one snapshot, in the order they were bought. `state` is OPEN or CLOSED.
 
-    So are its passes; `points` are (programme's code, points), not zeros; `debts` those of which anything is open.
+    So are its passes; `points` are not zeros, `debts` those of which anything is open.
     """
 
     lane: int
@@ -53,5 +70,5 @@ class WalletRecord:
     read_time: datetime
     lots: tuple[LotRecord, ...]
     passes: tuple[PassRecord, ...] = ()
-    points: tuple[tuple[str, int], ...] = ()
+    points: tuple[PointsRecord, ...] = ()
     debts: tuple[DebtRecord, ...] = ()

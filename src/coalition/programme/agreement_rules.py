@@ -209,6 +209,8 @@ def _names_of_units(content: PassTerms | PointsProgramme) -> Iterator[tuple[str,
         yield "debtor", content.debtor, False
         yield from _listed("earned_at", content.earned_at)
         yield from _listed("spent_at", content.spent_at)
+        if content.conversion is not None:
+            yield "conversion.issuer", content.conversion.issuer, False
 
 
 def _listed(field: str, parties: Iterable[str]) -> Iterator[tuple[str, str, bool]]:

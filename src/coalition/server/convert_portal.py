@@ -8,7 +8,7 @@ from google.protobuf.json_format import MessageToDict
 
 from coalition.domain.members import Access, MemberRow
 from coalition.domain.reasons import Reason
-from coalition.domain.wallet_records import DebtRecord, LotRecord, PassRecord, WalletRecord
+from coalition.domain.wallet_records import DebtRecord, EndingPoints, LotRecord, PassRecord, WalletRecord
 from coalition.membership.card_views import CardView
 from coalition.membership.field_groups import Opened
 from coalition.server.convert import timestamp_of
@@ -28,8 +28,20 @@ def wallet_message(wallet: WalletRecord, currency_code: str) -> portal_pb2.Walle
         lots=[lot_message(lot, currency_code) for lot in wallet.lots],
         read_time=timestamp_of(wallet.read_time),
         passes=[pass_message(each, currency_code) for each in wallet.passes],
-        points=[portal_pb2.HeldPoints(programme=code, points=points) for code, points in wallet.points],
+        points=[
+            portal_pb2.HeldPoints(
+                programme=held.programme, points=held.points, ending=[ending_message(each) for each in held.ending]
+            )
+            for held in wallet.points
+        ],
         debts=[debt_message(each, currency_code) for each in wallet.debts],
+    )
+
+
+def ending_message(ending: EndingPoints) -> portal_pb2.EndingPoints:
+    """Points that end, as their member sees them."""
+    return portal_pb2.EndingPoints(
+        programme=ending.programme, points=ending.points, last_day=ending.last_day.isoformat()
     )
 
 

@@ -15,7 +15,7 @@ from coalition.domain.day_limits import DayLimits
 from coalition.domain.directory import AgreementRecord, ParticipantRecord, StoreRecord, TerminalRecord
 from coalition.domain.errors import Refused
 from coalition.domain.pass_terms import PassTerms
-from coalition.domain.points_programme import PointsProgramme
+from coalition.domain.points_programme import Conversion, PointsProgramme, Repayment
 from coalition.domain.rates import Rate
 from coalition.domain.reasons import Reason
 from coalition.domain.window_fees import WindowFees
@@ -120,7 +120,9 @@ def content_of(message: Message) -> dict[str, JSON]:
         elif name in CHOICES:
             kind, prefix = CHOICES[name]
             content[name] = kind.Name(value).removeprefix(prefix)
-        elif name in {"tiers", "bands", "steps"}:
+        elif name == "conversion":
+            content[name] = content_of(value)
+        elif name in {"tiers", "bands", "steps", "repays", "repaid_with"}:
             content[name] = [content_of(row) for row in value]
         elif name in {"sellers", "returns_at", "honoured_at", "earned_at", "spent_at"}:
             content[name] = list(value)
@@ -244,6 +246,25 @@ def _points(programme: PointsProgramme) -> programme_pb2.Points:
         borne_by=programme_pb2.PointsBearer.Value(f"POINTS_BEARER_{programme.borne_by}"),
         spent_at=programme.spent_at,
         calendar=programme.calendar,
+        months=programme.months,
+        repays=map(_repayment, programme.repays),
+        repaid_with=map(_repayment, programme.repaid_with),
+        conversion=None if programme.conversion is None else _conversion(programme.conversion),
+    )
+
+
+def _repayment(repayment: Repayment) -> programme_pb2.PointsRepayment:
+    return programme_pb2.PointsRepayment(programme=repayment.programme, rate=_rate_message(repayment.rate))
+
+
+def _conversion(conversion: Conversion) -> programme_pb2.PointsConversion:
+    return programme_pb2.PointsConversion(
+        issuer=conversion.issuer,
+        terms=conversion.terms or "",
+        rate=_rate_message(conversion.rate),
+        minimum_points=conversion.minimum_points,
+        step_points=conversion.step_points,
+        voucher_months=conversion.voucher_months,
     )
 
 

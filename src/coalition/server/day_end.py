@@ -12,10 +12,10 @@ from coalition.domain.errors import Refused
 from coalition.domain.kinds import FIRST_ACT, Kind
 from coalition.domain.reasons import Reason
 from coalition.server.acting import act_of, receipt
-from coalition.server.convert import Seat, seat_of
 from coalition.server.convert_programme import business_date as parse_date
 from coalition.server.identity import Caller, HasProgramme
 from coalition.server.request_ids import RequestIds
+from coalition.server.seats import Seat, seat_of
 from coalition.v1 import terminal_pb2
 
 

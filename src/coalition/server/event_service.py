@@ -9,7 +9,7 @@ from coalition.domain.events import EventKind
 from coalition.domain.pages import page_limit
 from coalition.domain.programme import Programme
 from coalition.server.convert import timestamp_of, wallet_entry_of
-from coalition.server.convert_portal import lot_message
+from coalition.server.convert_portal import ending_message, lot_message
 from coalition.server.identity import HasProgramme, Role, caller
 from coalition.server.own import own_codes
 from coalition.v1 import events_pb2, events_pb2_grpc
@@ -86,7 +86,7 @@ def settlement_event(event: SettlementEvent, currency_code: str) -> events_pb2.E
 
 
 def member_event(event: MemberEvent, programme: Programme) -> events_pb2.Event:
-    """What a member is told: a line of the wallet as any list of them shows it, or a lot."""
+    """What a member is told: a line of the wallet as any list of them shows it, a lot, or points that end."""
     currency_code = programme.scheme.currency_code
     return events_pb2.Event(
         event_id=name_of(event.entry_id, event.place),
@@ -97,6 +97,7 @@ def member_event(event: MemberEvent, programme: Programme) -> events_pb2.Event:
         successor=event.successor,
         wallet_entry=wallet_entry_of(event.line, programme) if event.line else None,
         lot=lot_message(event.lot, currency_code) if event.lot else None,
+        points=ending_message(event.points) if event.points else None,
     )
 
 

@@ -9,7 +9,9 @@ from coalition.domain.errors import Refused
 from coalition.domain.journal import Outcome
 from coalition.domain.programme import Programme
 from coalition.domain.reasons import Reason
-from coalition.server.convert import OperationRequest, Token, command_of, write_receipt
+from coalition.server.asking import Token
+from coalition.server.convert import write_receipt
+from coalition.server.convert_commands import OperationRequest, command_of
 from coalition.server.identity import Caller
 from coalition.server.status import FieldsInvalid, declined, status_of
 from coalition.server.validation import check_message

@@ -48,6 +48,8 @@ RULES: Final[Mapping[str, Roles]] = MappingProxyType(
         "/coalition.v1.TerminalService/ReturnPass": TILLS,
         "/coalition.v1.TerminalService/SpendPoints": TILLS,
         "/coalition.v1.TerminalService/ReturnPoints": TILLS,
+        "/coalition.v1.TerminalService/ConvertPoints": TILLS,
+        "/coalition.v1.TerminalService/RepayPoints": TILLS,
         "/coalition.v1.TerminalService/Reverse": TILLS,
         "/coalition.v1.TerminalService/Resolve": TILLS,
         "/coalition.v1.TerminalService/GetBalance": TILLS,

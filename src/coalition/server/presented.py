@@ -45,6 +45,8 @@ Presenting: TypeAlias = (
     | operations_pb2.SellPassRequest
     | operations_pb2.VisitPassRequest
     | operations_pb2.SpendPointsRequest
+    | operations_pb2.ConvertPointsRequest
+    | operations_pb2.RepayPointsRequest
     | terminal_pb2.GetBalanceRequest
     | terminal_pb2.ListEntriesRequest
 )

@@ -16,21 +16,14 @@ from coalition.domain.journal import Outcome
 from coalition.domain.pages import number_key, page_limit, page_token
 from coalition.domain.reasons import Reason
 from coalition.domain.wallet_lines import Holding, WalletLine
-from coalition.server.convert import (
-    OperationRequest,
-    Seat,
-    command_of,
-    resolve_of,
-    seat_of,
-    timestamp_of,
-    wallet_entry_of,
-    write_receipt,
-)
+from coalition.server.convert import timestamp_of, wallet_entry_of, write_receipt
+from coalition.server.convert_commands import OperationRequest, command_of, resolve_of
 from coalition.server.day_end import DayEndCalls
 from coalition.server.identity import Caller, HasProgramme, Role, caller, certificate_of
 from coalition.server.operations import asked_of, commands_of, request_id_of, write_result
 from coalition.server.presented import Presentations
 from coalition.server.request_ids import RequestIds
+from coalition.server.seats import Seat, seat_of
 from coalition.server.sinks import Gathering, WaitingCalls
 from coalition.server.status import declined
 from coalition.v1 import operations_pb2, terminal_pb2, terminal_pb2_grpc
@@ -59,6 +52,8 @@ Posted = TypeVar(
     terminal_pb2.ReturnPassResponse,
     terminal_pb2.SpendPointsResponse,
     terminal_pb2.ReturnPointsResponse,
+    terminal_pb2.ConvertPointsResponse,
+    terminal_pb2.RepayPointsResponse,
     terminal_pb2.ReverseResponse,
 )
 """The responses that are a receipt."""
@@ -156,6 +151,12 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
     async def ReturnPoints(self, request: Any, context: Any) -> terminal_pb2.ReturnPointsResponse:
         return await self._posted(request, context, terminal_pb2.ReturnPointsResponse())
 
+    async def ConvertPoints(self, request: Any, context: Any) -> terminal_pb2.ConvertPointsResponse:
+        return await self._posted(request, context, terminal_pb2.ConvertPointsResponse())
+
+    async def RepayPoints(self, request: Any, context: Any) -> terminal_pb2.RepayPointsResponse:
+        return await self._posted(request, context, terminal_pb2.RepayPointsResponse())
+
     async def Reverse(self, request: Any, context: Any) -> terminal_pb2.ReverseResponse:
         return await self._posted(request, context, terminal_pb2.ReverseResponse())
 
@@ -249,8 +250,8 @@ class TerminalServicer(terminal_pb2_grpc.TerminalServiceServicer):
                 card_state=operations_pb2.CardState.Value(f"CARD_STATE_{holding.card_state}"),
                 read_time=timestamp_of(holding.read_time),
                 points=[
-                    terminal_pb2.PointsBalance(programme=programme.version(programme_id, 1).code, points=points)
-                    for programme_id, points in holding.points
+                    terminal_pb2.PointsBalance(programme=code, points=points)
+                    for code, points in holding.points
                     if points
                 ],
             )

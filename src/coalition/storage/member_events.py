@@ -1,8 +1,9 @@
 """What members are told: the journal as it is, read behind a cursor by who speaks with members. Reads only.
 
 Nothing is kept for it. An event of a wallet is its entry; when the first batch of a business date is passed, the open
-lots whose bonus ends soon follow from the date; where an issuer has handed over, or does not pay, the open lots that it
-owed follow from that entry. What is told of a lot is what is in it when it is read: what was spent is told no more.
+lots whose bonus ends soon, and the points that do, follow from the date; where an issuer has handed over, or does not
+pay, the open lots that it owed follow from that entry. What is told of a lot is what is in it when it is read: what was
+spent is told no more.
 """
 
 import json
@@ -15,7 +16,7 @@ from coalition.domain.events import NOTICE_DAYS, EventKind
 from coalition.domain.ids import NUMBER_SHIFT, number_of
 from coalition.domain.kinds import Kind
 from coalition.domain.reasons import Reason
-from coalition.domain.wallet_records import LotRecord
+from coalition.domain.wallet_records import EndingPoints, LotRecord
 from coalition.storage.cursors import cursor_of
 from coalition.storage.lease import Cursor, Lease, leased_cursor
 from coalition.storage.reads import LINE_COLUMNS, line_of
@@ -49,6 +50,14 @@ ENDING: Final = f"""{LOT}
 WHERE l.is_open AND l.bonus_expiry > %s::date AND l.bonus_expiry <= %s::date AND l.face > l.principal
   AND l.lot_id > %s
 ORDER BY l.lot_id LIMIT %s
+"""
+# Along points_moves_ending.
+POINTS_ENDING: Final = """
+SELECT e.entry_id, m.member_id, a.code, e.points - e.given_back - e.used - e.ended, e.last_day
+FROM points_moves e JOIN members m ON m.wallet_id = e.wallet_id AND m.state <> 'ERASED'
+JOIN agreements a ON a.agreement_id = e.programme_id
+WHERE e.is_open AND e.last_day > %s::date AND e.last_day <= %s::date AND e.entry_id > %s
+ORDER BY e.entry_id LIMIT %s
 """
 # Once or twice in the life of an issuer: all lots are looked through for each page.
 OWED: Final = f"""{LOT}
@@ -147,15 +156,25 @@ class MemberEventReads:
         return days
 
     def _ending(self, cursor: Cursor, day: _NewDay, after: tuple[int, int], limit: int) -> Iterator[MemberEvent]:
-        """The open lots whose bonus came within the notice on this day, or on days before it without any entry."""
+        """The open lots whose bonus came within the notice on this day, or on days before it without any entry.
+
+        And points; a lot and points that were earned have the ids of different entries.
+        """
         notice = timedelta(days=NOTICE_DAYS)
         told = after[1] if day.entry_id == after[0] else 0
         if (day.entry_id, told) < after:
             return
-        rows = cursor.execute(ENDING, (day.before + notice, day.date + notice, told, limit)).fetchall()
-        for lot_id, member_id, *rest in rows:
-            lot = LotRecord(lot_id, *rest)
-            yield MemberEvent(day.entry_id, lot_id, EventKind.BONUS_ENDS_SOON, member_id, day.time, lot=lot)
+        values = (day.before + notice, day.date + notice, told, limit)
+        events = [
+            MemberEvent(
+                day.entry_id, row[0], EventKind.BONUS_ENDS_SOON, row[1], day.time, lot=LotRecord(row[0], *row[2:])
+            )
+            for row in cursor.execute(ENDING, values).fetchall()
+        ]
+        for entry_id, member_id, *rest in cursor.execute(POINTS_ENDING, values).fetchall():
+            what = (EventKind.POINTS_END_SOON, member_id, day.time)
+            events.append(MemberEvent(day.entry_id, entry_id, *what, points=EndingPoints(*rest)))
+        yield from sorted(events, key=lambda event: event.place)[:limit]
 
     def _owed(
         self,

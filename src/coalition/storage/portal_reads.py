@@ -1,10 +1,18 @@
 """What a member sees of the own wallet. Reads only; a wallet's lines are read by `WalletReads.lines`."""
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Final
 from uuid import UUID
 
-from coalition.domain.wallet_records import DebtRecord, LotRecord, PassRecord, WalletRecord
+from coalition.domain.wallet_records import (
+    DebtRecord,
+    EndingPoints,
+    LotRecord,
+    PassRecord,
+    PointsRecord,
+    WalletRecord,
+)
 from coalition.storage.lease import Lease, leased_cursor
 
 WALLET: Final = """
@@ -18,7 +26,13 @@ SELECT w.lane, w.wallet_id, w.balance_minor, w.state, clock_timestamp(),
         FROM passes h JOIN participants p ON p.participant_id = h.issuer_id
             JOIN agreements a ON a.agreement_id = h.terms_id
         WHERE h.lane = w.lane AND h.wallet_id = w.wallet_id AND h.is_open),
-       (SELECT coalesce(json_agg(json_build_array(a.code, o.balance) ORDER BY a.code), '[]')
+       (SELECT coalesce(json_agg(json_build_array(a.code, o.balance, (
+                    SELECT coalesce(json_agg(json_build_array(e.points, e.last_day)), '[]') FROM (
+                        SELECT p.last_day, sum(p.points - p.given_back - p.used - p.ended) AS points
+                        FROM points_moves p
+                        WHERE p.lane = w.lane AND p.wallet_id = w.wallet_id AND p.is_open
+                          AND p.programme_id = o.programme_id
+                        GROUP BY p.last_day ORDER BY p.last_day LIMIT 12) AS e)) ORDER BY a.code), '[]')
         FROM points o JOIN agreements a ON a.agreement_id = o.programme_id
         WHERE o.lane = w.lane AND o.wallet_id = w.wallet_id AND o.balance <> 0),
        (SELECT coalesce(json_agg(json_build_array(d.entry_id, p.code, d.business_date, d.owed_minor, d.credit_minor)
@@ -43,8 +57,9 @@ class PortalReads:
         if row is None:
             return None
         lane, wallet_id, balance, state, read_time, lots, passes, points, debts = row
-        held = tuple(_lot(*lot) for lot in lots), tuple(_pass(*each) for each in passes), tuple(map(tuple, points))
-        return WalletRecord(lane, wallet_id, balance, state, read_time, *held, tuple(_debt(*each) for each in debts))
+        held = tuple(_lot(*lot) for lot in lots), tuple(_pass(*each) for each in passes)
+        counted, owed = tuple(_points(*each) for each in points), tuple(_debt(*each) for each in debts)
+        return WalletRecord(lane, wallet_id, balance, state, read_time, *held, counted, owed)
 
 
 def _lot(lot_id: int, issuer: str, face: int, principal: int, bonus_expiry: str | None) -> LotRecord:
@@ -53,6 +68,11 @@ def _lot(lot_id: int, issuer: str, face: int, principal: int, bonus_expiry: str 
 
 def _debt(entry_id: int, acquirer: str, day: str, owed: int, credit: int) -> DebtRecord:
     return DebtRecord(entry_id, acquirer, date.fromisoformat(day), owed, credit)
+
+
+def _points(code: str, points: int, ending: Sequence[tuple[int, str]]) -> PointsRecord:
+    soonest_first = tuple(EndingPoints(code, count, date.fromisoformat(day)) for count, day in ending)
+    return PointsRecord(code, points, soonest_first)
 
 
 def _pass(

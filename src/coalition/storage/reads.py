@@ -23,8 +23,9 @@ HOLDING: Final = """
 SELECT c.state, c.last_four, w.lane, w.wallet_id, coalesce(w.balance_minor, 0), clock_timestamp(),
        (SELECT coalesce(json_agg(json_build_array(l.issuer_id, l.face, l.principal, l.reserved)), '[]')
         FROM lots l WHERE l.lane = w.lane AND l.wallet_id = w.wallet_id AND l.is_open),
-       (SELECT coalesce(json_agg(json_build_array(p.programme_id, p.balance) ORDER BY p.programme_id), '[]')
-        FROM points p WHERE p.lane = w.lane AND p.wallet_id = w.wallet_id)
+       (SELECT coalesce(json_agg(json_build_array(a.code, p.balance) ORDER BY p.programme_id), '[]')
+        FROM points p JOIN agreements a ON a.agreement_id = p.programme_id
+        WHERE p.lane = w.lane AND p.wallet_id = w.wallet_id)
 FROM credentials k
 JOIN cards c ON c.lane = k.lane AND c.card_id = k.card_id
 LEFT JOIN wallets w ON w.lane = c.lane AND w.wallet_id = c.wallet_id

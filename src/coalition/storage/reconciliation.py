@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from coalition.domain.ids import NUMBER_SHIFT, lane_of_entry, number_of
-from coalition.domain.kinds import FIRST_ACT, SETTLEMENT, Kind
+from coalition.domain.kinds import FIRST_ACT, OF_POINTS, SETTLEMENT, Kind
 from coalition.domain.reasons import Reason
 from coalition.domain.reconciliation import Elsewhere, KeyKind, OurLine, Result, TheirLine, Why, reconcile
 from coalition.storage.connect import Connection
@@ -16,17 +16,21 @@ NUMBERS_MAX: Final = 100_000  # journal numbers a statement reads: few of their 
 
 OURS: Final = """
 SELECT entry_id, request_id::text, coalesce(sale_reference, ''), kind, amount_minor, original_entry_id
-FROM entries
+FROM entries e
 WHERE entry_id >= %(first)s AND entry_id < %(end)s AND participant_id = %(participant)s AND kind < %(acts)s
   AND kind <> ALL(%(left_out)s) AND reason = 0
+  AND NOT (kind = %(reversal)s AND EXISTS (
+      SELECT FROM entries o
+      WHERE o.lane = e.lane AND o.entry_id = e.original_entry_id AND o.kind = ANY(%(of_points)s)))
 ORDER BY entry_id
 """
-# A hold moves nothing and its release neither; points have no amount of money; what settlement posts, a merge and a
-# value carried over are no sales.
+# A hold moves nothing and its release neither; no money is paid with points, nor where they become value; what
+# settlement posts, a merge and a value carried over are no sales.
 LEFT_OUT: Final = sorted(
     SETTLEMENT
     | {Kind.HOLD, Kind.VOID, Kind.HOLD_EXPIRY, Kind.TOMBSTONE, Kind.BONUS_EXPIRY}
-    | {Kind.MERGE_OUT, Kind.MERGE_IN, Kind.OPENING, Kind.POINTS_SPEND, Kind.POINTS_RETURN}
+    | {Kind.MERGE_OUT, Kind.MERGE_IN, Kind.OPENING}
+    | OF_POINTS
 )
 
 BY_REQUEST: Final = """
@@ -80,6 +84,8 @@ def _rows(connection: Connection, participant_id: int, after: int, up_to: int) -
                 "participant": participant_id,
                 "acts": FIRST_ACT,
                 "left_out": [int(kind) for kind in LEFT_OUT],
+                "of_points": sorted(map(int, OF_POINTS)),
+                "reversal": int(Kind.REVERSAL),
             },
         )
 

@@ -12,14 +12,15 @@ from coalition.domain.kinds import Kind
 from coalition.storage.connect import Connection
 from coalition.storage.folds import Fold
 
-# A lot's id is that of the entry that opened it, so its range in each lane holds the top-ups of these numbers and few
-# others: lots that were moved or brought along, whose bonus nobody grants now.
+GRANTING: Final = sorted({Kind.TOP_UP, Kind.POINTS_CONVERSION})
+# A lot's id is that of the entry that opened it, so its range in each lane holds the top-ups of these numbers, vouchers
+# for points, and few others: lots that were moved or brought along, whose bonus nobody grants now.
 ADD: Final = """
 INSERT INTO {table} AS folded (terms_id, terms_version, granted_minor)
 SELECT l.terms_id, l.terms_version, sum(l.face_sold - l.principal_sold)
 FROM generate_series(0, (SELECT lane_count FROM scheme) - 1) AS lanes (lane)
 JOIN lots l ON l.lane = lanes.lane AND l.lot_id >= %(first)s AND l.lot_id < %(end)s
-JOIN entries e ON e.lane = l.lane AND e.entry_id = l.lot_id AND e.kind = %(top_up)s
+JOIN entries e ON e.lane = l.lane AND e.entry_id = l.lot_id AND e.kind = ANY(%(granting)s)
 WHERE l.face_sold > l.principal_sold
 GROUP BY 1, 2 ORDER BY 1, 2
 ON CONFLICT (terms_id, terms_version) DO UPDATE SET granted_minor = folded.granted_minor + excluded.granted_minor
@@ -39,7 +40,7 @@ def add_granted(connection: Connection, table: str, after: int, up_to: int) -> N
     """Add the bonus granted in `after < number <= up_to` to `table`."""
     connection.execute(
         ADD.format(table=table),
-        {"first": after + 1 << NUMBER_SHIFT, "end": up_to + 1 << NUMBER_SHIFT, "top_up": Kind.TOP_UP},
+        {"first": after + 1 << NUMBER_SHIFT, "end": up_to + 1 << NUMBER_SHIFT, "granting": GRANTING},
     )
 
 

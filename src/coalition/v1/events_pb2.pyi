@@ -86,6 +86,8 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     """A lot is owed by another participant from now on; nothing else about it changed."""
     EVENT_KIND_ISSUER_DEFAULTED: _EventKind.ValueType  # 43
     """The issuer of a lot does not pay what it owes other participants, and is suspended."""
+    EVENT_KIND_POINTS_END_SOON: _EventKind.ValueType  # 44
+    """Points of a sale end within 14 days."""
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
     """What happened."""
@@ -148,6 +150,8 @@ EVENT_KIND_LOT_HANDED_OVER: EventKind.ValueType  # 42
 """A lot is owed by another participant from now on; nothing else about it changed."""
 EVENT_KIND_ISSUER_DEFAULTED: EventKind.ValueType  # 43
 """The issuer of a lot does not pay what it owes other participants, and is suspended."""
+EVENT_KIND_POINTS_END_SOON: EventKind.ValueType  # 44
+"""Points of a sale end within 14 days."""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 @_typing.final
@@ -225,6 +229,7 @@ class Event(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     WALLET_ENTRY_FIELD_NUMBER: _builtins.int
     LOT_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """Its name for ever, "entry-place": the entry of the journal it follows from, and which one of that it is."""
     kind: Global___EventKind.ValueType
@@ -264,6 +269,10 @@ class Event(_message.Message):
     def lot(self) -> _portal_pb2.Lot:
         """The lot, as it is now."""
 
+    @_builtins.property
+    def points(self) -> _portal_pb2.EndingPoints:
+        """The points that end, as they are now."""
+
     def __init__(
         self,
         *,
@@ -282,10 +291,11 @@ class Event(_message.Message):
         state: _builtins.str = ...,
         wallet_entry: _operations_pb2.WalletEntry | None = ...,
         lot: _portal_pb2.Lot | None = ...,
+        points: _portal_pb2.EndingPoints | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["lot", b"lot", "time", b"time", "wallet_entry", b"wallet_entry"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lot", b"lot", "points", b"points", "time", b"time", "wallet_entry", b"wallet_entry"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "amount_minor", b"amount_minor", "currency_code", b"currency_code", "dispute_id", b"dispute_id", "event_id", b"event_id", "kind", b"kind", "lot", b"lot", "member_id", b"member_id", "participant", b"participant", "run_id", b"run_id", "state", b"state", "successor", b"successor", "time", b"time", "wallet_entry", b"wallet_entry", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["about", b"about", "amount_minor", b"amount_minor", "currency_code", b"currency_code", "dispute_id", b"dispute_id", "event_id", b"event_id", "kind", b"kind", "lot", b"lot", "member_id", b"member_id", "participant", b"participant", "points", b"points", "run_id", b"run_id", "state", b"state", "successor", b"successor", "time", b"time", "wallet_entry", b"wallet_entry", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

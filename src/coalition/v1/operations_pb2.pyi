@@ -162,6 +162,12 @@ class _EntryKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryKind.V
     """Spent points were given back."""
     ENTRY_KIND_WRITE_OFF: _EntryKind.ValueType  # 39
     """What a participant owed was given up, borne by the operator."""
+    ENTRY_KIND_POINTS_CONVERSION: _EntryKind.ValueType  # 40
+    """Points became value."""
+    ENTRY_KIND_POINTS_EXPIRY: _EntryKind.ValueType  # 41
+    """The last day of earned points was over: what was left of them was taken."""
+    ENTRY_KIND_POINTS_REPAYMENT: _EntryKind.ValueType  # 42
+    """Points that were owed were repaid with points of another programme."""
     ENTRY_KIND_DEBT_REPAID: _EntryKind.ValueType  # 46
     """A member paid at a counter what another bore of its sale, or got back what it had paid too much."""
     ENTRY_KIND_PARTICIPANT_CREATED: _EntryKind.ValueType  # 101
@@ -350,6 +356,12 @@ ENTRY_KIND_POINTS_RETURN: EntryKind.ValueType  # 38
 """Spent points were given back."""
 ENTRY_KIND_WRITE_OFF: EntryKind.ValueType  # 39
 """What a participant owed was given up, borne by the operator."""
+ENTRY_KIND_POINTS_CONVERSION: EntryKind.ValueType  # 40
+"""Points became value."""
+ENTRY_KIND_POINTS_EXPIRY: EntryKind.ValueType  # 41
+"""The last day of earned points was over: what was left of them was taken."""
+ENTRY_KIND_POINTS_REPAYMENT: EntryKind.ValueType  # 42
+"""Points that were owed were repaid with points of another programme."""
 ENTRY_KIND_DEBT_REPAID: EntryKind.ValueType  # 46
 """A member paid at a counter what another bore of its sale, or got back what it had paid too much."""
 ENTRY_KIND_PARTICIPANT_CREATED: EntryKind.ValueType  # 101
@@ -526,6 +538,10 @@ class _TransferCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transfer
     """Points earned, taken back, spent or returned."""
     TRANSFER_CODE_POINTS_VALUE: _TransferCode.ValueType  # 42
     """What the points of a window are worth, and that they are settled by it."""
+    TRANSFER_CODE_POINTS_CONVERSION: _TransferCode.ValueType  # 43
+    """What the debtor of points pays for stored value that they became."""
+    TRANSFER_CODE_POINTS_REPAYMENT: _TransferCode.ValueType  # 44
+    """Points of one debtor with which a member has repaid what it owed another."""
     TRANSFER_CODE_DEBT_REPAID: _TransferCode.ValueType  # 48
     """What a member paid of a shortfall, owed by who took it to who bears it."""
 
@@ -586,6 +602,10 @@ TRANSFER_CODE_POINTS: TransferCode.ValueType  # 41
 """Points earned, taken back, spent or returned."""
 TRANSFER_CODE_POINTS_VALUE: TransferCode.ValueType  # 42
 """What the points of a window are worth, and that they are settled by it."""
+TRANSFER_CODE_POINTS_CONVERSION: TransferCode.ValueType  # 43
+"""What the debtor of points pays for stored value that they became."""
+TRANSFER_CODE_POINTS_REPAYMENT: TransferCode.ValueType  # 44
+"""Points of one debtor with which a member has repaid what it owed another."""
 TRANSFER_CODE_DEBT_REPAID: TransferCode.ValueType  # 48
 """What a member paid of a shortfall, owed by who took it to who bears it."""
 Global___TransferCode: _TypeAlias = TransferCode  # noqa: Y015
@@ -763,6 +783,8 @@ class Operation(_message.Message):
     RETURN_PASS_FIELD_NUMBER: _builtins.int
     SPEND_POINTS_FIELD_NUMBER: _builtins.int
     RETURN_POINTS_FIELD_NUMBER: _builtins.int
+    CONVERT_POINTS_FIELD_NUMBER: _builtins.int
+    REPAY_POINTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def top_up(self) -> Global___TopUpRequest:
         """Sell stored value."""
@@ -831,6 +853,14 @@ class Operation(_message.Message):
     def return_points(self) -> Global___ReturnPointsRequest:
         """Give spent points back."""
 
+    @_builtins.property
+    def convert_points(self) -> Global___ConvertPointsRequest:
+        """Turn points into value."""
+
+    @_builtins.property
+    def repay_points(self) -> Global___RepayPointsRequest:
+        """Repay points that are owed with points of another programme."""
+
     def __init__(
         self,
         *,
@@ -851,12 +881,14 @@ class Operation(_message.Message):
         return_pass: Global___ReturnPassRequest | None = ...,
         spend_points: Global___SpendPointsRequest | None = ...,
         return_points: Global___ReturnPointsRequest | None = ...,
+        convert_points: Global___ConvertPointsRequest | None = ...,
+        repay_points: Global___RepayPointsRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_pass", b"return_pass", "return_points", b"return_points", "return_top_up", b"return_top_up", "return_visit", b"return_visit", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "sell_pass", b"sell_pass", "spend_points", b"spend_points", "top_up", b"top_up", "upload", b"upload", "visit_pass", b"visit_pass", "void", b"void"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "convert_points", b"convert_points", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "repay_points", b"repay_points", "return_pass", b"return_pass", "return_points", b"return_points", "return_top_up", b"return_top_up", "return_visit", b"return_visit", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "sell_pass", b"sell_pass", "spend_points", b"spend_points", "top_up", b"top_up", "upload", b"upload", "visit_pass", b"visit_pass", "void", b"void"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "return_pass", b"return_pass", "return_points", b"return_points", "return_top_up", b"return_top_up", "return_visit", b"return_visit", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "sell_pass", b"sell_pass", "spend_points", b"spend_points", "top_up", b"top_up", "upload", b"upload", "visit_pass", b"visit_pass", "void", b"void"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "cash_out", b"cash_out", "convert_points", b"convert_points", "operation", b"operation", "purchase", b"purchase", "refund", b"refund", "repay_points", b"repay_points", "return_pass", b"return_pass", "return_points", b"return_points", "return_top_up", b"return_top_up", "return_visit", b"return_visit", "reverse", b"reverse", "reverse_top_up", b"reverse_top_up", "sell_pass", b"sell_pass", "spend_points", b"spend_points", "top_up", b"top_up", "upload", b"upload", "visit_pass", b"visit_pass", "void", b"void"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse", "upload", "return_top_up", "reverse_top_up", "cash_out", "sell_pass", "visit_pass", "return_visit", "return_pass", "spend_points", "return_points"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["top_up", "purchase", "refund", "authorize", "capture", "void", "reverse", "upload", "return_top_up", "reverse_top_up", "cash_out", "sell_pass", "visit_pass", "return_visit", "return_pass", "spend_points", "return_points", "convert_points", "repay_points"]  # noqa: Y015
     _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
 
@@ -930,6 +962,10 @@ class Receipt(_message.Message):
     POINTS_BALANCE_FIELD_NUMBER: _builtins.int
     POINTS_PROGRAMME_FIELD_NUMBER: _builtins.int
     POINTS_WORTH_MINOR_FIELD_NUMBER: _builtins.int
+    POINTS_LAST_DAY_FIELD_NUMBER: _builtins.int
+    REPAID_POINTS_FIELD_NUMBER: _builtins.int
+    REPAID_POINTS_BALANCE_FIELD_NUMBER: _builtins.int
+    REPAID_POINTS_PROGRAMME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """request_id of the operation."""
     entry_id: _builtins.int
@@ -991,6 +1027,16 @@ class Receipt(_message.Message):
     """What spent or returned points are worth, minor units, rounded half-even; 0 on every other receipt. Settled is the
     exact worth of all points of a window together.
     """
+    points_last_day: _builtins.str
+    """Last business date of the points that this sale has earned, "YYYY-MM-DD"; empty on every other receipt and where they
+    never end.
+    """
+    repaid_points: _builtins.int
+    """How many points of another programme were repaid with these; 0 on every other receipt."""
+    repaid_points_balance: _builtins.int
+    """The member's points of that programme right after it, <= 0."""
+    repaid_points_programme: _builtins.str
+    """Code of its POINTS agreement; empty where none were repaid."""
     @_builtins.property
     def post_time(self) -> _timestamp_pb2.Timestamp:
         """When the journal took it."""
@@ -1032,10 +1078,14 @@ class Receipt(_message.Message):
         points_balance: _builtins.int = ...,
         points_programme: _builtins.str = ...,
         points_worth_minor: _builtins.int = ...,
+        points_last_day: _builtins.str = ...,
+        repaid_points: _builtins.int = ...,
+        repaid_points_balance: _builtins.int = ...,
+        repaid_points_programme: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hold_expire_time", b"hold_expire_time", "post_time", b"post_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "hold_expire_time", b"hold_expire_time", "kind", b"kind", "pass_entry_id", b"pass_entry_id", "pass_last_day", b"pass_last_day", "points", b"points", "points_balance", b"points_balance", "points_programme", b"points_programme", "points_worth_minor", b"points_worth_minor", "post_time", b"post_time", "principal_minor", b"principal_minor", "replayed", b"replayed", "request_id", b"request_id", "shortfall_bearer", b"shortfall_bearer", "shortfall_minor", b"shortfall_minor", "shortfall_reason", b"shortfall_reason", "visit_count", b"visit_count", "visits_left", b"visits_left", "wallet_closed", b"wallet_closed", "window_labels", b"window_labels"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_here_minor", b"balance_here_minor", "balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "hold_expire_time", b"hold_expire_time", "kind", b"kind", "pass_entry_id", b"pass_entry_id", "pass_last_day", b"pass_last_day", "points", b"points", "points_balance", b"points_balance", "points_last_day", b"points_last_day", "points_programme", b"points_programme", "points_worth_minor", b"points_worth_minor", "post_time", b"post_time", "principal_minor", b"principal_minor", "repaid_points", b"repaid_points", "repaid_points_balance", b"repaid_points_balance", "repaid_points_programme", b"repaid_points_programme", "replayed", b"replayed", "request_id", b"request_id", "shortfall_bearer", b"shortfall_bearer", "shortfall_minor", b"shortfall_minor", "shortfall_reason", b"shortfall_reason", "visit_count", b"visit_count", "visits_left", b"visits_left", "wallet_closed", b"wallet_closed", "window_labels", b"window_labels"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1104,6 +1154,9 @@ class WalletEntry(_message.Message):
     TENDERS_FIELD_NUMBER: _builtins.int
     SEQUENCE_NUMBER_FIELD_NUMBER: _builtins.int
     SHORTFALL_MINOR_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    POINTS_BALANCE_FIELD_NUMBER: _builtins.int
+    POINTS_PROGRAMME_FIELD_NUMBER: _builtins.int
     entry_id: _builtins.int
     """Journal entry, > 0; grows with time."""
     kind: Global___EntryKind.ValueType
@@ -1140,6 +1193,12 @@ class WalletEntry(_message.Message):
     """Place of an upload in its terminal's queue of offline sales, > 0; 0 for every other line."""
     shortfall_minor: _builtins.int
     """As on the receipt: what an upload found missing, or what of that came back, minor units, >= 0."""
+    points: _builtins.int
+    """What the operation did to the member's points, as on the receipt; 0 where it moved none."""
+    points_balance: _builtins.int
+    """The member's points of that programme right after it."""
+    points_programme: _builtins.str
+    """Code of their POINTS agreement; empty where no points moved."""
     @_builtins.property
     def post_time(self) -> _timestamp_pb2.Timestamp:
         """When the journal took it."""
@@ -1180,10 +1239,13 @@ class WalletEntry(_message.Message):
         tenders: _abc.Iterable[Global___Tender] | None = ...,
         sequence_number: _builtins.int = ...,
         shortfall_minor: _builtins.int = ...,
+        points: _builtins.int = ...,
+        points_balance: _builtins.int = ...,
+        points_programme: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_time", b"occurred_time", "post_time", b"post_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_change_minor", b"balance_change_minor", "balance_minor", b"balance_minor", "business_date", b"business_date", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "items", b"items", "kind", b"kind", "occurred_time", b"occurred_time", "original_entry_id", b"original_entry_id", "participant", b"participant", "post_time", b"post_time", "reason", b"reason", "request_id", b"request_id", "sale_reference", b"sale_reference", "sequence_number", b"sequence_number", "shortfall_minor", b"shortfall_minor", "store", b"store", "tenders", b"tenders", "terminal", b"terminal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "balance_change_minor", b"balance_change_minor", "balance_minor", b"balance_minor", "business_date", b"business_date", "card_last_four", b"card_last_four", "currency_code", b"currency_code", "entry_id", b"entry_id", "items", b"items", "kind", b"kind", "occurred_time", b"occurred_time", "original_entry_id", b"original_entry_id", "participant", b"participant", "points", b"points", "points_balance", b"points_balance", "points_programme", b"points_programme", "post_time", b"post_time", "reason", b"reason", "request_id", b"request_id", "sale_reference", b"sale_reference", "sequence_number", b"sequence_number", "shortfall_minor", b"shortfall_minor", "store", b"store", "tenders", b"tenders", "terminal", b"terminal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1828,6 +1890,152 @@ class SpendPointsRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
 
 Global___SpendPointsRequest: _TypeAlias = SpendPointsRequest  # noqa: Y015
+
+@_typing.final
+class ConvertPointsRequest(_message.Message):
+    """Turn points of the wallet of a card into value of the same wallet, as their programme has agreed: stored value, which
+    the debtor of the points pays for, or a voucher.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    SEALED_PIN_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    card_number: _builtins.str
+    """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
+    points: _builtins.int
+    """How many, 1..1000000000000: a multiple of the programme's step_points, from its minimum_points on."""
+    programme: _builtins.str
+    """Code of the POINTS agreement, where this merchant takes those of several. Default: the only one."""
+    sealed_pin: _builtins.bytes
+    """The member's PIN, sealed to the key of GetPinKey for this request_id and terminal (docs/pins.md), 0..512 bytes. Never
+    stored, neither here nor at the terminal: a request is sent again without it. Default: empty, none was typed.
+    """
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that asks. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
+        points: _builtins.int = ...,
+        programme: _builtins.str = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+        sealed_pin: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "points", b"points", "programme", b"programme", "request_id", b"request_id", "sealed_pin", b"sealed_pin", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
+
+Global___ConvertPointsRequest: _TypeAlias = ConvertPointsRequest  # noqa: Y015
+
+@_typing.final
+class RepayPointsRequest(_message.Message):
+    """Repay points that the member owes of a programme (below 0) with points of another, by the rate that both have agreed on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TERMINAL_FIELD_NUMBER: _builtins.int
+    CARD_NUMBER_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    VIRTUAL_ID_FIELD_NUMBER: _builtins.int
+    PHONE_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    OCCURRED_TIME_FIELD_NUMBER: _builtins.int
+    SEALED_PIN_FIELD_NUMBER: _builtins.int
+    OWED_PROGRAMME_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Idempotency key: a version 7 UUID made and stored by the client before it sends. Sending it again with the same
+    content answers the first outcome; with other content REQUEST_ID_REUSED.
+    """
+    card_number: _builtins.str
+    """Full card number, 12..22 digits. Never stored."""
+    payment_code: _builtins.str
+    """The 22 digits that the member's phone shows, good for one operation. Never stored."""
+    phone: _builtins.str
+    """The member's phone number by E.164: "+", then 7..15 digits that do not begin with 0. Never stored in clear."""
+    points: _builtins.int
+    """How many that are owed, 0..1000000000000. Default (0): all of them."""
+    programme: _builtins.str
+    """Code of the POINTS agreement whose points repay, where this merchant takes those of several. Default: the only one."""
+    sealed_pin: _builtins.bytes
+    """The member's PIN, sealed to the key of GetPinKey for this request_id and terminal (docs/pins.md), 0..512 bytes. Never
+    stored, neither here nor at the terminal: a request is sent again without it. Default: empty, none was typed.
+    """
+    owed_programme: _builtins.str
+    """Code of the POINTS agreement of which points are owed."""
+    @_builtins.property
+    def terminal(self) -> Global___TerminalRef:
+        """Terminal that asks. A terminal may leave it out (it speaks for itself); a till server must say it."""
+
+    @_builtins.property
+    def virtual_id(self) -> Global___VirtualId:
+        """What another system calls the member. Never stored."""
+
+    @_builtins.property
+    def occurred_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened by the terminal's clock, 2000-01-01 to 2099-12-31; a remark, it decides nothing. Default: absent."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        terminal: Global___TerminalRef | None = ...,
+        card_number: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        virtual_id: Global___VirtualId | None = ...,
+        phone: _builtins.str = ...,
+        points: _builtins.int = ...,
+        programme: _builtins.str = ...,
+        occurred_time: _timestamp_pb2.Timestamp | None = ...,
+        sealed_pin: _builtins.bytes = ...,
+        owed_programme: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "payment_code", b"payment_code", "phone", b"phone", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["card_number", b"card_number", "credential", b"credential", "occurred_time", b"occurred_time", "owed_programme", b"owed_programme", "payment_code", b"payment_code", "phone", b"phone", "points", b"points", "programme", b"programme", "request_id", b"request_id", "sealed_pin", b"sealed_pin", "terminal", b"terminal", "virtual_id", b"virtual_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_credential: _TypeAlias = _typing.Literal["card_number", "payment_code", "virtual_id", "phone"]  # noqa: Y015
+    _WhichOneofArgType_credential: _TypeAlias = _typing.Literal["credential", b"credential"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_credential) -> _WhichOneofReturnType_credential | None: ...
+
+Global___RepayPointsRequest: _TypeAlias = RepayPointsRequest  # noqa: Y015
 
 @_typing.final
 class ReturnPointsRequest(_message.Message):

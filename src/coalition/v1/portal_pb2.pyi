@@ -217,23 +217,61 @@ class HeldPoints(_message.Message):
 
     PROGRAMME_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
+    ENDING_FIELD_NUMBER: _builtins.int
     programme: _builtins.str
     """Code of the POINTS agreement."""
     points: _builtins.int
     """How many; below 0 where points were spent whose purchase was given back."""
+    @_builtins.property
+    def ending(self) -> _containers.RepeatedCompositeFieldContainer[Global___EndingPoints]:
+        """Those of them that end, the soonest first, a row a day, 0..12. What has ended is no longer spent, and is taken within a
+        day.
+        """
+
     def __init__(
         self,
         *,
         programme: _builtins.str = ...,
         points: _builtins.int = ...,
+        ending: _abc.Iterable[Global___EndingPoints] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["points", b"points", "programme", b"programme"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ending", b"ending", "points", b"points", "programme", b"programme"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___HeldPoints: _TypeAlias = HeldPoints  # noqa: Y015
+
+@_typing.final
+class EndingPoints(_message.Message):
+    """Points that end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    LAST_DAY_FIELD_NUMBER: _builtins.int
+    programme: _builtins.str
+    """Code of the POINTS agreement."""
+    points: _builtins.int
+    """How many, > 0."""
+    last_day: _builtins.str
+    """Last business date they may be spent, "YYYY-MM-DD"."""
+    def __init__(
+        self,
+        *,
+        programme: _builtins.str = ...,
+        points: _builtins.int = ...,
+        last_day: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_day", b"last_day", "points", b"points", "programme", b"programme"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EndingPoints: _TypeAlias = EndingPoints  # noqa: Y015
 
 @_typing.final
 class Lot(_message.Message):

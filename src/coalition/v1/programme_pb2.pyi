@@ -1228,12 +1228,20 @@ class Points(_message.Message):
     BORNE_BY_FIELD_NUMBER: _builtins.int
     SPENT_AT_FIELD_NUMBER: _builtins.int
     CALENDAR_FIELD_NUMBER: _builtins.int
+    CONVERSION_FIELD_NUMBER: _builtins.int
+    MONTHS_FIELD_NUMBER: _builtins.int
+    REPAYS_FIELD_NUMBER: _builtins.int
+    REPAID_WITH_FIELD_NUMBER: _builtins.int
     debtor: _builtins.str
     """Code of the participant that owes them: a merchant, or a pool that is a participant of its own."""
     borne_by: Global___PointsBearer.ValueType
     """Who pays for them when they are earned. Default: POINTS_BEARER_DEBTOR."""
     calendar: _builtins.str
     """Code of the settlement calendar its claims go by. Default (empty): "monthly"."""
+    months: _builtins.int
+    """They end so many months after the day they were earned, 1..1200: the same day of the month, or its last, is the last
+    they may be spent. Default (absent): they never end.
+    """
     @_builtins.property
     def earned_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """At whose sales they are earned, each a participant code or "chain:<code>", 0..1000; of no other programme at the same
@@ -1254,6 +1262,22 @@ class Points(_message.Message):
     def spent_at(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Who takes them, each a participant code or "chain:<code>", 0..1000. Default (none): who is in earned_at."""
 
+    @_builtins.property
+    def conversion(self) -> Global___PointsConversion:
+        """What members may turn them into. Default (absent): nothing."""
+
+    @_builtins.property
+    def repays(self) -> _containers.RepeatedCompositeFieldContainer[Global___PointsRepayment]:
+        """Programmes of which members may repay what they owe with these, 0..100, each once. It holds where the other one says
+        the same in repaid_with. Default (none): none.
+        """
+
+    @_builtins.property
+    def repaid_with(self) -> _containers.RepeatedCompositeFieldContainer[Global___PointsRepayment]:
+        """Programmes with whose points members may repay what they owe of these, 0..100, each once. It holds where the other one
+        says the same in repays. Default (none): none.
+        """
+
     def __init__(
         self,
         *,
@@ -1264,14 +1288,105 @@ class Points(_message.Message):
         borne_by: Global___PointsBearer.ValueType = ...,
         spent_at: _abc.Iterable[_builtins.str] | None = ...,
         calendar: _builtins.str = ...,
+        conversion: Global___PointsConversion | None = ...,
+        months: _builtins.int | None = ...,
+        repays: _abc.Iterable[Global___PointsRepayment] | None = ...,
+        repaid_with: _abc.Iterable[Global___PointsRepayment] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_months", b"_months", "conversion", b"conversion", "months", b"months", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["borne_by", b"borne_by", "calendar", b"calendar", "debtor", b"debtor", "earned_at", b"earned_at", "spent_at", b"spent_at", "steps", b"steps", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_months", b"_months", "borne_by", b"borne_by", "calendar", b"calendar", "conversion", b"conversion", "debtor", b"debtor", "earned_at", b"earned_at", "months", b"months", "repaid_with", b"repaid_with", "repays", b"repays", "spent_at", b"spent_at", "steps", b"steps", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__months: _TypeAlias = _typing.Literal["months"]  # noqa: Y015
+    _WhichOneofArgType__months: _TypeAlias = _typing.Literal["_months", b"_months"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__months) -> _WhichOneofReturnType__months | None: ...
+
+Global___Points: _TypeAlias = Points  # noqa: Y015
+
+@_typing.final
+class PointsConversion(_message.Message):
+    """What members may turn points into."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ISSUER_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    MINIMUM_POINTS_FIELD_NUMBER: _builtins.int
+    STEP_POINTS_FIELD_NUMBER: _builtins.int
+    VOUCHER_MONTHS_FIELD_NUMBER: _builtins.int
+    issuer: _builtins.str
+    """Code of the participant whose value it is. Default (empty): the debtor. A voucher is the debtor's."""
+    terms: _builtins.str
+    """Code of the TERMS agreement it is sold under, which lets the debtor sell. Default (empty): the issuer's only one."""
+    minimum_points: _builtins.int
+    """Fewest points at a time, 1..1000000000000; by the rate at least one minor unit. Default (absent): 1."""
+    step_points: _builtins.int
+    """Only multiples of so many points, 1..1000000. Default (absent): 1."""
+    voucher_months: _builtins.int
+    """It is a voucher, all of it bonus, whose last day is the same day so many months later, 1..1200. Default (absent): it is
+    stored value, all of it principal, which the debtor pays for.
+    """
+    @_builtins.property
+    def rate(self) -> Global___Rate:
+        """What one point becomes, minor units of the scheme currency, exact, above 0 and up to 1000000; the whole is rounded down."""
+
+    def __init__(
+        self,
+        *,
+        issuer: _builtins.str = ...,
+        terms: _builtins.str = ...,
+        rate: Global___Rate | None = ...,
+        minimum_points: _builtins.int | None = ...,
+        step_points: _builtins.int | None = ...,
+        voucher_months: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_minimum_points", b"_minimum_points", "_step_points", b"_step_points", "_voucher_months", b"_voucher_months", "minimum_points", b"minimum_points", "rate", b"rate", "step_points", b"step_points", "voucher_months", b"voucher_months"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minimum_points", b"_minimum_points", "_step_points", b"_step_points", "_voucher_months", b"_voucher_months", "issuer", b"issuer", "minimum_points", b"minimum_points", "rate", b"rate", "step_points", b"step_points", "terms", b"terms", "voucher_months", b"voucher_months"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__minimum_points: _TypeAlias = _typing.Literal["minimum_points"]  # noqa: Y015
+    _WhichOneofArgType__minimum_points: _TypeAlias = _typing.Literal["_minimum_points", b"_minimum_points"]  # noqa: Y015
+    _WhichOneofReturnType__step_points: _TypeAlias = _typing.Literal["step_points"]  # noqa: Y015
+    _WhichOneofArgType__step_points: _TypeAlias = _typing.Literal["_step_points", b"_step_points"]  # noqa: Y015
+    _WhichOneofReturnType__voucher_months: _TypeAlias = _typing.Literal["voucher_months"]  # noqa: Y015
+    _WhichOneofArgType__voucher_months: _TypeAlias = _typing.Literal["_voucher_months", b"_voucher_months"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum_points) -> _WhichOneofReturnType__minimum_points | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__step_points) -> _WhichOneofReturnType__step_points | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__voucher_months) -> _WhichOneofReturnType__voucher_months | None: ...
+
+Global___PointsConversion: _TypeAlias = PointsConversion  # noqa: Y015
+
+@_typing.final
+class PointsRepayment(_message.Message):
+    """How points owed of one programme are repaid with points of another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    programme: _builtins.str
+    """Code of the other programme's POINTS agreement."""
+    @_builtins.property
+    def rate(self) -> Global___Rate:
+        """Points that repay for one that is owed, exact, above 0 and up to 1000000; the whole is rounded up."""
+
+    def __init__(
+        self,
+        *,
+        programme: _builtins.str = ...,
+        rate: Global___Rate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["programme", b"programme", "rate", b"rate"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Points: _TypeAlias = Points  # noqa: Y015
+Global___PointsRepayment: _TypeAlias = PointsRepayment  # noqa: Y015
 
 @_typing.final
 class EarnStep(_message.Message):

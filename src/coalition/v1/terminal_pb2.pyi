@@ -489,6 +489,54 @@ class ReturnPointsResponse(_message.Message):
 Global___ReturnPointsResponse: _TypeAlias = ReturnPointsResponse  # noqa: Y015
 
 @_typing.final
+class ConvertPointsResponse(_message.Message):
+    """The answer to ConvertPoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted: amount_minor is what the points became."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConvertPointsResponse: _TypeAlias = ConvertPointsResponse  # noqa: Y015
+
+@_typing.final
+class RepayPointsResponse(_message.Message):
+    """The answer to RepayPoints."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def receipt(self) -> _operations_pb2.Receipt:
+        """What was posted."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _operations_pb2.Receipt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepayPointsResponse: _TypeAlias = RepayPointsResponse  # noqa: Y015
+
+@_typing.final
 class ReverseResponse(_message.Message):
     """The answer to Reverse."""
 

@@ -124,6 +124,16 @@ class TerminalServiceStub:
                 request_serializer=coalition_dot_v1_dot_operations__pb2.ReturnPointsRequest.SerializeToString,
                 response_deserializer=coalition_dot_v1_dot_terminal__pb2.ReturnPointsResponse.FromString,
                 _registered_method=True)
+        self.ConvertPoints = channel.unary_unary(
+                '/coalition.v1.TerminalService/ConvertPoints',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.ConvertPointsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.ConvertPointsResponse.FromString,
+                _registered_method=True)
+        self.RepayPoints = channel.unary_unary(
+                '/coalition.v1.TerminalService/RepayPoints',
+                request_serializer=coalition_dot_v1_dot_operations__pb2.RepayPointsRequest.SerializeToString,
+                response_deserializer=coalition_dot_v1_dot_terminal__pb2.RepayPointsResponse.FromString,
+                _registered_method=True)
         self.Reverse = channel.unary_unary(
                 '/coalition.v1.TerminalService/Reverse',
                 request_serializer=coalition_dot_v1_dot_operations__pb2.ReverseRequest.SerializeToString,
@@ -346,12 +356,33 @@ class TerminalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ConvertPoints(self, request, context):
+        """Turns points of a programme that the terminal's participant takes into value of the member's wallet: stored value,
+        which their debtor pays for, or a voucher. Reverse undoes it while nothing of that value is spent, kept aside or ended.
+        With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
+        Errors, stored: those of SpendPoints, POINTS_NOT_CONVERTIBLE (metadata: minimum_points, step_points where others would
+        do), TERMS_UNKNOWN, TERMS_NOT_SOLD_HERE, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RepayPoints(self, request, context):
+        """Repays points that the member owes of one programme (spent, and their purchase was given back) with points of another
+        that the terminal's participant takes, where both programmes have agreed on the same rate; rounded up. Neither returned
+        nor reversed. With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
+        Errors, stored: those of SpendPoints, POINTS_NOT_REPAYABLE (metadata: owed_points where there is a rate).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Reverse(self, request, context):
         """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
         answer means: the original has no effect now and never will. Idempotent by request_id; another reversal of the same
         original finds nothing left and is accepted with amount 0. What a purchase paid comes back with its fees. An
         authorization that was captured is undone by reversing the capture; refunds, voids and reversals are not undone.
-        Errors, stored: ORIGINAL_NOT_REVERSIBLE, SUSPENDED.
+        Errors, stored: ORIGINAL_NOT_REVERSIBLE, LOT_TOUCHED (what points became is spent or held), SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -510,6 +541,16 @@ def add_TerminalServiceServicer_to_server(servicer, server):
                     servicer.ReturnPoints,
                     request_deserializer=coalition_dot_v1_dot_operations__pb2.ReturnPointsRequest.FromString,
                     response_serializer=coalition_dot_v1_dot_terminal__pb2.ReturnPointsResponse.SerializeToString,
+            ),
+            'ConvertPoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.ConvertPoints,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.ConvertPointsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.ConvertPointsResponse.SerializeToString,
+            ),
+            'RepayPoints': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepayPoints,
+                    request_deserializer=coalition_dot_v1_dot_operations__pb2.RepayPointsRequest.FromString,
+                    response_serializer=coalition_dot_v1_dot_terminal__pb2.RepayPointsResponse.SerializeToString,
             ),
             'Reverse': grpc.unary_unary_rpc_method_handler(
                     servicer.Reverse,
@@ -998,6 +1039,60 @@ class TerminalService:
             '/coalition.v1.TerminalService/ReturnPoints',
             coalition_dot_v1_dot_operations__pb2.ReturnPointsRequest.SerializeToString,
             coalition_dot_v1_dot_terminal__pb2.ReturnPointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ConvertPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/ConvertPoints',
+            coalition_dot_v1_dot_operations__pb2.ConvertPointsRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.ConvertPointsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepayPoints(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/coalition.v1.TerminalService/RepayPoints',
+            coalition_dot_v1_dot_operations__pb2.RepayPointsRequest.SerializeToString,
+            coalition_dot_v1_dot_terminal__pb2.RepayPointsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -142,12 +142,25 @@ class TerminalServiceStub:
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL
     (metadata: points), SUSPENDED.
     """
+    ConvertPoints: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ConvertPointsRequest, _terminal_pb2.ConvertPointsResponse]
+    """Turns points of a programme that the terminal's participant takes into value of the member's wallet: stored value,
+    which their debtor pays for, or a voucher. Reverse undoes it while nothing of that value is spent, kept aside or ended.
+    With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
+    Errors, stored: those of SpendPoints, POINTS_NOT_CONVERTIBLE (metadata: minimum_points, step_points where others would
+    do), TERMS_UNKNOWN, TERMS_NOT_SOLD_HERE, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED.
+    """
+    RepayPoints: _grpc.UnaryUnaryMultiCallable[_operations_pb2.RepayPointsRequest, _terminal_pb2.RepayPointsResponse]
+    """Repays points that the member owes of one programme (spent, and their purchase was given back) with points of another
+    that the terminal's participant takes, where both programmes have agreed on the same rate; rounded up. Neither returned
+    nor reversed. With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
+    Errors, stored: those of SpendPoints, POINTS_NOT_REPAYABLE (metadata: owed_points where there is a rate).
+    """
     Reverse: _grpc.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
     answer means: the original has no effect now and never will. Idempotent by request_id; another reversal of the same
     original finds nothing left and is accepted with amount 0. What a purchase paid comes back with its fees. An
     authorization that was captured is undone by reversing the capture; refunds, voids and reversals are not undone.
-    Errors, stored: ORIGINAL_NOT_REVERSIBLE, SUSPENDED.
+    Errors, stored: ORIGINAL_NOT_REVERSIBLE, LOT_TOUCHED (what points became is spent or held), SUSPENDED.
     """
     Resolve: _grpc.UnaryUnaryMultiCallable[_terminal_pb2.ResolveRequest, _terminal_pb2.ResolveResponse]
     """Tells what became of a request_id of the same participant, for a terminal that has lost its answer: the stored answer,
@@ -302,12 +315,25 @@ class TerminalServiceAsyncStub(TerminalServiceStub):
     Errors, stored: ORIGINAL_UNKNOWN, ORIGINAL_NOT_REFUNDABLE, ORIGINAL_OF_OTHER_PARTICIPANT, REFUND_EXCEEDS_ORIGINAL
     (metadata: points), SUSPENDED.
     """
+    ConvertPoints: _aio.UnaryUnaryMultiCallable[_operations_pb2.ConvertPointsRequest, _terminal_pb2.ConvertPointsResponse]  # type: ignore[assignment]
+    """Turns points of a programme that the terminal's participant takes into value of the member's wallet: stored value,
+    which their debtor pays for, or a voucher. Reverse undoes it while nothing of that value is spent, kept aside or ended.
+    With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
+    Errors, stored: those of SpendPoints, POINTS_NOT_CONVERTIBLE (metadata: minimum_points, step_points where others would
+    do), TERMS_UNKNOWN, TERMS_NOT_SOLD_HERE, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED.
+    """
+    RepayPoints: _aio.UnaryUnaryMultiCallable[_operations_pb2.RepayPointsRequest, _terminal_pb2.RepayPointsResponse]  # type: ignore[assignment]
+    """Repays points that the member owes of one programme (spent, and their purchase was given back) with points of another
+    that the terminal's participant takes, where both programmes have agreed on the same rate; rounded up. Neither returned
+    nor reversed. With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
+    Errors, stored: those of SpendPoints, POINTS_NOT_REPAYABLE (metadata: owed_points where there is a rate).
+    """
     Reverse: _aio.UnaryUnaryMultiCallable[_operations_pb2.ReverseRequest, _terminal_pb2.ReverseResponse]  # type: ignore[assignment]
     """Undoes an operation of the same participant by its request_id, before or after it arrives, exactly once. An accepted
     answer means: the original has no effect now and never will. Idempotent by request_id; another reversal of the same
     original finds nothing left and is accepted with amount 0. What a purchase paid comes back with its fees. An
     authorization that was captured is undone by reversing the capture; refunds, voids and reversals are not undone.
-    Errors, stored: ORIGINAL_NOT_REVERSIBLE, SUSPENDED.
+    Errors, stored: ORIGINAL_NOT_REVERSIBLE, LOT_TOUCHED (what points became is spent or held), SUSPENDED.
     """
     Resolve: _aio.UnaryUnaryMultiCallable[_terminal_pb2.ResolveRequest, _terminal_pb2.ResolveResponse]  # type: ignore[assignment]
     """Tells what became of a request_id of the same participant, for a terminal that has lost its answer: the stored answer,
@@ -557,6 +583,31 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def ConvertPoints(
+        self,
+        request: _operations_pb2.ConvertPointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.ConvertPointsResponse, _abc.Awaitable[_terminal_pb2.ConvertPointsResponse]]:
+        """Turns points of a programme that the terminal's participant takes into value of the member's wallet: stored value,
+        which their debtor pays for, or a voucher. Reverse undoes it while nothing of that value is spent, kept aside or ended.
+        With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
+        Errors, stored: those of SpendPoints, POINTS_NOT_CONVERTIBLE (metadata: minimum_points, step_points where others would
+        do), TERMS_UNKNOWN, TERMS_NOT_SOLD_HERE, BALANCE_ABOVE_LIMIT, REAL_NAME_REQUIRED.
+        """
+
+    @_abc_1.abstractmethod
+    def RepayPoints(
+        self,
+        request: _operations_pb2.RepayPointsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_terminal_pb2.RepayPointsResponse, _abc.Awaitable[_terminal_pb2.RepayPointsResponse]]:
+        """Repays points that the member owes of one programme (spent, and their purchase was given back) with points of another
+        that the terminal's participant takes, where both programmes have agreed on the same rate; rounded up. Neither returned
+        nor reversed. With the PIN and by which cards: as for SpendPoints. Idempotent by request_id.
+        Errors, stored: those of SpendPoints, POINTS_NOT_REPAYABLE (metadata: owed_points where there is a rate).
+        """
+
+    @_abc_1.abstractmethod
     def Reverse(
         self,
         request: _operations_pb2.ReverseRequest,
@@ -566,7 +617,7 @@ class TerminalServiceServicer(metaclass=_abc_1.ABCMeta):
         answer means: the original has no effect now and never will. Idempotent by request_id; another reversal of the same
         original finds nothing left and is accepted with amount 0. What a purchase paid comes back with its fees. An
         authorization that was captured is undone by reversing the capture; refunds, voids and reversals are not undone.
-        Errors, stored: ORIGINAL_NOT_REVERSIBLE, SUSPENDED.
+        Errors, stored: ORIGINAL_NOT_REVERSIBLE, LOT_TOUCHED (what points became is spent or held), SUSPENDED.
         """
 
     @_abc_1.abstractmethod

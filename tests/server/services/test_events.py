@@ -23,7 +23,13 @@ from coalition.v1.member_pb2 import (
     Profile,
     UnfreezeCardRequest,
 )
-from coalition.v1.operations_pb2 import ENTRY_KIND_CARD_FROZEN, ENTRY_KIND_PURCHASE, ENTRY_KIND_TOP_UP
+from coalition.v1.operations_pb2 import (
+    ENTRY_KIND_CARD_FROZEN,
+    ENTRY_KIND_PURCHASE,
+    ENTRY_KIND_TOP_UP,
+    SpendPointsRequest,
+)
+from coalition.v1.programme_pb2 import CreateAgreementRequest, EarnStep, Points, Rate
 from coalition.v1.settlement_pb2 import (
     CloseWindowRequest,
     HandOverRequest,
@@ -150,6 +156,42 @@ def test_a_bonus_that_ends_soon_is_told_once_with_the_first_batch_of_the_day(doo
     pay(doors, "a", holders[0].number, 600)
     follow(doors)
     assert [ENTRY] == [event.kind for event in told(doors, GATEWAY, events[-1].event_id)[0]]
+
+
+def test_points_that_end_soon_are_told_once_with_the_first_batch_of_the_day(doors: Doors) -> None:
+    """As bonuses are: two weeks before, what is left of them; not what was spent by then."""
+    step = EarnStep(from_minor=100, rate=Rate(numerator=1, denominator=100))
+    agreed = CreateAgreementRequest(
+        request_id=new_id(),
+        code="stars",
+        effective_from="2017-01-01",
+        points=Points(debtor="a", steps=[step], months=12),
+    )
+    doors.visitor().programme.CreateAgreement(agreed)
+    member, spender = holder(doors, "+8613700000520"), holder(doors, "+8613700000521")
+    till = doors.visitor("/t/a/main/till-1").terminal
+    for each in (member, spender):
+        top_up(doors, "a", each.number, 10_000)
+        pay(doors, "a", each.number, 3_000)
+    for each, points in ((member, 5), (spender, 30)):
+        till.SpendPoints(SpendPointsRequest(request_id=new_id(), card_number=each.number, points=points))
+    follow(doors)
+    _, start = told(doors, GATEWAY)
+    today = business_date_in("Asia/Shanghai")(utc_now())
+    with connect(doors.house.postgres.dsn(SUPERUSER, doors.house.ledger)) as owner:
+        owner.execute("UPDATE batches SET time = time - interval '2 days'")
+        owner.execute("UPDATE points_moves SET last_day = %s WHERE last_day IS NOT NULL", (today + timedelta(14),))
+    pay(doors, "a", member.number, 50)
+    follow(doors)
+    events, _ = told(doors, GATEWAY, start)
+
+    ((of, ending),) = [
+        (event.member_id, event.points) for event in events if event.kind == events_pb2.EVENT_KIND_POINTS_END_SOON
+    ]
+    assert (member.member_id, "stars", 25, (today + timedelta(14)).isoformat()) == (
+        *(of, ending.programme, ending.points, ending.last_day),
+    )
+    assert events == told(doors, GATEWAY, start, 1)[0]
 
 
 def test_headquarters_are_told_of_their_own_settlement_and_the_operator_of_all(doors: Doors) -> None:

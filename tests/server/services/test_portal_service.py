@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from coalition.bootstrap.clock import business_date_in, utc_now
+from coalition.domain.calendars import months_later
 from coalition.v1 import operations_pb2, portal_pb2
 from coalition.v1.member_pb2 import (
     EnrolMemberRequest,
@@ -78,7 +80,7 @@ def test_a_member_sees_passes_and_points_beside_the_balance(doors: Doors) -> Non
     step = EarnStep(from_minor=100, rate=Rate(numerator=1, denominator=100))
     contents: dict[str, dict[str, Any]] = {
         "bath": {"passes": Passes(issuer="spa", price_minor=10_000, visits=3)},
-        "stars": {"points": Points(debtor="spa", steps=[step])},
+        "stars": {"points": Points(debtor="spa", steps=[step], months=12)},
     }
     for code, content in contents.items():
         agreed = CreateAgreementRequest(request_id=new_id(), code=code, effective_from="2017-01-01", **content)
@@ -94,6 +96,9 @@ def test_a_member_sees_passes_and_points_beside_the_balance(doors: Doors) -> Non
     wallet = doors.visitor(GATEWAY).portal.GetWallet(GetWalletRequest(member_id=member.member_id)).wallet
     assert 7_000 == wallet.balance_minor
     assert [("stars", 50)] == [(each.programme, each.points) for each in wallet.points]
+    ((ending,),) = [each.ending for each in wallet.points]
+    last_day = months_later(business_date_in("Asia/Shanghai")(utc_now()), 12)
+    assert ("stars", 50, last_day.isoformat()) == (ending.programme, ending.points, ending.last_day)
     (held,) = wallet.passes
     assert (sold.entry_id, "spa", "bath", 2, 3, 6_667, "CNY", "") == (
         *(held.pass_entry_id, held.issuer, held.pass_code, held.visits_left, held.visits_sold),

@@ -30,6 +30,8 @@ TOP_UP, CAPTURE, REFUND = int(Kind.TOP_UP), int(Kind.CAPTURE), int(Kind.REFUND)
 HOLD, REVERSAL = int(Kind.HOLD), int(Kind.REVERSAL)
 SPENDS: Final = frozenset({int(Kind.PURCHASE), int(Kind.CAPTURE), int(Kind.UPLOAD), int(Kind.MERGE_OUT)})
 GIVES_BACK: Final = frozenset({int(Kind.REFUND), int(Kind.REVERSAL)})
+GIVEN_WHOLE: Final = frozenset({int(Kind.MERGE_IN), int(Kind.POINTS_CONVERSION)})
+"""Lots whose bonus is part of the entry's amount: nothing is granted on top."""
 MAY_FALL_SHORT: Final = GIVES_BACK | {int(Kind.UPLOAD)}
 # An outcome's stored answer (domain/journal.py): reason, entry, time, kind, amount, principal, bonus, balance, ...
 REASON, ENTRY, TIME, KIND, AMOUNT, PRINCIPAL, BONUS, BALANCE = range(8)
@@ -166,7 +168,7 @@ class MoneyChecks:
         is_spent = change <= -value if entry.kind == CAPTURE else change == -value
         if entry.kind in SPENDS and not (amount == value + missing == face_of(entry) and is_spent):
             check.breach("what was spent is not what the wallet or its lots lost", opened.at, entry.entry_id)
-        sold = value if entry.kind == Kind.MERGE_IN else answer[PRINCIPAL]
+        sold = value if entry.kind in GIVEN_WHOLE else answer[PRINCIPAL]
         if entry.kind in OPENS_LOT and not (amount == sold and change == value):
             check.breach("what was sold is not what the wallet got", opened.at, entry.entry_id)
         if missing and entry.kind not in MAY_FALL_SHORT:

@@ -36,6 +36,8 @@ FOUNDERS: Final = 2  # operator and custody are laid with the scheme, before the
 Key = tuple[int, int, int, int]
 """Debtor, creditor, code, unit; the two as accounts while claims are added up, as participants when they are told."""
 BEHIND_THE_CUT: Final = frozenset({Kind.ASSESS, Kind.VALUATION})
+ALSO_UNDER: Final = {int(Kind.PASS_VISIT): "acceptance", int(Kind.POINTS_CONVERSION): "terms"}
+"""The fact that names a second agreement: how a visit was taken, what the value that points became is sold under."""
 OF_RUNS: Final = frozenset({Kind.SETTLEMENT_PAYMENT, Kind.SETTLEMENT_RETURN, Kind.NETTING_REVERSAL})
 
 
@@ -112,8 +114,8 @@ class RuleChecks:
         for _, _, _, _, agreement, version, _ in entry.allocations:
             if agreement:
                 self._use((agreement, version), opened)
-        if entry.kind == Kind.PASS_VISIT and entry.reason == 0:
-            self._use_acceptance(opened)
+        if entry.reason == 0 and (fact := ALSO_UNDER.get(entry.kind)) is not None:
+            self._use_told(opened, fact)
 
     def _window_of(self, entry_id: int) -> tuple[str, str] | None:
         """The window that a netting in force netted."""
@@ -186,15 +188,15 @@ class RuleChecks:
             else:
                 check.breach(f"version {version} of {code} was used and never made", opened.at, opened.entry.entry_id)
 
-    def _use_acceptance(self, opened: Opened) -> None:
-        """V16: under which agreement a visit was taken, as its answer says; on-us under none."""
+    def _use_told(self, opened: Opened, fact: str) -> None:
+        """V16: under which agreement besides its own it was made, as its answer says; a visit on-us under none."""
         try:
-            told = json.loads(opened.entry.answer)[FACTS].get("acceptance")
+            told = json.loads(opened.entry.answer)[FACTS].get(fact)
             if told is not None:
                 agreement, version = map(int, told.split("/"))
                 self._use((agreement, version), opened)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
-            self._checks["V16"].breach("the answer of a visit cannot be read", opened.at, opened.entry.entry_id)
+            self._checks["V16"].breach("what an entry was made under cannot be read", opened.at, opened.entry.entry_id)
 
     def _assess(self, opened: Opened) -> None:
         """V16 and V17: fees of a window follow from versions that were made, and are posted as they are told."""
