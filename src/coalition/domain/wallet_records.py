@@ -46,10 +46,21 @@ class PointsRecord(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class DebtRecord:
+    """What is owed for one sale, or is to be given back of what was paid for it, minor units."""
+
+    entry_id: int
+    acquirer: str
+    business_date: date
+    owed_minor: int
+    credit_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class WalletRecord:
     """A wallet and its open lots in one snapshot, in the order they were bought. `state` is OPEN or CLOSED.
 
-    So are its passes; `points` are not zeros.
+    So are its passes; `points` are not zeros, `debts` those of which anything is open.
     """
 
     lane: int
@@ -60,3 +71,4 @@ class WalletRecord:
     lots: tuple[LotRecord, ...]
     passes: tuple[PassRecord, ...] = ()
     points: tuple[PointsRecord, ...] = ()
+    debts: tuple[DebtRecord, ...] = ()

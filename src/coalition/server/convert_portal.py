@@ -8,7 +8,7 @@ from google.protobuf.json_format import MessageToDict
 
 from coalition.domain.members import Access, MemberRow
 from coalition.domain.reasons import Reason
-from coalition.domain.wallet_records import EndingPoints, LotRecord, PassRecord, WalletRecord
+from coalition.domain.wallet_records import DebtRecord, EndingPoints, LotRecord, PassRecord, WalletRecord
 from coalition.membership.card_views import CardView
 from coalition.membership.field_groups import Opened
 from coalition.server.convert import timestamp_of
@@ -34,6 +34,7 @@ def wallet_message(wallet: WalletRecord, currency_code: str) -> portal_pb2.Walle
             )
             for held in wallet.points
         ],
+        debts=[debt_message(each, currency_code) for each in wallet.debts],
     )
 
 
@@ -96,6 +97,18 @@ def pass_message(held: PassRecord, currency_code: str) -> portal_pb2.HeldPass:
         visits_sold=held.visits_sold,
         principal_minor=held.principal,
         last_day=held.last_day.isoformat() if held.last_day else "",
+        currency_code=currency_code,
+    )
+
+
+def debt_message(debt: DebtRecord, currency_code: str) -> portal_pb2.OwnDebt:
+    """A debt as its member sees it."""
+    return portal_pb2.OwnDebt(
+        entry_id=debt.entry_id,
+        acquirer=debt.acquirer,
+        business_date=debt.business_date.isoformat(),
+        owed_minor=debt.owed_minor,
+        credit_minor=debt.credit_minor,
         currency_code=currency_code,
     )
 

@@ -5,7 +5,14 @@ from datetime import date
 from typing import Final
 from uuid import UUID
 
-from coalition.domain.wallet_records import EndingPoints, LotRecord, PassRecord, PointsRecord, WalletRecord
+from coalition.domain.wallet_records import (
+    DebtRecord,
+    EndingPoints,
+    LotRecord,
+    PassRecord,
+    PointsRecord,
+    WalletRecord,
+)
 from coalition.storage.lease import Lease, leased_cursor
 
 WALLET: Final = """
@@ -27,7 +34,11 @@ SELECT w.lane, w.wallet_id, w.balance_minor, w.state, clock_timestamp(),
                           AND p.programme_id = o.programme_id
                         GROUP BY p.last_day ORDER BY p.last_day LIMIT 12) AS e)) ORDER BY a.code), '[]')
         FROM points o JOIN agreements a ON a.agreement_id = o.programme_id
-        WHERE o.lane = w.lane AND o.wallet_id = w.wallet_id AND o.balance <> 0)
+        WHERE o.lane = w.lane AND o.wallet_id = w.wallet_id AND o.balance <> 0),
+       (SELECT coalesce(json_agg(json_build_array(d.entry_id, p.code, d.business_date, d.owed_minor, d.credit_minor)
+                                 ORDER BY d.entry_id), '[]')
+        FROM member_debts d JOIN participants p ON p.participant_id = d.acquirer_id
+        WHERE d.lane = w.lane AND d.wallet_id = w.wallet_id)
 FROM members m JOIN wallets w ON w.lane = m.lane AND w.wallet_id = m.wallet_id
 WHERE m.member_id = %s AND m.state <> 'ERASED'
 """
@@ -45,14 +56,18 @@ class PortalReads:
             row = cursor.execute(WALLET, (member_id,)).fetchone()
         if row is None:
             return None
-        lane, wallet_id, balance, state, read_time, lots, passes, points = row
+        lane, wallet_id, balance, state, read_time, lots, passes, points, debts = row
         held = tuple(_lot(*lot) for lot in lots), tuple(_pass(*each) for each in passes)
-        counted = tuple(_points(*each) for each in points)
-        return WalletRecord(lane, wallet_id, balance, state, read_time, *held, counted)
+        counted, owed = tuple(_points(*each) for each in points), tuple(_debt(*each) for each in debts)
+        return WalletRecord(lane, wallet_id, balance, state, read_time, *held, counted, owed)
 
 
 def _lot(lot_id: int, issuer: str, face: int, principal: int, bonus_expiry: str | None) -> LotRecord:
     return LotRecord(lot_id, issuer, face, principal, date.fromisoformat(bonus_expiry) if bonus_expiry else None)
+
+
+def _debt(entry_id: int, acquirer: str, day: str, owed: int, credit: int) -> DebtRecord:
+    return DebtRecord(entry_id, acquirer, date.fromisoformat(day), owed, credit)
 
 
 def _points(code: str, points: int, ending: Sequence[tuple[int, str]]) -> PointsRecord:

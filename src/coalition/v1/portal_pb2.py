@@ -27,7 +27,7 @@ from coalition.v1 import operations_pb2 as coalition_dot_v1_dot_operations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63oalition/v1/portal.proto\x12\x0c\x63oalition.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1d\x63oalition/v1/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc3\x02\n\x06Wallet\x12\x11\n\twallet_id\x18\x01 \x01(\x03\x12\x15\n\rbalance_minor\x18\x02 \x01(\x03\x12\x17\n\x0fprincipal_minor\x18\x03 \x01(\x03\x12\x13\n\x0b\x62onus_minor\x18\x04 \x01(\x03\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\x12(\n\x05state\x18\x06 \x01(\x0e\x32\x19.coalition.v1.WalletState\x12\x1f\n\x04lots\x18\x07 \x03(\x0b\x32\x11.coalition.v1.Lot\x12-\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x06passes\x18\t \x03(\x0b\x32\x16.coalition.v1.HeldPass\x12(\n\x06points\x18\n \x03(\x0b\x32\x18.coalition.v1.HeldPoints\"\xb0\x01\n\x08HeldPass\x12\x15\n\rpass_entry_id\x18\x01 \x01(\x03\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x11\n\tpass_code\x18\x03 \x01(\t\x12\x13\n\x0bvisits_left\x18\x04 \x01(\x05\x12\x13\n\x0bvisits_sold\x18\x05 \x01(\x05\x12\x17\n\x0fprincipal_minor\x18\x06 \x01(\x03\x12\x10\n\x08last_day\x18\x07 \x01(\t\x12\x15\n\rcurrency_code\x18\x08 \x01(\t\"[\n\nHeldPoints\x12\x11\n\tprogramme\x18\x01 \x01(\t\x12\x0e\n\x06points\x18\x02 \x01(\x03\x12*\n\x06\x65nding\x18\x03 \x03(\x0b\x32\x1a.coalition.v1.EndingPoints\"C\n\x0c\x45ndingPoints\x12\x11\n\tprogramme\x18\x01 \x01(\t\x12\x0e\n\x06points\x18\x02 \x01(\x03\x12\x10\n\x08last_day\x18\x03 \x01(\t\"\x99\x01\n\x03Lot\x12\x0e\n\x06lot_id\x18\x01 \x01(\x03\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x12\n\nface_minor\x18\x03 \x01(\x03\x12\x17\n\x0fprincipal_minor\x18\x04 \x01(\x03\x12\x13\n\x0b\x62onus_minor\x18\x05 \x01(\x03\x12\x15\n\rcurrency_code\x18\x06 \x01(\t\x12\x19\n\x11\x62onus_expiry_date\x18\x07 \x01(\t\"/\n\x10GetWalletRequest\x12\x1b\n\tmember_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"9\n\x11GetWalletResponse\x12$\n\x06wallet\x18\x01 \x01(\x0b\x32\x14.coalition.v1.Wallet\"t\n\x18ListWalletEntriesRequest\x12\x1b\n\tmember_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"`\n\x19ListWalletEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.coalition.v1.WalletEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x11GetOwnDataRequest\x12\x1b\n\tmember_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\")\n\x12GetOwnDataResponse\x12\x13\n\x0b\x65xport_json\x18\x01 \x01(\x0c\"o\n\x13ListAccessesRequest\x12\x1b\n\tmember_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"W\n\x14ListAccessesResponse\x12&\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x14.coalition.v1.Access\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc6\x01\n\x06\x41\x63\x63\x65ss\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.coalition.v1.EntryKind\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x13\n\x0bparticipant\x18\x05 \x01(\t\x12\x0f\n\x07purpose\x18\x06 \x01(\t\x12\x14\n\x0c\x66ield_groups\x18\x07 \x03(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t*[\n\x0bWalletState\x12\x1c\n\x18WALLET_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11WALLET_STATE_OPEN\x10\x01\x12\x17\n\x13WALLET_STATE_CLOSED\x10\x02\x32\xeb\x02\n\rPortalService\x12L\n\tGetWallet\x12\x1e.coalition.v1.GetWalletRequest\x1a\x1f.coalition.v1.GetWalletResponse\x12\x64\n\x11ListWalletEntries\x12&.coalition.v1.ListWalletEntriesRequest\x1a\'.coalition.v1.ListWalletEntriesResponse\x12O\n\nGetOwnData\x12\x1f.coalition.v1.GetOwnDataRequest\x1a .coalition.v1.GetOwnDataResponse\x12U\n\x0cListAccesses\x12!.coalition.v1.ListAccessesRequest\x1a\".coalition.v1.ListAccessesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x63oalition/v1/portal.proto\x12\x0c\x63oalition.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1d\x63oalition/v1/operations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe9\x02\n\x06Wallet\x12\x11\n\twallet_id\x18\x01 \x01(\x03\x12\x15\n\rbalance_minor\x18\x02 \x01(\x03\x12\x17\n\x0fprincipal_minor\x18\x03 \x01(\x03\x12\x13\n\x0b\x62onus_minor\x18\x04 \x01(\x03\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\x12(\n\x05state\x18\x06 \x01(\x0e\x32\x19.coalition.v1.WalletState\x12\x1f\n\x04lots\x18\x07 \x03(\x0b\x32\x11.coalition.v1.Lot\x12-\n\tread_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x06passes\x18\t \x03(\x0b\x32\x16.coalition.v1.HeldPass\x12(\n\x06points\x18\n \x03(\x0b\x32\x18.coalition.v1.HeldPoints\x12$\n\x05\x64\x65\x62ts\x18\x0b \x03(\x0b\x32\x15.coalition.v1.OwnDebt\"\x85\x01\n\x07OwnDebt\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\x03\x12\x10\n\x08\x61\x63quirer\x18\x02 \x01(\t\x12\x15\n\rbusiness_date\x18\x03 \x01(\t\x12\x12\n\nowed_minor\x18\x04 \x01(\x03\x12\x14\n\x0c\x63redit_minor\x18\x05 \x01(\x03\x12\x15\n\rcurrency_code\x18\x06 \x01(\t\"\xb0\x01\n\x08HeldPass\x12\x15\n\rpass_entry_id\x18\x01 \x01(\x03\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x11\n\tpass_code\x18\x03 \x01(\t\x12\x13\n\x0bvisits_left\x18\x04 \x01(\x05\x12\x13\n\x0bvisits_sold\x18\x05 \x01(\x05\x12\x17\n\x0fprincipal_minor\x18\x06 \x01(\x03\x12\x10\n\x08last_day\x18\x07 \x01(\t\x12\x15\n\rcurrency_code\x18\x08 \x01(\t\"[\n\nHeldPoints\x12\x11\n\tprogramme\x18\x01 \x01(\t\x12\x0e\n\x06points\x18\x02 \x01(\x03\x12*\n\x06\x65nding\x18\x03 \x03(\x0b\x32\x1a.coalition.v1.EndingPoints\"C\n\x0c\x45ndingPoints\x12\x11\n\tprogramme\x18\x01 \x01(\t\x12\x0e\n\x06points\x18\x02 \x01(\x03\x12\x10\n\x08last_day\x18\x03 \x01(\t\"\x99\x01\n\x03Lot\x12\x0e\n\x06lot_id\x18\x01 \x01(\x03\x12\x0e\n\x06issuer\x18\x02 \x01(\t\x12\x12\n\nface_minor\x18\x03 \x01(\x03\x12\x17\n\x0fprincipal_minor\x18\x04 \x01(\x03\x12\x13\n\x0b\x62onus_minor\x18\x05 \x01(\x03\x12\x15\n\rcurrency_code\x18\x06 \x01(\t\x12\x19\n\x11\x62onus_expiry_date\x18\x07 \x01(\t\"/\n\x10GetWalletRequest\x12\x1b\n\tmember_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"9\n\x11GetWalletResponse\x12$\n\x06wallet\x18\x01 \x01(\x0b\x32\x14.coalition.v1.Wallet\"t\n\x18ListWalletEntriesRequest\x12\x1b\n\tmember_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"`\n\x19ListWalletEntriesResponse\x12*\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x19.coalition.v1.WalletEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"0\n\x11GetOwnDataRequest\x12\x1b\n\tmember_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\")\n\x12GetOwnDataResponse\x12\x13\n\x0b\x65xport_json\x18\x01 \x01(\x0c\"o\n\x13ListAccessesRequest\x12\x1b\n\tmember_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1d\n\tpage_size\x18\x02 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xe8\x07(\x00\x12\x1c\n\npage_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\"W\n\x14ListAccessesResponse\x12&\n\x08\x61\x63\x63\x65sses\x18\x01 \x03(\x0b\x32\x14.coalition.v1.Access\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc6\x01\n\x06\x41\x63\x63\x65ss\x12\x10\n\x08\x65ntry_id\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.coalition.v1.EntryKind\x12\r\n\x05\x61\x63tor\x18\x04 \x01(\t\x12\x13\n\x0bparticipant\x18\x05 \x01(\t\x12\x0f\n\x07purpose\x18\x06 \x01(\t\x12\x14\n\x0c\x66ield_groups\x18\x07 \x03(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t*[\n\x0bWalletState\x12\x1c\n\x18WALLET_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11WALLET_STATE_OPEN\x10\x01\x12\x17\n\x13WALLET_STATE_CLOSED\x10\x02\x32\xeb\x02\n\rPortalService\x12L\n\tGetWallet\x12\x1e.coalition.v1.GetWalletRequest\x1a\x1f.coalition.v1.GetWalletResponse\x12\x64\n\x11ListWalletEntries\x12&.coalition.v1.ListWalletEntriesRequest\x1a\'.coalition.v1.ListWalletEntriesResponse\x12O\n\nGetOwnData\x12\x1f.coalition.v1.GetOwnDataRequest\x1a .coalition.v1.GetOwnDataResponse\x12U\n\x0cListAccesses\x12!.coalition.v1.ListAccessesRequest\x1a\".coalition.v1.ListAccessesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,36 +50,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTACCESSESREQUEST'].fields_by_name['page_size']._serialized_options = b'\272H\007\032\005\030\350\007(\000'
   _globals['_LISTACCESSESREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTACCESSESREQUEST'].fields_by_name['page_token']._serialized_options = b'\272H\005r\003\030\200\004'
-  _globals['_WALLETSTATE']._serialized_start=1779
-  _globals['_WALLETSTATE']._serialized_end=1870
+  _globals['_WALLETSTATE']._serialized_start=1953
+  _globals['_WALLETSTATE']._serialized_end=2044
   _globals['_WALLET']._serialized_start=137
-  _globals['_WALLET']._serialized_end=460
-  _globals['_HELDPASS']._serialized_start=463
-  _globals['_HELDPASS']._serialized_end=639
-  _globals['_HELDPOINTS']._serialized_start=641
-  _globals['_HELDPOINTS']._serialized_end=732
-  _globals['_ENDINGPOINTS']._serialized_start=734
-  _globals['_ENDINGPOINTS']._serialized_end=801
-  _globals['_LOT']._serialized_start=804
-  _globals['_LOT']._serialized_end=957
-  _globals['_GETWALLETREQUEST']._serialized_start=959
-  _globals['_GETWALLETREQUEST']._serialized_end=1006
-  _globals['_GETWALLETRESPONSE']._serialized_start=1008
-  _globals['_GETWALLETRESPONSE']._serialized_end=1065
-  _globals['_LISTWALLETENTRIESREQUEST']._serialized_start=1067
-  _globals['_LISTWALLETENTRIESREQUEST']._serialized_end=1183
-  _globals['_LISTWALLETENTRIESRESPONSE']._serialized_start=1185
-  _globals['_LISTWALLETENTRIESRESPONSE']._serialized_end=1281
-  _globals['_GETOWNDATAREQUEST']._serialized_start=1283
-  _globals['_GETOWNDATAREQUEST']._serialized_end=1331
-  _globals['_GETOWNDATARESPONSE']._serialized_start=1333
-  _globals['_GETOWNDATARESPONSE']._serialized_end=1374
-  _globals['_LISTACCESSESREQUEST']._serialized_start=1376
-  _globals['_LISTACCESSESREQUEST']._serialized_end=1487
-  _globals['_LISTACCESSESRESPONSE']._serialized_start=1489
-  _globals['_LISTACCESSESRESPONSE']._serialized_end=1576
-  _globals['_ACCESS']._serialized_start=1579
-  _globals['_ACCESS']._serialized_end=1777
-  _globals['_PORTALSERVICE']._serialized_start=1873
-  _globals['_PORTALSERVICE']._serialized_end=2236
+  _globals['_WALLET']._serialized_end=498
+  _globals['_OWNDEBT']._serialized_start=501
+  _globals['_OWNDEBT']._serialized_end=634
+  _globals['_HELDPASS']._serialized_start=637
+  _globals['_HELDPASS']._serialized_end=813
+  _globals['_HELDPOINTS']._serialized_start=815
+  _globals['_HELDPOINTS']._serialized_end=906
+  _globals['_ENDINGPOINTS']._serialized_start=908
+  _globals['_ENDINGPOINTS']._serialized_end=975
+  _globals['_LOT']._serialized_start=978
+  _globals['_LOT']._serialized_end=1131
+  _globals['_GETWALLETREQUEST']._serialized_start=1133
+  _globals['_GETWALLETREQUEST']._serialized_end=1180
+  _globals['_GETWALLETRESPONSE']._serialized_start=1182
+  _globals['_GETWALLETRESPONSE']._serialized_end=1239
+  _globals['_LISTWALLETENTRIESREQUEST']._serialized_start=1241
+  _globals['_LISTWALLETENTRIESREQUEST']._serialized_end=1357
+  _globals['_LISTWALLETENTRIESRESPONSE']._serialized_start=1359
+  _globals['_LISTWALLETENTRIESRESPONSE']._serialized_end=1455
+  _globals['_GETOWNDATAREQUEST']._serialized_start=1457
+  _globals['_GETOWNDATAREQUEST']._serialized_end=1505
+  _globals['_GETOWNDATARESPONSE']._serialized_start=1507
+  _globals['_GETOWNDATARESPONSE']._serialized_end=1548
+  _globals['_LISTACCESSESREQUEST']._serialized_start=1550
+  _globals['_LISTACCESSESREQUEST']._serialized_end=1661
+  _globals['_LISTACCESSESRESPONSE']._serialized_start=1663
+  _globals['_LISTACCESSESRESPONSE']._serialized_end=1750
+  _globals['_ACCESS']._serialized_start=1753
+  _globals['_ACCESS']._serialized_end=1951
+  _globals['_PORTALSERVICE']._serialized_start=2047
+  _globals['_PORTALSERVICE']._serialized_end=2410
 # @@protoc_insertion_point(module_scope)

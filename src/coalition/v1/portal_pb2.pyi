@@ -61,6 +61,7 @@ class Wallet(_message.Message):
     READ_TIME_FIELD_NUMBER: _builtins.int
     PASSES_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
+    DEBTS_FIELD_NUMBER: _builtins.int
     wallet_id: _builtins.int
     """The wallet, > 0."""
     balance_minor: _builtins.int
@@ -89,6 +90,10 @@ class Wallet(_message.Message):
     def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldPoints]:
         """Its points, by programme; none where there are none."""
 
+    @_builtins.property
+    def debts(self) -> _containers.RepeatedCompositeFieldContainer[Global___OwnDebt]:
+        """What it owes for sales that a till approved without a line, or gets back of what it paid; none where there is nothing."""
+
     def __init__(
         self,
         *,
@@ -102,14 +107,57 @@ class Wallet(_message.Message):
         read_time: _timestamp_pb2.Timestamp | None = ...,
         passes: _abc.Iterable[Global___HeldPass] | None = ...,
         points: _abc.Iterable[Global___HeldPoints] | None = ...,
+        debts: _abc.Iterable[Global___OwnDebt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "currency_code", b"currency_code", "lots", b"lots", "passes", b"passes", "points", b"points", "principal_minor", b"principal_minor", "read_time", b"read_time", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["balance_minor", b"balance_minor", "bonus_minor", b"bonus_minor", "currency_code", b"currency_code", "debts", b"debts", "lots", b"lots", "passes", b"passes", "points", b"points", "principal_minor", b"principal_minor", "read_time", b"read_time", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Wallet: _TypeAlias = Wallet  # noqa: Y015
+
+@_typing.final
+class OwnDebt(_message.Message):
+    """What a member owes for one sale whose price its wallet could not give. It pays at a counter; nothing is taken by itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRY_ID_FIELD_NUMBER: _builtins.int
+    ACQUIRER_FIELD_NUMBER: _builtins.int
+    BUSINESS_DATE_FIELD_NUMBER: _builtins.int
+    OWED_MINOR_FIELD_NUMBER: _builtins.int
+    CREDIT_MINOR_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    entry_id: _builtins.int
+    """Journal entry of the sale, which the counter needs."""
+    acquirer: _builtins.str
+    """Code of the participant that sold."""
+    business_date: _builtins.str
+    """Business date of the sale, YYYY-MM-DD."""
+    owed_minor: _builtins.int
+    """What is owed still, minor units."""
+    credit_minor: _builtins.int
+    """What was paid for goods that came back later and is to be given back, minor units."""
+    currency_code: _builtins.str
+    """Currency of the amounts, ISO 4217."""
+    def __init__(
+        self,
+        *,
+        entry_id: _builtins.int = ...,
+        acquirer: _builtins.str = ...,
+        business_date: _builtins.str = ...,
+        owed_minor: _builtins.int = ...,
+        credit_minor: _builtins.int = ...,
+        currency_code: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["acquirer", b"acquirer", "business_date", b"business_date", "credit_minor", b"credit_minor", "currency_code", b"currency_code", "entry_id", b"entry_id", "owed_minor", b"owed_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OwnDebt: _TypeAlias = OwnDebt  # noqa: Y015
 
 @_typing.final
 class HeldPass(_message.Message):

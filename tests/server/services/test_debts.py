@@ -25,6 +25,7 @@ from coalition.v1.member_debts_pb2 import (
 )
 from coalition.v1.member_pb2 import EnrolMemberRequest, IssueCardRequest, LinkCardRequest, Profile
 from coalition.v1.operations_pb2 import Receipt, RefundRequest, UploadRequest
+from coalition.v1.portal_pb2 import GetWalletRequest
 from coalition.v1.programme_pb2 import SHORTFALL_BEARER_ISSUER, Acceptance, Acquiring
 from coalition.v1.settlement_pb2 import CloseWindowRequest, ListClaimsRequest
 from settlement import cli
@@ -241,6 +242,25 @@ def test_the_commands_do_what_the_calls_do(
     assert str(sold.entry_id) not in run("list", "--json")
     assert str(sold.entry_id) in run("list", "--settled", "--json")
     assert "borne by" in run("list", "--settled")
+
+
+def test_a_member_sees_what_it_owes_until_it_is_paid(doors: Doors) -> None:
+    sold = sale(doors, amount_minor=4_000)
+    ((member,),) = doors.house.query(
+        "SELECT m.member_id::text FROM members m JOIN entries e USING (wallet_id) WHERE e.entry_id = %s", sold.entry_id
+    )
+    portal, bearer = doors.visitor("/mg/portal").portal, doors.visitor("/hq/a").settlement
+
+    def seen() -> list[tuple[int, str, int, int]]:
+        wallet = portal.GetWallet(GetWalletRequest(member_id=member)).wallet
+        return [(each.entry_id, each.acquirer, each.owed_minor, each.credit_minor) for each in wallet.debts]
+
+    bearer.RepayDebt(paying(sold, 1_000))
+    assert [(sold.entry_id, "c", 3_000, 0)] == seen()
+    refund(doors, sold, 3_500)
+    assert [(sold.entry_id, "c", 0, 500)] == seen()
+    bearer.RepayDebt(paying(sold, 500, back=True))
+    assert [] == seen()
 
 
 def test_headquarters_read_what_they_bear_or_sold_and_nothing_else(doors: Doors) -> None:
