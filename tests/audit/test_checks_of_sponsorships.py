@@ -9,6 +9,8 @@ from coalition.audit.checks.report import Report, Verdict
 from coalition.audit.checks.sponsorships import SponsorChecks
 from tests.audit.test_checks_of_passes import Seen, seen
 from tests.domain.house import House
+from tests.domain.test_points_conversion import VOUCHER
+from tests.domain.test_points_conversion import opened as with_points
 from tests.domain.test_sponsorship import TERMS
 
 CONTENT = {"issuer": "a", "tiers": [{"from_minor": 1, "bonus": "1/5"}], **TERMS}
@@ -27,11 +29,37 @@ def day() -> list[Seen]:
     ]
 
 
-def verdict(entries: list[Seen], content: dict[str, Any] = CONTENT, *, start_size: int = 0) -> Verdict:
+def test_a_voucher_for_points_is_looked_at_by_the_terms_it_names() -> None:
+    """B's terms are the third agreement; of two vouchers of 400 and 300 fen half is the sponsor's, 250 at most."""
+    house = with_points(VOUCHER)
+    house.terms("b", "0", **TERMS | {"sponsor_limit_minor": 250})
+    house.convert_points("c", 400)
+    house.convert_points("c", 300)
+    entries = [seen(done) for done in house.journal[-2:]]
+    agreement, version = str(entries[0][1][10]["terms"]).split("/")
+    content = {"issuer": "b", "tiers": [{"from_minor": 1, "bonus": "0"}], **TERMS, "sponsor_limit_minor": 250}
+
+    def judged() -> Verdict:
+        return verdict(entries, content, names={int(agreement): "terms-a"}, version=int(version))
+
+    assert Verdict.BREACH is not judged()
+    opened_second, answer = entries[1]
+    entries[1] = opened_second, [*answer[:10], answer[10] | {"sponsored_minor": "51"}]
+    assert Verdict.BREACH is judged()
+
+
+def verdict(
+    entries: list[Seen],
+    content: dict[str, Any] = CONTENT,
+    *,
+    start_size: int = 0,
+    names: dict[int, str] | None = None,
+    version: int = 1,
+) -> Verdict:
     report = Report()
-    row = ["terms-a", 1, "TERMS", "2026-01-01", None, content]
+    row = ["terms-a", version, "TERMS", "2026-01-01", None, content]
     bundle: Any = SimpleNamespace(
-        start_size=start_size, state_numbers=(1, 1), agreements={1: "terms-a"}, state=lambda _: iter([row])
+        start_size=start_size, state_numbers=(1, 1), agreements=names or {1: "terms-a"}, state=lambda _: iter([row])
     )
     checks = SponsorChecks(bundle, report)
     for opened, answer in entries:

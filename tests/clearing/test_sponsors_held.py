@@ -31,13 +31,13 @@ CONTENT = {
 }
 
 
-def agree(house: House) -> None:
+def agree(house: House, **more: Any) -> None:
     """Store a sells with a bonus of a fifth, half of it the bar's, 150.00 at most; in force from the next batch on."""
     house.execute(
         "WITH agreement AS (INSERT INTO agreements (code, kind, create_time) VALUES ('held', 'TERMS', now())"
         " RETURNING agreement_id) INSERT INTO agreement_versions (agreement_id, version, effective_from, content,"
         " create_time) SELECT agreement_id, 1, '2017-01-01', %s, now() FROM agreement",
-        json.dumps(CONTENT),
+        json.dumps(CONTENT | more),
     )
     house.execute("UPDATE config_epoch SET epoch = epoch + 1")
 
@@ -95,6 +95,20 @@ def test_a_store_that_learns_of_the_terms_within_its_batch_holds_them_all_the_sa
 
     assert [(20_000, None), (20_000, 5_000)] == lots(house)
     assert LIMIT == taken_on(house)
+
+
+def test_points_that_become_a_voucher_use_the_limit_too(house: House) -> None:
+    """B owes the points and sells under terms whose sponsor is the bar, 2.25 at most: 400 and 100 fen, half each."""
+    agree(house, issuer="b", sellers=["b"], sponsor_limit_minor=225)
+    house.add_points_programme(conversion={"rate": "1", "voucher_months": 12}, spent_at=["cafe"])
+    token = house.funded_card(100_000)
+    accepted(house.run(house.purchase("cafe", token, 60_000))[0])
+    for points in (400, 100):
+        accepted(house.run(house.convert_points("cafe", token, points))[0])
+
+    assert [(400, None), (100, 25)] == lots(house)
+    assert 225 == taken_on(house)
+    house.check_books()
 
 
 def test_the_sponsor_is_told_once_that_its_limit_is_reached_and_the_bonus_goes_on(house: House) -> None:

@@ -11,6 +11,7 @@ from coalition.domain.agreements import Terms, parse_content
 from coalition.domain.errors import LedgerBroken, Refused
 from coalition.domain.sponsorship import part_of_sponsor
 from tests.domain.house import Done, House, lines
+from tests.domain.test_points_conversion import VOUCHER, opened
 
 TERMS: dict[str, Any] = {
     "sponsor": "s",
@@ -112,6 +113,18 @@ def test_a_lot_without_a_bonus_takes_nothing_of_the_limit(house: House) -> None:
     house.terms("a", "0", **TERMS)
     assert None is sponsored(house.top_up("a", 100_000))
     assert {0} == set(house.books.taken_on.values())
+
+
+def test_a_voucher_for_points_uses_the_limit_as_any_bonus_does() -> None:
+    """B owes the points and the voucher; of its 400 and 300 fen, half of each the sponsor's, 250 at most."""
+    house = opened(VOUCHER)
+    house.terms("b", "0", **TERMS | {"sponsor_limit_minor": 250})
+    first, second = house.convert_points("c", 400), house.convert_points("c", 300)
+
+    assert [None, 50] == [sponsored(each) for each in (first, second)]
+    assert {"sponsored_minor": "50"}.items() <= dict(second.decision.facts or {}).items()
+    spent = house.purchase("c", 700)
+    assert lines("WALLET->BONUS(B) 700, B=>C 450, S=>C 250") == spent.legs
 
 
 def test_nobody_sells_under_such_terms_without_holding_what_was_taken_on(house: House) -> None:

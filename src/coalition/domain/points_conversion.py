@@ -8,7 +8,7 @@ from coalition.domain.accounts import points_unit as unit_numbered
 from coalition.domain.agreements import Terms, Version
 from coalition.domain.books import Books, Original, Wallet
 from coalition.domain.calendars import months_later
-from coalition.domain.commands import ConvertPoints, Funding
+from coalition.domain.commands import Command, ConvertPoints, Funding
 from coalition.domain.decision import Decision
 from coalition.domain.errors import Refused
 from coalition.domain.journal import AllocationRow, Transfer
@@ -22,9 +22,21 @@ from coalition.domain.points_rules import debtor_of, put_points
 from coalition.domain.postings import Postings
 from coalition.domain.programme import Participant
 from coalition.domain.reasons import Reason
+from coalition.domain.sponsorship import is_held, own_part, take_on
 from coalition.domain.top_up import check_funding
 
 CONVERSION = TransferCode.POINTS_CONVERSION
+
+
+class Converted(Opened):
+    """A lot that points became; a voucher is bonus, of which a sponsor takes on its part."""
+
+    def apply(self, books: Books, command: Command, entry_id: int) -> None:
+        """See Decision.apply."""
+        super().apply(books, command, entry_id)
+        lot = self.opens
+        if lot is not None:
+            take_on(books.programme.terms_sold(lot.terms_id, lot.terms_version), lot, books.taken_on)
 
 
 def decide_convert_points(command: ConvertPoints, books: Books, entry_id: int) -> Decision:
@@ -45,7 +57,8 @@ def decide_convert_points(command: ConvertPoints, books: Books, entry_id: int) -
     if command.points > held:
         raise Refused(Reason.POINTS_TOO_FEW, metadata={"points": str(held)})
     lot = _lot(command, wallet, conversion, debtor_of(books, content), books, entry_id)
-    decision = Opened(
+    own = {} if lot.sponsored is None else {"sponsored_minor": str(lot.sponsored)}
+    decision = Converted(
         wallet=wallet,
         amount_minor=worth,
         principal_minor=lot.principal,
@@ -57,7 +70,7 @@ def decide_convert_points(command: ConvertPoints, books: Books, entry_id: int) -
         opens=lot,
         agreement_id=version.agreement_id,
         agreement_version=version.version,
-        facts={"terms": f"{lot.terms_id}/{lot.terms_version}"},
+        facts={"terms": f"{lot.terms_id}/{lot.terms_version}", **own},
     )
     _put(decision, wallet, -command.points, version, content, books, None)
     return decision
@@ -116,6 +129,7 @@ def _lot(
     version, terms = _terms(issuer, conversion, debtor_id, books)
     worth, is_voucher = conversion.worth(command.points), conversion.voucher_months is not None
     principal = 0 if is_voucher else worth
+    sponsored = own_part(terms, version.agreement_id, worth, books.taken_on) if is_voucher else None
     rules = programme.card_rules(day)
     if rules is not None:
         check_funding(rules, wallet, conversion.voucher_months, Funding.BANK_TRANSFER, principal, worth)
@@ -138,6 +152,7 @@ def _lot(
         principal_sold=principal,
         face=worth,
         principal=principal,
+        sponsored=sponsored,
     )
 
 
@@ -149,7 +164,8 @@ def _terms(issuer: Participant, conversion: Conversion, debtor_id: int, books: B
         raise Refused(Reason.TERMS_UNKNOWN)
     if not issuer.is_active or issuer.participant_id in programme.successors:
         raise Refused(Reason.SUSPENDED)
-    if conversion.voucher_months is not None and version.agreement_id in programme.without_bonus:
+    has_ended = version.agreement_id in programme.without_bonus and not is_held(version.content)
+    if conversion.voucher_months is not None and has_ended:
         raise Refused(Reason.POINTS_NOT_CONVERTIBLE)  # whoever sponsors these terms has taken on all it agreed to
     if not any(party in version.content.sellers for party in programme.participants[debtor_id].parties):
         raise Refused(Reason.TERMS_NOT_SOLD_HERE)

@@ -38,13 +38,14 @@ def own_part(terms: Terms, terms_id: int, bonus_minor: int, taken_on: Mapping[in
     return None if part == terms.sponsored_part(bonus_minor) else part
 
 
+def take_on(terms: Terms, lot: Lot, taken_on: dict[int, int]) -> None:
+    """Count what the sponsor has taken on of a lot that was just granted, so that the next finds so much less."""
+    if is_held(terms) and lot.bonus_sold:
+        taken_on[lot.terms_id] += terms.sponsored_part(lot.bonus_sold) if lot.sponsored is None else lot.sponsored
+
+
 def share_of(terms: Terms, lot: Lot) -> Rate:
     """The sponsor's share of what the issuer bears of a lot's bonus."""
     if lot.sponsored is None:
         return terms.sponsor_share
     return Rate.of(lot.sponsored, lot.bonus_sold)
-
-
-def taken_on_by(terms: Terms, lot: Lot) -> int:
-    """What the sponsor has taken on of a lot, minor units."""
-    return terms.sponsored_part(lot.bonus_sold) if lot.sponsored is None else lot.sponsored

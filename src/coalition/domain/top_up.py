@@ -10,7 +10,7 @@ from coalition.domain.errors import Refused
 from coalition.domain.lots import Lot
 from coalition.domain.postings import Postings
 from coalition.domain.reasons import Reason
-from coalition.domain.sponsorship import is_held, own_part, taken_on_by
+from coalition.domain.sponsorship import is_held, own_part, take_on
 
 
 def decide_top_up(command: TopUp, books: Books, entry_id: int) -> Decision:
@@ -89,8 +89,7 @@ class HeldSale(Decision):
         super().apply(books, command, entry_id)
         lot = self.opens
         if lot is not None:
-            terms = books.programme.terms_sold(lot.terms_id, lot.terms_version)
-            books.taken_on[lot.terms_id] += taken_on_by(terms, lot)
+            take_on(books.programme.terms_sold(lot.terms_id, lot.terms_version), lot, books.taken_on)
 
 
 def _facts(command: TopUp, sponsored: int | None) -> dict[str, str] | None:

@@ -4,10 +4,10 @@ One row an agreement, locked before the batch takes its number, so that the orde
 the journal. Read and written by no batch that sells nothing of the kind.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from coalition.domain.commands import Command, TopUp
+from coalition.domain.commands import Command, ConvertPoints, TopUp
 from coalition.domain.programme import Programme
 from coalition.storage.arrays import number_columns, whole_numbers
 from coalition.storage.journal import Execute
@@ -27,10 +27,12 @@ FROM unnest(%s::integer[], %s::bigint[]) AS new (terms_id, taken_on) WHERE held.
 PREPARED: Final = (HOLD, WRITE)
 
 
-def held_terms(programme: Programme, commands: Iterable[Command]) -> list[int]:
+def held_terms(programme: Programme, commands: Sequence[Command]) -> list[int]:
     """The agreements under which a command may sell, and whose sponsors' part is held; mostly there is none."""
     if not programme.held_terms:
         return []
+    if any(isinstance(command, ConvertPoints) for command in commands):
+        return sorted({terms for each in programme.held_terms.values() for terms in each})  # whose, the points say
     issuers = {command.issuer_id for command in commands if isinstance(command, TopUp)} & programme.participants.keys()
     parties = {party for issuer_id in issuers for party in programme.participants[issuer_id].parties}
     return sorted({terms for party in parties for terms in programme.held_terms.get(party, ())})

@@ -19,6 +19,7 @@ from coalition.domain.kinds import Kind
 from coalition.domain.sponsorship import is_held, part_of_sponsor
 
 TOP_UP: Final = int(Kind.TOP_UP)
+GRANTING: Final = frozenset({TOP_UP, int(Kind.POINTS_CONVERSION)})
 BONUS: Final = int(TransferCode.BONUS)
 
 
@@ -33,24 +34,31 @@ class SponsorChecks:
         self._taken_on: dict[int, int] = defaultdict(int)
 
     def leaf(self, opened: Opened, answer: list[Any]) -> None:
-        """The next entry; only top-ups say anything of a sponsor."""
-        entry, facts = opened.entry, answer[FACTS]
-        if entry.kind != TOP_UP:
+        """The next entry; only top-ups, and points that become a voucher, say anything of a sponsor."""
+        entry, facts = opened.entry, answer[FACTS] if isinstance(answer[FACTS], Mapping) else {}
+        if entry.kind not in GRANTING:
             return
-        own = facts.get("sponsored_minor") if isinstance(facts, Mapping) else None
-        terms = self._terms_of(entry.agreement_id, entry.agreement_version)
+        own = facts.get("sponsored_minor")
+        sold_under = (entry.agreement_id, entry.agreement_version)
+        if entry.kind != TOP_UP:
+            try:
+                agreement, _, version = str(facts["terms"]).partition("/")
+                sold_under = int(agreement), int(version)
+            except (KeyError, ValueError):
+                return  # what a conversion says of its terms is looked at with its points
+        terms = self._terms_of(*sold_under)
         if terms is None or not is_held(terms):
             if terms is not None and own is not None:
                 self._breach(opened, "a lot has a sponsor's part of its own under terms that know of none")
             return
         bonus = sum(leg[2] for leg in entry.transfers if leg[1] == WALLET and leg[3] == BONUS)
-        before = self._taken_on[entry.agreement_id]
+        before = self._taken_on[sold_under[0]]
         try:
             part = terms.sponsored_part(bonus) if own is None else int(own)
         except (TypeError, ValueError):
             self._breach(opened, "what a lot's sponsor takes on cannot be read")
             return
-        self._taken_on[entry.agreement_id] = before + part
+        self._taken_on[sold_under[0]] = before + part
         if not self._is_whole:
             self._check.lacks("what sponsors had taken on lies before the bundle's start")
         elif part != part_of_sponsor(terms, bonus, before):
