@@ -46,8 +46,8 @@ def issued_to(certificate: bytes, authorities: Sequence[bytes], trust_domain: st
 
 
 def _is_issued(leaf: x509.Certificate, authority: bytes) -> bool:
-    message, signature, digest = leaf.tbs_certificate_bytes, leaf.signature, leaf.signature_hash_algorithm
     try:
+        message, signature, digest = leaf.tbs_certificate_bytes, leaf.signature, leaf.signature_hash_algorithm
         key = load_der_public_key(authority)
         if isinstance(key, Ed25519PublicKey):
             key.verify(signature, message)

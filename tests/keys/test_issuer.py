@@ -7,7 +7,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from keys import CertificateBroken, authority_public_keys, create_authority, issue
 from keys.issuer import issued_to
@@ -58,6 +58,18 @@ def test_what_names_nobody_or_two_is_issued_to_nobody() -> None:
         assert None is issued_to(certificate(authority, authority, *uris), pinned, DOMAIN)
     for text in (b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", b"A" * 20_000):
         assert None is issued_to(text, pinned, DOMAIN)
+
+
+def test_a_signature_of_an_algorithm_that_nobody_knows_is_nobodys() -> None:
+    """A damaged certificate must not stop who reads a thousand of them."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    der = x509.load_pem_x509_certificate(certificate(key, key, TILL)).public_bytes(Encoding.DER)
+    sha256_with_ecdsa = bytes.fromhex("06082a8648ce3d040302")
+    unknown = bytes.fromhex("060829e648ce3d040302")
+    damaged = x509.load_der_x509_certificate(der.replace(sha256_with_ecdsa, unknown))
+    pinned = [key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)]
+
+    assert issued_to(damaged.public_bytes(Encoding.PEM), pinned, DOMAIN) is None
 
 
 def test_a_file_of_several_authorities_pins_each_once(tmp_path: Path) -> None:
