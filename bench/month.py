@@ -5,7 +5,6 @@ are copied into the journal of a database of its own; everything measured is the
 """
 
 import argparse
-import itertools
 import random
 import resource
 import shutil
@@ -40,6 +39,7 @@ CLAIMS: Final = 1_000_000
 STATEMENT_CLAIMS: Final = 100_000
 ROUNDS: Final = 5
 MONTHS: Final = 3  # of each size
+FIRST_WINDOW: Final = "2017-01"
 BYTES_PER_MAXRSS: Final = 1024
 
 
@@ -83,8 +83,7 @@ def month_figures(var: Path, claims: int, statement_claims: int, *, say: Callabl
     """A row for each measurement; the latency is the whole command's."""
     figures = []
     with books(var) as here:
-        labels = months()
-        last = label = next(labels)
+        last = label = FIRST_WINDOW
         for count in (claims // 10, claims):
             folding, closing_netting = [], []
             for _ in range(MONTHS):
@@ -93,8 +92,8 @@ def month_figures(var: Path, claims: int, statement_claims: int, *, say: Callabl
                 seconds = fold(here)
                 folding.append(figure(f"fold_{short(count)}", count, seconds, [seconds]))
                 say(f"close and net {count:,} claims")
-                last, label = label, next(labels)
-                seconds = close_net(here, last, label)
+                last = label
+                seconds, label = close_net(here, last)
                 closing_netting.append(figure(f"close_net_{short(count)}", 1, seconds, [seconds]))
             figures += [median_figure(folding), median_figure(closing_netting)]
         say("re-deriving")
@@ -108,7 +107,7 @@ def month_figures(var: Path, claims: int, statement_claims: int, *, say: Callabl
         say(f"statements of {statement_claims:,} claims")
         copy_claims(here, label, statement_claims, with_entries=True)
         fold(here)
-        close_net(here, label, next(labels))
+        close_net(here, label)
         before = peak_megabytes()
         seconds = timed(lambda: write_report(here, label, var / "report"))
         say(f"memory at most {before:.0f} MB before the statements, {peak_megabytes():.0f} MB after")
@@ -116,15 +115,10 @@ def month_figures(var: Path, claims: int, statement_claims: int, *, say: Callabl
     return figures
 
 
-def months() -> Iterator[str]:
-    """2017-01 and on."""
-    return (f"{2017 + month // 12}-{month % 12 + 1:02}" for month in itertools.count())
-
-
 @contextmanager
 def books(var: Path) -> Iterator[Books]:
     """A new ledger below `var` with PARTICIPANTS participants and an open window 2017-01."""
-    settings = load_settings(var=var, first_window="2017-01")
+    settings = load_settings(var=var, first_window=FIRST_WINDOW)
     ring = key_ring(settings)
     with databases(settings) as opened:
         lay(settings, ring, opened.dsn("owner"))
@@ -194,23 +188,21 @@ def fold(here: Books) -> float:
         return timed(lambda: here.follower(connection).catch_up())
 
 
-def close_net(here: Books, label: str, following: str) -> float:
-    """Seconds of both commands' work, after the follower has caught up."""
-
-    def both() -> None:
-        with here.connect() as connection:
-            closing.close(
-                connection,
-                "monthly",
-                label=label,
-                following=following,
-                clock=lambda: store.now(connection),
-                sleep=time.sleep,
-                notary=here.notary,
-            )
-            netting.net(connection, here.follower(connection), "monthly", label, notary=here.notary)
-
-    return timed(both)
+def close_net(here: Books, label: str) -> tuple[float, str]:
+    """Seconds of both commands' work, after the follower has caught up; and the window that is open now."""
+    before = time.perf_counter()
+    with here.connect() as connection:
+        closed = closing.close(
+            connection,
+            "monthly",
+            label=label,
+            following=None,
+            clock=lambda: store.now(connection),
+            sleep=time.sleep,
+            notary=here.notary,
+        )
+        netting.net(connection, here.follower(connection), "monthly", label, notary=here.notary)
+    return time.perf_counter() - before, closed.next_label
 
 
 def rederive(here: Books, label: str) -> None:
